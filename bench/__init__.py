@@ -1,0 +1,18 @@
+"""InfoFlow Bench: how information flows through networks for medical images, and how far to believe it."""
+
+from __future__ import annotations
+
+
+def load(run: str, uri: str | None = None):
+    """The network of a tracked run, with its best checkpoint's weights, on the CPU and in evaluation mode.
+
+    run: id of an MLflow run. uri: of the tracking store, by default mlflow.db in the current folder.
+    Raises bench.types.InputError where the run or its weights are missing.
+    """
+    from bench.build import build_network
+    from bench.tracking import saved_network
+
+    config, weights = saved_network(run, uri)
+    network = build_network(config.model, config.seed)
+    network.load_state_dict(weights)
+    return network.eval()

@@ -1,0 +1,67 @@
+"""Build: components from their configs, with what only the data knows filled in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, open_dict
+
+from bench.types import Data, InputError
+
+
+def build(config: DictConfig, section: str, **arguments) -> Any:
+    """Make what `_target_` names; a value it refuses becomes an InputError that names the section."""
+    try:
+        return instantiate(config, _convert_="all", **arguments)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, InputError):
+            raise cause from error
+        if isinstance(cause, ValueError | TypeError):
+            raise InputError(f"{section}: {cause}") from error
+        raise
+
+
+def build_each(configs: DictConfig | None, group: str) -> dict[str, Any]:
+    """The components of a group that may be a list of choices, each under its own name."""
+    return {name: build(config, f"{group}.{name}") for name, config in (configs or {}).items()}
+
+
+def build_network(config: DictConfig, seed: int) -> torch.nn.Module:
+    """A network, initialised from the seed; the global random state is left as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build(config, "model")
+
+
+def fill_in(config: DictConfig, data: Data) -> None:
+    """Set those of the model's arguments that are null and that the data determines."""
+    known = {
+        "in_channels": data.channels,
+        "out_channels": data.outputs,
+        "num_classes": len(data.classes),
+        "spatial_dims": len(data.image_size),
+        "input_size": list(data.image_size),
+        "multilabel": data.task == "multilabel",
+    }
+    with open_dict(config):
+        for key, value in known.items():
+            if key in config and config[key] is None:
+                config[key] = value
+
+
+def check_output(model: torch.nn.Module, data: Data) -> None:
+    """Raise InputError when the network's output has not the shape that the data's targets need."""
+    images = data.train.images[:2].to(next(model.parameters()).device)
+    model.eval()
+    with torch.no_grad():
+        got = tuple(model(images).shape[1:])
+    wanted = (data.outputs, *data.image_size) if data.task == "segmentation" else (data.outputs,)
+    if got != wanted:
+        raise InputError(
+            f"model: got an output of shape {got}, wanted {wanted} for {data.task} on dataset {data.name}; "
+            f"choose a network for {data.task}, such as model={'unet' if data.task == 'segmentation' else 'cnn'}"
+        )

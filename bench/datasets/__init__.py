@@ -1,0 +1,13 @@
+"""Where samples come from: each file holds one public function that returns a `Data`.
+
+A new dataset is a new file and a yaml in conf/dataset with `_target_: bench.datasets.FILE.FUNCTION`; those below have
+shorter names too.
+"""
+
+from bench.datasets.dsb2018 import dsb2018
+from bench.datasets.image_folder import image_folder
+from bench.datasets.medmnist import medmnist
+from bench.datasets.mnist import fashion_mnist, mnist
+from bench.datasets.phantoms import phantoms
+
+__all__ = ["dsb2018", "fashion_mnist", "image_folder", "medmnist", "mnist", "phantoms"]

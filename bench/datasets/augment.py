@@ -1,0 +1,44 @@
+"""Random changes for training samples, by name; each is a MONAI transform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from bench.types import InputError
+
+CHOICES = ("flips", "rotations", "intensity")
+KEYS = ("image", "mask")
+
+
+def augmentation(names: str | Sequence[str] | None, spatial_dims: int) -> Callable[[dict], dict] | None:
+    """One transform for any of `flips`, `rotations` (up to 15°), `intensity` (scale, shift, noise); None for none.
+
+    Maps {"image": (C, *spatial) float32, "mask": (1, *spatial) int64} to the same; the mask may be left out, and is
+    resampled to its nearest class. `set_random_state(seed)` makes it repeatable.
+    """
+    names = [names] if isinstance(names, str) else list(names or ())
+    unknown = [name for name in names if name not in CHOICES]
+    if unknown:
+        raise InputError(f"dataset.augment: got {unknown[0]!r}, wanted any of {list(CHOICES)}; change dataset.augment")
+    if not names:
+        return None
+
+    from monai import transforms as mt
+
+    angle = {f"range_{axis}": 0.26 for axis in ("x", "y", "z")[: 1 if spatial_dims == 2 else 3]}  # radians
+    either = {"keys": KEYS, "allow_missing_keys": True}
+    steps = {
+        "flips": [mt.RandFlipd(**either, prob=0.5, spatial_axis=axis) for axis in range(spatial_dims)],
+        "rotations": [
+            mt.RandRotated(**either, prob=0.5, mode=("bilinear", "nearest"), padding_mode=("border", "zeros"), **angle)
+        ],
+        "intensity": [
+            mt.RandScaleIntensityd("image", factors=0.2, prob=0.5),
+            mt.RandShiftIntensityd("image", offsets=0.1, prob=0.5),
+            mt.RandGaussianNoised("image", std=0.02, prob=0.5),
+        ],
+    }
+    chosen = [step for name in CHOICES if name in names for step in steps[name]]
+    return mt.Compose([*chosen, mt.EnsureTyped(**either, dtype=(torch.float32, torch.int64), track_meta=False)])

@@ -1,0 +1,118 @@
+"""What several datasets share: where data lie, which samples are held out, how arrays become a `Data`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.datasets.augment import augmentation
+from bench.types import SPLITS, Data, InputError, Split, Task
+
+
+def existing_folder(root: str | Path | None, option: str = "dataset.root") -> Path:
+    if root is None:
+        raise InputError(f"{option}: got nothing, wanted the folder of the data; give {option}=DIR")
+    if not Path(root).is_dir():
+        raise InputError(f"{option}: got {root}, which is no folder; give {option}=DIR of one that exists")
+    return Path(root)
+
+
+def shown(values, most: int = 8) -> str:
+    """The first few of many, for a message."""
+    values = [str(value) for value in values]
+    return ", ".join(values[:most]) + (f" … ({len(values)} in all)" if len(values) > most else "")
+
+
+def reason(error: Exception) -> str:
+    """An error of a library in one line."""
+    return " ".join(str(error).split())
+
+
+def hold_out(groups: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Which samples are held out, (n,) bool: all samples of a seeded `share` of the groups.
+
+    >>> hold_out(np.array(["ann", "ann", "bob", "cy", "cy"]), share=0.4, seed=0)
+    array([False, False, False,  True,  True])
+    """
+    if not 0 <= share < 1:
+        raise InputError(f"a held-out share: got {share}, wanted 0 <= share < 1; set dataset.val_share or test_share")
+    members = np.unique(groups)
+    held = np.random.default_rng(seed).permutation(members)[: round(share * len(members))]
+    return np.isin(groups, held)
+
+
+def seeded_split(groups: np.ndarray, test_share: float, seed: int) -> np.ndarray:
+    """(n,) of `train` and `test`, groups kept together."""
+    return np.where(hold_out(groups, test_share, seed), "test", "train")
+
+
+def with_val(split: np.ndarray, groups: np.ndarray, val_share: float, seed: int) -> np.ndarray:
+    """The split as it is where it has a `val`, else with a seeded share of the training groups as `val`."""
+    if "val" in split:
+        return split
+    train = split == "train"
+    split = split.copy()
+    split[train] = np.where(hold_out(groups[train], val_share, seed), "val", "train")
+    return split
+
+
+def rows_by_split(split: np.ndarray, n: Sequence[int | None] | None = None, seed: int = 0) -> dict[str, np.ndarray]:
+    """Rows of each split in their order; with n = (train, val, test), a seeded draw of so many (null: all).
+
+    >>> rows_by_split(np.array(["train", "test", "val", "train"]))["train"]
+    array([0, 3])
+    """
+    if n is not None and len(n) != len(SPLITS):
+        raise InputError(f"dataset.n: got {list(n)}, wanted three numbers; give dataset.n=[TRAIN,VAL,TEST]")
+    rng = np.random.default_rng(seed)
+    rows = {name: np.flatnonzero(split == name) for name in SPLITS}
+    for name, count in zip(SPLITS, n or [None] * 3, strict=True):
+        if count is None:
+            continue
+        if not 1 <= count <= len(rows[name]):
+            raise InputError(f"dataset.n: got {count} for {name}, wanted 1 to {len(rows[name])}; change dataset.n")
+        rows[name] = np.sort(rng.choice(rows[name], count, replace=False))
+    return rows
+
+
+def classification(
+    name: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    split: np.ndarray,
+    classes: Sequence[str],
+    *,
+    task: Task = "classification",
+    n: Sequence[int | None] | None = None,
+    seed: int = 0,
+    augment: str | Sequence[str] | None = None,
+    licence: str,
+    source: str,
+) -> Data:
+    """A `Data` of images (n, H, W) or (n, H, W, C) uint8, scaled to [0, 1], and labels (n,) or, multilabel, (n, L)."""
+    limit = 2 if task == "multilabel" else len(classes)
+    wrong = np.setdiff1d(labels, np.arange(limit))
+    if len(wrong):
+        raise InputError(
+            f"{source}: got labels {shown(wrong)}, wanted 0 to {limit - 1} ({name} has {len(classes)} classes); "
+            "correct the labels, or choose the dataset they belong to"
+        )
+
+    def take(rows: np.ndarray) -> Split:
+        pixels = torch.from_numpy(images[rows]).float() / 255
+        pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.movedim(-1, 1)  # (n, C, H, W)
+        names = tuple(f"{row:05d}" for row in rows)
+        return Split(pixels.contiguous(), torch.from_numpy(labels[rows].astype(np.int64)), np.array(names), names)
+
+    return Data(
+        name=name,
+        task=task,
+        classes=tuple(classes),
+        **{part: take(rows) for part, rows in rows_by_split(split, n, seed).items()},
+        augment=augmentation(augment, spatial_dims=2),
+        licence=licence,
+        source=source,
+    )

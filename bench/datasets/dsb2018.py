@@ -1,0 +1,79 @@
+"""The 2018 Data Science Bowl as Kaggle unpacks it: a folder per image, a mask per nucleus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from bench.datasets.common import existing_folder, seeded_split, with_val
+from bench.datasets.files import files_by_stem
+from bench.datasets.image_folder import segmentation
+from bench.datasets.load import Pair, Size
+from bench.types import Data, InputError
+
+
+def dsb2018(
+    root: str,
+    size: Size = 128,
+    crop: Size = None,
+    channels: Literal["auto"] | int = "auto",
+    intensity: Literal["unit", "minmax", "zscore"] = "unit",
+    val_share: float = 0.2,
+    test_share: float = 0.2,
+    split_seed: int = 0,
+    augment: str | Sequence[str] | None = None,
+) -> Data:
+    """Nuclei: ID/images/ID.png with ID/masks/*.png joined by OR into one mask; options as in `image_folder`.
+
+    root holds the ID folders, or stage1_train/ with them; a stage1_test/ whose folders have masks is the test split,
+    else test is a seeded `test_share`.
+
+    Errors: `InputError` for a missing root, an ID without image or masks, and all that `image_folder` refuses in files.
+    Source: Caicedo et al., Nature Methods 16:1247-1253 (2019), https://bbbc.broadinstitute.org/BBBC038.
+
+    Example::
+
+        dsb2018("data-science-bowl-2018", size=[128, 128]).card()
+    """
+    root = existing_folder(root)
+    train_folder = root / "stage1_train" if (root / "stage1_train").is_dir() else root
+    train = find_nuclei(train_folder)
+    test = find_nuclei(root / "stage1_test") if any(root.glob("stage1_test/*/masks")) else []
+    pairs = train + test
+    groups = np.array([pair.name for pair in pairs])
+    if test:
+        assigned = np.array(["train"] * len(train) + ["test"] * len(test))
+    else:
+        assigned = seeded_split(groups, test_share, split_seed)
+    return segmentation(
+        "dsb2018",
+        pairs,
+        with_val(assigned, groups, val_share, split_seed),
+        groups,
+        augment=augment,
+        licence="CC0-1.0",
+        source="https://bbbc.broadinstitute.org/BBBC038",
+        size=size,
+        crop=crop,
+        channels=channels,
+        intensity=intensity,
+        classes=("background", "nucleus"),
+    )
+
+
+def find_nuclei(folder: Path) -> list[Pair]:
+    pairs = []
+    for case in sorted(path for path in folder.iterdir() if path.is_dir()):
+        images, masks = files_by_stem(case / "images"), files_by_stem(case / "masks")
+        if len(images) != 1 or not masks:
+            raise InputError(
+                f"{case}: got {len(images)} images and {len(masks)} masks, wanted one image and its masks; "
+                "unpack the archive again or remove the folder"
+            )
+        pairs.append(Pair(case.name, next(iter(images.values())), tuple(masks.values())))
+    if not pairs:
+        raise InputError(f"{folder}: got no ID/images/ID.png, wanted the unpacked Kaggle folder; check dataset.root")
+    return pairs

@@ -1,0 +1,178 @@
+"""Images and masks in two folders, matched by their stems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from bench.datasets.augment import augmentation
+from bench.datasets.common import existing_folder, reason, rows_by_split, seeded_split, shown, with_val
+from bench.datasets.files import SUFFIXES, files_by_stem
+from bench.datasets.load import Pair, Size, load_pairs
+from bench.types import Data, InputError, Split
+
+SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+def image_folder(
+    root: str,
+    size: Size = 128,
+    crop: Size = None,
+    channels: Literal["auto"] | int = "auto",
+    intensity: Literal["unit", "minmax", "zscore"] = "unit",
+    classes: int | Sequence[str] | None = None,
+    index: str | None = "auto",
+    split: str | None = "split",
+    group: str | None = None,
+    val_share: float = 0.2,
+    test_share: float = 0.2,
+    split_seed: int = 0,
+    augment: str | Sequence[str] | None = None,
+    licence: str = "unknown",
+) -> Data:
+    """Segmentation pairs root/images/STEM.* and root/masks/STEM.*: PNG, TIFF, JPEG, NIfTI (2-D or 3-D).
+
+    size: a side, or one per axis, to resize to; None keeps the images as they are.
+    crop: central window in pixels, cut before resizing; a shorter side stays whole.
+    channels: 1 or 3; `auto` is 3 where any image has colour, and grey images are repeated.
+    intensity: `unit` divides by the file type's maximum; `minmax` and `zscore` go by each image.
+    classes: names or count; None reads them from the masks (0/1, 0/255, or 0 to K-1).
+    index: a csv in root with the column `stem`; `auto` takes index.csv if there is one, None takes none.
+    split, group: its columns with train, val or test, and with what must stay together (a patient). Without an index,
+        or with split=None, test is a seeded `test_share` of the groups; without val rows, val is `val_share` of the
+        training groups.
+    augment: any of flips, rotations, intensity.
+
+    Errors: `InputError` for a missing root, stems without partner, an index that does not fit, files that can't be
+    read, sizes that differ, mask values that are not classes, an empty split.
+
+    Example::
+
+        image_folder("data/cardiac", size=64, group="patient").card()
+    """
+    root = existing_folder(root)
+    pairs = find_pairs(root)
+    assigned, groups = read_index(root, index, [pair.name for pair in pairs], split, group)
+    if assigned is None:
+        assigned = seeded_split(groups, test_share, split_seed)
+    assigned = with_val(assigned, groups, val_share, split_seed)
+    return segmentation(
+        root.resolve().name,
+        pairs,
+        assigned,
+        groups,
+        augment=augment,
+        licence=licence,
+        source=str(root),
+        size=size,
+        crop=crop,
+        channels=channels,
+        intensity=intensity,
+        classes=classes,
+    )
+
+
+def segmentation(
+    name: str,
+    pairs: Sequence[Pair],
+    assigned: np.ndarray,
+    groups: np.ndarray,
+    *,
+    augment: str | Sequence[str] | None,
+    licence: str,
+    source: str,
+    **preprocessing,
+) -> Data:
+    """A `Data` of pairs, their splits (n,) and groups (n,); `preprocessing` as in `load_pairs`."""
+    rows = rows_by_split(assigned)
+    empty = [part for part, members in rows.items() if len(members) == 0]
+    if empty:
+        raise InputError(
+            f"{source}: the {empty[0]} split is empty ({len(pairs)} images in all), wanted at least one image; "
+            "give it rows in the index or a larger dataset.val_share or test_share"
+        )
+    images, masks, classes = load_pairs(pairs, title=name, **preprocessing)
+    whole = Split(images, masks, groups, tuple(pair.name for pair in pairs))
+    return Data(
+        name=name,
+        task="segmentation",
+        classes=classes,
+        **{part: whole.take(members) for part, members in rows.items()},
+        augment=augmentation(augment, spatial_dims=images.ndim - 2),
+        licence=licence,
+        source=source,
+    )
+
+
+def find_pairs(root: Path) -> list[Pair]:
+    images, masks = files_by_stem(root / "images"), files_by_stem(root / "masks")
+    for stem, path in images.items():
+        if stem not in masks:
+            raise InputError(f"{path}: got an image without mask, wanted masks/{stem}.*; add it or remove the image")
+    for stem, path in masks.items():
+        if stem not in images:
+            raise InputError(f"{path}: got a mask without image, wanted images/{stem}.*; add it or remove the mask")
+    if not images:
+        raise InputError(f"{root / 'images'}: got no image, wanted files of {', '.join(SUFFIXES)}; check dataset.root")
+    return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images)]
+
+
+def read_index(
+    root: Path, index: str | None, stems: list[str], split: str | None, group: str | None
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """Split (n,), or None where the index gives none, and group (n,) of each stem."""
+    if index == "auto":
+        index = "index.csv" if (root / "index.csv").exists() else None
+    if index is None:
+        if group is not None:
+            raise InputError(f"dataset.group: got {group} without an index, wanted a column of index.csv; add the file")
+        return None, np.array(stems)
+    path = root / index
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; set dataset.index to a csv in dataset.root, or to null")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{path}: unreadable ({reason(error)}), wanted a csv with a header; correct it") from error
+    for column in ("stem", split, group):
+        if column is not None and column not in table:
+            raise InputError(
+                f"{path}: got columns {shown(table.columns)}, wanted {column}; rename one, "
+                "or change dataset.split or dataset.group"
+            )
+    wrong = {
+        "listed twice": table.stem[table.stem.duplicated()],
+        "without an image": sorted(set(table.stem) - set(stems)),
+        "missing": sorted(set(stems) - set(table.stem)),
+    }
+    for what, found in wrong.items():
+        if len(found):
+            raise InputError(f"{path}: stems {what}: {shown(found, 3)}; wanted each image once; correct the csv")
+    table = table.set_index("stem").loc[stems]
+    assigned = None if split is None else split_column(table[split], path)
+    return assigned, np.array(stems) if group is None else group_column(table[group], assigned, path)
+
+
+def split_column(column: pd.Series, path: Path) -> np.ndarray:
+    unknown = sorted(set(column) - set(SPLIT_NAMES))
+    if unknown:
+        raise InputError(f"{path}: got split {unknown[0]!r}, wanted one of {list(SPLIT_NAMES)}; correct the csv")
+    return column.map(SPLIT_NAMES).to_numpy(dtype=str)
+
+
+def group_column(column: pd.Series, assigned: np.ndarray | None, path: Path) -> np.ndarray:
+    groups = column.to_numpy(dtype=str)
+    if "" in groups:
+        raise InputError(f"{path}: got no {column.name} for stem {column.index[groups == ''][0]}; fill the column")
+    if assigned is not None:
+        splits = pd.Series(assigned).groupby(groups).nunique()
+        if splits.max() > 1:
+            raise InputError(
+                f"{path}: got {column.name} {splits.idxmax()} in {splits.max()} splits, wanted each in one; "
+                "correct the split column, or set dataset.split=null for a seeded split"
+            )
+    return groups

@@ -1,0 +1,164 @@
+"""Load pairs of image and mask files into memory: crop, resize, scale and check as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from bench.datasets.common import shown
+from bench.datasets.files import read_image, read_mask
+from bench.types import InputError
+
+Size = int | Sequence[int] | None
+INTENSITIES = ("unit", "minmax", "zscore")
+LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
+
+
+class Pair(NamedTuple):
+    name: str
+    image: Path
+    mask: Path | tuple[Path, ...]  # several files are instances of one class
+
+
+def load_pairs(
+    pairs: Sequence[Pair],
+    *,
+    size: Size,
+    crop: Size,
+    channels: Literal["auto"] | int,
+    intensity: str,
+    classes: int | Sequence[str] | None,
+    title: str,
+) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
+    """Images (n, C, *spatial) float32, class masks (n, *spatial) int64, and the names of the classes.
+
+    Errors: `InputError` that names the file and what is wrong with it.
+    """
+    if intensity not in INTENSITIES:
+        raise InputError(f"dataset.intensity: got {intensity!r}, wanted one of {list(INTENSITIES)}; change it")
+    if channels != "auto" and (not isinstance(channels, int) or channels < 1):
+        raise InputError(f"dataset.channels: got {channels!r}, wanted auto, 1 or 3; change dataset.channels")
+    images, masks, values = [], [], {}
+    for name, image_file, mask_file in tqdm(pairs, desc=f"load {title}", unit="image", leave=False, disable=None):
+        pixels, mask = read_image(image_file), read_mask(mask_file)
+        if pixels.shape[1:] != mask.shape:
+            raise InputError(
+                f"{image_file}: got {by(pixels.shape[1:])} and a mask of {by(mask.shape)}, wanted one size; "
+                "correct the pair"
+            )
+        values[mask_file if isinstance(mask_file, Path) else name] = np.unique(mask)
+        image = with_channels(scaled(pixels, intensity, image_file), channels, image_file)
+        image = prepared(image, crop, size, smooth=True, intensity=intensity)
+        mask = prepared(torch.from_numpy(mask.astype(np.float32))[None], crop, size, smooth=False)[0]
+        if images and image.shape[1:] != images[0].shape[1:]:
+            raise InputError(
+                f"{image_file}: got {by(image.shape[1:])} after {by(images[0].shape[1:])} in {pairs[0].name}, "
+                "wanted images of one size; set dataset.size"
+            )
+        images.append(image)
+        masks.append(mask.long())
+    names, step = read_classes(values, classes)
+    return torch.stack(same_channels(images)), torch.stack(masks) // step, names
+
+
+def by(shape: Sequence[int]) -> str:
+    return "x".join(str(side) for side in shape)
+
+
+def scaled(pixels: np.ndarray, intensity: str, path: Path) -> torch.Tensor:
+    """Float32 pixels; for `unit`, divided by the most that the file's type holds."""
+    image = torch.from_numpy(pixels.astype(np.float32))
+    if not torch.isfinite(image).all():
+        raise InputError(f"{path}: got NaN or infinite pixels, wanted numbers; replace or remove the file")
+    if intensity != "unit" or pixels.dtype == bool:
+        return image
+    if pixels.dtype.kind == "u":
+        return image / np.iinfo(pixels.dtype).max
+    if pixels.dtype.kind == "f" and image.min() >= 0 and image.max() <= 1:
+        return image
+    raise InputError(
+        f"{path}: got {pixels.dtype} pixels of {image.min():g} to {image.max():g}, wanted unsigned integers or [0, 1] "
+        "for dataset.intensity=unit; set dataset.intensity=minmax or zscore"
+    )
+
+
+def prepared(image: torch.Tensor, crop: Size, size: Size, smooth: bool, intensity: str = "unit") -> torch.Tensor:
+    """The central `crop`; `size` by area (shrinking) or linear if smooth, else the nearest pixel; then `intensity`."""
+    from monai import transforms as mt
+
+    dims = image.ndim - 1
+    steps = []
+    if crop is not None:
+        steps.append(mt.CenterSpatialCrop(sides(crop, dims, "dataset.crop")))
+    if size is not None:
+        size = sides(size, dims, "dataset.size")
+        # area, because the smoothing of Resize(anti_aliasing=True) pads with zeros and darkens borders
+        shrinks = any(new < old for new, old in zip(size, image.shape[1:], strict=True))
+        linear = "area" if shrinks else "bilinear" if dims == 2 else "trilinear"
+        steps.append(mt.Resize(size, mode=linear if smooth else "nearest-exact"))
+    if intensity == "minmax":
+        steps.append(mt.ScaleIntensity())
+    elif intensity == "zscore":
+        steps.append(mt.NormalizeIntensity())
+    return mt.Compose([*steps, mt.EnsureType(track_meta=False)])(image)
+
+
+def sides(value: int | Sequence[int], dims: int, option: str) -> tuple[int, ...]:
+    given = (value,) * dims if isinstance(value, int) else tuple(value)
+    if len(given) != dims or not all(isinstance(side, int) and side >= 1 for side in given):
+        raise InputError(f"{option}: got {value}, wanted a positive integer or {dims} of them; change {option}")
+    return given
+
+
+def with_channels(image: torch.Tensor, channels: Literal["auto"] | int, path: Path) -> torch.Tensor:
+    """Grey repeated to colour, or colour turned to grey by luma, where `channels` asks for it."""
+    if channels in ("auto", len(image)):
+        return image
+    if len(image) == 1:
+        return image.expand(channels, *image.shape[1:])
+    if len(image) == 3 and channels == 1:
+        return torch.tensordot(LUMA, image, dims=1)[None]
+    raise InputError(f"{path}: got {len(image)} channels, wanted {channels}; set dataset.channels={len(image)}")
+
+
+def same_channels(images: list[torch.Tensor]) -> list[torch.Tensor]:
+    counts = sorted({len(image) for image in images})
+    if len(counts) > 1 and counts[:-1] != [1]:
+        raise InputError(
+            f"images: got {shown(counts)} channels, wanted one number, or grey beside it; split the folder"
+        )
+    return [image.expand(counts[-1], *image.shape[1:]) for image in images]
+
+
+def read_classes(values: dict, classes: int | Sequence[str] | None) -> tuple[tuple[str, ...], int]:
+    """Names of the classes, and what a mask's values are divided by to be their numbers (255 for 0/255 masks).
+
+    >>> read_classes({"a.png": np.array([0, 255])}, classes=None)
+    (('background', 'foreground'), 255)
+    >>> read_classes({"a.png": np.array([0, 1]), "b.png": np.array([0, 2])}, classes=None)
+    (('background', 'class 1', 'class 2'), 1)
+    """
+    count = classes if classes is None or isinstance(classes, int) else len(classes)
+    if count is not None and count < 2:
+        raise InputError(f"dataset.classes: got {classes}, wanted two or more, background first; change it or set null")
+    found = np.unique(np.concatenate(list(values.values())))
+    if found.max() == 255 and set(found) <= {0, 255} and count in (None, 2):
+        count, step = 2, 255
+    else:
+        count, step = count or max(len(found), 2), 1
+    lone = classes is None and len(found) == 1 and step == 1
+    wrong = [path for path, held in values.items() if lone or len(np.setdiff1d(held / step, np.arange(count)))]
+    if wrong:
+        path = min(wrong, key=lambda path: set(values[path]) <= {0, 255})  # rather one that is not 0/255 either
+        raise InputError(
+            f"{path}: got mask values {shown(values[path])} ({shown(found)} in all masks), wanted all of "
+            f"{shown(range(count))}, or 0 and 255; renumber the masks, or set dataset.classes if one does not occur"
+        )
+    if classes is not None and not isinstance(classes, int):
+        return tuple(classes), step
+    return ("background", *(("foreground",) if count == 2 else (f"class {number}" for number in range(1, count)))), step

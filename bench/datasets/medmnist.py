@@ -1,0 +1,143 @@
+"""MedMNIST and any other npz of its layout."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench.datasets.common import classification, existing_folder, reason, shown
+from bench.types import SPLITS, Data, InputError
+
+SIZES = (28, 64, 128, 224)
+
+
+def medmnist(
+    flag: str | None = None,
+    file: str | None = None,
+    root: str | None = None,
+    download: bool = False,
+    size: int = 28,
+    n: Sequence[int | None] | None = None,
+    split_seed: int = 0,
+    augment: str | Sequence[str] | None = None,
+) -> Data:
+    """A 2-D set of MedMNIST, (1 or 3, size, size) in [0, 1], with its official splits.
+
+    flag, root, size: root/FLAG.npz, or root/FLAG_64.npz for size=64, as the project publishes them.
+    file: instead, an npz of that layout: train_images (n, H, W) or (n, H, W, 3) uint8, train_labels (n, 1), or (n, L)
+        for multilabel; likewise val and test. A known flag in its name brings the class names; else a classes.txt
+        beside it does, one a line.
+    n: a seeded draw of so many for (train, val, test); None in it, or for it, means all.
+
+    Errors: `InputError` for an unknown flag, a missing file, missing keys, pickled objects, labels out of range.
+    Source: Yang et al., "MedMNIST v2", Scientific Data 10:41 (2023), https://medmnist.com.
+
+    Example::
+
+        medmnist(flag="pneumoniamnist", root="data", download=True).card()
+    """
+    from medmnist import INFO
+
+    flat = {name: info for name, info in INFO.items() if not name.endswith("3d")}
+    if flag is not None and flag not in flat:
+        raise InputError(f"dataset.flag: got {flag!r}, wanted one of {list(flat)}; change dataset.flag")
+    if file is None:
+        path = _by_flag(flat, flag, root, size, download)
+    else:
+        path = Path(file)
+        named = re.sub(r"_\d+$", "", path.stem)
+        flag = flag or (named if named in flat else None)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check dataset.root or dataset.file, or set dataset.download=true")
+    images, labels, split = read_npz(path)
+    task = "multilabel" if labels.shape[1] > 1 else "classification"
+    classes = tuple(flat[flag]["label"].values()) if flag else _class_names(path, labels)
+    if task == "multilabel" and labels.shape[1] != len(classes):
+        raise InputError(f"{path}: got {labels.shape[1]} labels a row, wanted {len(classes)}; check dataset.flag")
+    return classification(
+        flag or path.stem,
+        images,
+        labels if task == "multilabel" else labels[:, 0],
+        split,
+        classes,
+        task=task,
+        n=n,
+        seed=split_seed,
+        augment=augment,
+        licence=flat[flag]["license"] if flag else "unknown",
+        source=str(path),
+    )
+
+
+def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images (n, H, W) or (n, H, W, 3) uint8, labels (n, L) integers and split (n,) of all three splits."""
+    keys = [f"{part}_{what}" for part in SPLITS for what in ("images", "labels")]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            missing = [key for key in keys if f"{key}.npy" not in archive.namelist()]
+        if not missing:
+            with np.load(path, allow_pickle=False) as content:
+                arrays = {key: content[key] for key in keys}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"{path}: unreadable ({reason(error)}), wanted an npz of plain arrays; fetch it again"
+        ) from error
+    if missing:
+        raise InputError(f"{path}: got no {shown(missing)}, wanted the MedMNIST layout; rename or add the arrays")
+    for part in SPLITS:
+        images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
+        if images.dtype != np.uint8 or images.shape[3:] not in ((), (3,)) or images.ndim < 3:
+            raise InputError(
+                f"{path}: got {part}_images {images.dtype} {images.shape}, wanted uint8 (n, H, W) or (n, H, W, 3); "
+                "convert them"
+            )
+        if labels.dtype.kind not in "biu" or labels.ndim != 2 or len(labels) != len(images):
+            raise InputError(
+                f"{path}: got {part}_labels {labels.dtype} {labels.shape}, wanted integers ({len(images)}, labels); "
+                "convert them"
+            )
+    shapes = {arrays[key].shape[1:] for key in keys if key.endswith("images")}
+    widths = {arrays[key].shape[1:] for key in keys if key.endswith("labels")}
+    if len(shapes) > 1 or len(widths) > 1:
+        raise InputError(f"{path}: got splits of shapes {shown(shapes | widths)}, wanted one shape; convert them")
+    images, labels = (np.concatenate([arrays[f"{part}_{what}"] for part in SPLITS]) for what in ("images", "labels"))
+    return images, labels.astype(np.int64), np.repeat(SPLITS, [len(arrays[f"{part}_images"]) for part in SPLITS])
+
+
+def _by_flag(flat: dict, flag: str | None, root: str | None, size: int, download: bool) -> Path:
+    if flag is None:
+        raise InputError(f"dataset.flag: got neither flag nor file, wanted one of {list(flat)}, or dataset.file=NPZ")
+    if size not in SIZES:
+        raise InputError(f"dataset.size: got {size}, wanted one of {list(SIZES)}; change dataset.size")
+    if download and root is not None:
+        Path(root).mkdir(parents=True, exist_ok=True)
+    path = existing_folder(root) / (f"{flag}.npz" if size == 28 else f"{flag}_{size}.npz")
+    if download and not path.exists():
+        _download(flat[flag]["python_class"], path, size)
+    return path
+
+
+def _download(python_class: str, path: Path, size: int):
+    """Fetch by medmnist, which checks the MD5."""
+    import medmnist
+
+    try:
+        getattr(medmnist, python_class)(split="train", root=str(path.parent), size=size, download=True)
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"{path}: download failed ({reason(error.__context__ or error)}); put the file there by hand"
+        ) from error
+
+
+def _class_names(path: Path, labels: np.ndarray) -> tuple[str, ...]:
+    """Lines of classes.txt, `NAME` or `NUMBER NAME`; without the file, the numbers themselves."""
+    listing = path.with_name("classes.txt")
+    if not listing.exists():
+        return tuple(str(number) for number in range(labels.shape[1] if labels.shape[1] > 1 else labels.max() + 1))
+    lines = [line.strip() for line in listing.read_text().splitlines() if line.strip()]
+    return tuple(line.removeprefix(f"{number} ") for number, line in enumerate(lines))

@@ -1,0 +1,133 @@
+"""MNIST and Fashion-MNIST from their IDX files."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench.datasets.common import classification, existing_folder, reason, with_val
+from bench.types import Data, InputError
+
+DIGITS = tuple("0123456789")
+CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+FILES = {"train": "train", "test": "t10k"}
+
+
+def mnist(
+    root: str,
+    download: bool = False,
+    n: Sequence[int | None] | None = None,
+    val_share: float = 0.2,
+    split_seed: int = 0,
+    augment: str | Sequence[str] | None = None,
+) -> Data:
+    """Handwritten digits, (1, 28, 28) in [0, 1], ten classes; 48,000 train, 12,000 val, 10,000 test.
+
+    root: the folder of the four IDX files, gzipped or not, or the one that torchvision downloads to.
+    n: a seeded draw of so many for (train, val, test); None in it, or for it, means all.
+
+    Errors: `InputError` for missing or truncated files, and labels out of range.
+    Source: LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86(11):2278-2324 (1998).
+
+    Example::
+
+        mnist("data/mnist", n=[1000, 200, 500]).card()
+    """
+    return _load("MNIST", root, download, n, val_share, split_seed, augment, DIGITS, "CC-BY-SA-3.0")
+
+
+def fashion_mnist(
+    root: str,
+    download: bool = False,
+    n: Sequence[int | None] | None = None,
+    val_share: float = 0.2,
+    split_seed: int = 0,
+    augment: str | Sequence[str] | None = None,
+) -> Data:
+    """Pieces of clothing, (1, 28, 28) in [0, 1], ten classes; files, options and errors as in `mnist`.
+
+    Source: Xiao, Rasul, Vollgraf, arXiv:1708.07747 (2017).
+
+    Example::
+
+        fashion_mnist("data/fashion_mnist").card()
+    """
+    return _load("FashionMNIST", root, download, n, val_share, split_seed, augment, CLOTHES, "MIT")
+
+
+def _load(variant, root, download, n, val_share, split_seed, augment, classes, licence) -> Data:
+    if download and root is not None:
+        _download(variant, Path(root))
+    folder = existing_folder(root)
+    raw = folder / variant / "raw"  # where torchvision unpacks to
+    images, labels, split = [], [], []
+    for part, prefix in FILES.items():
+        place = raw if raw.is_dir() else folder
+        pixels = read_idx(_find(place, f"{prefix}-images-idx3-ubyte"), dims=3)
+        answers = read_idx(_find(place, f"{prefix}-labels-idx1-ubyte"), dims=1)
+        if len(pixels) != len(answers):
+            raise InputError(
+                f"{place}: got {len(pixels)} {part} images and {len(answers)} labels, wanted as many of each"
+            )
+        images.append(pixels)
+        labels.append(answers)
+        split.append(np.full(len(answers), part))
+    split = np.concatenate(split)
+    split = with_val(split, np.arange(len(split)), val_share, split_seed)
+    return classification(
+        variant,
+        np.concatenate(images),
+        np.concatenate(labels),
+        split,
+        classes,
+        n=n,
+        seed=split_seed,
+        augment=augment,
+        licence=licence,
+        source=str(root),
+    )
+
+
+def read_idx(path: Path, dims: int) -> np.ndarray:
+    """The uint8 array of an IDX file of `dims` axes, gzipped or not."""
+    content = path.read_bytes()
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, OSError, zlib.error) as error:
+            raise InputError(
+                f"{path}: unreadable gzip ({reason(error)}), wanted a whole file; fetch it again"
+            ) from error
+    header = 4 + 4 * dims
+    if len(content) < header or content[:4] != bytes([0, 0, 8, dims]):
+        raise InputError(f"{path}: got first bytes {content[:4].hex()}, wanted IDX of uint8, {dims} axes; replace it")
+    shape = struct.unpack(f">{dims}I", content[4:header])
+    if len(content) - header != np.prod(shape):
+        raise InputError(
+            f"{path}: got {len(content) - header} values, wanted {np.prod(shape)} for shape {shape}; fetch it again"
+        )
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def _find(folder: Path, name: str) -> Path:
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise InputError(f"{folder}: got no {name} or {name}.gz; check dataset.root or set dataset.download=true")
+
+
+def _download(variant: str, root: Path):
+    """Fetch by torchvision, which checks each file's MD5."""
+    from torchvision import datasets
+
+    try:
+        getattr(datasets, variant)(root, download=True)
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"{variant}: download failed ({reason(error)}); put the IDX files into dataset.root={root}"
+        ) from error

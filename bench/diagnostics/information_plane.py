@@ -1,0 +1,24 @@
+"""The information plane of every tap, and its two axes against epochs."""
+
+from __future__ import annotations
+
+from bench import plots
+from bench.diagnostics.base import Findings
+from bench.tables import LayerTable
+
+
+class InformationPlane:
+    """I(T;Y) against I(X;T) per tap over training, and both against epochs, of the primary estimator and label view.
+
+    Source: Tishby & Zaslavsky 2015, arXiv 1503.02406; per tap of a U-Net, Lee & Bajić 2021, arXiv 2101.08427.
+    """
+
+    def __call__(self, table: LayerTable) -> Findings:
+        rows = table.primary()
+        title = table.estimators[0]
+        return Findings(
+            figures={
+                "information_plane": plots.information_plane(rows, title),
+                "information_epochs": plots.information_over_epochs(rows, title),
+            }
+        )

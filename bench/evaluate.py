@@ -1,0 +1,107 @@
+"""Accuracy on held-out samples: per image, and as means with intervals over images or patients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from monai.metrics import compute_dice, compute_hausdorff_distance, compute_iou
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from torch.nn.functional import one_hot
+
+from bench.types import Data, Split
+
+RESAMPLES = 1000
+
+
+@torch.no_grad()
+def predict(model: torch.nn.Module, images: torch.Tensor, batch_size: int = 32) -> torch.Tensor:
+    """Logits on the CPU, (n, outputs, ...); images: (n, channels, *spatial)."""
+    device = next(model.parameters()).device
+    model.eval()
+    return torch.cat([model(batch.to(device)).float().cpu() for batch in images.split(batch_size)])
+
+
+def evaluate(model: torch.nn.Module, data: Data, split: Split, *, seed: int) -> tuple[dict[str, float], pd.DataFrame]:
+    """Metrics of a split, with `_low` and `_high` (95 %, over groups), and the table per image behind them."""
+    logits = predict(model, split.images)
+    if data.task == "segmentation":
+        table = segmentation_table(logits, split.targets, len(data.classes))
+    else:
+        table = pd.DataFrame({"correct": correct(logits, split.targets, data)})
+    table.insert(0, "name", split.names)
+    table.insert(1, "group", split.groups)
+    metrics = dict(_means_with_intervals(table, seed))
+    if data.task == "segmentation":
+        metrics["hd95_undefined"] = float(table["hd95"].isna().sum())
+    else:
+        metrics |= classification_scores(logits, split.targets, data)
+    return metrics, table
+
+
+def score(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> float:
+    """What the best checkpoint is chosen by: mean Dice, balanced accuracy, or mean AUROC for multi-label data."""
+    if data.task == "segmentation":
+        return float(_dice(_masks(logits, targets, len(data.classes))).mean())
+    scores = classification_scores(logits, targets, data)
+    return scores["auroc"] if data.task == "multilabel" else scores["balanced_accuracy"]
+
+
+def segmentation_table(logits: torch.Tensor, targets: torch.Tensor, classes: int) -> pd.DataFrame:
+    """Dice, IoU and HD95 (pixels) of every image, each the mean over the foreground classes.
+
+    logits: (n, outputs, *spatial); targets: (n, *spatial). An image where prediction and truth are both empty has Dice
+    and IoU 1; where one is empty, HD95 is undefined (NaN).
+    """
+    masks = _masks(logits, targets, classes)
+    distances = compute_hausdorff_distance(*masks, include_background=False, percentile=95).numpy()
+    distances[~np.isfinite(distances)] = np.nan
+    defined = np.isfinite(distances)
+    hd95 = np.where(defined.any(axis=1), np.nansum(distances, axis=1) / np.maximum(defined.sum(axis=1), 1), np.nan)
+    iou = compute_iou(*masks, include_background=False, ignore_empty=False).mean(dim=1)
+    return pd.DataFrame({"dice": _dice(masks).numpy(), "iou": iou.numpy(), "hd95": hd95})
+
+
+def correct(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> np.ndarray:
+    """Whether each sample is right; in multi-label data the share of labels that are, (n,)."""
+    if data.task == "multilabel":
+        return ((logits > 0) == (targets > 0)).float().mean(dim=1).numpy()
+    return (logits.argmax(dim=1) == targets).float().numpy()
+
+
+def classification_scores(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> dict[str, float]:
+    """Accuracy, balanced accuracy and AUROC (mean over the classes or labels that occur and do not always occur)."""
+    truth = targets.numpy() if data.task == "multilabel" else one_hot(targets, len(data.classes)).numpy()
+    mixed = (truth.min(axis=0) == 0) & (truth.max(axis=0) == 1)
+    scores = {"accuracy": float(correct(logits, targets, data).mean())}
+    if mixed.any():
+        scores["auroc"] = float(roc_auc_score(truth[:, mixed], logits.numpy()[:, mixed], average="macro"))
+    if data.task == "classification":
+        scores["balanced_accuracy"] = float(balanced_accuracy_score(targets.numpy(), logits.argmax(dim=1).numpy()))
+    return scores
+
+
+def _masks(logits: torch.Tensor, targets: torch.Tensor, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """One-hot prediction and truth, (n, classes, *spatial) each."""
+    predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
+    return tuple(one_hot(each, classes).movedim(-1, 1).float() for each in (predicted, targets))
+
+
+def _dice(masks: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    return compute_dice(*masks, include_background=False, ignore_empty=False).mean(dim=1)  # (n,)
+
+
+def _means_with_intervals(table: pd.DataFrame, seed: int):
+    """Mean of each measured column, and the 95 % interval of its bootstrap over groups."""
+    rng = np.random.default_rng(seed)
+    columns = table.columns[2:]
+    sums = table.groupby("group")[list(columns)].agg(["sum", "count"])
+    picks = rng.integers(len(sums), size=(RESAMPLES, len(sums)))
+    for column in columns:
+        totals, counts = (sums[column][part].to_numpy()[picks].sum(axis=1) for part in ("sum", "count"))
+        means = totals[counts > 0] / counts[counts > 0]
+        name = "accuracy" if column == "correct" else column
+        if len(means):
+            yield name, float(table[column].mean())
+            yield f"{name}_low", float(np.quantile(means, 0.025))
+            yield f"{name}_high", float(np.quantile(means, 0.975))

@@ -1,0 +1,119 @@
+"""The verb `run`: compose, build, train, capture, estimate, tabulate, draw, track."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from monai.utils import set_determinism
+from omegaconf import DictConfig, OmegaConf
+
+from bench import tracking
+from bench.build import build, build_each, build_network, check_output, fill_in
+from bench.cost import cost
+from bench.evaluate import evaluate
+from bench.probe import Probe
+from bench.report import report
+from bench.tables import LayerTable
+from bench.train import fit, loss_function
+from bench.types import Data, InputError
+
+log = logging.getLogger(__name__)
+
+
+def run(config: DictConfig) -> str:
+    """Train a network, measure what its layers tell of input and label, track all of it; returns the run's id."""
+    device = prepare(config)
+    data: Data = build(config.dataset, "dataset")
+    fill_in(config.model, data)
+    model = build_network(config.model, config.seed).to(device)
+    check_output(model, data)
+    estimators = build_each(config.estimator, "estimator")
+    diagnostics = build_each(config.diagnostic, "diagnostic")
+    training = build(config.train, "train")
+    training["loss"] = loss_function(config.train.loss, data)
+    asked = build(config.probe, "probe")
+    epochs, untrained_seeds = {0, *asked.pop("epochs")}, asked.pop("untrained_seeds")
+    probe = Probe(model, data, estimators, seed=config.seed, **asked)
+
+    store = tracking.connect(config.tracking.uri, config.tracking.experiment)
+    fingerprint = fingerprint_of(config, data)
+    if config.tracking.parent and config.resume and (done := tracking.finished(store, fingerprint)):
+        tracking.Run(store, config.tracking.parent).tag(f"{tracking.REUSED}{done}", fingerprint)
+        log.info("finished before as run %s, so not run again; resume=false runs it", done)
+        return done
+
+    design = HydraConfig.get().job.override_dirname or HydraConfig.get().runtime.choices.model
+    tags = {tracking.FINGERPRINT: fingerprint, tracking.DESIGN: design, "commit": commit()}
+    name = config.tracking.name or f"{design} seed={config.seed}"
+    with tracking.started(store, name, tags, config.tracking.parent) as tracked:
+        tracked.config(config)
+        tracked.dataset(data)
+        table = LayerTable()
+
+        def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
+            tracked.metrics(metrics, step=epoch)
+            if epoch in epochs:
+                table.extend(probe.measure(model, epoch=epoch, weights="epoch"))
+                tracked.curves(table.layer_points(epoch))
+
+        try:
+            for seed in range(config.seed + 1, config.seed + 1 + untrained_seeds):
+                untrained = build_network(config.model, seed).to(device)
+                table.extend(probe.measure(untrained, epoch=0, weights="untrained", seed=seed))
+            best = fit(model, data, **training, seed=config.seed, on_epoch=on_epoch)
+            tracked.weights(model.state_dict())
+            table.extend(probe.measure(model, epoch=best.epoch, weights="best"))
+        finally:
+            tracked.table(table.frame, "layers.csv")
+        tracked.curves(table.profile_points())
+
+        test, images = evaluate(model, data, data.test, seed=config.seed)
+        tracked.table(images, "test.csv")
+        costs = cost(model, data.test.images[: config.train.batch_size])
+        chosen = {"best_epoch": best.epoch, "val_score": best.val_score}
+        for section, values in {"test": test, "cost": costs, "summary": chosen}.items():
+            tracked.metrics({f"{section}/{name}": value for name, value in values.items()})
+        for diagnostic in diagnostics.values():
+            tracked.findings(diagnostic(table))
+    sys.stdout.write(report(table, test, costs, tracked.id, store.uri))
+    return tracked.id
+
+
+def prepare(config: DictConfig) -> torch.device:
+    """Seed every library and choose the device; operations that have a deterministic form take it."""
+    if config.device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device: got {config.device!r}, wanted auto, cpu or cuda")
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: got cuda, wanted a device that is here; no GPU is visible: device=auto or cpu")
+    if not isinstance(config.seed, int) or config.seed < 0:
+        raise InputError(f"seed: got {config.seed!r}, wanted an integer of 0 or more")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    set_determinism(config.seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    name = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def fingerprint_of(config: DictConfig, data: Data) -> str:
+    """Hash of all that decides a run's numbers: its config without tracking, the data, the package's version."""
+    decides = OmegaConf.to_container(config, resolve=True)
+    for key in ("tracking", "resume"):
+        decides.pop(key)
+    content = json.dumps([decides, data.fingerprint, version("infoflow-bench")], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def commit() -> str:
+    """The commit of the code that runs, or `unknown` outside a checkout."""
+    folder = Path(__file__).parent
+    result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+    return result.stdout.strip() or "unknown"

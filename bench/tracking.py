@@ -1,0 +1,238 @@
+"""Tracking: runs, sweeps and their artifacts in MLflow. The only file that knows of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import torch
+from filelock import FileLock
+from matplotlib.figure import Figure
+from mlflow import MlflowClient
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import Metric, Param, RunStatus
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from omegaconf import DictConfig, OmegaConf
+
+from bench.types import Data, InputError
+
+log = logging.getLogger(__name__)
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+ANSWER_SECONDS = 15
+PER_REQUEST = 100
+FINGERPRINT, DESIGN, SWEEP, REUSED = "fingerprint", "design", "sweep", "reused."
+# Without this tag MLflow's UI opens a new experiment in its GenAI mode.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
+
+def default_uri() -> str:
+    """The store beside which the command was started."""
+    return f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+
+
+@dataclass(frozen=True)
+class Store:
+    """A tracking store that answered, and the experiment in it."""
+
+    client: MlflowClient
+    uri: str
+    experiment_id: str
+
+
+def connect(uri: str | None, experiment: str) -> Store:
+    """Reach the store and its experiment, making both where they are missing.
+
+    Raises InputError when the store does not answer within 15 s. Processes that start together on an empty folder wait
+    for the first to make the database: its migrations do not bear company.
+    """
+    uri = uri or default_uri()
+    if uri.startswith("sqlite:///"):
+        database = Path(uri.removeprefix("sqlite:///")).absolute()
+        if not database.parent.is_dir():
+            raise InputError(f"tracking.uri: got {uri}, wanted a folder that exists; make {database.parent}")
+        with FileLock(f"{database}.lock"):
+            return _open(uri, experiment, artifacts=(database.parent / "mlartifacts").as_uri())
+    opened: list[Store | Exception] = []
+
+    def attempt():
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would tell of every retry
+        try:
+            opened.append(_open(uri, experiment))
+        except Exception as error:  # handed to the caller's thread, below
+            opened.append(error)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(ANSWER_SECONDS)
+    if not opened or isinstance(opened[0], Exception):
+        reason = str(opened[0]).splitlines()[0][:200] if opened else f"no answer within {ANSWER_SECONDS} s"
+        raise InputError(
+            f"tracking.uri: got {uri}, wanted a tracking server that answers ({reason}); start it or fix the address"
+        )
+    return opened[0]
+
+
+def _open(uri: str, experiment: str, artifacts: str | None = None) -> Store:
+    client = MlflowClient(uri)
+    known = client.get_experiment_by_name(experiment)
+    if known is None:
+        try:
+            return Store(client, uri, client.create_experiment(experiment, artifacts, tags=EXPERIMENT_TAGS))
+        except MlflowException:  # another process was faster
+            known = client.get_experiment_by_name(experiment)
+            if known is None:
+                raise
+    if known.lifecycle_stage != "active":
+        raise InputError(f"tracking.experiment: got {experiment!r}, which was deleted; restore it or take another name")
+    return Store(client, uri, known.experiment_id)
+
+
+class Run:
+    """One tracked run: what is logged lands at once, so that a run that dies keeps it."""
+
+    def __init__(self, store: Store, run_id: str):
+        self.store = store
+        self.id = run_id
+
+    def metrics(self, values: dict[str, float], step: int = 0) -> None:
+        """Log finite values in one request per 100; a value that is not finite has no place in a chart."""
+        self.curves([(key, value, step) for key, value in values.items()])
+
+    def curves(self, points: list[tuple[str, float, int]]) -> None:
+        """Log (key, value, step) points."""
+        now = int(1000 * time.time())
+        metrics = [Metric(key, float(value), now, int(step)) for key, value, step in points if pd.notna(value)]
+        for first in range(0, len(metrics), PER_REQUEST):
+            self.store.client.log_batch(self.id, metrics=metrics[first : first + PER_REQUEST])
+
+    def config(self, config: DictConfig) -> None:
+        """The composed config, as a file that rebuilds the run and as flattened parameters."""
+        self.text(OmegaConf.to_yaml(config, resolve=True), "config.yaml")
+        params = [Param(key, str(value)) for key, value in _flat(OmegaConf.to_container(config, resolve=True))]
+        for first in range(0, len(params), PER_REQUEST):
+            self.store.client.log_batch(self.id, params=params[first : first + PER_REQUEST])
+
+    def tag(self, key: str, value: str) -> None:
+        self.store.client.set_tag(self.id, key, value)
+
+    def dataset(self, data: Data) -> None:
+        card = data.card()
+        source = CodeDatasetSource(tags={"card": json.dumps(card)})
+        dataset = MetaDataset(source, name=data.name, digest=card["fingerprint"])
+        tags = [mlflow.entities.InputTag("mlflow.data.context", "train, val, test")]
+        entity = mlflow.entities.DatasetInput(dataset._to_mlflow_entity(), tags)
+        self.store.client.log_inputs(self.id, datasets=[entity])
+        self.text(json.dumps(card, indent=2), "dataset.json")
+
+    def text(self, text: str, path: str) -> None:
+        self.store.client.log_text(self.id, text, path)
+
+    def table(self, frame: pd.DataFrame, path: str) -> None:
+        self.text(frame.to_csv(index=False), path)
+
+    def figure(self, figure: Figure, path: str) -> None:
+        self.store.client.log_figure(self.id, figure, path, save_kwargs={"dpi": 120, "bbox_inches": "tight"})
+
+    def findings(self, findings) -> None:
+        """What a diagnostic found: metrics, tables/*.csv and figures/*.png."""
+        self.metrics(findings.metrics)
+        for name, frame in findings.tables.items():
+            self.table(frame, f"tables/{name}.csv")
+        for name, figure in findings.figures.items():
+            self.figure(figure, f"figures/{name}.png")
+
+    def weights(self, state: dict[str, torch.Tensor]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            torch.save({name: tensor.cpu() for name, tensor in state.items()}, Path(folder) / "weights.pt")
+            self.store.client.log_artifact(self.id, str(Path(folder) / "weights.pt"))
+
+
+@contextmanager
+def started(store: Store, name: str | None, tags: dict[str, str], parent: str | None) -> Iterator[Run]:
+    """A run that ends FINISHED, KILLED on Ctrl-C, or FAILED with its traceback as an artifact."""
+    tags = tags | ({MLFLOW_PARENT_RUN_ID: parent, SWEEP: parent} if parent else {})
+    run = Run(store, store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id)
+    try:
+        yield run
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        try:
+            run.text(traceback.format_exc(), "traceback.txt")
+        finally:
+            store.client.set_terminated(run.id, RunStatus.to_string(RunStatus.KILLED if stopped else RunStatus.FAILED))
+        raise
+    store.client.set_terminated(run.id)
+
+
+def sweep_parent(store: Store, name: str | None, overrides: str) -> Run:
+    """A run for a sweep's jobs to hang below."""
+    tags = {SWEEP: "parent", "overrides": overrides[:5000]}
+    return Run(store, store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id)
+
+
+@contextmanager
+def ending(store: Store, parent: Run, failed: bool) -> Iterator[None]:
+    """The last lines of a sweep's parent; it ends even when they fail."""
+    status = RunStatus.FAILED
+    try:
+        yield
+        status = RunStatus.FAILED if failed else RunStatus.FINISHED
+    finally:
+        store.client.set_terminated(parent.id, RunStatus.to_string(status))
+
+
+def finished(store: Store, fingerprint: str) -> str | None:
+    """The id of a finished run of the experiment with this fingerprint."""
+    query = f"tags.{FINGERPRINT} = '{fingerprint}' and attributes.status = 'FINISHED'"
+    runs = store.client.search_runs([store.experiment_id], query, max_results=1)
+    return runs[0].info.run_id if runs else None
+
+
+def children(store: Store, parent: str) -> list[str]:
+    """Ids of a sweep's finished runs, those that it found already done included."""
+    query = f"tags.{SWEEP} = '{parent}' and attributes.status = 'FINISHED'"
+    own = [run.info.run_id for run in store.client.search_runs([store.experiment_id], query, max_results=50_000)]
+    tags = store.client.get_run(parent).data.tags
+    return own + [key.removeprefix(REUSED) for key in tags if key.startswith(REUSED)]
+
+
+def design(store: Store, run_id: str) -> str:
+    return store.client.get_run(run_id).data.tags[DESIGN]
+
+
+def artifact(store: Store, run_id: str, path: str, folder: str) -> Path:
+    return Path(store.client.download_artifacts(run_id, path, folder))
+
+
+def saved_network(run_id: str, uri: str | None = None) -> tuple[DictConfig, dict[str, torch.Tensor]]:
+    """Config and weights of a tracked run; InputError where the run or its weights are missing."""
+    client = MlflowClient(uri or default_uri())
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            config = OmegaConf.load(client.download_artifacts(run_id, "config.yaml", folder))
+            weights = client.download_artifacts(run_id, "weights.pt", folder)
+        except (MlflowException, OSError) as error:
+            raise InputError(f"run: got {run_id}, wanted a finished run of {uri or default_uri()} ({error})") from error
+        return config, torch.load(weights, weights_only=True, map_location="cpu")
+
+
+def _flat(config: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in config.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

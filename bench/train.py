@@ -1,0 +1,140 @@
+"""Training: a plain loop that keeps the best checkpoint by validation."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from monai.losses import DiceCELoss, DiceLoss
+from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
+from tqdm import trange
+
+from bench.evaluate import predict, score
+from bench.types import Data, InputError, Split
+
+
+class TrainingError(RuntimeError):
+    """Training can't go on: the loss is NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The best checkpoint by validation: its epoch (0 is untrained) and validation score."""
+
+    epoch: int
+    val_score: float
+
+
+def fit(
+    model: torch.nn.Module,
+    data: Data,
+    *,
+    epochs: int,
+    batch_size: int,
+    optimizer: Callable,
+    schedule: Callable | None,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    amp: bool,
+    seed: int,
+    on_epoch: Callable[[int, dict[str, float]], None],
+) -> Fitted:
+    """Train in place and leave the model with the best checkpoint's weights.
+
+    optimizer: parameters -> optimiser; schedule: optimiser -> scheduler, stepped each epoch. on_epoch(epoch, metrics)
+    is called for the untrained network (epoch 0) and after every epoch. amp: mixed precision, on CUDA alone.
+    Raises TrainingError when the loss is not finite.
+    """
+    device = next(model.parameters()).device
+    optimizer = optimizer(model.parameters())
+    schedule = schedule and schedule(optimizer)
+    scaler = torch.amp.GradScaler(device.type, enabled=amp and device.type == "cuda")
+    batches = Batches(data, batch_size, seed)
+
+    best = Fitted(0, _validate(model, data, loss)["val/score"])
+    best_weights = copy.deepcopy(model.state_dict())
+    on_epoch(0, {"val/score": best.val_score})
+    for epoch in trange(1, epochs + 1, desc="train", unit="epoch", leave=False, disable=None):
+        model.train()
+        total = 0.0
+        for images, targets in batches:
+            with torch.autocast(device.type, enabled=scaler.is_enabled()):
+                value = loss(model(images.to(device)), targets.to(device))
+            if not math.isfinite(value.item()):
+                raise TrainingError(
+                    f"loss: got {value.item()} in epoch {epoch}, wanted a finite number; "
+                    "lower train.optimizer.lr or check the images for NaN"
+                )
+            optimizer.zero_grad()
+            scaler.scale(value).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            total += value.item() * len(images)
+        if schedule:
+            schedule.step()
+        metrics = {"train/loss": total / len(data.train), **_validate(model, data, loss)}
+        if best.epoch == 0 or metrics["val/score"] > best.val_score:
+            best = Fitted(epoch, metrics["val/score"])
+            best_weights = copy.deepcopy(model.state_dict())
+        on_epoch(epoch, metrics)
+    model.load_state_dict(best_weights)
+    return best
+
+
+@dataclass
+class Batches:
+    """Shuffled, augmented mini-batches of the training split; the same seed gives the same batches."""
+
+    data: Data
+    size: int
+    seed: int
+
+    def __post_init__(self):
+        self.generator = torch.Generator().manual_seed(self.seed)
+        if hasattr(self.data.augment, "set_random_state"):
+            self.data.augment.set_random_state(self.seed)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        train = self.data.train
+        for rows in torch.randperm(len(train), generator=self.generator).split(self.size):
+            if len(rows) > 1 or len(train) == 1:  # batch norm can't learn from one sample
+                yield self._augmented(train, rows)
+
+    def _augmented(self, train: Split, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        images, targets = train.images[rows], train.targets[rows]
+        if self.data.augment is None:
+            return images, targets
+        if self.data.task != "segmentation":
+            return torch.stack([self.data.augment({"image": image})["image"] for image in images]), targets
+        pairs = [self.data.augment({"image": i, "mask": m[None]}) for i, m in zip(images, targets, strict=True)]
+        return torch.stack([p["image"] for p in pairs]), torch.stack([p["mask"][0] for p in pairs]).long()
+
+
+def loss_function(name: str, data: Data) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """A loss of logits and targets. auto: bce where each output is a yes or no, else ce."""
+    yes_or_no = data.task == "multilabel" or data.outputs == 1
+    if name == "auto":
+        name = "bce" if yes_or_no else "ce"
+    choices = ["bce"] if yes_or_no else ["ce"]
+    if data.task == "segmentation":
+        choices += ["dice", "dice_ce"]
+    if name not in choices:
+        raise InputError(f"train.loss: got {name!r}, wanted one of auto, {', '.join(choices)} for this {data.task}")
+    if name == "ce":
+        return CrossEntropyLoss()
+    if name == "bce":
+        criterion = BCEWithLogitsLoss()
+        return lambda logits, targets: criterion(logits, targets.reshape(logits.shape).float())
+    kind = DiceLoss if name == "dice" else DiceCELoss
+    criterion = kind(sigmoid=True) if yes_or_no else kind(softmax=True, to_onehot_y=True)
+    return lambda logits, targets: criterion(logits, targets[:, None].float())
+
+
+def _validate(model: torch.nn.Module, data: Data, loss) -> dict[str, float]:
+    logits = predict(model, data.val.images)
+    return {
+        "val/loss": float(loss(logits, data.val.targets)),
+        "val/score": score(logits, data.val.targets, data),
+    }

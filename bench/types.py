@@ -1,0 +1,132 @@
+"""What the rooms of the suite hand to each other. Imports nothing of bench."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+
+Task = Literal["segmentation", "classification", "multilabel"]
+SPLITS = ("train", "val", "test")
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong: one line that says got, wanted and fix."""
+
+
+class EstimationError(ValueError):
+    """This quantity can't be estimated from these samples; becomes a row with its reason."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples of one split, in memory and in a fixed order.
+
+    images: (n, channels, *spatial) float32.
+    targets: int64; (n, *spatial) class masks, (n,) classes, or (n, labels) of 0 and 1.
+    groups: (n,) what belongs together (a patient), else each sample for itself.
+    names: n names that a message or a table can show.
+    """
+
+    images: torch.Tensor
+    targets: torch.Tensor
+    groups: np.ndarray
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, rows) -> Split:
+        rows = np.asarray(rows)
+        index = torch.from_numpy(rows)
+        names = tuple(self.names[row] for row in rows)
+        return Split(self.images[index], self.targets[index], self.groups[rows], names)
+
+    @staticmethod
+    def join(*splits: Split) -> Split:
+        return Split(
+            torch.cat([split.images for split in splits]),
+            torch.cat([split.targets for split in splits]),
+            np.concatenate([split.groups for split in splits]),
+            tuple(name for split in splits for name in split.names),
+        )
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset, ready to train and to measure on.
+
+    augment: maps {"image": (C, *spatial), "mask": (1, *spatial)} (no mask in classification) to the same, for training
+    samples only; a MONAI transform, so that `set_random_state(seed)` makes it repeatable.
+    """
+
+    name: str
+    task: Task
+    classes: tuple[str, ...]
+    train: Split
+    val: Split
+    test: Split
+    augment: Callable[[dict], dict] | None = None
+    licence: str = "unknown"
+    source: str = ""
+    splits: dict[str, Split] = field(init=False, repr=False)
+
+    def __post_init__(self):
+        splits = {name: getattr(self, name) for name in SPLITS}
+        for name, split in splits.items():
+            if len(split) == 0:
+                raise InputError(
+                    f"dataset {self.name}: the {name} split is empty, wanted at least one sample; "
+                    "give it samples in the split column or a larger share"
+                )
+        object.__setattr__(self, "splits", splits)
+
+    def split(self, name: str) -> Split:
+        """One split by name, or `all` of them joined in the order train, val, test."""
+        return Split.join(*self.splits.values()) if name == "all" else self.splits[name]
+
+    @property
+    def channels(self) -> int:
+        return self.train.images.shape[1]
+
+    @property
+    def image_size(self) -> tuple[int, ...]:
+        return tuple(self.train.images.shape[2:])
+
+    @property
+    def outputs(self) -> int:
+        """Channels that a network for this data ends in; a binary mask needs one."""
+        binary_mask = self.task == "segmentation" and len(self.classes) == 2
+        return 1 if binary_mask else len(self.classes)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of every image, target, group and split membership."""
+        digest = hashlib.sha256()
+        for name, split in self.splits.items():
+            digest.update(f"{name}{tuple(split.images.shape)}{list(split.groups)}".encode())
+            for tensor in (split.images, split.targets):
+                digest.update(np.ascontiguousarray(tensor.numpy()).data)
+        return digest.hexdigest()[:16]
+
+    def card(self) -> dict:
+        """What a reader must know of the data: counts, shape, classes, foreground, licence, fingerprint."""
+        card = {
+            "name": self.name,
+            "task": self.task,
+            "n": {name: len(split) for name, split in self.splits.items()},
+            "groups": {name: len(set(split.groups)) for name, split in self.splits.items()},
+            "shape": list(self.train.images.shape[1:]),
+            "classes": list(self.classes),
+            "licence": self.licence,
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+        }
+        if self.task == "segmentation":
+            pixels = torch.cat([split.targets.flatten() for split in self.splits.values()])
+            card["foreground_share"] = float((pixels > 0).float().mean())
+        return card

@@ -1,0 +1,7 @@
+"""Networks that name the places where their activations can be tapped."""
+
+from models.cnn import CNN
+from models.taps import Tap
+from models.unet import Skip, UNet
+
+__all__ = ["CNN", "Skip", "Tap", "UNet"]

@@ -1,0 +1,85 @@
+"""What the networks are built of: layers by number of spatial dimensions, the convolution block, initialisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from models import checks
+
+SPATIAL_DIMS = (2, 3)
+NORMS = ("none", "batch", "instance", "group")
+INITS = ("torch", "glorot")
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": partial(nn.ReLU, inplace=True),
+    "leaky_relu": partial(nn.LeakyReLU, inplace=True),
+    "elu": partial(nn.ELU, inplace=True),
+    "silu": partial(nn.SiLU, inplace=True),
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+
+
+def layer(kind: str, spatial_dims: int) -> type[nn.Module]:
+    """PyTorch's class of this kind: `layer("Conv", 3)` is `nn.Conv3d`."""
+    return getattr(nn, f"{kind}{checks.choice('spatial_dims', spatial_dims, SPATIAL_DIMS)}d")
+
+
+def normalisation(norm: str, channels: int, spatial_dims: int) -> nn.Module:
+    """The normalisation by name, with learnt scale and shift; "group" takes as many groups, up to 8, as divide."""
+    match checks.choice("norm", norm, NORMS):
+        case "none":
+            return nn.Identity()
+        case "batch":
+            return layer("BatchNorm", spatial_dims)(channels)
+        case "instance":
+            return layer("InstanceNorm", spatial_dims)(channels, affine=True)
+        case "group":
+            groups = max(divisor for divisor in range(1, 9) if channels % divisor == 0)
+            return nn.GroupNorm(groups, channels)
+
+
+def nonlinearity(activation: str) -> nn.Module:
+    return ACTIVATIONS[checks.choice("activation", activation, ACTIVATIONS)]()
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution, normalisation, activation: (N, in_channels, *spatial) to (N, out_channels, *spatial').
+
+    One module, so that a tap on it lies after normalisation and activation.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int = 3,
+        padding: str = "same",
+        norm: str,
+        activation: str,
+        spatial_dims: int,
+    ):
+        bias = norm not in ("batch", "instance")  # these subtract it again
+        super().__init__(
+            layer("Conv", spatial_dims)(in_channels, out_channels, kernel_size, padding=padding, bias=bias),
+            normalisation(norm, out_channels, spatial_dims),
+            nonlinearity(activation),
+        )
+
+
+def initialise(network: nn.Module, init: str) -> None:
+    """Initialise in place: "torch" keeps PyTorch's own; "glorot" draws weights by Glorot & Bengio 2010, eq. 16.
+
+    Glorot: uniform weights of standard deviation sqrt(2 / (fan_in + fan_out)), biases zero.
+    """
+    if checks.choice("init", init, INITS) == "torch":
+        return
+    for module in network.modules():
+        if isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -1,0 +1,77 @@
+"""One-line errors for what a network can't be built from or fed with: got, wanted, fix."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from numbers import Integral
+from typing import Any
+
+from torch import Tensor
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and value > 0
+
+
+def count(name: str, got: Any) -> int:
+    """A positive integer.
+
+    >>> count("in_channels", 0)
+    Traceback (most recent call last):
+    ValueError: in_channels: got 0, wanted a positive integer; give a whole number such as 3
+    """
+    if not _is_count(got):
+        raise ValueError(f"{name}: got {got!r}, wanted a positive integer; give a whole number such as 3")
+    return int(got)
+
+
+def counts(name: str, got: Any, *, least: int = 1, fix: str = "give a list such as [8, 16]") -> tuple[int, ...]:
+    """A list of positive integers with `least` entries or more.
+
+    >>> counts("widths", [8, 16.0])
+    Traceback (most recent call last):
+    ValueError: widths: got [8, 16.0], wanted at least 1 positive integer; give a list such as [8, 16]
+    """
+    is_list = isinstance(got, Sequence) and not isinstance(got, str)
+    if not is_list or len(got) < least or not all(map(_is_count, got)):
+        wanted = f"at least {least} positive integer{'s' if least > 1 else ''}" if least else "positive integers or []"
+        raise ValueError(f"{name}: got {got!r}, wanted {wanted}; {fix}")
+    return tuple(int(value) for value in got)
+
+
+def choice(name: str, got: Any, options: Collection[Any]) -> Any:
+    """One of the options.
+
+    >>> choice("pool", "mean", ("max", "avg"))
+    Traceback (most recent call last):
+    ValueError: pool: got 'mean', wanted one of max, avg; correct the spelling
+    """
+    if not any(type(got) is type(option) and got == option for option in options):
+        raise ValueError(f"{name}: got {got!r}, wanted one of {', '.join(map(str, options))}; correct the spelling")
+    return got
+
+
+def per_place(name: str, got: Any, places: int, place: str) -> tuple[Any, ...]:
+    """One entry per place; a single value stands for all of them.
+
+    >>> per_place("padding", "same", 2, "stage"), per_place("padding", ["same", "valid"], 2, "stage")
+    (('same', 'same'), ('same', 'valid'))
+    >>> per_place("padding", ["same"], 2, "stage")
+    Traceback (most recent call last):
+    ValueError: padding: got ['same'], wanted one entry per stage, 2 in all; add 1
+    """
+    if isinstance(got, str) or not isinstance(got, Sequence):
+        return (got,) * places
+    if len(got) != places:
+        fix = f"add {places - len(got)}" if len(got) < places else f"remove {len(got) - places}"
+        raise ValueError(f"{name}: got {got!r}, wanted one entry per {place}, {places} in all; {fix}")
+    return tuple(got)
+
+
+def images(x: Tensor, channels: int, spatial_dims: int) -> None:
+    """A batch of images (N, channels, *spatial) with spatial_dims axes of space."""
+    if x.dim() != spatial_dims + 2 or x.shape[1] != channels:
+        wanted = f"(N, {channels}, {', '.join('HWD'[:spatial_dims])})"
+        raise ValueError(
+            f"input: got shape {tuple(x.shape)}, wanted {wanted}; set in_channels and spatial_dims by the data"
+        )

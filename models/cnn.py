@@ -1,0 +1,160 @@
+"""Plain convolutional classifiers with named taps, a family over their numbers of filters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+from torch import Tensor, nn
+
+from models import checks
+from models.blocks import SPATIAL_DIMS, ConvBlock, initialise, layer, nonlinearity
+from models.taps import Tap, along, sigmoid, softmax
+
+PADDINGS = ("same", "valid")
+POOLS = {"max": "MaxPool", "avg": "AvgPool"}
+GLOBAL_POOLS = {"max": "AdaptiveMaxPool", "avg": "AdaptiveAvgPool"}
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Convolution blocks and the pool after them."""
+
+    number: int
+    filters: int
+    kernel_size: int
+    padding: str
+    convs: int
+
+    def __post_init__(self):
+        checks.count("kernel_size", self.kernel_size)
+        checks.choice("padding", self.padding, PADDINGS)
+        checks.count("convs_per_stage", self.convs)
+
+    @property
+    def names(self) -> list[str]:
+        name = f"conv{self.number}"
+        return [name] if self.convs == 1 else [f"{name}_{i + 1}" for i in range(self.convs)]
+
+    @property
+    def trimmed(self) -> int:
+        """Pixels that the convolutions take off a side."""
+        return self.convs * (self.kernel_size - 1) if self.padding == "valid" else 0
+
+
+class CNN(nn.Module):
+    """Images (N, in_channels, *input_size) to logits (N, num_classes).
+
+    Stages of convolution blocks, each halved in size by a pool, then fully connected layers. The defaults are LeNet-5
+    as Yu et al. measured it (TNNLS 2021, arXiv 1804.06537): 6@5x5, pool, 16@5x5, pool, 120, 84, 10.
+
+    filters: channels of each stage.
+    kernel_size, padding (same | valid), convs_per_stage: one value, or a list with one per stage.
+    pool: max | avg, 2x2 after each stage.
+    global_pool: none | max | avg over what the last stage leaves, so that any image that is large enough may come.
+    norm, activation, init: as in `UNet`.
+    hidden: widths of the fully connected layers before the output; may be empty.
+    multilabel: the classes don't exclude each other, so that probabilities are sigmoids, not a softmax.
+
+    Raises ValueError for an argument that no network can be built from, images too small for the pools among them, and
+    for images of another shape.
+
+    >>> sum(parameter.numel() for parameter in CNN().parameters())
+    61706
+    >>> [tap.name for tap in CNN(filters=(8, 16), convs_per_stage=(1, 2), hidden=()).taps()]
+    ['conv1', 'conv2_1', 'conv2_2', 'out']
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        num_classes: int = 10,
+        filters: Sequence[int] = (6, 16),
+        kernel_size: int | Sequence[int] = 5,
+        padding: str | Sequence[str] = ("same", "valid"),
+        convs_per_stage: int | Sequence[int] = 1,
+        pool: str = "max",
+        global_pool: str = "none",
+        norm: str = "none",
+        activation: str = "relu",
+        hidden: Sequence[int] = (120, 84),
+        input_size: Sequence[int] = (28, 28),
+        multilabel: bool = False,
+        spatial_dims: int = 2,
+        init: str = "torch",
+    ):
+        super().__init__()
+        self.in_channels = checks.count("in_channels", in_channels)
+        self.num_classes = checks.count("num_classes", num_classes)
+        if num_classes == 1 and not multilabel:
+            raise ValueError(
+                "num_classes: got 1, wanted 2 or more where classes exclude each other; set multilabel=true"
+            )
+        self.filters = checks.counts("filters", filters)
+        self.hidden = checks.counts("hidden", hidden, least=0, fix="give a list such as [120, 84]")
+        self.spatial_dims = checks.choice("spatial_dims", spatial_dims, SPATIAL_DIMS)
+        self.input_size = checks.counts("input_size", input_size, fix="give the image's size, such as [28, 28]")
+        self.any_size = checks.choice("global_pool", global_pool, ("none", *GLOBAL_POOLS)) != "none"
+        self.multilabel = checks.choice("multilabel", multilabel, (True, False))
+        self._stages = _stages(self.filters, kernel_size, padding, convs_per_stage)
+        self._check_size(self.input_size)
+
+        pool_type = layer(POOLS[checks.choice("pool", pool, POOLS)], spatial_dims)
+        block = {"norm": norm, "activation": activation, "spatial_dims": spatial_dims}
+        channels, size = self.in_channels, self.input_size
+        for stage in self._stages:
+            for name in stage.names:
+                conv = ConvBlock(channels, stage.filters, kernel_size=stage.kernel_size, padding=stage.padding, **block)
+                self.add_module(name, conv)
+                channels = stage.filters
+            self.add_module(f"pool{stage.number}", pool_type(2))
+            size = [(side - stage.trimmed) // 2 for side in size]
+        if self.any_size:
+            self.pool = layer(GLOBAL_POOLS[global_pool], spatial_dims)(1)
+            size = [1]
+        self.flatten = nn.Flatten()  # (N, channels, *size) to (N, channels * prod(size))
+        widths = (channels * prod(size), *self.hidden)
+        for i, (inputs, outputs) in enumerate(pairwise(widths), 1):
+            self.add_module(f"fc{i}", nn.Sequential(nn.Linear(inputs, outputs), nonlinearity(activation)))
+        self.out = nn.Linear(widths[-1], self.num_classes)
+        initialise(self, init)
+
+    def forward(self, x: Tensor) -> Tensor:
+        checks.images(x, self.in_channels, self.spatial_dims)
+        self._check_size(tuple(x.shape[2:]))
+        for module in self.children():
+            x = module(x)
+        return x
+
+    def taps(self) -> list[Tap]:
+        """Every convolution block, fully connected layer and the output, along the data's way."""
+        stages, layers = len(self.filters), len(self.hidden)
+        places = [(name, "feature", stage.number) for stage in self._stages for name in stage.names]
+        places += [(f"fc{i}", "classifier", stages + i) for i in range(1, layers + 1)]
+        places.append(("out", "output", stages + layers + 1))
+        return along(places, output=sigmoid if self.multilabel else softmax)
+
+    def _check_size(self, size: tuple[int, ...]) -> None:
+        if len(size) != self.spatial_dims:
+            raise ValueError(f"input_size: got {size}, wanted {self.spatial_dims} sides; set spatial_dims by the data")
+        smallest = 1
+        for stage in reversed(self._stages):
+            smallest = 2 * smallest + stage.trimmed
+        if min(size) < smallest:
+            wanted = f"{smallest} or more a side, as {len(self._stages)} pools need"
+            raise ValueError(
+                f"input_size: got {size}, wanted {wanted}; enlarge the images or remove a stage from filters"
+            )
+        if not self.any_size and size != self.input_size:
+            raise ValueError(
+                f"input: got size {size}, wanted {self.input_size}; resize the images or set global_pool=avg"
+            )
+
+
+def _stages(filters: tuple[int, ...], *settings: Any) -> list[_Stage]:
+    names = ("kernel_size", "padding", "convs_per_stage")
+    columns = [checks.per_place(name, got, len(filters), "stage") for name, got in zip(names, settings, strict=True)]
+    return [_Stage(number, *row) for number, row in enumerate(zip(filters, *columns, strict=True), 1)]

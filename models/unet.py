@@ -1,0 +1,180 @@
+"""U-Net with named taps and skips that can be switched."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models import checks
+from models.blocks import ConvBlock, initialise, layer
+from models.taps import Tap, along, sigmoid, softmax
+
+SKIPS = {"all": "cat", "none": "off", "add": "add"}
+MODES = ("cat", "add", "off")
+UPS = ("transpose", "interpolate")
+
+
+class Skip(nn.Module):
+    """The encoder's branch on its way across: (N, in_channels, *spatial) to (N, channels, *spatial).
+
+    mode: how the decoder merges it: "cat", "add", or "off", where the decoder doesn't call it at all.
+    The branch passes unchanged; only "add" between unequal widths projects it by a 1x1 convolution.
+    """
+
+    def __init__(self, mode: str, in_channels: int, out_channels: int, spatial_dims: int = 2):
+        super().__init__()
+        self.mode = checks.choice("skips", mode, MODES)
+        projects = mode == "add" and in_channels != out_channels
+        self.project = layer("Conv", spatial_dims)(in_channels, out_channels, 1) if projects else nn.Identity()
+
+    def forward(self, branch: Tensor) -> Tensor:
+        return self.project(branch.view_as(branch))  # a view of its own, so that its gradient is this way's alone
+
+    def extra_repr(self) -> str:
+        return f"mode={self.mode!r}"
+
+
+class UNet(nn.Module):
+    """Images (N, in_channels, *spatial) to logits (N, out_channels, *spatial), for any spatial size.
+
+    Levels count from 1, full resolution, to the bottleneck, len(widths); there are len(widths) - 1 poolings. Sizes that
+    these don't divide are padded with zeros on both sides, as the convolutions do, and cropped back before `out`.
+    The defaults are the network of Lee & Bajić (ISBI 2021, arXiv 2101.08427); the design is that of Ronneberger et al.
+    (MICCAI 2015, arXiv 1505.04597).
+
+    widths: channels of each level of the encoder, bottleneck last.
+    skips: "all" concatenates everywhere, "add" adds everywhere, "none" has none; or one of cat | add | off per level
+        above the bottleneck, full resolution first. Adding projects unequal widths, see `Skip`.
+    decoder_widths: channels of each level of the decoder, full resolution first; those of the encoder by default.
+    norm: none | batch | instance | group (as many groups, up to 8, as divide the channels).
+    activation: a key of `models.blocks.ACTIVATIONS`.
+    up: "transpose" (2x2, stride 2) or "interpolate" ((bi-, tri-)linear, with a 1x1 convolution).
+    init: "torch" or "glorot".
+
+    Raises ValueError for an argument that no network can be built from, and for images of another shape.
+
+    >>> sum(parameter.numel() for parameter in UNet().parameters())
+    1941105
+    >>> UNet(widths=(4, 8), skips="add")(torch.zeros(2, 3, 9, 7)).shape
+    torch.Size([2, 1, 9, 7])
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 1,
+        widths: Sequence[int] = (16, 32, 64, 128, 256),
+        skips: str | Sequence[str] = "all",
+        decoder_widths: Sequence[int] | None = None,
+        convs_per_level: int = 2,
+        norm: str = "none",
+        activation: str = "relu",
+        up: str = "transpose",
+        spatial_dims: int = 2,
+        init: str = "torch",
+    ):
+        super().__init__()
+        self.in_channels = checks.count("in_channels", in_channels)
+        self.out_channels = checks.count("out_channels", out_channels)
+        self.widths = checks.counts("widths", widths, least=2, fix="give one per level, such as [8, 16, 32]")
+        self.depth = len(self.widths) - 1
+        self.skips = _skip_modes(skips, self.depth)
+        self.decoder_widths = _decoder_widths(decoder_widths, self.widths)
+        self.convs_per_level = checks.count("convs_per_level", convs_per_level)
+        self.spatial_dims = spatial_dims
+        self.pool = layer("MaxPool", spatial_dims)(2)
+
+        def level(in_channels: int, width: int) -> nn.Sequential:
+            channels = pairwise([in_channels] + [width] * self.convs_per_level)
+            block = {"norm": norm, "activation": activation, "spatial_dims": spatial_dims}
+            return nn.Sequential(OrderedDict((f"conv{i}", ConvBlock(*c, **block)) for i, c in enumerate(channels, 1)))
+
+        encoder = (self.in_channels, *self.widths)
+        for number in self.levels:
+            self.add_module(f"enc{number}", level(*encoder[number - 1 : number + 1]))
+        self.bottleneck = level(*self.widths[-2:])
+
+        below = self.widths[-1]
+        for number in reversed(self.levels):
+            width, branch, mode = self.decoder_widths[number - 1], self.widths[number - 1], self.skips[number - 1]
+            self.add_module(f"up{number}", _up(up, below, width, spatial_dims))
+            self.add_module(f"skip{number}", Skip(mode, branch, width, spatial_dims))
+            self.add_module(f"dec{number}", level(width + branch if mode == "cat" else width, width))
+            below = width
+        self.out = layer("Conv", spatial_dims)(below, self.out_channels, 1)
+        initialise(self, init)
+
+    @property
+    def levels(self) -> range:
+        """The levels above the bottleneck, full resolution first."""
+        return range(1, self.depth + 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        checks.images(x, self.in_channels, self.spatial_dims)
+        size = x.shape[2:]
+        missing = [-side % 2**self.depth for side in size]
+        x = F.pad(x, [pad for m in reversed(missing) for pad in (m // 2, m - m // 2)])
+
+        branches = []
+        for number in self.levels:
+            branches.append(self.get_submodule(f"enc{number}")(x))
+            x = self.pool(branches[-1])  # *spatial to *spatial / 2
+        x = self.bottleneck(x)
+        for number in reversed(self.levels):
+            x = self.get_submodule(f"up{number}")(x)  # *spatial to *spatial * 2
+            skip, branch = self.get_submodule(f"skip{number}"), branches.pop()
+            if skip.mode == "cat":
+                x = torch.cat([skip(branch), x], dim=1)
+            elif skip.mode == "add":
+                x = skip(branch) + x
+            x = self.get_submodule(f"dec{number}")(x)
+
+        inside = [slice(m // 2, m // 2 + side) for m, side in zip(missing, size, strict=True)]
+        return self.out(x[:, :, *inside])
+
+    def taps(self) -> list[Tap]:
+        """Every convolution block, up-convolution, connected skip and the output, along the data's way."""
+        convs = [f"conv{i + 1}" for i in range(self.convs_per_level)]
+        places = [(f"enc{number}.{conv}", "encoder", number) for number in self.levels for conv in convs]
+        places += [(f"bottleneck.{conv}", "bottleneck", self.depth + 1) for conv in convs]
+        for number in reversed(self.levels):
+            places.append((f"up{number}", "up", number))
+            if self.skips[number - 1] != "off":
+                places.append((f"skip{number}", "skip", number))
+            places += [(f"dec{number}.{conv}", "decoder", number) for conv in convs]
+        places.append(("out", "output", 1))
+        return along(places, output=sigmoid if self.out_channels == 1 else softmax)
+
+
+def _skip_modes(skips: Any, depth: int) -> tuple[str, ...]:
+    if isinstance(skips, str) and skips in SKIPS:
+        return (SKIPS[skips],) * depth
+    if isinstance(skips, str) or not isinstance(skips, Sequence):
+        wanted = f"{', '.join(SKIPS)} or a list of {', '.join(MODES)}"
+        raise ValueError(f"skips: got {skips!r}, wanted {wanted}; give one mode per level to mix them")
+    # YAML reads a bare off as False
+    modes = ["off" if mode is False else mode for mode in checks.per_place("skips", skips, depth, "level")]
+    return tuple(checks.choice("skips", mode, MODES) for mode in modes)
+
+
+def _decoder_widths(got: Any, widths: tuple[int, ...]) -> tuple[int, ...]:
+    if got is None:
+        return widths[:-1]
+    fix = "give one per level above the bottleneck, such as [8, 16]"
+    decoder = checks.counts("decoder_widths", got, fix=fix)
+    return checks.per_place("decoder_widths", decoder, len(widths) - 1, "level above the bottleneck")
+
+
+def _up(up: str, in_channels: int, out_channels: int, spatial_dims: int) -> nn.Module:
+    if checks.choice("up", up, UPS) == "transpose":
+        return layer("ConvTranspose", spatial_dims)(in_channels, out_channels, kernel_size=2, stride=2)
+    # a 1x1 convolution commutes with interpolation, and is cheaper before it
+    project = layer("Conv", spatial_dims)(in_channels, out_channels, 1)
+    linear = {2: "bilinear", 3: "trilinear"}[spatial_dims]
+    return nn.Sequential(project, nn.Upsample(scale_factor=2, mode=linear, align_corners=False))

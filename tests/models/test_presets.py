@@ -1,0 +1,62 @@
+"""Every yaml of conf/model writes out its network's whole constructor, and is what its first line says."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
+from models import CNN, UNet
+
+PRESETS = {path.stem: path for path in sorted((Path(__file__).parents[2] / "conf/model").glob("*.yaml"))}
+OF_THE_DATA = {"in_channels", "out_channels", "num_classes", "input_size", "multilabel", "spatial_dims"}
+OURS = ["cnn", "lenet5", "unet", "unet_lee2021", "vgg_small"]
+
+
+def preset(name: str) -> dict:
+    return OmegaConf.to_container(OmegaConf.load(PRESETS[name]))
+
+
+def build(name: str, **of_the_data):
+    config = preset(name) | of_the_data
+    return get_class(config.pop("_target_"))(**config)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_argument_is_written_out_and_the_datas_left_open(name):
+    config = preset(name)
+    arguments = inspect.signature(get_class(config.pop("_target_"))).parameters
+    assert list(config) == list(arguments)
+    assert {key for key, value in config.items() if value is None} - {"decoder_widths"} == OF_THE_DATA & set(arguments)
+
+
+@pytest.mark.parametrize(("name", "network"), [("unet_lee2021", UNet), ("lenet5", CNN)])
+def test_a_papers_preset_is_the_class_default(name, network):
+    defaults = {key: argument.default for key, argument in inspect.signature(network).parameters.items()}
+    given = {key: value for key, value in preset(name).items() if value is not None and key != "_target_"}
+    assert {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()} == {
+        key: defaults[key] for key in given
+    }
+
+
+def test_the_suites_unet():
+    model = build("unet", in_channels=1, out_channels=1, spatial_dims=2)
+    assert sum(parameter.numel() for parameter in model.parameters()) == 486_409
+
+
+@pytest.mark.parametrize("name", ["cnn", "vgg_small"])
+def test_classifiers_learn_which_half_is_bright(name):
+    size = {"in_channels": 1, "num_classes": 2, "input_size": [16, 16], "multilabel": False, "spatial_dims": 2}
+    model = build(name, **size)
+    labels = torch.arange(32) % 2
+    images = torch.rand(32, 1, 16, 16)
+    images[labels == 1, :, :8] += 1
+    images[labels == 0, :, 8:] += 1
+    optimiser = torch.optim.Adam(model.parameters(), 1e-3)
+    for _ in range(15):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(model(images), labels).backward()
+        optimiser.step()
+    assert (model(images).argmax(1) == labels).all()
