@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import torch
@@ -54,7 +56,8 @@ def segmentation_table(logits: torch.Tensor, targets: torch.Tensor, classes: int
     and IoU 1; where one is empty, HD95 is undefined (NaN).
     """
     masks = _masks(logits, targets, classes)
-    distances = compute_hausdorff_distance(*masks, include_background=False, percentile=95).numpy()
+    with warnings.catch_warnings(action="ignore"):  # of empty masks, which the result tells too
+        distances = compute_hausdorff_distance(*masks, include_background=False, percentile=95).numpy()
     distances[~np.isfinite(distances)] = np.nan
     defined = np.isfinite(distances)
     hd95 = np.where(defined.any(axis=1), np.nansum(distances, axis=1) / np.maximum(defined.sum(axis=1), 1), np.nan)
@@ -71,11 +74,14 @@ def correct(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> np.ndarr
 
 def classification_scores(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> dict[str, float]:
     """Accuracy, balanced accuracy and AUROC (mean over the classes or labels that occur and do not always occur)."""
-    truth = targets.numpy() if data.task == "multilabel" else one_hot(targets, len(data.classes)).numpy()
+    if data.task == "multilabel":
+        truth, likely = targets.numpy(), logits.numpy()
+    else:
+        truth, likely = one_hot(targets, len(data.classes)).numpy(), logits.softmax(dim=1).numpy()
     mixed = (truth.min(axis=0) == 0) & (truth.max(axis=0) == 1)
     scores = {"accuracy": float(correct(logits, targets, data).mean())}
     if mixed.any():
-        scores["auroc"] = float(roc_auc_score(truth[:, mixed], logits.numpy()[:, mixed], average="macro"))
+        scores["auroc"] = float(roc_auc_score(truth[:, mixed], likely[:, mixed], average="macro"))
     if data.task == "classification":
         scores["balanced_accuracy"] = float(balanced_accuracy_score(targets.numpy(), logits.argmax(dim=1).numpy()))
     return scores

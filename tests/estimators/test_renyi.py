@@ -1,0 +1,167 @@
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from scipy.stats import ortho_group
+
+from bench.estimators import Renyi
+from bench.estimators.renyi import delta, entropy, gram, joint
+from bench.types import EstimationError
+
+ALPHAS = [0.5, 1, 1.01, 2, 3, np.inf]
+
+
+def random_gram(seed, n=30, d=3):
+    points = np.random.default_rng(seed).normal(size=(n, d))
+    return gram(cdist(points, points, "sqeuclidean"), 1.0)
+
+
+def information(a, b, alpha):
+    return entropy(a, alpha) + entropy(b, alpha) - entropy(joint(a, b), alpha)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_identical_points_have_no_entropy_and_orthogonal_ones_log2_n(alpha):
+    assert entropy(np.ones((16, 16)), alpha) == pytest.approx(0, abs=1e-9)
+    assert entropy(np.eye(16), alpha) == pytest.approx(4, abs=1e-9)
+
+
+@pytest.mark.parametrize(("alpha", "bits"), [(1, 0.811278), (1.01, 0.809649), (2, 0.678072)])
+def test_two_points_half_alike(alpha, bits):
+    # eigenvalues of [[1, 1/2], [1/2, 1]] / 2 are 3/4 and 1/4
+    assert entropy(np.array([[1, 0.5], [0.5, 1]]), alpha) == pytest.approx(bits, abs=1e-6)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_balanced_labels_have_log2_of_the_classes(alpha):
+    assert entropy(delta(np.repeat(np.arange(10), 10)), alpha) == pytest.approx(3.321928, abs=1e-6)
+
+
+def test_integer_orders_are_traces_of_powers():
+    a = random_gram(0)
+    a = a / np.trace(a)
+    assert entropy(a, 2) == pytest.approx(-np.log2((a**2).sum()), abs=1e-12)
+    assert entropy(a, 3) == pytest.approx(np.log2((a @ a * a).sum()) / -2, abs=1e-10)
+    assert entropy(a, 4) == pytest.approx(np.log2(((a @ a) ** 2).sum()) / -3, abs=1e-10)
+
+
+def test_limits_of_the_order():
+    a = random_gram(1)
+    assert entropy(a, 1 + 1e-6) == pytest.approx(entropy(a, 1), abs=1e-4)
+    largest = np.linalg.eigvalsh(a / np.trace(a))[-1]
+    assert entropy(a, np.inf) == pytest.approx(-np.log2(largest), abs=1e-12)
+    assert entropy(a, 500) == pytest.approx(entropy(a, np.inf), rel=0.01)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+@pytest.mark.parametrize("seed", range(3))
+def test_joint_entropy_is_at_least_each_of_its_parts(alpha, seed):
+    a, b = random_gram(seed), random_gram(seed + 10)
+    assert entropy(joint(a, b), alpha) >= max(entropy(a, alpha), entropy(b, alpha)) - 1e-9
+
+
+def test_information_of_a_contingency_table_may_be_negative_unless_the_order_is_1():
+    # counts [[0, 21], [22, 57]] with delta kernels: every entropy is that of cell shares
+    x, y = np.repeat([[0, 1], [1, 0], [1, 1]], [21, 22, 57], axis=0).T
+    assert information(delta(x), delta(y), 2) == pytest.approx(-0.0724, abs=5e-5)
+    assert information(delta(x), delta(y), 1.01) == pytest.approx(0.0836, abs=5e-5)
+    shares = np.array([0.21, 0.22, 0.57])
+    h = [-(p * np.log2(p)).sum() for p in (np.array([0.21, 0.79]), np.array([0.22, 0.78]), shares)]
+    assert information(delta(x), delta(y), 1) == pytest.approx(h[0] + h[1] - h[2], abs=1e-9)
+
+
+def test_information_of_order_1_never_falls_as_variables_are_added():
+    x, maps = random_gram(0), [random_gram(seed) for seed in range(1, 6)]
+    bits = [information(x, joint(*maps[:count]), 1) for count in range(1, 6)]
+    assert bits[0] >= 0
+    assert np.diff(bits).min() >= -1e-9
+
+
+def test_hadamard_product_of_equal_widths_is_the_kernel_of_the_concatenation():
+    one, other = np.random.default_rng(0).normal(size=(2, 20, 4))
+    both = np.concatenate([one, other], axis=1)
+    grams = [gram(cdist(p, p, "sqeuclidean"), 1.3) for p in (one, other, both)]
+    np.testing.assert_allclose(joint(grams[0], grams[1]), grams[2] / 20, atol=1e-12)
+
+
+def test_rotation_translation_and_order_of_samples_change_nothing():
+    rng = np.random.default_rng(0)
+    t, y = rng.normal(size=(40, 3)), rng.integers(0, 3, 40)
+    rotated = t @ ortho_group.rvs(3, random_state=0) + 5
+    estimator = Renyi(width="median")
+    bits = estimator.estimate(t, y, rng=np.random.default_rng(1)).bits
+    assert estimator.estimate(rotated, y, rng=np.random.default_rng(1)).bits == pytest.approx(bits, abs=1e-9)
+    order = rng.permutation(40)
+    assert estimator.estimate(t[order], y[order], rng=np.random.default_rng(2)).bits == pytest.approx(bits, abs=1e-9)
+
+
+def test_the_published_width_saturates_on_independent_noise_and_is_called_unreliable():
+    # h = 5, N = 100, independent X and T (7×7): I / S(X) = .945 with 1 map and 1.000 with 4
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 49))
+    one, four = (Renyi().estimate(rng.normal(size=(100, 49 * maps)), x, rng=rng) for maps in (1, 4))
+    s_x = entropy(gram(cdist(x, x, "sqeuclidean"), 5 * 100 ** (-1 / 53)), 1.01)
+    assert one.bits / s_x == pytest.approx(0.945, abs=0.02)
+    assert four.bits / s_x == pytest.approx(1, abs=1e-3)
+    assert four.null.mean == pytest.approx(four.bits, abs=0.01)
+    assert four.reliable is False
+
+
+def test_a_one_hot_label_at_the_published_width_caps_its_entropy():
+    labels = np.repeat(np.arange(10), 10)
+    one_hot = np.eye(10)[labels]
+    width = 5 * 100 ** (-1 / 14)
+    assert entropy(gram(cdist(one_hot, one_hot, "sqeuclidean"), width), 1.01) == pytest.approx(0.556, abs=1e-3)
+
+
+def test_estimate_equals_a_slow_reference_in_mini_batches():
+    rng = np.random.default_rng(0)
+    t, x = rng.normal(size=(60, 5)), rng.normal(size=(60, 7))
+    got = Renyi(alpha=1.01, batch_size=25).estimate(t, x, rng=np.random.default_rng(3))
+    rows = np.random.default_rng(3).permutation(60)
+    expected = []
+    for batch in (rows[:25], rows[25:50]):  # the ten left over make no mini-batch
+        entropies = []
+        for sides in ([t], [x], [t, x]):
+            k = np.ones((25, 25))
+            for side in sides:
+                sigma = 5 * 25 ** (-1 / (4 + side.shape[1]))
+                for i, row in enumerate(batch):
+                    for j, other in enumerate(batch):
+                        k[i, j] *= np.exp(-((side[row] - side[other]) ** 2).sum() / (2 * sigma**2))
+            eigenvalues = np.linalg.eigvalsh(k / 25)
+            entropies.append(np.log2((eigenvalues.clip(0) ** 1.01).sum()) / -0.01)
+        expected.append(entropies[0] + entropies[1] - entropies[2])
+    assert got.bits == pytest.approx(np.mean(expected), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"alpha": 0}, "alpha: got 0"),
+        ({"alpha": -1.0}, "alpha: got -1.0"),
+        ({"width": "wide"}, "width: got 'wide'"),
+        ({"width": 0}, "width: got 0"),
+        ({"h": 0}, "h: got 0"),
+        ({"batch_size": 3}, "batch_size: got 3"),
+        ({"permutations": 1}, "permutations: got 1"),
+    ],
+)
+def test_settings_out_of_range_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Renyi(**arguments)
+
+
+@pytest.mark.parametrize("alpha", [0, -2])
+def test_entropy_refuses_orders_that_do_not_exist(alpha):
+    with pytest.raises(ValueError, match="alpha"):
+        entropy(np.eye(3), alpha)
+
+
+def test_identical_rows_are_refused_with_the_reason():
+    labels = np.arange(20) % 2
+    with pytest.raises(EstimationError, match="identical"):
+        Renyi().estimate(np.zeros((20, 3)), labels, rng=np.random.default_rng(0))
+    mostly = np.zeros((20, 3))
+    mostly[0] = 1
+    with pytest.raises(EstimationError, match="median"):
+        Renyi(width="median").estimate(mostly, labels, rng=np.random.default_rng(0))

@@ -1,0 +1,121 @@
+"""What every estimator does for every number: null, interval, refusal of what can't be estimated."""
+
+import numpy as np
+import pytest
+
+from bench.estimators import KDE, Binning, Renyi
+from bench.estimators.base import permuted_groups
+from bench.types import EstimationError
+from bench.variables import Distances, RowCodes, Variable
+
+ESTIMATORS = [
+    KDE(noise_variance=1.0),
+    KDE(relative=True),
+    Renyi(width="median"),
+    Renyi(alpha=2, width="median", batch_size=50),
+    Binning(1.0),
+]
+every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: f"{type(e).__name__}{e.settings}")
+
+
+@every_estimator
+def test_excess_vanishes_under_independence(estimator):
+    rng = np.random.default_rng(0)
+    excesses, significant = [], []
+    for _ in range(20):
+        estimate = estimator.estimate(rng.normal(size=(100, 2)), rng.integers(0, 3, 100), rng=rng)
+        excesses.append(estimate.excess)
+        significant.append(estimate.significant)
+    assert abs(np.mean(excesses)) < 3 * np.std(excesses) / np.sqrt(20) + 1e-9
+    assert np.mean(significant) <= 0.2  # 5 % by design
+
+
+@every_estimator
+def test_a_planted_effect_is_significant(estimator):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 100)
+    estimate = estimator.estimate(rng.normal(size=(100, 2)) + 3 * y[:, None], y, rng=rng)
+    assert estimate.significant is True
+    assert estimate.reliable is True
+    assert estimate.excess > 5 * estimate.null.spread
+    assert estimate.bits <= estimate.ceiling
+
+
+@every_estimator
+def test_the_same_rng_gives_the_same_estimate(estimator):
+    t, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 3
+    one, other = (estimator.estimate(t, y, rng=np.random.default_rng(5)) for _ in range(2))
+    assert {**one.row(), "seconds": 0} == {**other.row(), "seconds": 0}
+
+
+@every_estimator
+def test_interval_is_as_wide_as_the_spread_over_fresh_samples(estimator):
+    rng = np.random.default_rng(0)
+    bits, widths = [], []
+    for _ in range(30):
+        y = rng.integers(0, 2, 120)
+        estimate = estimator.estimate(rng.normal(size=(120, 2)) + 1.5 * y[:, None], y, rng=rng)
+        bits.append(estimate.bits)
+        widths.append((estimate.interval[1] - estimate.interval[0]) / (2 * 1.96))
+    assert 0.5 < np.mean(widths) / np.std(bits, ddof=1) < 2
+
+
+@every_estimator
+@pytest.mark.parametrize(
+    ("t", "target", "message"),
+    [
+        (np.zeros((20, 2)), np.arange(21) % 2, "20 samples of t and 21"),
+        (np.random.default_rng(0).normal(size=(20, 2)), np.zeros(20, int), "one class"),
+        (np.full((20, 2), np.nan), np.arange(20) % 2, "40 values that are NaN"),
+        (np.full((20, 2), np.inf), np.arange(20) % 2, "infinite"),
+        (np.zeros((3, 2)), np.arange(3) % 2, "4 groups"),
+    ],
+)
+def test_what_cannot_be_estimated_is_refused_with_the_reason(estimator, t, target, message):
+    with pytest.raises(EstimationError, match=message):
+        estimator.estimate(t, target, rng=np.random.default_rng(0))
+
+
+@every_estimator
+def test_a_variable_without_the_reduction_is_refused(estimator):
+    empty = Variable(20, 5, np.arange(20))
+    with pytest.raises(EstimationError, match="without"):
+        estimator.estimate(empty, np.arange(20) % 2, rng=np.random.default_rng(0))
+
+
+def test_estimates_are_not_clipped_at_zero():
+    x, y = np.repeat([[0, 1], [1, 0], [1, 1]], [21, 22, 57], axis=0).T
+    estimate = Renyi(alpha=2).estimate(x, y, rng=np.random.default_rng(0))
+    assert estimate.bits == pytest.approx(-0.0724, abs=5e-5)
+
+
+def test_whole_groups_move_in_the_null():
+    groups = np.array(["b", "a", "a", "c", "b", "c", "d", "d"])
+    for seed in range(20):
+        order = permuted_groups(groups, np.random.default_rng(seed))
+        assert sorted(order) == list(range(8))
+        for group in "abcd":  # groups of equal size trade places whole
+            assert len(set(groups[order[groups == group]])) == 1
+
+
+def test_permuting_groups_keeps_their_inner_dependence():
+    # the label is the patient's: within patients t and y agree by chance alone, which a null over single samples misses
+    rng = np.random.default_rng(0)
+    patients = np.repeat(np.arange(12), 10)
+    false_alarms = {True: 0, False: 0}
+    for _ in range(30):
+        t = rng.normal(size=(12, 2))[patients] + 0.1 * rng.normal(size=(120, 2))
+        y = rng.integers(0, 2, 12)[patients]
+        for grouped in false_alarms:
+            variable = Variable.of(t, [Distances()], patients if grouped else None)
+            false_alarms[grouped] += KDE(1.0).estimate(variable, y, rng=rng).significant
+    assert false_alarms[True] <= 6
+    assert false_alarms[False] >= 20
+
+
+def test_binning_counts_distinct_rows():
+    t = np.array([[0.01, 0.55], [0.02, 0.51], [0.11, 0.55], [0.18, 0.59]])
+    assert Binning(0.1).estimate(t, t, rng=np.random.default_rng(0)).bits == 1
+    assert Binning(0.01).estimate(t, t, rng=np.random.default_rng(0)).bits == 2
+    codes = RowCodes(0.1).fold(RowCodes(0.1).fold(None, t[:, :1]), t[:, 1:])
+    np.testing.assert_array_equal(codes, RowCodes(0.1).fold(None, t))

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from bench.diagnostics import Bottleneck, InformationPlane, UPlot
+from bench.tables import I_TY, I_XT, LayerTable
+
+TAPS = [  # name, role, order, place, I(X;T), I(T;Y), reliable
+    ("input", "input", -1, 0, 5.0, 1.5, False),
+    ("enc1", "encoder", 0, 0, 4.0, 1.4, True),
+    ("bottleneck", "bottleneck", 1, 50, 1.0, 0.6, True),
+    ("dec1", "decoder", 2, 75, 3.0, 1.3, True),
+    ("out", "output", 3, 100, 0.5, 1.2, True),
+]
+
+
+def rows(weights, epoch, seed=0, shift=0.0, estimator="renyi", label_view="fractions"):
+    for tap, role, order, place, xt, ty, reliable in TAPS:
+        common = dict(weights=weights, epoch=epoch, seed=seed, tap=tap, role=role, order=order, place=place,
+                      estimator=estimator, reliable=reliable, ceiling=6.0)  # fmt: skip
+        yield common | dict(quantity=I_XT, bits=xt + shift, low=xt - 0.1, high=xt + 0.1)
+        yield common | dict(quantity=I_TY, label_view=label_view, bits=ty + shift, low=ty - 0.1, high=ty + 0.1,
+                            null_mean=0.2, excess=ty + shift - 0.2)  # fmt: skip
+
+
+@pytest.fixture
+def table():
+    table = LayerTable()
+    for seed, shift in ((1, -0.5), (2, -0.3)):
+        table.extend(rows("untrained", 0, seed, shift))
+    table.extend(rows("epoch", 0, shift=-0.4))
+    table.extend(rows("epoch", 3, shift=-0.1))
+    table.extend(rows("best", 2))
+    return table
+
+
+def test_bottleneck_reads_what_is_kept_and_what_passes_by(table):
+    found = Bottleneck()(table)
+    reading = found.tables["bottleneck"].iloc[0]
+    assert reading["tap"] == "bottleneck"  # `out` has less, but is no bottleneck
+    expected = {
+        "place": 50,
+        "xt": 1.0,
+        "ty": 0.4,
+        "kept_x": 1.0 / 4.0,
+        "kept_y": 0.4 / 1.2,
+        "bypass_x": 3.0 - 1.0,
+        "bypass_y": 1.3 - 0.6,
+    }
+    for key, value in expected.items():
+        assert found.metrics[f"summary/bottleneck.{key}"] == pytest.approx(value), key
+    assert set(found.metrics) == {f"summary/bottleneck.{key}" for key in expected}
+
+
+def test_bottleneck_of_a_table_without_a_best_checkpoint_finds_nothing():
+    assert Bottleneck()(LayerTable(rows("epoch", 0))).metrics == {}
+
+
+def test_u_plot_draws_the_control_the_null_and_hollow_points(table):
+    figure = UPlot()(table).figures["u_plot"]
+    for axes, least, most in zip(figure.axes, (0.0, 0.1), (4.7, 1.2), strict=True):
+        labels = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert "untrained, 2 seeds" in labels
+        assert [label for label in labels if "epoch" in label] == ["epoch 0", "epoch 3", "best, epoch 2"]
+        band = next(c for c in axes.collections if c.get_label() == "untrained, 2 seeds")
+        heights = band.get_paths()[0].vertices[:, 1]
+        assert heights.min() == pytest.approx(least, abs=1e-9)
+        assert heights.max() == pytest.approx(most, abs=1e-9)
+        hollow = [c for c in axes.collections if len(c.get_offsets()) == 1 and c.get_facecolor().tolist() == [[1] * 4]]
+        assert [c.get_offsets()[0, 0] for c in hollow] == [0, 0, 0]  # the input, in each of three curves
+    assert "null of the best" not in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert "null of the best" in [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
+
+
+def test_a_u_plot_is_drawn_for_every_estimator_the_primary_one_first(table):
+    table.extend(rows("best", 2, estimator="kde"))
+    assert list(UPlot()(table).figures) == ["u_plot", "u_plot.kde"]
+
+
+def test_information_plane_joins_the_epochs_of_each_tap(table):
+    found = InformationPlane()(table).figures
+    panels = [axes for axes in found["information_plane"].axes if axes.get_title()]
+    assert [axes.get_title() for axes in panels] == [name for name, *_ in TAPS]
+    xt, ty = panels[1].lines[0].get_data()
+    np.testing.assert_allclose(xt, [3.6, 4.0, 3.9])  # epochs 0, 2 (best), 3
+    np.testing.assert_allclose(ty, [1.0, 1.4, 1.3])
+    curves = found["information_epochs"].axes[0].lines
+    np.testing.assert_allclose(curves[0].get_data(), [[0, 3], [4.6, 4.9]])
+
+
+def test_tables_survive_the_round_trip_through_csv(table, tmp_path):
+    table.to_csv(tmp_path / "layers.csv")
+    again = LayerTable.from_csv(tmp_path / "layers.csv")
+    assert again.frame["bits"].tolist() == table.frame["bits"].tolist()
+    assert again.estimators == table.estimators
+    assert again.profile_points() == table.profile_points()
+
+
+def test_profile_points_lie_along_the_way_without_the_input(table):
+    points = table.profile_points()
+    assert points[0] == ("profile/I_XT.renyi", 4.0, 0)
+    assert [place for key, _, place in points if key == "profile/I_TY.renyi"] == [0, 50, 75, 100]
+
+
+def test_primary_rows_are_those_of_the_first_estimator_and_label_view(table):
+    table.extend(rows("best", 2, label_view="coarse"))
+    table.extend(rows("best", 2, estimator="kde"))
+    assert set(table.primary()["estimator"]) == {"renyi"}
+    assert set(table.primary()["label_view"].dropna()) == {"fractions"}
