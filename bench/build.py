@@ -9,13 +9,14 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 
-from bench.types import Data, InputError
+from bench.errors import InputError
+from bench.types import Data
 
 
-def build(config: DictConfig, section: str, **arguments) -> Any:
+def build(config: DictConfig, section: str) -> Any:
     """Make what `_target_` names; a value it refuses becomes an InputError that names the section."""
     try:
-        return instantiate(config, _convert_="all", **arguments)
+        return instantiate(config, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, InputError):
@@ -23,6 +24,14 @@ def build(config: DictConfig, section: str, **arguments) -> Any:
         if isinstance(cause, ValueError | TypeError):
             raise InputError(f"{section}: {cause}") from error
         raise
+
+
+def build_with(config: DictConfig, section: str, argument) -> Any:
+    """Make what a `_partial_` config lacks one argument for, such as an optimiser its parameters."""
+    try:
+        return build(config, section)(argument)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{section}: {error}") from error
 
 
 def build_each(configs: DictConfig | None, group: str) -> dict[str, Any]:
@@ -57,8 +66,11 @@ def check_output(model: torch.nn.Module, data: Data) -> None:
     """Raise InputError when the network's output has not the shape that the data's targets need."""
     images = data.train.images[:2].to(next(model.parameters()).device)
     model.eval()
-    with torch.no_grad():
-        got = tuple(model(images).shape[1:])
+    try:
+        with torch.no_grad():
+            got = tuple(model(images).shape[1:])
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"model: refuses images of shape {tuple(images.shape[1:])} ({error})") from error
     wanted = (data.outputs, *data.image_size) if data.task == "segmentation" else (data.outputs,)
     if got != wanted:
         raise InputError(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bench.types import EstimationError, InputError, Split
+from bench.errors import EstimationError, InputError
+from bench.types import Split
 from bench.variables import Reduction, Variable, require_finite
 from models import Tap
 
@@ -88,7 +89,7 @@ def capture(
     dims = {tap: int(np.prod(shape)) for tap, shape in shapes.items()}
     folded: dict[Tap, dict[Reduction, np.ndarray]] = {}
     reasons: dict[Tap, str] = {}
-    for part in _parts(dims, _columns_in_budget(budget_gb, len(split))):
+    for part in _parts(dims, columns_in_budget(budget_gb, len(split))):
         columns = _columns(model, split, part, batch_size, device)
         for tap, (start, stop) in part.items():
             activations = columns.pop(tap)
@@ -107,12 +108,13 @@ def capture(
                 yield Captured(tap, shapes[tap][0], None if reason else variable, reason)
 
 
-def _columns_in_budget(budget_gb: float, n: int) -> int:
+def columns_in_budget(budget_gb: float, n: int) -> int:
+    """How many columns of n float32 samples fit; raises InputError where not one slice does."""
     columns = int(budget_gb * 1e9 / (4 * n)) // COLUMNS_PER_FOLD * COLUMNS_PER_FOLD
     if columns == 0:
         needed = 4 * n * COLUMNS_PER_FOLD / 1e9
         raise InputError(
-            f"probe.budget_gb: got {budget_gb}, wanted at least {needed:.2f} for probe.n={n}; raise it or lower probe.n"
+            f"probe.budget_gb: got {budget_gb}, wanted at least {needed:.2g} for n={n}; raise it or lower probe.n"
         )
     return columns
 

@@ -7,7 +7,8 @@ import torch
 from sklearn.cluster import KMeans
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d, one_hot
 
-from bench.types import Data, InputError, Split
+from bench.errors import InputError
+from bench.types import Data, Split
 from bench.variables import Reduction, Variable, distinct_rows
 
 GRID = 4

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from bench.capture import Captured, capture
+from bench.capture import Captured, capture, columns_in_budget
+from bench.errors import EstimationError, InputError
 from bench.estimators import Estimator
 from bench.labels import VIEWS, label_view
 from bench.tables import I_TY, I_XT
-from bench.types import SPLITS, Data, EstimationError, InputError, Split
+from bench.types import SPLITS, Data, Split
 from bench.variables import Variable
 from models import Tap
 
@@ -51,8 +52,12 @@ class Probe:
         self.budget_gb = budget_gb
         self.batch_size = batch_size
         self.reductions = tuple(dict.fromkeys(r for estimator in estimators.values() for r in estimator.reads))
+        columns_in_budget(budget_gb, len(self.samples))
         pixels = self.samples.images.flatten(1).numpy()
-        self.input = Variable.of(pixels, self.reductions, self.samples.groups)
+        try:
+            self.input = Variable.of(pixels, self.reductions, self.samples.groups)
+        except EstimationError as error:
+            raise InputError(f"dataset {data.name}: the images of probe.split={split}: {error}") from error
         self.labels = {
             name: label_view(name, data, self.samples, self.reductions) for name in labels or list(VIEWS[data.task])[:1]
         }

@@ -6,10 +6,8 @@ import hashlib
 import json
 import logging
 import os
-import subprocess
 import sys
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -17,20 +15,24 @@ from monai.utils import set_determinism
 from omegaconf import DictConfig, OmegaConf
 
 from bench import tracking
-from bench.build import build, build_each, build_network, check_output, fill_in
+from bench.build import build, build_each, build_network, build_with, check_output, fill_in
 from bench.cost import cost
+from bench.errors import InputError
 from bench.evaluate import evaluate
 from bench.probe import Probe
 from bench.report import report
+from bench.settings import check
+from bench.store import connect
 from bench.tables import LayerTable
 from bench.train import fit, loss_function
-from bench.types import Data, InputError
+from bench.types import Data
 
 log = logging.getLogger(__name__)
 
 
 def run(config: DictConfig) -> str:
     """Train a network, measure what its layers tell of input and label, track all of it; returns the run's id."""
+    check(config)
     device = prepare(config)
     data: Data = build(config.dataset, "dataset")
     fill_in(config.model, data)
@@ -38,21 +40,20 @@ def run(config: DictConfig) -> str:
     check_output(model, data)
     estimators = build_each(config.estimator, "estimator")
     diagnostics = build_each(config.diagnostic, "diagnostic")
-    training = build(config.train, "train")
-    training["loss"] = loss_function(config.train.loss, data)
-    asked = build(config.probe, "probe")
+    training = prepare_training(config.train, model, data)
+    asked = OmegaConf.to_container(config.probe)
     epochs, untrained_seeds = {0, *asked.pop("epochs")}, asked.pop("untrained_seeds")
     probe = Probe(model, data, estimators, seed=config.seed, **asked)
 
-    store = tracking.connect(config.tracking.uri, config.tracking.experiment)
+    store = connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
     fingerprint = fingerprint_of(config, data)
+    design = HydraConfig.get().job.override_dirname or HydraConfig.get().runtime.choices.model
     if config.tracking.parent and config.resume and (done := tracking.finished(store, fingerprint)):
-        tracking.Run(store, config.tracking.parent).tag(f"{tracking.REUSED}{done}", fingerprint)
+        tracking.Run(store, config.tracking.parent).tag(f"{tracking.REUSED}{done}", design)
         log.info("finished before as run %s, so not run again; resume=false runs it", done)
         return done
 
-    design = HydraConfig.get().job.override_dirname or HydraConfig.get().runtime.choices.model
-    tags = {tracking.FINGERPRINT: fingerprint, tracking.DESIGN: design, "commit": commit()}
+    tags = {tracking.FINGERPRINT: fingerprint, tracking.DESIGN: design}
     name = config.tracking.name or f"{design} seed={config.seed}"
     with tracking.started(store, name, tags, config.tracking.parent) as tracked:
         tracked.config(config)
@@ -94,8 +95,6 @@ def prepare(config: DictConfig) -> torch.device:
         raise InputError(f"device: got {config.device!r}, wanted auto, cpu or cuda")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device: got cuda, wanted a device that is here; no GPU is visible: device=auto or cpu")
-    if not isinstance(config.seed, int) or config.seed < 0:
-        raise InputError(f"seed: got {config.seed!r}, wanted an integer of 0 or more")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     set_determinism(config.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -103,17 +102,23 @@ def prepare(config: DictConfig) -> torch.device:
     return torch.device(name)
 
 
+def prepare_training(config: DictConfig, model: torch.nn.Module, data: Data) -> dict:
+    """The arguments of `fit` that the config decides."""
+    optimizer = build_with(config.optimizer, "train.optimizer", model.parameters())
+    return {
+        "epochs": config.epochs,
+        "batch_size": config.batch_size,
+        "optimizer": optimizer,
+        "schedule": config.schedule and build_with(config.schedule, "train.schedule", optimizer),
+        "loss": loss_function(config.loss, data),
+        "amp": config.amp,
+    }
+
+
 def fingerprint_of(config: DictConfig, data: Data) -> str:
     """Hash of all that decides a run's numbers: its config without tracking, the data, the package's version."""
     decides = OmegaConf.to_container(config, resolve=True)
     for key in ("tracking", "resume"):
         decides.pop(key)
-    content = json.dumps([decides, data.fingerprint, version("infoflow-bench")], sort_keys=True)
+    content = json.dumps([decides, data.fingerprint, version("infoflow-bench")])
     return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-def commit() -> str:
-    """The commit of the code that runs, or `unknown` outside a checkout."""
-    folder = Path(__file__).parent
-    result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
-    return result.stdout.strip() or "unknown"

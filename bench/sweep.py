@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 import pandas as pd
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,68 +11,92 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
 from bench import plots, tracking
+from bench.errors import leave
+from bench.store import Store, connect
 from bench.tables import LayerTable
 
-log = logging.getLogger(__name__)
+
+@dataclass
+class Sweep:
+    """The sweep that this process started and has not ended."""
+
+    store: Store
+    parent: tracking.Run
+    ending: ExitStack
+
+
+_open: list[Sweep] = []  # not an attribute of the callback, which travels to the jobs' processes
 
 
 class SweepParent(Callback):
-    """Hydra callback: makes store, experiment and parent before any job starts, and sums the jobs up at the end."""
+    """Hydra callback: makes store, experiment and parent before any job starts, and sums the jobs up at the end.
 
-    open: SweepParent | None = None  # the sweep of this process, for whoever must close it after a failure
+    Hydra turns an exception of a callback into a warning and goes on; without a parent this must end instead.
+    """
 
     def on_multirun_start(self, config: DictConfig, **_) -> None:
-        if config.tracking.parent:
-            return  # another verb owns the parent
-        self.store = tracking.connect(config.tracking.uri, config.tracking.experiment)
-        overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-        swept = " ".join(override.input_line for override in overrides if override.is_sweep_override())
-        name = config.tracking.name or f"sweep {swept}"
-        self.parent = tracking.sweep_parent(self.store, name, " ".join(config.hydra.overrides.task))
-        alike = [override.key_or_group for override in overrides if not override.is_sweep_override()]
-        same = [*config.hydra.job.config.override_dirname.exclude_keys, *alike]
-        with read_write(config), open_dict(config):  # Hydra composes every job from this list
-            config.hydra.overrides.hydra += [
-                f"tracking.parent={self.parent.id}",
-                f"tracking.uri='{self.store.uri}'",
-                f"hydra.job.config.override_dirname.exclude_keys=[{','.join(same)}]",
-            ]
-        SweepParent.open = self
+        try:
+            if not config.tracking.parent:  # else another verb owns it
+                start(config)
+        except Exception as error:
+            leave(error)
 
     def on_multirun_end(self, config: DictConfig, **_) -> None:
-        self.close(failed=False)
+        try:
+            close()
+        except Exception as error:
+            leave(error)
 
-    def close(self, failed: bool) -> None:
-        """Log what the finished jobs have in common, and end the parent run."""
-        if SweepParent.open is not self:
-            return
-        SweepParent.open = None
-        with tracking.ending(self.store, self.parent, failed):
-            tables = self._tables()
-            if tables:
-                self._sum_up(tables)
 
-    def _tables(self) -> list[tuple[str, LayerTable]]:
-        """(design, LayerTable) of every finished job."""
-        jobs = []
-        with tempfile.TemporaryDirectory() as folder:
-            for run_id in tracking.children(self.store, self.parent.id):
-                path = tracking.artifact(self.store, run_id, "layers.csv", folder)
-                jobs.append((tracking.design(self.store, run_id), LayerTable.from_csv(path)))
-        return jobs
+def start(config: DictConfig) -> None:
+    """Begin the parent run, and have Hydra compose its id into every job."""
+    overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+    swept = [override for override in overrides if override.is_sweep_override()]
+    fixed = {override.key_or_group for override in overrides} - {override.key_or_group for override in swept}
+    name = config.tracking.name or " ".join(["sweep", *(override.input_line for override in swept)])
+    tags = {tracking.SWEEP: "parent", "overrides": " ".join(config.hydra.overrides.task)}
 
-    def _sum_up(self, tables: list[tuple[str, LayerTable]]) -> None:
-        points = pd.DataFrame(
-            [point for _, table in tables for point in table.profile_points()], columns=["key", "bits", "place"]
-        )
-        means = points.groupby(["key", "place"])["bits"].mean()
-        self.parent.curves([(key, bits, place) for (key, place), bits in means.items()])
-        estimator = tables[0][1].estimators[0]
-        profiles: dict[str, list[pd.DataFrame]] = {}
-        for design, table in tables:
-            profiles.setdefault(design, []).append(profile(table, estimator))
-        joined = {design: pd.concat(frames) for design, frames in sorted(profiles.items())}
-        self.parent.figure(plots.overlaid(joined, f"{estimator}, mean over the runs of a design"), "figures/u_plot.png")
+    store, ending = connect(config.tracking.uri, config.tracking.experiment), ExitStack()
+    parent = ending.enter_context(tracking.started(store, name, tags))
+    _open.append(Sweep(store, parent, ending))
+    not_in_designs = [*config.hydra.job.config.override_dirname.exclude_keys, *sorted(fixed)]
+    with read_write(config), open_dict(config):
+        config.hydra.overrides.hydra += [
+            f"tracking.parent={parent.id}",
+            f"tracking.uri='{store.uri}'",
+            f"hydra.job.config.override_dirname.exclude_keys=[{','.join(not_in_designs)}]",
+        ]
+
+
+def close(error: BaseException | None = None) -> None:
+    """Log what the finished jobs of an open sweep have in common, and end its parent run, as failed after an error."""
+    while _open:
+        sweep = _open.pop()
+        try:
+            with sweep.ending:
+                rows = list(tracking.jobs(sweep.store, sweep.parent.id))
+                if rows:
+                    sum_up([(design, LayerTable(frame.to_dict("records"))) for design, frame in rows], sweep.parent)
+                if error:
+                    raise error
+        except BaseException as raised:
+            if raised is not error:
+                raise
+
+
+def sum_up(tables: list[tuple[str, LayerTable]], parent: tracking.Run) -> None:
+    """Log mean profiles, and per design the profile of the primary estimator as the overlaid U-plot."""
+    points = pd.DataFrame(
+        [point for _, table in tables for point in table.profile_points()], columns=["key", "bits", "place"]
+    )
+    means = points.groupby(["key", "place"])["bits"].mean()
+    parent.curves([(key, bits, place) for (key, place), bits in means.items()])
+    estimator = tables[0][1].estimators[0]
+    profiles: dict[str, list[pd.DataFrame]] = {}
+    for design, table in tables:
+        profiles.setdefault(design, []).append(profile(table, estimator))
+    joined = {design: pd.concat(frames) for design, frames in sorted(profiles.items())}
+    parent.figure(plots.overlaid(joined, f"{estimator}, mean over the runs of a design"), "figures/u_plot.png")
 
 
 def profile(table: LayerTable, estimator: str) -> pd.DataFrame:

@@ -1,104 +1,35 @@
-"""Tracking: runs, sweeps and their artifacts in MLflow. The only file that knows of it."""
+"""Tracking: runs, sweeps and their artifacts in MLflow."""
 
 from __future__ import annotations
 
 import json
-import logging
-import os
+import math
 import tempfile
-import threading
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
 import pandas as pd
 import torch
-from filelock import FileLock
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Metric, Param, RunStatus
 from mlflow.exceptions import MlflowException
+from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig, OmegaConf
 
-from bench.types import Data, InputError
+from bench.errors import InputError
+from bench.store import Store, default_uri
+from bench.types import Data
 
-log = logging.getLogger(__name__)
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-
-ANSWER_SECONDS = 15
 PER_REQUEST = 100
 FINGERPRINT, DESIGN, SWEEP, REUSED = "fingerprint", "design", "sweep", "reused."
-# Without this tag MLflow's UI opens a new experiment in its GenAI mode.
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-
-
-def default_uri() -> str:
-    """The store beside which the command was started."""
-    return f"sqlite:///{Path.cwd() / 'mlflow.db'}"
-
-
-@dataclass(frozen=True)
-class Store:
-    """A tracking store that answered, and the experiment in it."""
-
-    client: MlflowClient
-    uri: str
-    experiment_id: str
-
-
-def connect(uri: str | None, experiment: str) -> Store:
-    """Reach the store and its experiment, making both where they are missing.
-
-    Raises InputError when the store does not answer within 15 s. Processes that start together on an empty folder wait
-    for the first to make the database: its migrations do not bear company.
-    """
-    uri = uri or default_uri()
-    if uri.startswith("sqlite:///"):
-        database = Path(uri.removeprefix("sqlite:///")).absolute()
-        if not database.parent.is_dir():
-            raise InputError(f"tracking.uri: got {uri}, wanted a folder that exists; make {database.parent}")
-        with FileLock(f"{database}.lock"):
-            return _open(uri, experiment, artifacts=(database.parent / "mlartifacts").as_uri())
-    opened: list[Store | Exception] = []
-
-    def attempt():
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would tell of every retry
-        try:
-            opened.append(_open(uri, experiment))
-        except Exception as error:  # handed to the caller's thread, below
-            opened.append(error)
-
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(ANSWER_SECONDS)
-    if not opened or isinstance(opened[0], Exception):
-        reason = str(opened[0]).splitlines()[0][:200] if opened else f"no answer within {ANSWER_SECONDS} s"
-        raise InputError(
-            f"tracking.uri: got {uri}, wanted a tracking server that answers ({reason}); start it or fix the address"
-        )
-    return opened[0]
-
-
-def _open(uri: str, experiment: str, artifacts: str | None = None) -> Store:
-    client = MlflowClient(uri)
-    known = client.get_experiment_by_name(experiment)
-    if known is None:
-        try:
-            return Store(client, uri, client.create_experiment(experiment, artifacts, tags=EXPERIMENT_TAGS))
-        except MlflowException:  # another process was faster
-            known = client.get_experiment_by_name(experiment)
-            if known is None:
-                raise
-    if known.lifecycle_stage != "active":
-        raise InputError(f"tracking.experiment: got {experiment!r}, which was deleted; restore it or take another name")
-    return Store(client, uri, known.experiment_id)
 
 
 class Run:
@@ -115,7 +46,7 @@ class Run:
     def curves(self, points: list[tuple[str, float, int]]) -> None:
         """Log (key, value, step) points."""
         now = int(1000 * time.time())
-        metrics = [Metric(key, float(value), now, int(step)) for key, value, step in points if pd.notna(value)]
+        metrics = [Metric(key, float(value), now, int(step)) for key, value, step in points if math.isfinite(value)]
         for first in range(0, len(metrics), PER_REQUEST):
             self.store.client.log_batch(self.id, metrics=metrics[first : first + PER_REQUEST])
 
@@ -162,9 +93,11 @@ class Run:
 
 
 @contextmanager
-def started(store: Store, name: str | None, tags: dict[str, str], parent: str | None) -> Iterator[Run]:
+def started(store: Store, name: str, tags: dict[str, str], parent: str | None = None) -> Iterator[Run]:
     """A run that ends FINISHED, KILLED on Ctrl-C, or FAILED with its traceback as an artifact."""
-    tags = tags | ({MLFLOW_PARENT_RUN_ID: parent, SWEEP: parent} if parent else {})
+    tags = resolve_tags(
+        tags | ({MLFLOW_PARENT_RUN_ID: parent, SWEEP: parent} if parent else {})
+    )  # user, source, commit
     run = Run(store, store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id)
     try:
         yield run
@@ -178,23 +111,6 @@ def started(store: Store, name: str | None, tags: dict[str, str], parent: str | 
     store.client.set_terminated(run.id)
 
 
-def sweep_parent(store: Store, name: str | None, overrides: str) -> Run:
-    """A run for a sweep's jobs to hang below."""
-    tags = {SWEEP: "parent", "overrides": overrides[:5000]}
-    return Run(store, store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id)
-
-
-@contextmanager
-def ending(store: Store, parent: Run, failed: bool) -> Iterator[None]:
-    """The last lines of a sweep's parent; it ends even when they fail."""
-    status = RunStatus.FAILED
-    try:
-        yield
-        status = RunStatus.FAILED if failed else RunStatus.FINISHED
-    finally:
-        store.client.set_terminated(parent.id, RunStatus.to_string(status))
-
-
 def finished(store: Store, fingerprint: str) -> str | None:
     """The id of a finished run of the experiment with this fingerprint."""
     query = f"tags.{FINGERPRINT} = '{fingerprint}' and attributes.status = 'FINISHED'"
@@ -202,20 +118,16 @@ def finished(store: Store, fingerprint: str) -> str | None:
     return runs[0].info.run_id if runs else None
 
 
-def children(store: Store, parent: str) -> list[str]:
-    """Ids of a sweep's finished runs, those that it found already done included."""
+def jobs(store: Store, parent: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(design, LayerTable rows) of a sweep's finished runs, those that it found already done included."""
     query = f"tags.{SWEEP} = '{parent}' and attributes.status = 'FINISHED'"
-    own = [run.info.run_id for run in store.client.search_runs([store.experiment_id], query, max_results=50_000)]
+    runs = store.client.search_runs([store.experiment_id], query, max_results=50_000)
+    designs = {run.info.run_id: run.data.tags[DESIGN] for run in runs}
     tags = store.client.get_run(parent).data.tags
-    return own + [key.removeprefix(REUSED) for key in tags if key.startswith(REUSED)]
-
-
-def design(store: Store, run_id: str) -> str:
-    return store.client.get_run(run_id).data.tags[DESIGN]
-
-
-def artifact(store: Store, run_id: str, path: str, folder: str) -> Path:
-    return Path(store.client.download_artifacts(run_id, path, folder))
+    designs |= {key.removeprefix(REUSED): design for key, design in tags.items() if key.startswith(REUSED)}
+    with tempfile.TemporaryDirectory() as folder:
+        for run_id, design in designs.items():
+            yield design, pd.read_csv(store.client.download_artifacts(run_id, "layers.csv", folder))
 
 
 def saved_network(run_id: str, uri: str | None = None) -> tuple[DictConfig, dict[str, torch.Tensor]]:

@@ -12,12 +12,9 @@ from monai.losses import DiceCELoss, DiceLoss
 from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 from tqdm import trange
 
+from bench.errors import InputError, TrainingError
 from bench.evaluate import predict, score
-from bench.types import Data, InputError, Split
-
-
-class TrainingError(RuntimeError):
-    """Training can't go on: the loss is NaN or infinite."""
+from bench.types import Data, Split
 
 
 @dataclass(frozen=True)
@@ -34,8 +31,8 @@ def fit(
     *,
     epochs: int,
     batch_size: int,
-    optimizer: Callable,
-    schedule: Callable | None,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None,
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     amp: bool,
     seed: int,
@@ -43,17 +40,15 @@ def fit(
 ) -> Fitted:
     """Train in place and leave the model with the best checkpoint's weights.
 
-    optimizer: parameters -> optimiser; schedule: optimiser -> scheduler, stepped each epoch. on_epoch(epoch, metrics)
-    is called for the untrained network (epoch 0) and after every epoch. amp: mixed precision, on CUDA alone.
+    optimizer: of the model's parameters; schedule: of the optimiser, stepped each epoch. on_epoch(epoch, metrics) is
+    called for the untrained network (epoch 0) and after every epoch. amp: mixed precision, on CUDA alone.
     Raises TrainingError when the loss is not finite.
     """
     device = next(model.parameters()).device
-    optimizer = optimizer(model.parameters())
-    schedule = schedule and schedule(optimizer)
     scaler = torch.amp.GradScaler(device.type, enabled=amp and device.type == "cuda")
     batches = Batches(data, batch_size, seed)
 
-    best = Fitted(0, _validate(model, data, loss)["val/score"])
+    best = Fitted(0, _validate(model, data, loss, epoch=0)["val/score"])
     best_weights = copy.deepcopy(model.state_dict())
     on_epoch(0, {"val/score": best.val_score})
     for epoch in trange(1, epochs + 1, desc="train", unit="epoch", leave=False, disable=None):
@@ -62,11 +57,7 @@ def fit(
         for images, targets in batches:
             with torch.autocast(device.type, enabled=scaler.is_enabled()):
                 value = loss(model(images.to(device)), targets.to(device))
-            if not math.isfinite(value.item()):
-                raise TrainingError(
-                    f"loss: got {value.item()} in epoch {epoch}, wanted a finite number; "
-                    "lower train.optimizer.lr or check the images for NaN"
-                )
+            _finite(value.item(), "loss", epoch)
             optimizer.zero_grad()
             scaler.scale(value).backward()
             scaler.step(optimizer)
@@ -74,7 +65,7 @@ def fit(
             total += value.item() * len(images)
         if schedule:
             schedule.step()
-        metrics = {"train/loss": total / len(data.train), **_validate(model, data, loss)}
+        metrics = {"train/loss": total / len(data.train), **_validate(model, data, loss, epoch)}
         if best.epoch == 0 or metrics["val/score"] > best.val_score:
             best = Fitted(epoch, metrics["val/score"])
             best_weights = copy.deepcopy(model.state_dict())
@@ -132,9 +123,16 @@ def loss_function(name: str, data: Data) -> Callable[[torch.Tensor, torch.Tensor
     return lambda logits, targets: criterion(logits, targets[:, None].float())
 
 
-def _validate(model: torch.nn.Module, data: Data, loss) -> dict[str, float]:
+def _validate(model: torch.nn.Module, data: Data, loss, epoch: int) -> dict[str, float]:
     logits = predict(model, data.val.images)
-    return {
-        "val/loss": float(loss(logits, data.val.targets)),
-        "val/score": score(logits, data.val.targets, data),
-    }
+    value = _finite(float(loss(logits, data.val.targets)), "validation loss", epoch)
+    return {"val/loss": value, "val/score": score(logits, data.val.targets, data)}
+
+
+def _finite(value: float, name: str, epoch: int) -> float:
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"{name}: got {value} in epoch {epoch}, wanted a finite number; "
+            "lower train.optimizer.lr or check the images for NaN"
+        )
+    return value

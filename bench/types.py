@@ -1,4 +1,4 @@
-"""What the rooms of the suite hand to each other. Imports nothing of bench."""
+"""What the rooms of the suite hand to each other."""
 
 from __future__ import annotations
 
@@ -10,16 +10,10 @@ from typing import Literal
 import numpy as np
 import torch
 
+from bench.errors import InputError
+
 Task = Literal["segmentation", "classification", "multilabel"]
 SPLITS = ("train", "val", "test")
-
-
-class InputError(ValueError):
-    """Something the user gave is wrong: one line that says got, wanted and fix."""
-
-
-class EstimationError(ValueError):
-    """This quantity can't be estimated from these samples; becomes a row with its reason."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bench.types import EstimationError
+from bench.errors import EstimationError
 
 
 class Reduction(Protocol):

@@ -1,18 +1,23 @@
-"""`python -m bench` for tests: in this process, small, in a folder of its own."""
+"""`python -m bench` for tests: in this process, in a folder of its own, a run of about a second."""
 
 import io
 import os
 import signal
+import subprocess
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from unittest.mock import patch
 
+import numpy as np
 import pandas as pd
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from PIL import Image
 
 from bench.__main__ import main
 
@@ -40,7 +45,8 @@ class Ended(NamedTuple):
 def command(folder: Path, *arguments: str) -> Ended:
     """`python -m bench ARGUMENTS` in this process and in a folder."""
     out, err = io.StringIO(), io.StringIO()
-    stop = signal.getsignal(signal.SIGTERM)
+    stop, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
+    torch.set_num_threads(1)  # for images this small, more threads wait for each other
     with (
         chdir(folder),
         patch.dict(os.environ),
@@ -56,30 +62,77 @@ def command(folder: Path, *arguments: str) -> Ended:
         finally:
             signal.signal(signal.SIGTERM, stop)
             torch.use_deterministic_algorithms(False)
+            torch.set_num_threads(threads)
     return Ended(code, out.getvalue(), err.getvalue())
 
 
+def process(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen:
+    """`python -m bench ARGUMENTS` as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench", *arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def tiny(folder: Path, *overrides: str) -> Ended:
-    """A run of seconds; later overrides win."""
-    flags = [override for override in overrides if override.startswith("-")]
-    overrides = [override for override in overrides if not override.startswith("-")]
-    return command(folder, *flags, *QUIET, *TINY, *overrides)
+    """A run, or with -m a sweep, of TINY where the overrides don't say otherwise."""
+    keys = {override.partition("=")[0] for override in overrides}
+    rest = [small for small in TINY if not {small.partition("=")[0], small.partition(".")[0]} & keys]
+    with_store(folder)
+    return command(folder, *(["-m"] if "-m" in overrides else []), *QUIET, *rest, *(o for o in overrides if o != "-m"))
+
+
+def with_store(folder: Path) -> Path:
+    """The folder with an empty store, copied because to make one takes seconds."""
+    database = folder / "mlflow.db"
+    if not database.exists():
+        database.write_bytes(_empty_store())
+    return folder
+
+
+@cache
+def _empty_store() -> bytes:
+    with TemporaryDirectory() as folder:
+        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+        return (Path(folder) / "mlflow.db").read_bytes()
 
 
 def store(folder: Path) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    return MlflowClient(uri(folder))
+
+
+def uri(folder: Path) -> str:
+    return f"sqlite:///{folder / 'mlflow.db'}"
 
 
 def runs(folder: Path, experiment: str = "bench") -> list[Run]:
     """Every run of an experiment, oldest first."""
-    client = store(folder)
-    known = client.get_experiment_by_name(experiment)
-    return client.search_runs([known.experiment_id], order_by=["attributes.start_time"]) if known else []
+    known = store(folder).get_experiment_by_name(experiment)
+    return store(folder).search_runs([known.experiment_id], order_by=["attributes.start_time"]) if known else []
 
 
 def artifact(folder: Path, run: Run, path: str) -> Path:
     return Path(store(folder).download_artifacts(run.info.run_id, path))
 
 
+def artifacts(folder: Path, run: Run) -> set[str]:
+    return {found.path for found in store(folder).list_artifacts(run.info.run_id)}
+
+
 def layers(folder: Path, run: Run) -> pd.DataFrame:
-    return pd.read_csv(artifact(folder, run, "layers.csv"))
+    return pd.read_csv(artifact(folder, run, "layers.csv"), float_precision="round_trip")
+
+
+def points(folder: Path, run: Run, key: str) -> dict[int, float]:
+    """A metric's value by step."""
+    return {point.step: point.value for point in store(folder).get_metric_history(run.info.run_id, key)}
+
+
+def is_drawing(path: Path) -> bool:
+    """Whether a picture opens and shows more than its ground."""
+    pixels = np.asarray(Image.open(path).convert("L"))
+    return min(pixels.shape) > 100 and (pixels != np.median(pixels)).mean() > 0.01

@@ -5,7 +5,8 @@ from scipy.spatial.distance import cdist
 from torch import nn
 
 from bench.capture import capture, tap_shapes
-from bench.types import InputError, Split
+from bench.errors import InputError
+from bench.types import Split
 from bench.variables import Distances, RowCodes
 from models import CNN, Tap, UNet
 

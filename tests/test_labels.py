@@ -4,8 +4,9 @@ import torch
 from scipy.spatial.distance import cdist
 
 from bench.datasets import image_folder
+from bench.errors import InputError
 from bench.labels import coarse, fractions, kmeans, label_view
-from bench.types import Data, InputError, Split
+from bench.types import Data, Split
 from bench.variables import Distances, plug_in_entropy
 
 

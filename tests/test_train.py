@@ -1,5 +1,4 @@
 import copy
-from functools import partial
 
 import numpy as np
 import pytest
@@ -7,9 +6,9 @@ import torch
 from torch.nn.functional import softplus
 
 from bench.datasets import phantoms
+from bench.errors import InputError, TrainingError
 from bench.evaluate import predict, score
-from bench.train import Batches, TrainingError, fit, loss_function
-from bench.types import InputError
+from bench.train import Batches, fit, loss_function
 from models import CNN, UNet
 
 
@@ -19,7 +18,8 @@ def data():
 
 
 def train(model, data, epochs=3, lr=1e-2, on_epoch=lambda epoch, metrics: None, schedule=None):
-    optimizer = partial(torch.optim.Adam, lr=lr)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    schedule = schedule and schedule(optimizer)
     loss = loss_function("auto", data)
     return fit(model, data, epochs=epochs, batch_size=8, optimizer=optimizer, schedule=schedule, loss=loss, amp=True,
                seed=0, on_epoch=on_epoch)  # fmt: skip
@@ -74,7 +74,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(data):
     model = network()
     with torch.no_grad():
         next(model.parameters()).fill_(float("nan"))
-    with pytest.raises(TrainingError, match="loss: got nan in epoch 1"):
+    with pytest.raises(TrainingError, match="validation loss: got nan in epoch 0"):
         train(model, data)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from bench.types import InputError
+from bench.errors import InputError
 
 CHOICES = ("flips", "rotations", "intensity")
 KEYS = ("image", "mask")

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from bench.datasets.augment import augmentation
-from bench.types import SPLITS, Data, InputError, Split, Task
+from bench.errors import InputError
+from bench.types import SPLITS, Data, Split, Task
 
 
 def existing_folder(root: str | Path | None, option: str = "dataset.root") -> Path:

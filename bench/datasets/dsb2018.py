@@ -12,7 +12,8 @@ from bench.datasets.common import existing_folder, seeded_split, with_val
 from bench.datasets.files import files_by_stem
 from bench.datasets.image_folder import segmentation
 from bench.datasets.load import Pair, Size
-from bench.types import Data, InputError
+from bench.errors import InputError
+from bench.types import Data
 
 
 def dsb2018(

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from bench.datasets.common import reason, shown
-from bench.types import InputError
+from bench.errors import InputError
 
 SUFFIXES = (".nii.gz", ".nii", ".png", ".tif", ".tiff", ".jpg", ".jpeg")
 NIFTI = (".nii.gz", ".nii")

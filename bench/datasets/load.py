@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from bench.datasets.common import shown
 from bench.datasets.files import read_image, read_mask
-from bench.types import InputError
+from bench.errors import InputError
 
 Size = int | Sequence[int] | None
 INTENSITIES = ("unit", "minmax", "zscore")

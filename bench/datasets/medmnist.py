@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.datasets.common import classification, existing_folder, reason, shown
-from bench.types import SPLITS, Data, InputError
+from bench.errors import InputError
+from bench.types import SPLITS, Data
 
 SIZES = (28, 64, 128, 224)
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.datasets.common import classification, existing_folder, reason, with_val
-from bench.types import Data, InputError
+from bench.errors import InputError
+from bench.types import Data
 
 DIGITS = tuple("0123456789")
 CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from bench.datasets.augment import augmentation
-from bench.types import SPLITS, Data, InputError, Split
+from bench.errors import InputError
+from bench.types import SPLITS, Data, Split
 
 KINDS = ("no lesion", "solid lesion", "ring lesion", "dark lesion", "split lesion")
 MOST_CLASSES = {"segmentation": 8, "classification": len(KINDS)}

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.errors import EstimationError
 from bench.tables import Estimate, Null
-from bench.types import EstimationError
 from bench.variables import Reduction, Variable, plug_in_entropy
 
 

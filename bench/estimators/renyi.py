@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from bench.errors import EstimationError
 from bench.estimators.base import Estimator, Statistic, above_zero, at_least
-from bench.types import EstimationError
 from bench.variables import Distances, Variable
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.types import InputError
+from bench.errors import InputError
 
 
 def save(path: Path, array):

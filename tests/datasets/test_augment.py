@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from bench.datasets.augment import augmentation
-from bench.types import InputError
+from bench.errors import InputError
 
 
 def pair(dims):

@@ -5,7 +5,7 @@ from dataset_helpers import save
 from PIL import Image
 
 from bench.datasets.files import files_by_stem, read_image, read_mask
-from bench.types import InputError
+from bench.errors import InputError
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
 RGB = np.stack([GREY, GREY + 50, GREY + 100], axis=-1)

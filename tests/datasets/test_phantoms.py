@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bench.datasets import phantoms
-from bench.types import InputError
+from bench.errors import InputError
 
 LEVELS = (0, 0.25, 0.5, 0.75, 1)
 

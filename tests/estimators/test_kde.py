@@ -5,8 +5,8 @@ from scipy.spatial.distance import cdist
 
 from bench.capture import capture
 from bench.datasets import image_folder
+from bench.errors import EstimationError
 from bench.estimators import KDE
-from bench.types import EstimationError
 from models import UNet
 
 

@@ -3,9 +3,9 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import ortho_group
 
+from bench.errors import EstimationError
 from bench.estimators import Renyi
 from bench.estimators.renyi import delta, entropy, gram, joint
-from bench.types import EstimationError
 
 ALPHAS = [0.5, 1, 1.01, 2, 3, np.inf]
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from bench.errors import EstimationError
 from bench.estimators import KDE, Binning, Renyi
 from bench.estimators.base import permuted_groups
-from bench.types import EstimationError
 from bench.variables import Distances, RowCodes, Variable
 
 ESTIMATORS = [

@@ -1,0 +1,55 @@
+"""Errors: what can go wrong, what the user is told, and the exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from typing import NoReturn
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+KEPT = "what was logged up to here is kept"
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong: one line that says got, wanted and fix."""
+
+
+class EstimationError(ValueError):
+    """This quantity can't be estimated from these samples; becomes a row with its reason."""
+
+
+class TrainingError(RuntimeError):
+    """Training can't go on: the loss is NaN or infinite."""
+
+
+def explain(error: BaseException) -> tuple[int, str] | None:
+    """Exit code and one line for a known fault, None for a defect: 2 bad input, 1 failed, 130 stopped."""
+    from torch import OutOfMemoryError  # here, because it takes seconds that tab completion would wait for
+
+    if isinstance(error, HydraException) and isinstance(error.__cause__, OmegaConfBaseException):
+        return 2, f"{error}: {str(error.__cause__).splitlines()[0]}"
+    if isinstance(error, InputError | HydraException | OmegaConfBaseException):
+        return 2, str(error)
+    if isinstance(error, TrainingError):
+        return 1, f"{error}; {KEPT}"
+    if isinstance(error, KeyboardInterrupt):
+        return 130, f"stopped; {KEPT}"
+    if isinstance(error, MemoryError | OutOfMemoryError) or "can't allocate memory" in str(error):
+        return 1, f"out of memory: lower train.batch_size, probe.batch_size or probe.budget_gb; {KEPT}"
+    if getattr(error, "errno", None) == errno.ENOSPC or "database or disk is full" in str(error):
+        return 1, f"disk full: make room where tracking.uri keeps runs and artifacts; {KEPT}"
+    return None
+
+
+def leave(error: BaseException) -> NoReturn:
+    """End the process: with one line for a known fault, with a traceback for a defect or where it was asked for."""
+    code, line = explain(error) or (1, None)
+    if line is None or os.environ.get("BENCH_TRACEBACK") == "1":
+        traceback.print_exception(error)
+    else:
+        sys.stderr.write(f"bench: {' '.join(line.split())}\n")
+    sys.exit(code)

@@ -1,0 +1,104 @@
+"""Store: reaches the MLflow tracking store, and makes it where it is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from bench.errors import InputError
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+for chatty in ("mlflow", "alembic"):
+    logging.getLogger(chatty).setLevel(logging.WARNING)
+
+ANSWER_SECONDS = 15
+# Without this tag MLflow's UI takes a new experiment for one of generative AI.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
+
+def default_uri() -> str:
+    """The store beside which the command was started."""
+    return f"sqlite:///{Path.cwd() / 'mlflow.db'}"
+
+
+@dataclass(frozen=True)
+class Store:
+    """A tracking store that answered, and the experiment in it."""
+
+    client: MlflowClient
+    uri: str
+    experiment_id: str
+
+
+def connect(uri: str | None, experiment: str, parent: str | None = None) -> Store:
+    """Reach the store, its experiment (made where it is missing) and, for a job of a sweep, the parent run.
+
+    Raises InputError when the store does not answer within 15 s. Processes that start together on an empty folder wait
+    for the first to make the database: its migrations do not bear company.
+    """
+    uri = uri or default_uri()
+    opened: list[Store | Exception] = []
+
+    def attempt():
+        try:
+            opened.append(_open(uri, experiment, parent))
+        except Exception as error:  # handed to the caller's thread, below
+            opened.append(error)
+
+    if uri.startswith("sqlite:///"):
+        database = _sqlite_file(uri)
+        with FileLock(f"{database}.lock"):
+            attempt()
+    else:
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would tell of every retry
+        thread = threading.Thread(target=attempt, daemon=True)
+        thread.start()
+        thread.join(ANSWER_SECONDS)
+    result = opened[0] if opened else TimeoutError(f"no answer within {ANSWER_SECONDS} s")
+    if isinstance(result, InputError):
+        raise result
+    if isinstance(result, Exception):
+        reason = (str(result).splitlines() or [repr(result)])[0][:200]
+        raise InputError(
+            f"tracking.uri: got {uri}, wanted a tracking store that answers ({reason}); start it or fix the address"
+        )
+    return result
+
+
+def _sqlite_file(uri: str) -> Path:
+    """The database's path; SQLite itself would retry for minutes on what is none."""
+    database = Path(uri.removeprefix("sqlite:///")).absolute()
+    if not database.parent.is_dir():
+        raise InputError(f"tracking.uri: got {uri}, wanted a folder that exists; make {database.parent}")
+    if database.exists():
+        with contextlib.suppress(IsADirectoryError), database.open("rb") as file:
+            if file.read(15) in (b"", b"SQLite format 3"):
+                return database
+        raise InputError(f"tracking.uri: got {uri}, wanted a SQLite database or a new file; {database} is neither")
+    return database
+
+
+def _open(uri: str, experiment: str, parent: str | None) -> Store:
+    client = MlflowClient(uri)
+    if parent:
+        client.get_run(parent)
+    known = client.get_experiment_by_name(experiment)
+    if known is None:
+        artifacts = (_sqlite_file(uri).parent / "mlartifacts").as_uri() if uri.startswith("sqlite:///") else None
+        try:
+            return Store(client, uri, client.create_experiment(experiment, artifacts, tags=EXPERIMENT_TAGS))
+        except MlflowException:  # another process may have been faster
+            known = client.get_experiment_by_name(experiment)
+            if known is None:
+                raise
+    if known.lifecycle_stage != "active":
+        raise InputError(f"tracking.experiment: got {experiment!r}, which was deleted; restore it or take another name")
+    return Store(client, uri, known.experiment_id)

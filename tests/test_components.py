@@ -1,0 +1,236 @@
+"""Contract of everything in conf/: to add a component is a Python file and a yaml, and these tests then hold it."""
+
+import inspect
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_object
+from running import command, is_drawing
+
+from bench.__main__ import CONF
+from bench.build import build, build_each, build_network, fill_in
+from bench.datasets import phantoms
+from bench.diagnostics import Findings
+from bench.errors import InputError
+from bench.estimators import Estimator
+from bench.probe import Probe
+from bench.tables import LayerTable
+from bench.types import SPLITS, Data
+
+LISTS = ("estimator", "diagnostic")  # groups of which a config takes several, each under its own name
+
+
+def names(group):
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def composed(*overrides):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", list(overrides))
+
+
+def arguments(config, where):
+    """What `_target_` names, after a check that the yaml shows each of its arguments, in their order."""
+    target = get_object(config._target_)
+    takes = list(inspect.signature(target).parameters)
+    shows = [key for key in config if key != "_target_"]
+    assert shows == takes, f"{where}: got the keys {shows}, wanted those of {config._target_}: {takes}"
+    return target
+
+
+def documented(target):
+    doc = inspect.getdoc(target) or ""
+    assert ">>> " in doc or "Example::" in doc, f"{target.__name__}: wanted a docstring with an example"
+
+
+def test_every_group_has_a_contract_here():
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+    assert groups == {"model", "dataset", "estimator", "diagnostic", "experiment"}, "add a test for the new group"
+
+
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group in LISTS for name in names(group)])
+def test_listed_components_go_by_the_name_of_their_file(group, name):
+    keys = list(composed(f"{group}=[{name}]")[group])
+    assert keys == [name], f"conf/{group}/{name}.yaml: got the keys {keys}, wanted {name}: with all else below it"
+
+
+# Estimators
+
+
+@pytest.mark.parametrize("name", names("estimator"))
+def test_estimator(name):
+    config = composed(f"estimator=[{name}]").estimator
+    where = f"conf/estimator/{name}.yaml"
+    target = arguments(config[name], where)
+    assert issubclass(target, Estimator), f"{where}: {target.__name__} is no bench.estimators.Estimator"
+    documented(target)
+    estimator = build_each(config, "estimator")[name]
+
+    rng = np.random.default_rng(0)
+    label = np.repeat(np.arange(4), 16)
+    informed = np.eye(4)[label] * 10 + 0.55 + 0.001 * rng.normal(size=(64, 4))  # four clusters tell the label's 2 bits
+    tells = estimator.estimate(informed, label, rng=np.random.default_rng(1))
+    silent = estimator.estimate(rng.normal(size=(64, 4)), label, rng=np.random.default_rng(1))
+    assert tells.significant, f"{name}: {tells.bits:.2f} bits of a label that the samples show, below its null"
+    assert tells.excess > 3 * tells.null.spread
+    assert tells.bits <= tells.limit + 1e-9
+    assert abs(silent.excess) < 5 * silent.null.spread + 0.05, (
+        f"{name}: {silent.excess:.2f} bits about an unrelated label"
+    )
+    again = estimator.estimate(informed, label, rng=np.random.default_rng(1))
+    assert again.row() | {"seconds": 0} == tells.row() | {"seconds": 0}, f"{name}: draws from another source than rng"
+    assert json.loads(tells.row()["settings"]).keys() <= set(config[name]) | {"kernel"}
+
+
+# Diagnostics
+
+
+@pytest.fixture(scope="module")
+def table():
+    """What a run of one epoch leaves: a control, epoch 0 and the best, measured with two estimators."""
+    data = phantoms(n=(16, 16, 16), size=16)
+    config = composed("model.widths=[4,8]", "estimator=[kde,binning]")
+    fill_in(config.model, data)
+    networks = [build_network(config.model, seed) for seed in range(3)]
+    probe = Probe(networks[0], data, build_each(config.estimator, "estimator"), seed=0)
+    table = LayerTable()
+    for network, weights, epoch in zip(networks, ("untrained", "epoch", "best"), (0, 0, 1), strict=True):
+        table.extend(probe.measure(network, epoch=epoch, weights=weights))
+    return table
+
+
+@pytest.mark.parametrize("name", names("diagnostic"))
+def test_diagnostic(name, table, tmp_path):
+    config = composed(f"diagnostic=[{name}]").diagnostic
+    documented_in = arguments(config[name], f"conf/diagnostic/{name}.yaml")
+    assert inspect.getdoc(documented_in), f"{documented_in.__name__}: wanted a docstring"
+    before = table.frame.copy()
+    found = build_each(config, "diagnostic")[name](table)
+    assert isinstance(found, Findings), f"{name}: got {type(found).__name__}, wanted bench.diagnostics.Findings"
+    assert found.metrics or found.tables or found.figures, f"{name}: found nothing in a table of a whole run"
+    assert table.frame.equals(before), f"{name}: changed the table that the next diagnostic reads"
+    for key, value in found.metrics.items():
+        assert "/" in key, f"{name}: got the metric {key}, wanted section/name, so that the UI gives it a section"
+        assert np.isfinite(value)
+    for rows in found.tables.values():
+        assert len(rows)
+    for title, figure in found.figures.items():
+        figure.savefig(tmp_path / f"{title}.png", dpi=120, bbox_inches="tight")
+        assert is_drawing(tmp_path / f"{title}.png"), f"{name}: figure {title} is blank"
+
+
+# Models
+
+
+@pytest.mark.parametrize("name", names("model"))
+def test_model(name):
+    config = composed(f"model={name}").model
+    where = f"conf/model/{name}.yaml"
+    documented(arguments(config, where))
+    task = "segmentation" if "out_channels" in config else "classification"
+    data = phantoms(task, classes=3, channels=2, size=32, n=(3, 3, 3))
+    fill_in(config, data)
+    model = build_network(config, seed=0)
+    output = model.eval()(data.train.images)
+    assert output.shape == ((3, 3, 32, 32) if task == "segmentation" else (3, 3)), f"{where}: got {tuple(output.shape)}"
+    assert not torch.equal(output[0], output[1]), f"{where}: gives the same for different images"
+    taps = model.taps()
+    assert len({tap.name for tap in taps}) == len(taps), f"{where}: taps share a name"
+    assert [tap.order for tap in taps] == sorted(tap.order for tap in taps), f"{where}: taps() is not in their order"
+    for tap in taps:
+        assert tap.module in dict(model.named_modules()), f"{where}: tap {tap.name} names no module: {tap.module}"
+    assert taps[-1].role == "output"
+    same, other = (build_network(config, seed) for seed in (0, 1))
+    first = next(iter(model.state_dict()))
+    assert torch.equal(same.state_dict()[first], model.state_dict()[first]), f"{where}: not initialised from the seed"
+    assert not torch.equal(other.state_dict()[first], model.state_dict()[first])
+
+
+# Datasets
+
+
+@pytest.mark.parametrize("name", names("dataset"))
+def test_dataset(name):
+    config = composed(f"dataset={name}").dataset
+    documented(arguments(config, f"conf/dataset/{name}.yaml"))
+    if "root" in config:
+        with pytest.raises(
+            InputError,
+            match=r"^dataset\.(root: got nothing|flag: got neither).*(give dataset.root=DIR|or dataset.file=NPZ)",
+        ):
+            build(config, "dataset")
+        return
+    data = build(config, "dataset")
+    assert isinstance(data, Data)
+    assert json.loads(json.dumps(data.card()))["fingerprint"] == build(config, "dataset").fingerprint
+    sets = [set(data.split(split).names) for split in SPLITS]
+    assert len(set.union(*sets)) == sum(map(len, sets)), f"{name}: splits share samples"
+
+
+# Experiments, and the default
+
+
+@pytest.mark.parametrize("name", [None, *names("experiment")])
+def test_experiment_composes_and_builds(name):
+    config = composed(*([f"+experiment={name}"] if name else []))
+    data = phantoms(channels=config.dataset.channels, size=32, n=(4, 4, 4))
+    fill_in(config.model, data)
+    model = build_network(config.model, seed=0)
+    assert list(build_each(config.estimator, "estimator")) == list(config.estimator)
+    assert list(build_each(config.diagnostic, "diagnostic")) == list(config.diagnostic)
+    optimizer = build(config.train, "train")["optimizer"](model.parameters())
+    assert optimizer.param_groups[0]["lr"] == config.train.optimizer.lr
+    if name:
+        assert config.tracking.experiment == name, f"conf/experiment/{name}.yaml: wanted tracking.experiment: {name}"
+
+
+def test_lee2021_is_the_papers_setting():
+    config = composed("+experiment=lee2021", "dataset.root=data")
+    assert config.model.widths == [16, 32, 64, 128, 256]
+    assert config.estimator.kde.noise_variance == 0.2
+    assert {"fractions", "coarse", "kmeans"} == set(config.probe.labels)
+    assert config.dataset.root == "data"
+
+
+# The command line
+
+
+def test_help_names_every_choice_and_the_config(tmp_path):
+    ended = command(tmp_path, "--help")
+    assert ended.code == 0
+    for group in ("dataset", "diagnostic", "estimator", "experiment", "model"):
+        assert f"{group}: {', '.join(names(group))}\n" in ended.out
+    assert "python -m bench [verb] [overrides]" in ended.out
+    assert "untrained_seeds: 3" in ended.out
+
+
+@pytest.mark.parametrize("verb", [(), ("run",)])
+def test_cfg_job_shows_the_composed_config(tmp_path, verb):
+    ended = command(tmp_path, *verb, "--cfg", "job", "estimator=[renyi,binning]", "estimator.renyi.alpha=2", "seed=5")
+    shown = yaml.safe_load(ended.out)
+    assert ended.code == 0
+    assert list(shown["estimator"]) == ["renyi", "binning"]
+    assert shown["estimator"]["renyi"]["alpha"] == 2
+    assert shown["seed"] == 5
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "choices"),
+    [
+        ("bench model=", [f"model={name}" for name in names("model")]),
+        ("bench model=unet_", ["model=unet_lee2021"]),
+        ("bench run dataset=", [f"dataset={name}" for name in names("dataset")]),
+        ("bench train.b", ["train.batch_size="]),
+    ],
+)
+def test_tab_completion(tmp_path, monkeypatch, line, choices):
+    monkeypatch.setenv("COMP_LINE", line)
+    monkeypatch.setenv("COMP_POINT", str(len(line)))
+    ended = command(tmp_path, "-sc", "query=bash")
+    assert ended.code == 0, ended.err
+    assert ended.out.split() == choices

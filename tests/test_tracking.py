@@ -1,0 +1,160 @@
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from omegaconf import OmegaConf
+from running import uri, with_store
+
+import bench
+from bench import tracking
+from bench.errors import InputError
+from bench.store import connect
+
+
+@pytest.fixture
+def store(tmp_path):
+    return connect(uri(with_store(tmp_path)), "tests")
+
+
+@pytest.fixture
+def run(store):
+    with tracking.started(store, "a run", {}, None) as run:
+        yield run
+
+
+def logged(run):
+    return run.store.client.get_run(run.id)
+
+
+def test_empty_folder_becomes_a_store(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = connect(None, "tests")
+    assert (tmp_path / "mlflow.db").is_file()
+    assert connect(None, "tests").experiment_id == first.experiment_id
+    assert [e.name for e in MlflowClient(first.uri).search_experiments()].count("tests") == 1
+
+
+def test_experiment_is_made_once_and_opens_in_the_training_view(store):
+    known = store.client.get_experiment(store.experiment_id)
+    assert known.tags["mlflow.experimentKind"] == "custom_model_development"
+    again = connect(store.uri, "tests")
+    assert again.experiment_id == store.experiment_id
+    assert connect(store.uri, "others").experiment_id != store.experiment_id
+
+
+def test_artifacts_lie_beside_the_database_wherever_the_command_started(tmp_path, monkeypatch):
+    folder = with_store(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    store = connect(uri(folder), "tests")
+    with tracking.started(store, None, {}, None) as run:
+        run.text("hello", "note.txt")
+    (note,) = (folder / "mlartifacts").rglob("note.txt")
+    assert note.read_text() == "hello"
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_deleted_experiment(store):
+    store.client.delete_experiment(store.experiment_id)
+    with pytest.raises(InputError, match="got 'tests', which was deleted; restore it or take another name"):
+        connect(store.uri, "tests")
+
+
+def test_missing_folder(tmp_path):
+    with pytest.raises(InputError, match=r"wanted a folder that exists; make .*nowhere"):
+        connect(f"sqlite:///{tmp_path}/nowhere/mlflow.db", "tests")
+
+
+def test_metrics_keep_finite_values_alone(run):
+    run.metrics({"one": 1.0, "nan": math.nan, "inf": math.inf, "minus": -math.inf, "zero": 0.0}, step=3)
+    assert logged(run).data.metrics == {"one": 1.0, "zero": 0.0}
+    assert [(m.step, m.value) for m in run.store.client.get_metric_history(run.id, "one")] == [(3, 1.0)]
+
+
+def test_more_metrics_than_a_request_takes_all_land(run):
+    values = {f"section/m{i}": float(i) for i in range(250)}
+    run.metrics(values)
+    assert logged(run).data.metrics == values
+
+
+def test_more_parameters_than_a_request_takes_all_land(run):
+    config = OmegaConf.create({"a": {f"p{i}": i for i in range(150)}, "b": [1, 2], "c": None, "d": "${a.p7}", "e": {}})
+    run.config(config)
+    expected = {f"a.p{i}": str(i) for i in range(150)} | {"b": "[1, 2]", "c": "None", "d": "7", "e": "{}"}
+    assert logged(run).data.params == expected
+
+
+def test_run_that_ends_is_finished(store):
+    with tracking.started(store, "fine", {"colour": "blue"}, parent=None) as run:
+        assert logged(run).info.status == "RUNNING"
+    assert logged(run).info.status == "FINISHED"
+    assert logged(run).info.run_name == "fine"
+    assert logged(run).data.tags["colour"] == "blue"
+    assert tracking.SWEEP not in logged(run).data.tags
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ValueError("boom"), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(3), "KILLED")]
+)
+def test_run_that_dies_is_marked_with_its_traceback(store, tmp_path, error, status):
+    with pytest.raises(type(error)), tracking.started(store, "dies", {}, None) as run:  # noqa: PT012
+        run.metrics({"measured": 2.0})
+        raise error
+    assert logged(run).info.status == status
+    assert logged(run).data.metrics == {"measured": 2.0}
+    traceback = Path(store.client.download_artifacts(run.id, "traceback.txt", str(tmp_path))).read_text()
+    assert "Traceback (most recent call last)" in traceback
+    assert type(error).__name__ in traceback
+
+
+def test_run_that_dies_is_marked_even_where_its_traceback_can_not_be_kept(store, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(MlflowClient, "log_text", full)
+    with pytest.raises(OSError, match="No space"), tracking.started(store, "dies", {}, None) as run:
+        raise ValueError("boom")
+    assert logged(run).info.status == "FAILED"
+
+
+def test_finished_finds_finished_runs_of_this_experiment_alone(store):
+    tags = {tracking.FINGERPRINT: "abc"}
+    with pytest.raises(ValueError, match="boom"), tracking.started(store, "failed", tags, None):
+        raise ValueError("boom")
+    assert tracking.finished(store, "abc") is None
+    with tracking.started(store, "done", tags, None) as run:
+        assert tracking.finished(store, "abc") is None
+    assert tracking.finished(store, "abc") == run.id
+    assert tracking.finished(store, "xyz") is None
+    assert tracking.finished(connect(store.uri, "others"), "abc") is None
+
+
+def test_jobs_of_a_sweep_are_its_finished_runs_and_those_it_found_done(store):
+    def job(name, parent, fails=False):
+        with tracking.started(store, name, {tracking.DESIGN: name}, parent) as run:
+            run.table(pd.DataFrame({"tap": [name]}), "layers.csv")
+            if fails:
+                raise ValueError("boom")
+        return run
+
+    before = job("before", None)
+    with tracking.started(store, "sweep", {}, None) as parent:
+        own = job("own", parent.id)
+        with pytest.raises(ValueError, match="boom"):
+            job("failed", parent.id, fails=True)
+        job("another sweep's", before.id)
+        parent.tag(f"{tracking.REUSED}{before.id}", "before")
+    found = {design: rows["tap"].tolist() for design, rows in tracking.jobs(store, parent.id)}
+    assert found == {"own": ["own"], "before": ["before"]}
+    assert logged(own).data.tags["mlflow.parentRunId"] == parent.id
+
+
+def test_load_of_no_run_or_of_one_without_weights(store):
+    with pytest.raises(InputError, match="run: got nobody, wanted a finished run of sqlite:"):
+        bench.load("nobody", store.uri)
+    with tracking.started(store, "no weights", {}, None) as run:
+        run.config(OmegaConf.create({"seed": 0}))
+    with pytest.raises(InputError, match=f"run: got {run.id}, wanted a finished run"):
+        bench.load(run.id, store.uri)
