@@ -351,18 +351,20 @@ def test_disk_full_of_artifacts(tmp_path, monkeypatch, first_that_fails):
     assert {"train/loss", "val/score", "layers.xt/up1", "layers.ty/up1"} <= set(run.data.metrics)
 
 
-def test_signals_kill_the_run_and_keep_its_layers(tmp_path):
-    signals = (signal.SIGINT, signal.SIGTERM)
-    folders = [with_store(tmp_path / sent.name) for sent in signals if not (tmp_path / sent.name).mkdir()]
-    endless = [process(folder, *TINY, "train.epochs=1000000", "probe.epochs=[0]") for folder in folders]
-    for folder, sent, running in zip(folders, signals, endless, strict=True):
-        trains_by = time.monotonic() + 120
-        while not (found := runs(folder)) or "train/loss" not in found[0].data.metrics:
-            assert running.poll() is None
-            assert time.monotonic() < trains_by
-            time.sleep(0.5)
-        running.send_signal(sent)
-        _, err = running.communicate(timeout=60)
-        assert running.returncode == 130
-        assert err.splitlines()[-1] == "bench: stopped; what was logged up to here is kept"
-        ended_run(folder, "KILLED")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_signals_kill_the_run_and_keep_its_layers(tmp_path, sent):
+    folder = with_store(tmp_path)
+    with process(folder, *TINY, "train.epochs=1000000", "probe.epochs=[0]") as endless:
+        try:
+            trains_by = time.monotonic() + 120
+            while not (found := runs(folder)) or "train/loss" not in found[0].data.metrics:
+                assert endless.poll() is None
+                assert time.monotonic() < trains_by
+                time.sleep(0.5)
+            endless.send_signal(sent)
+            _, err = endless.communicate(timeout=60)
+        finally:
+            endless.kill()
+    assert endless.returncode == 130
+    assert err.splitlines()[-1] == "bench: stopped; what was logged up to here is kept"
+    ended_run(folder, "KILLED")
