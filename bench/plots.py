@@ -29,13 +29,22 @@ def u_plot(frame: pd.DataFrame, title: str = "") -> Figure:
         axes.set_ylabel(f"{quantity.replace(';Y', f'; {view}') if view else quantity} [bits]")
         axes.set_xticks(range(len(taps)), taps, rotation=90, fontsize=7)
         axes.set_xlim(-0.5, len(taps) - 0.5)
+        _leave_out_a_far_ceiling(axes, rows)
         axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     figure.suptitle(title, fontsize=10)
     return figure
 
 
+def _leave_out_a_far_ceiling(axes: Axes, rows: pd.DataFrame) -> None:
+    drawn = rows[["bits", "low", "high", "null_mean"]]
+    low, high = drawn.min().min(), drawn.max().max()
+    if rows["ceiling"].max() > 2 * high > 0:
+        axes.set_ylim(min(low, 0) - 0.05 * high, 1.1 * high)
+
+
 def _draw_controls(axes: Axes, rows: pd.DataFrame, taps: list[str]) -> None:
-    axes.plot(_along(rows.groupby("tap")["ceiling"].max(), taps), color=CEILING, lw=0.8, ls="--", label="ceiling")
+    ceiling = _along(rows.groupby("tap")["ceiling"].max(), taps)
+    axes.plot(ceiling, color=CEILING, lw=0.8, ls="--", label=f"ceiling, up to {np.nanmax(ceiling):.1f}")
     control = rows[rows["weights"] == "untrained"].groupby("tap")["bits"]
     if len(control):
         low, high = _along(control.min(), taps), _along(control.max(), taps)
