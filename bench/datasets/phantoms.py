@@ -21,7 +21,7 @@ BODY, ORGAN, LESION = 0.3, 0.3, 0.6  # grey of the body; what organs and lesions
 def phantoms(
     task: Literal["segmentation", "classification"] = "segmentation",
     classes: int = 2,
-    n: Sequence[int] = (160, 40, 64),
+    n: Sequence[int] = (160, 128, 64),
     size: int = 64,
     channels: int = 1,
     difficulty: float = 0.5,

@@ -17,7 +17,7 @@ def test_default_is_fast_and_in_range():
         data = phantoms()
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 1
-    assert [len(split) for split in data.splits.values()] == [160, 40, 64]
+    assert [len(split) for split in data.splits.values()] == [160, 128, 64]
     assert data.train.images.shape[1:] == (1, 64, 64)
     assert data.train.images.min() >= 0
     assert data.train.images.max() <= 1
