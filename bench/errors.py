@@ -26,18 +26,35 @@ class TrainingError(RuntimeError):
     """Training can't go on: the loss is NaN or infinite."""
 
 
+def was_stopped(error: BaseException | None) -> bool:
+    """Whether a Ctrl-C is behind an error: a library interrupted halfway may raise one of its own on top.
+
+    >>> try:
+    ...     try:
+    ...         raise KeyboardInterrupt
+    ...     finally:
+    ...         raise ValueError("closed in the middle")
+    ... except ValueError as error:
+    ...     was_stopped(error)
+    True
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def explain(error: BaseException) -> tuple[int, str] | None:
     """Exit code and one line for a known fault, None for a defect: 2 bad input, 1 failed, 130 stopped."""
     from torch import OutOfMemoryError  # here, because it takes seconds that tab completion would wait for
 
     if isinstance(error, HydraException) and isinstance(error.__cause__, OmegaConfBaseException):
         return 2, f"{error}: {str(error.__cause__).splitlines()[0]}"
+    if was_stopped(error):
+        return 130, f"stopped; {KEPT}"
     if isinstance(error, InputError | HydraException | OmegaConfBaseException):
         return 2, str(error)
     if isinstance(error, TrainingError):
         return 1, f"{error}; {KEPT}"
-    if isinstance(error, KeyboardInterrupt):
-        return 130, f"stopped; {KEPT}"
     if isinstance(error, MemoryError | OutOfMemoryError) or "can't allocate memory" in str(error):
         return 1, f"out of memory: lower train.batch_size, probe.batch_size or probe.budget_gb; {KEPT}"
     if getattr(error, "errno", None) == errno.ENOSPC or "database or disk is full" in str(error):

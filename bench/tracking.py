@@ -24,7 +24,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig, OmegaConf
 
-from bench.errors import InputError
+from bench.errors import InputError, was_stopped
 from bench.store import Store, default_uri
 from bench.types import Data
 
@@ -102,7 +102,7 @@ def started(store: Store, name: str, tags: dict[str, str], parent: str | None = 
     try:
         yield run
     except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        stopped = was_stopped(error) or isinstance(error, SystemExit)
         try:
             run.text(traceback.format_exc(), "traceback.txt")
         finally:

@@ -365,6 +365,6 @@ def test_signals_kill_the_run_and_keep_its_layers(tmp_path, sent):
             _, err = endless.communicate(timeout=60)
         finally:
             endless.kill()
-    assert endless.returncode == 130
+    assert endless.returncode == 130, err
     assert err.splitlines()[-1] == "bench: stopped; what was logged up to here is kept"
     ended_run(folder, "KILLED")
