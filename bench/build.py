@@ -20,7 +20,7 @@ def build(config: DictConfig, section: str) -> Any:
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, InputError):
-            raise cause from error
+            raise cause from None
         if isinstance(cause, ValueError | TypeError):
             raise InputError(f"{section}: {cause}") from error
         raise

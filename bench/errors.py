@@ -38,9 +38,13 @@ def was_stopped(error: BaseException | None) -> bool:
     ...     was_stopped(error)
     True
     """
-    while error is not None and not isinstance(error, KeyboardInterrupt):
+    seen = set()  # causes may go round in a circle
+    while error is not None and id(error) not in seen:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
-    return error is not None
+    return False
 
 
 def explain(error: BaseException) -> tuple[int, str] | None:
