@@ -11,10 +11,8 @@ import torch
 
 from bench.errors import EstimationError, InputError
 from bench.types import Split
-from bench.variables import Reduction, Variable, require_finite
+from bench.variables import COLUMNS_PER_FOLD, Reduction, Variable, require_finite
 from models import Tap
-
-COLUMNS_PER_FOLD = 4096  # fixed, so that the order of additions, and with it the last bit, is the same in any grouping
 
 
 @dataclass(frozen=True)
@@ -29,14 +27,14 @@ class Captured:
 
 @contextmanager
 def hooked(model: torch.nn.Module, taps: Iterable[Tap], receive: Callable[[Tap, torch.Tensor], None]):
-    """Within: `receive(tap, activation)` in each forward pass, a copy that later in-place operations can't reach."""
+    """Within: `receive(tap, activation)` in each forward pass; later operations may overwrite what it does not copy."""
     handles = []
     for tap in taps:
 
         def hook(_module, _inputs, output, tap=tap):
             if not isinstance(output, torch.Tensor):
                 raise InputError(f"tap {tap.name}: {tap.module} gives a {type(output).__name__}, wanted a tensor")
-            activation = output.detach().clone()
+            activation = output.detach()
             receive(tap, activation if tap.transform is None else tap.transform(activation))
 
         handles.append(model.get_submodule(tap.module).register_forward_hook(hook))
@@ -91,21 +89,24 @@ def capture(
     reasons: dict[Tap, str] = {}
     for part in _parts(dims, columns_in_budget(budget_gb, len(split))):
         columns = _columns(model, split, part, batch_size, device)
-        for tap, (start, stop) in part.items():
-            activations = columns.pop(tap)
+        for tap, (_, stop) in part.items():
+            slices, totals = columns.pop(tap), folded.setdefault(tap, {})
             try:
-                require_finite(activations)
+                for slice_ in slices:
+                    require_finite(slice_)
+                    totals.update({r: r.fold(totals.get(r), slice_) for r in reductions})
             except EstimationError as error:
                 reasons[tap] = str(error)
-            for left in range(0, stop - start, COLUMNS_PER_FOLD):
-                slice_ = activations[:, left : left + COLUMNS_PER_FOLD]
-                totals = folded.setdefault(tap, {})
-                if tap not in reasons:
-                    totals.update({r: r.fold(totals.get(r), slice_) for r in reductions})
             if stop == dims[tap]:
-                variable = Variable(len(split), dims[tap], split.groups, folded.pop(tap))
-                reason = reasons.get(tap)
-                yield Captured(tap, shapes[tap][0], None if reason else variable, reason)
+                yield _captured(tap, shapes[tap], split, folded.pop(tap), reasons.get(tap))
+
+
+def _captured(tap: Tap, shape: tuple[int, ...], split: Split, folded: dict, reason: str | None) -> Captured:
+    if reason:
+        return Captured(tap, shape[0], None, reason)
+    finished = {reduction: reduction.finish(total) for reduction, total in folded.items()}
+    variable = Variable(len(split), int(np.prod(shape)), split.groups, finished, deterministic=True)
+    return Captured(tap, shape[0], variable)
 
 
 def columns_in_budget(budget_gb: float, n: int) -> int:
@@ -137,14 +138,24 @@ def _parts(dims: dict[Tap, int], capacity: int) -> Iterator[dict[Tap, tuple[int,
     yield part
 
 
-def _columns(model, split: Split, part: dict[Tap, tuple[int, int]], batch_size: int, device) -> dict[Tap, np.ndarray]:
-    """(n, stop - start) float32 for each tap of the part."""
-    columns = {tap: np.empty((len(split), stop - start), np.float32) for tap, (start, stop) in part.items()}
+def _columns(
+    model, split: Split, part: dict[Tap, tuple[int, int]], batch_size: int, device
+) -> dict[Tap, list[np.ndarray]]:
+    """For each tap of the part its columns, in slices (n, COLUMNS_PER_FOLD or less) float32."""
+    bounds = {
+        tap: [(left, min(left + COLUMNS_PER_FOLD, stop)) for left in range(start, stop, COLUMNS_PER_FOLD)]
+        for tap, (start, stop) in part.items()
+    }
+    columns = {
+        tap: [np.empty((len(split), right - left), np.float32) for left, right in slices]
+        for tap, slices in bounds.items()
+    }
     first, missing = 0, set(part)
 
     def receive(tap: Tap, activation: torch.Tensor) -> None:
-        start, stop = part[tap]
-        columns[tap][first : first + len(activation)] = activation.flatten(1)[:, start:stop].float().cpu().numpy()
+        flat = activation.flatten(1).float().cpu().numpy()
+        for (left, right), slice_ in zip(bounds[tap], columns[tap], strict=True):
+            slice_[first : first + len(flat)] = flat[:, left:right]
         missing.discard(tap)
         if not missing:
             raise _AllCaptured

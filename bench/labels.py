@@ -9,7 +9,7 @@ from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d, one_ho
 
 from bench.errors import InputError
 from bench.types import Data, Split
-from bench.variables import Reduction, Variable, distinct_rows
+from bench.variables import Variable, distinct_rows
 
 GRID = 4
 FOREGROUND_SHARE = 1 / 16
@@ -17,12 +17,12 @@ CLUSTERS = 64
 HALVINGS = 3
 
 
-def classes(data: Data, split: Split) -> np.ndarray:
+def classes(data: Data, split: Split, seed: int = 0) -> np.ndarray:
     """The class, or the combination of labels in multi-label data: (n,)."""
     return distinct_rows(split.targets.reshape(len(split), -1).numpy())
 
 
-def fractions(data: Data, split: Split) -> np.ndarray:
+def fractions(data: Data, split: Split, seed: int = 0) -> np.ndarray:
     """The share of pixels of each foreground class, in 8 cells of about equal counts: (n,), at most 3 bits.
 
     Binary masks fall into octiles of the foreground share; with more classes the samples are halved three times, each
@@ -40,12 +40,12 @@ def fractions(data: Data, split: Split) -> np.ndarray:
     return distinct_rows(cells[:, None])
 
 
-def mask(data: Data, split: Split) -> np.ndarray:
+def mask(data: Data, split: Split, seed: int = 0) -> np.ndarray:
     """The mask itself: each distinct mask a class, (n,)."""
-    return classes(data, split)
+    return classes(data, split, seed)
 
 
-def coarse(data: Data, split: Split) -> np.ndarray:
+def coarse(data: Data, split: Split, seed: int = 0) -> np.ndarray:
     """A 4×4 (3-D: 4×4×4) grid of blocks, 1 where more than 1/16 of the pixels are foreground; each word a class: (n,).
 
     Source: Lee & Bajić 2021, arXiv 2101.08427, section 3.
@@ -55,7 +55,7 @@ def coarse(data: Data, split: Split) -> np.ndarray:
     return distinct_rows((pool(foreground, GRID) > FOREGROUND_SHARE).flatten(1).numpy())
 
 
-def kmeans(data: Data, split: Split) -> np.ndarray:
+def kmeans(data: Data, split: Split, seed: int = 0) -> np.ndarray:
     """The nearest of 64 k-means centres of the flattened training masks: (n,).
 
     Source: Lee & Bajić 2021, arXiv 2101.08427, section 3.
@@ -63,7 +63,7 @@ def kmeans(data: Data, split: Split) -> np.ndarray:
     if len(data.train) < CLUSTERS:
         raise InputError(f"probe.labels: kmeans wants at least {CLUSTERS} training masks, got {len(data.train)}")
     flat = [(part.targets > 0).flatten(1).float().numpy() for part in (data.train, split)]
-    return KMeans(CLUSTERS, n_init=1, random_state=0).fit(flat[0]).predict(flat[1]).astype(np.int64)
+    return KMeans(CLUSTERS, n_init=1, random_state=seed).fit(flat[0]).predict(flat[1]).astype(np.int64)
 
 
 VIEWS = {
@@ -73,18 +73,19 @@ VIEWS = {
 }
 
 
-def label_view(name: str, data: Data, split: Split, reductions: tuple[Reduction, ...]) -> Variable:
-    """The targets of a split as a discrete Variable; the view `mask` also holds the reductions of the masks."""
+def label_view(name: str, data: Data, split: Split, seed: int) -> Variable:
+    """The targets of a split as a discrete Variable; the view `mask` can also be read as the masks' pixels.
+
+    seed: of views that draw (k-means' first centres).
+    """
     views = VIEWS[data.task]
     if name not in views:
         raise InputError(f"probe.labels: got {name!r}, wanted one of {', '.join(views)} for {data.task}")
-    labels = views[name](data, split)
+    labels = views[name](data, split, seed)
     if name != "mask":
         return Variable(len(split), 1, split.groups, labels=labels)
     masks = _one_hot(data, split)[:, 1:].flatten(1).numpy()
-    return Variable(
-        len(split), masks.shape[1], split.groups, {r: r.fold(None, masks) for r in reductions}, labels=labels
-    )
+    return Variable(len(split), masks.shape[1], split.groups, labels=labels, samples=masks)
 
 
 def _one_hot(data: Data, split: Split) -> torch.Tensor:

@@ -55,11 +55,13 @@ class Probe:
         columns_in_budget(budget_gb, len(self.samples))
         pixels = self.samples.images.flatten(1).numpy()
         try:
-            self.input = Variable.of(pixels, self.reductions, self.samples.groups)
+            self.input = Variable.of(pixels, self.samples.groups)
+            for reduction in self.reductions:
+                self.input.read(reduction)
         except EstimationError as error:
             raise InputError(f"dataset {data.name}: the images of probe.split={split}: {error}") from error
         self.labels = {
-            name: label_view(name, data, self.samples, self.reductions) for name in labels or list(VIEWS[data.task])[:1]
+            name: label_view(name, data, self.samples, seed) for name in labels or list(VIEWS[data.task])[:1]
         }
 
     def measure(self, model: torch.nn.Module, *, epoch: int, weights: str, seed: int | None = None) -> Iterator[dict]:

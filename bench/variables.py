@@ -1,18 +1,23 @@
-"""Variable: one side of a question, held as the reductions that estimators read.
+"""Variable: one side of a question, held as what estimators read of it.
 
 A layer's activations over n samples rarely fit in memory, but what an estimator reads of them does: squared distances
 add up over slices of columns, and so do row codes. A Reduction folds such slices, one after the other, into an array.
+Where the samples themselves are few enough to be held, reductions are folded from them when first read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
+import scipy.linalg
+import torch
 
 from bench.errors import EstimationError
+
+MOST_IN_MATRIX = 5000  # samples; an n×n matrix of float64 is then 0.2 GB
+COLUMNS_PER_FOLD = 4096  # fixed, so that the order of additions, and with it the last bit, is the same in any grouping
 
 
 class Reduction(Protocol):
@@ -20,26 +25,37 @@ class Reduction(Protocol):
 
     def fold(self, total: np.ndarray | None, columns: np.ndarray) -> np.ndarray: ...
 
+    def finish(self, total: np.ndarray) -> np.ndarray: ...
+
 
 @dataclass(frozen=True)
 class Distances:
     """Pairwise squared Euclidean distances, (n, n) float64.
 
-    >>> Distances().fold(None, np.array([[0.0], [3.0]]))
+    Products are formed in the precision of the columns and added up in float64.
+
+    >>> Distances().finish(Distances().fold(None, np.array([[0.0], [3.0]])))
     array([[0., 9.],
            [9., 0.]])
     """
 
     def fold(self, total, columns):
-        columns = columns.astype(np.float64)
-        columns -= columns.mean(axis=0)  # small norms keep |a|² + |b|² - 2ab accurate
-        norms = np.einsum("nd,nd->n", columns, columns)
-        squared = columns @ columns.T
-        squared *= -2
-        squared += norms[:, None] + norms[None, :]
+        if len(columns) > MOST_IN_MATRIX:
+            raise EstimationError(
+                f"got {len(columns)} samples, wanted at most {MOST_IN_MATRIX} for the matrix of their distances"
+            )
+        columns = columns - columns.mean(axis=0)  # small norms keep |a|² + |b|² - 2ab accurate
+        products = columns @ columns.T
+        return products.astype(np.float64) if total is None else np.add(total, products, out=total)
+
+    def finish(self, total):
+        norms = np.diag(total).copy()
+        squared = np.multiply(total, -2, out=total)
+        squared += norms[:, None]
+        squared += norms[None, :]
         np.maximum(squared, 0, out=squared)
         np.fill_diagonal(squared, 0)
-        return squared if total is None else np.add(total, squared, out=total)
+        return squared
 
 
 @dataclass(frozen=True)
@@ -53,9 +69,14 @@ class RowCodes:
     bin_size: float
 
     def fold(self, total, columns):
-        binned = np.floor(columns.astype(np.float64) / self.bin_size).astype(np.int64)
-        codes = distinct_rows(binned)
+        binned = torch.from_numpy(columns).div(self.bin_size).floor_()
+        widest = float(binned.abs().max())
+        kind = next(k for k in (torch.int8, torch.int16, torch.int32, torch.int64) if widest < torch.iinfo(k).max)
+        codes = distinct_rows(binned.to(kind).numpy())
         return codes if total is None else distinct_rows(np.stack([total, codes], axis=1))
+
+    def finish(self, total):
+        return total
 
 
 def distinct_rows(rows: np.ndarray) -> np.ndarray:
@@ -66,29 +87,40 @@ def distinct_rows(rows: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Coordinates:
+    """The `most` leading principal coordinates, (n, most): what a variable keeps of its samples in few columns."""
+
+    most: int
+
+
+@dataclass(frozen=True)
 class Variable:
     """One side of a question over n samples.
 
     dim: columns of the flattened samples. groups: (n,) which samples belong together (image or patient).
     reductions: what was folded from the columns. labels: (n,) int64 when the variable is discrete, else None.
+    samples: (n, dim) the columns themselves, where they are held. deterministic: a function of the input without noise,
+    as a network's layer is, so that its information about a continuous input has no bound.
     """
 
     n: int
     dim: int
     groups: np.ndarray
-    reductions: dict[Reduction, np.ndarray] = field(default_factory=dict)
+    reductions: dict[Reduction | Coordinates, np.ndarray] = field(default_factory=dict)
     labels: np.ndarray | None = None
+    samples: np.ndarray | None = None
+    deterministic: bool = False
 
     @classmethod
-    def of(cls, values, reductions: Iterable[Reduction] = (), groups=None) -> Variable:
-        """A Variable of a plain array: integers (n,) are labels, floats (n, ...) are samples to fold.
+    def of(cls, values, groups=None) -> Variable:
+        """A Variable of a plain array: integers (n,) are labels, floats (n, ...) are samples.
 
         >>> Variable.of(np.array([0, 1, 1])).labels
         array([0, 1, 1])
-        >>> Variable.of(np.zeros((4, 2, 3)), [Distances()]).dim
+        >>> Variable.of(np.zeros((4, 2, 3))).dim
         6
         """
-        if isinstance(values, cls):
+        if isinstance(values, Variable):
             return values
         values = np.asarray(values)
         if values.ndim == 0 or len(values) < 2:
@@ -99,16 +131,62 @@ class Variable:
             return cls(len(values), 1, groups, labels=labels)
         columns = values.reshape(len(values), -1)
         require_finite(columns)
-        folded = {reduction: reduction.fold(None, columns) for reduction in reductions}
-        return cls(len(values), columns.shape[1], groups, folded)
+        return cls(len(values), columns.shape[1], groups, samples=columns)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether it can be read as samples; a discrete variable may be both, as a mask is."""
+        return self.samples is not None or bool(self.reductions)
 
     def read(self, reduction: Reduction) -> np.ndarray:
-        """The folded array; raises EstimationError where the variable was not folded this way."""
+        """The folded array; raises EstimationError where the variable holds neither it nor its samples."""
         if reduction not in self.reductions:
-            raise EstimationError(
-                f"got a variable without {reduction}, it holds {list(self.reductions) or 'labels alone'}"
-            )
+            if self.samples is None:
+                held = list(self.reductions) or "labels alone"
+                raise EstimationError(f"got a variable without {reduction}, it holds {held}")
+            total = None
+            for left in range(0, self.dim, COLUMNS_PER_FOLD):
+                total = reduction.fold(total, self.samples[:, left : left + COLUMNS_PER_FOLD])
+            self.reductions[reduction] = reduction.finish(total)
         return self.reductions[reduction]
+
+    def coordinates(self, most: int) -> np.ndarray:
+        """(n, k) float64, k <= most: the samples where they are held and have so few columns, else the leading
+        principal coordinates, from the samples or from the distances alone (classical scaling)."""
+        if self.samples is not None and self.dim <= most:
+            return self.samples.astype(np.float64)
+        key = Coordinates(most)
+        if key not in self.reductions:
+            few = self.samples is not None and self.dim <= self.n
+            self.reductions[key] = _leading(self.samples, most) if few else _scaled(self.read(Distances()), most)
+        return self.reductions[key]
+
+    def shuffled(self, rng: np.random.Generator, discrete: bool) -> np.ndarray:
+        """Partners (n,) with the pairing broken, whole groups moved: labels of a discrete variable, else its rows."""
+        order = permuted_groups(self.groups, rng)
+        return self.labels[order] if discrete else order
+
+    def reordered(self, order: np.ndarray) -> Variable:
+        """The samples in another order, in the same groups as before."""
+        kept = {
+            reduction: array[np.ix_(order, order)] if isinstance(reduction, Distances) else array[order]
+            for reduction, array in self.reductions.items()
+        }
+        labels, samples = (None if side is None else side[order] for side in (self.labels, self.samples))
+        return replace(self, reductions=kept, labels=labels, samples=samples)
+
+
+def permuted_groups(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A permutation that moves whole groups: (n,) such that row i gets the partner of row order[i].
+
+    Groups are laid end to end in a random order; with one sample a group this is a uniform permutation.
+    """
+    by_group = np.argsort(groups, kind="stable")
+    sizes = np.unique(groups, return_counts=True)[1]
+    blocks = np.split(by_group, np.cumsum(sizes)[:-1])
+    order = np.empty(len(groups), dtype=np.int64)
+    order[by_group] = np.concatenate([blocks[i] for i in rng.permutation(len(blocks))])
+    return order
 
 
 def plug_in_entropy(symbols: np.ndarray) -> float:
@@ -124,3 +202,25 @@ def plug_in_entropy(symbols: np.ndarray) -> float:
 def require_finite(columns: np.ndarray) -> None:
     if not np.isfinite(columns).all():
         raise EstimationError(f"got {int((~np.isfinite(columns)).sum())} values that are NaN or infinite, wanted none")
+
+
+def _leading(samples: np.ndarray, most: int) -> np.ndarray:
+    centred = samples.astype(np.float64) - samples.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    return _signed(centred @ axes[:, : -most - 1 : -1])
+
+
+def _scaled(squared_distances: np.ndarray, most: int) -> np.ndarray:
+    n = len(squared_distances)
+    means = squared_distances.mean(axis=0)
+    products = (means[:, None] + means[None, :] - squared_distances - means.mean()) / 2
+    first = max(n - most, 1)  # one of the n is the mean's, with eigenvalue 0
+    values, vectors = scipy.linalg.eigh(products, subset_by_index=(first, n - 1), overwrite_a=True)
+    positive = values > 1e-12 * max(values[-1], 0)
+    return _signed((vectors[:, positive] * np.sqrt(values[positive]))[:, ::-1])
+
+
+def _signed(columns: np.ndarray) -> np.ndarray:
+    """The sign of an eigenvector is arbitrary: each column's largest entry is made positive."""
+    largest = columns[np.abs(columns).argmax(axis=0), np.arange(columns.shape[1])]
+    return columns * np.where(largest < 0, -1, 1)

@@ -63,7 +63,7 @@ def test_coarse_counts_a_block_above_one_sixteenth():
 def test_mask_view_holds_the_masks_themselves_and_one_class_per_distinct_mask():
     masks = square_masks([3, 9, 3])
     data = data_of(masks)
-    variable = label_view("mask", data, data.train, (Distances(),))
+    variable = label_view("mask", data, data.train, 0)
     flat = masks.flatten(1).numpy()
     np.testing.assert_allclose(variable.read(Distances()), cdist(flat, flat, "sqeuclidean"), atol=1e-9)
     np.testing.assert_array_equal(variable.labels, [0, 1, 0])
@@ -78,15 +78,15 @@ def test_kmeans_wants_enough_training_masks():
 def test_views_that_do_not_fit_the_task_are_refused_with_the_choices():
     segmentation = data_of(square_masks(range(20)))
     with pytest.raises(InputError, match="got 'classes', wanted one of fractions, mask, coarse, kmeans"):
-        label_view("classes", segmentation, segmentation.train, ())
+        label_view("classes", segmentation, segmentation.train, 0)
     classification = data_of(torch.arange(20) % 2, task="classification")
     with pytest.raises(InputError, match="got 'fractions', wanted one of classes for classification"):
-        label_view("fractions", classification, classification.train, ())
+        label_view("fractions", classification, classification.train, 0)
 
 
 def test_each_combination_of_labels_is_a_class_in_multi_label_data():
     data = data_of(torch.tensor([[0, 1], [1, 1], [0, 1], [0, 0]]), task="multilabel")
-    np.testing.assert_array_equal(label_view("classes", data, data.train, ()).labels, [0, 1, 0, 2])
+    np.testing.assert_array_equal(label_view("classes", data, data.train, 0).labels, [0, 1, 0, 2])
 
 
 def test_reproduction_labels_of_the_nuclei_are_nearly_all_singletons(shared_data):

@@ -1,10 +1,10 @@
-"""Estimator: a statistic of two variables, and the safeguards that every number carries."""
+"""Estimator: mutual information of two variables, with the safeguards that every number carries."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,103 +15,103 @@ from bench.variables import Reduction, Variable, plug_in_entropy
 
 
 @dataclass(frozen=True)
-class Statistic:
-    """What an estimator makes of two variables.
+class Answer:
+    """Bits, their 95 % interval, the null where one exists, and the most that this estimator could have said."""
 
-    bits(rows, partners): the estimate from t at `rows` (m,), each paired with the target at `partners` (m,).
-    ceiling: the most that it could be for these samples.
-    """
-
-    bits: Callable[[np.ndarray, np.ndarray], float]
+    bits: float
+    interval: tuple[float, float]
+    null: Null | None
     ceiling: float
 
 
 class Estimator(ABC):
-    """Mutual information in bits between a representation and the input or a label.
+    """Mutual information in bits between a representation and the input, a label, or another representation.
 
-    A subclass says which reductions it reads and its statistic; null and interval are the same for all.
-    permutations: of the null. subsamples: random halves of the groups, for the interval; at half of the samples
-    without replacement, the spread of the statistic is that of the full one (delete-half jackknife).
+    reads: reductions that a streamed variable must hold; a variable that holds its samples has them all.
+    permutations: of the null. conditional: whether it can be asked what t tells of the target given a third variable.
+    noise: a declared noise channel on t; without one, an estimator of densities (`diverges`) refuses what a
+    deterministic layer tells of a continuous input, which has no bound.
     """
 
+    reads: tuple[Reduction, ...] = ()
     permutations: int = 20
-    subsamples: int = 20
-
-    @property
-    @abstractmethod
-    def reads(self) -> tuple[Reduction, ...]:
-        """Reductions that continuous variables must hold."""
+    conditional: bool = False
+    diverges: bool = False
+    noise: float | None = None
 
     @property
     @abstractmethod
     def settings(self) -> dict:
-        """Kernel, noise or bins, recorded with every number."""
+        """Kernel, noise, bins or network, recorded with every number."""
 
     @abstractmethod
-    def statistic(self, t: Variable, target: Variable) -> Statistic:
-        """The statistic of these variables; what all its values share is computed here, once."""
+    def answer(self, t: Variable, target: Variable, given: Variable | None, rng: np.random.Generator) -> Answer:
+        """The estimate with its safeguards, for variables that have passed the checks of `estimate`."""
 
     def pairs(self, target: Variable) -> bool:
-        """Whether the statistic reads the pairing with this target, so that a null exists."""
+        """Whether the estimate reads the pairing with this target, so that a null exists."""
         return True
 
-    def estimate(self, t, target, *, rng: np.random.Generator) -> Estimate:
-        """I(t; target) in bits with null, ceiling and interval.
+    def discrete(self, target: Variable) -> bool:
+        """Whether the target is read as labels."""
+        return target.labels is not None
+
+    def estimate(self, t, target, *, given=None, rng: np.random.Generator) -> Estimate:
+        """I(t; target) or I(t; target | given) in bits with null, ceiling and interval.
 
         t: the representation, a Variable or an array (n, ...). target: the input X (floats) or a label (integers; a
-        discrete Variable), a Variable or an array of the same n. rng: of the permutations and subsamples.
-        Raises EstimationError where the question can't be answered from these samples.
+        discrete Variable), a Variable or an array of the same n; so is given. rng: of permutations, subsamples, folds
+        and initialisations. Raises EstimationError where the question can't be answered from these samples.
         """
         started = time.perf_counter()
-        t, target = (Variable.of(side, self.reads) for side in (t, target))
-        if t.n != target.n:
-            raise EstimationError(f"got {t.n} samples of t and {target.n} of the target, wanted the same n")
-        if target.labels is not None and len(np.unique(target.labels)) < 2:
-            raise EstimationError("got a label with one class, wanted at least 2: it has nothing to be informed about")
-        if len(np.unique(t.groups)) < 4:
-            raise EstimationError("got fewer than 4 groups of samples, wanted more for an interval and a null")
-        statistic = self.statistic(t, target)
-        rows = rng.permutation(t.n)  # so that consecutive samples make a random mini-batch
-        bits = statistic.bits(rows, rows)
-        halves = [statistic.bits(half, half) for half in self._halves(t.groups, rng)]
-        margin = 1.96 * np.std(halves, ddof=1)
+        t = Variable.of(t)
+        target = Variable.of(target, t.groups)
+        given = None if given is None else Variable.of(given)
+        self._check(t, target, given)
+        found = self.answer(t, target, given, rng)
         label_entropy = np.inf if target.labels is None else plug_in_entropy(target.labels)
         return Estimate(
-            bits=float(bits),
-            interval=(float(bits - margin), float(bits + margin)),
-            null=self._null(statistic, rows, t.groups, rng) if self.pairs(target) else None,
-            ceiling=float(statistic.ceiling),
-            limit=float(min(statistic.ceiling, label_entropy)),
+            bits=float(found.bits),
+            interval=(float(found.interval[0]), float(found.interval[1])),
+            null=found.null,
+            ceiling=float(found.ceiling),
+            limit=float(min(found.ceiling, label_entropy)),
             n=t.n,
             dims=(t.dim, target.dim),
             settings=self.settings,
             seconds=time.perf_counter() - started,
         )
 
-    def _null(self, statistic: Statistic, rows: np.ndarray, groups: np.ndarray, rng) -> Null:
-        draws = [statistic.bits(rows, permuted_groups(groups, rng)[rows]) for _ in range(self.permutations)]
-        return Null(
-            float(np.mean(draws)), float(np.std(draws, ddof=1)), float(np.quantile(draws, 0.95)), self.permutations
-        )
+    def _check(self, t: Variable, target: Variable, given: Variable | None) -> None:
+        name = type(self).__name__
+        if t.n != target.n:
+            raise EstimationError(f"got {t.n} samples of t and {target.n} of the target, wanted the same n")
+        if given is not None and given.n != t.n:
+            raise EstimationError(f"got {t.n} samples of t and {given.n} of what is given, wanted the same n")
+        if given is not None and not self.conditional:
+            raise EstimationError(f"got a question with a third variable given, which {name} can't answer")
+        if target.labels is not None and len(np.unique(target.labels)) < 2:
+            raise EstimationError("got a label with one class, wanted at least 2: it has nothing to be informed about")
+        if len(np.unique(t.groups)) < 4:
+            raise EstimationError("got fewer than 4 groups of samples, wanted more for an interval and a null")
+        if self.diverges and t.deterministic and target.labels is None and self.noise is None:
+            raise EstimationError(
+                "what a deterministic layer tells of a continuous input is infinite; declare a noise channel on t, "
+                f"such as noise=0.1 of {name}"
+            )
 
-    def _halves(self, groups: np.ndarray, rng) -> Iterator[np.ndarray]:
-        distinct = np.unique(groups)
-        for _ in range(self.subsamples):
-            half = rng.choice(distinct, len(distinct) // 2, replace=False)
-            yield rng.permutation(np.flatnonzero(np.isin(groups, half)))
+
+def null_of(draws) -> Null:
+    """The null that permuted estimates make, bits."""
+    return Null(float(np.mean(draws)), float(np.std(draws, ddof=1)), float(np.quantile(draws, 0.95)), len(draws))
 
 
-def permuted_groups(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A permutation that moves whole groups: (n,) such that row i gets the partner of row order[i].
-
-    Groups are laid end to end in a random order; with one sample a group this is a uniform permutation.
-    """
-    by_group = np.argsort(groups, kind="stable")
-    sizes = np.unique(groups, return_counts=True)[1]
-    blocks = np.split(by_group, np.cumsum(sizes)[:-1])
-    order = np.empty(len(groups), dtype=np.int64)
-    order[by_group] = np.concatenate([blocks[i] for i in rng.permutation(len(blocks))])
-    return order
+def halves(groups: np.ndarray, count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Rows of random halves of the groups, without replacement, in random order."""
+    distinct = np.unique(groups)
+    for _ in range(count):
+        half = rng.choice(distinct, len(distinct) // 2, replace=False)
+        yield rng.permutation(np.flatnonzero(np.isin(groups, half)))
 
 
 def at_least(name: str, value: int, least: int) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.estimators.base import Estimator, Statistic, above_zero, at_least
-from bench.variables import RowCodes, distinct_rows, plug_in_entropy
+from bench.estimators.base import above_zero, at_least
+from bench.estimators.resampled import Resampled, Statistic
+from bench.variables import RowCodes, plug_in_entropy
 
 
-class Binning(Estimator):
+class Binning(Resampled):
     """Plug-in entropy of the binned activations, each distinct row a symbol, in bits.
 
     I(X;T) = H(bin(T)), for T a function of X: it reads T alone, so no null exists.
@@ -36,15 +37,17 @@ class Binning(Estimator):
     def pairs(self, target):
         return target.labels is not None
 
-    def statistic(self, t, target):
+    def statistic(self, t, target, given):
         codes = t.read(RowCodes(self.bin_size))
-        labels = target.labels
 
-        def bits(rows, partners):
-            h_t = plug_in_entropy(codes[rows])
-            if labels is None:
-                return h_t
-            both = distinct_rows(np.stack([codes[rows], labels[partners]], axis=1))
-            return h_t + plug_in_entropy(labels[partners]) - plug_in_entropy(both)
+        def at(rows):
+            own = codes[rows]
+            h_t = plug_in_entropy(own)
 
-        return Statistic(bits, ceiling=np.log2(t.n))
+            def bits(labels):
+                both = own * (labels.max() + 1) + labels
+                return h_t + plug_in_entropy(labels) - plug_in_entropy(both)
+
+            return bits if target.labels is not None else lambda _: h_t
+
+        return Statistic(at, ceiling=np.log2(t.n))

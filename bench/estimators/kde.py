@@ -7,11 +7,12 @@ from typing import Literal
 import numpy as np
 
 from bench.errors import EstimationError
-from bench.estimators.base import Estimator, Statistic, above_zero, at_least
+from bench.estimators.base import above_zero, at_least
+from bench.estimators.resampled import Resampled, Statistic
 from bench.variables import Distances, Variable
 
 
-class KDE(Estimator):
+class KDE(Resampled):
     """Pairwise-distance bounds of the entropy of T plus Gaussian noise, in bits.
 
     I(X;T) = -mean_i log2 mean_j exp(-D_ij / 2s²), for T a function of X: it reads T alone, so no null exists.
@@ -51,21 +52,21 @@ class KDE(Estimator):
     def pairs(self, target):
         return target.labels is not None
 
-    def statistic(self, t, target):
+    def statistic(self, t, target, given):
         kernel = self._kernel(t)
-        labels = target.labels
 
-        def bits(rows, partners):
+        def at(rows):
             near = kernel[np.ix_(rows, rows)]
             density = near.mean(axis=1)
-            if labels is None:
-                return -np.log2(density).mean()
-            own = labels[partners]
-            member = (own[:, None] == np.unique(own)[None, :]).astype(np.float64)  # (m, classes)
-            within_class = ((near @ member / member.sum(axis=0)) * member).sum(axis=1)  # a row is in one class
-            return np.log2(within_class / density).mean()
 
-        return Statistic(bits, ceiling=np.log2(t.n))
+            def bits(labels):
+                member = (labels[:, None] == np.unique(labels)[None, :]).astype(np.float64)  # (m, classes)
+                within_class = ((near @ member / member.sum(axis=0)) * member).sum(axis=1)  # a row is in one class
+                return np.log2(within_class / density).mean()
+
+            return bits if target.labels is not None else lambda _: -np.log2(density).mean()
+
+        return Statistic(at, ceiling=np.log2(t.n))
 
     def _kernel(self, t: Variable) -> np.ndarray:
         distances = t.read(Distances())

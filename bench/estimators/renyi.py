@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
+import torch
 
 from bench.errors import EstimationError
-from bench.estimators.base import Estimator, Statistic, above_zero, at_least
+from bench.estimators.base import above_zero, at_least
+from bench.estimators.resampled import Resampled, Statistic
 from bench.variables import Distances, Variable
 
 
@@ -17,8 +20,8 @@ def gram(squared_distances: np.ndarray, width: float) -> np.ndarray:
 
 
 def delta(labels: np.ndarray) -> np.ndarray:
-    """Gram matrix of the delta kernel, 1 where labels agree, (n, n)."""
-    return (labels[:, None] == labels[None, :]).astype(np.float64)
+    """Gram matrix of the delta kernel, 1 where labels agree: (..., n) -> (..., n, n)."""
+    return (labels[..., :, None] == labels[..., None, :]).astype(np.float64)
 
 
 def joint(*grams: np.ndarray) -> np.ndarray:
@@ -47,7 +50,7 @@ def entropy(gram: np.ndarray, alpha: float) -> np.ndarray:
     normalised = gram / np.trace(gram, axis1=-2, axis2=-1)[..., None, None]
     if alpha == 2:
         return -np.log2((normalised**2).sum(axis=(-2, -1)))
-    eigenvalues = np.linalg.eigvalsh(normalised).clip(min=0)  # (..., n)
+    eigenvalues = _eigenvalues(normalised).clip(min=0)  # (..., n)
     if alpha == np.inf:
         return -np.log2(eigenvalues[..., -1])
     eigenvalues[eigenvalues < 1e-15] = 0  # what float64 leaves of 0 would count where alpha is small
@@ -56,10 +59,17 @@ def entropy(gram: np.ndarray, alpha: float) -> np.ndarray:
     return np.log2((eigenvalues**alpha).sum(axis=-1)) / (1 - alpha)
 
 
-class Renyi(Estimator):
+def _eigenvalues(symmetric: np.ndarray) -> np.ndarray:
+    if torch.cuda.is_available():
+        return torch.linalg.eigvalsh(torch.from_numpy(symmetric).cuda()).cpu().numpy()
+    return np.linalg.eigvalsh(symmetric)
+
+
+class Renyi(Resampled):
     """I(T; target) = S(A) + S(B) - S(A∘B) of the Gram matrices A and B, in bits.
 
-    Gaussian kernels for samples, the delta kernel for labels. Ceiling min(S(A), S(B)).
+    Given a third variable with Gram matrix C: S(A∘C) + S(B∘C) - S(A∘B∘C) - S(C). Gaussian kernels for samples, the
+    delta kernel for labels. Ceiling min(S(A), S(B)).
 
     alpha: order, above 0. width: `silverman`, h n^(-1/(4+d)); `median`, of the pairwise distances; or a number.
     batch_size: None takes all samples at once, else the mean over disjoint mini-batches.
@@ -71,6 +81,7 @@ class Renyi(Estimator):
     """
 
     reads = (Distances(),)
+    conditional = True
 
     def __init__(
         self,
@@ -100,33 +111,62 @@ class Renyi(Estimator):
             "batch_size": self.batch_size,
         }
 
-    def statistic(self, t, target):
+    def discrete(self, target):
+        return target.labels is not None and not target.continuous
+
+    def statistic(self, t, target, given):
         size = min(self.batch_size or t.n, t.n)
-        gram_t, gram_y = self._gram(t, size), self._gram(target, size)
+        of_t, of_target = self._grams(t, size), self._grams(target, size)
+        of_partners = delta if self.discrete(target) else of_target
 
-        def entropies(rows, partners):
-            """(batches, 3): S(A), S(B) and S(A∘B) of each mini-batch."""
-            batch = min(size, len(rows))
-            starts = range(0, len(rows) - batch + 1, batch)
-            pairs = [(rows[start : start + batch], partners[start : start + batch]) for start in starts]
-            a = np.stack([gram_t[np.ix_(own, own)] for own, _ in pairs])
-            b = np.stack([gram_y[np.ix_(other, other)] for _, other in pairs])
-            return np.stack([entropy(each, self.alpha) for each in (a, b, a * b)], axis=1)
+        def at(rows):
+            own = self._batches(rows, size)
+            a = of_t(own)
+            s_a = self._entropy(a)
 
-        def bits(rows, partners):
-            return (entropies(rows, partners) @ [1, 1, -1]).mean()
+            def bits(partners):
+                b = of_partners(self._batches(partners, size))
+                return (s_a + self._entropy(b) - self._entropy(a * b)).mean()
 
-        everything = np.arange(t.n)
-        ceiling = entropies(everything, everything)[:, :2].min(axis=1).mean()
+            return bits
+
+        def at_given(rows):
+            own = self._batches(rows, size)
+            c = self._grams(given, size)(own)
+            b_c = c * of_target(own)
+            fixed = self._entropy(b_c) - self._entropy(c)
+
+            def bits(moved):
+                a = of_t(self._batches(moved, size))
+                return (self._entropy(a * c) + fixed - self._entropy(a * b_c)).mean()
+
+            return bits
+
+        rows = self._batches(np.arange(t.n), size)
+        ceiling = np.minimum(self._entropy(of_t(rows)), self._entropy(of_target(rows))).mean()
         if ceiling < 1e-9:
             raise EstimationError("got identical rows, wanted rows that differ: their entropy is 0")
-        return Statistic(bits, ceiling)
+        return Statistic(at if given is None else at_given, ceiling)
 
-    def _gram(self, side: Variable, batch: int) -> np.ndarray:
-        if side.labels is not None and Distances() not in side.reductions:
-            return delta(side.labels)
+    def _batches(self, rows: np.ndarray, size: int) -> np.ndarray:
+        """(m,) -> (batches, batch); what is left over makes no mini-batch."""
+        batch = min(size, len(rows))
+        return rows[: len(rows) // batch * batch].reshape(-1, batch)
+
+    def _grams(self, side: Variable, size: int) -> Callable[[np.ndarray], np.ndarray]:
+        """From rows (batches, m) to Gram matrices (batches, m, m), squared elementwise for alpha = 2."""
+        if self.discrete(side):
+            return lambda rows: delta(side.labels[rows])
         distances = side.read(Distances())
-        return gram(distances, self._width(distances, batch, side.dim))
+        squared = 2 if self.alpha == 2 else 1
+        matrix = gram(squared * distances, self._width(distances, size, side.dim))
+        return lambda rows: matrix[rows[:, :, None], rows[:, None, :]]
+
+    def _entropy(self, grams: np.ndarray) -> np.ndarray:
+        """S_alpha of each Gram matrix (batches, m, m) as `_grams` makes them, all with ones on the diagonal."""
+        if self.alpha == 2:
+            return 2 * np.log2(grams.shape[-1]) - np.log2(grams.sum(axis=(1, 2)))
+        return entropy(grams, self.alpha)
 
     def _width(self, distances: np.ndarray, batch: int, dim: int) -> float:
         if self.width == "silverman":

@@ -5,8 +5,7 @@ import pytest
 
 from bench.errors import EstimationError
 from bench.estimators import KDE, Binning, Renyi
-from bench.estimators.base import permuted_groups
-from bench.variables import Distances, RowCodes, Variable
+from bench.variables import RowCodes, Variable, permuted_groups
 
 ESTIMATORS = [
     KDE(noise_variance=1.0),
@@ -107,7 +106,7 @@ def test_permuting_groups_keeps_their_inner_dependence():
         t = rng.normal(size=(12, 2))[patients] + 0.1 * rng.normal(size=(120, 2))
         y = rng.integers(0, 2, 12)[patients]
         for grouped in false_alarms:
-            variable = Variable.of(t, [Distances()], patients if grouped else None)
+            variable = Variable.of(t, patients if grouped else None)
             false_alarms[grouped] += KDE(1.0).estimate(variable, y, rng=rng).significant
     assert false_alarms[True] <= 6
     assert false_alarms[False] >= 20
