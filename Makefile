@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: run ui test test-slow lint
+.PHONY: run ui test test-slow perf lint
 
 run: $(INSTALLED) ## the default run: built-in phantoms, a small U-Net; ARGS='...' adds overrides
 	$(BIN)/python -m bench $(ARGS)
@@ -15,6 +15,10 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
+
+perf: $(INSTALLED) ## ratios of times in one run; minutes
+	$(BIN)/python tests/perf/estimators.py
+	$(BIN)/python tests/perf/measurement.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

@@ -17,10 +17,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from bench.errors import InputError, explain, leave
-from bench.settings import Settings
+from bench.settings import CalibrationSettings, Settings
 
 CONF = Path(__file__).parents[1] / "conf"
-VERBS = {"run": "config"}  # verb, which is also its module and function -> its config
+VERBS = {"run": "config", "calibrate": "calibrate"}  # verb, which is also its module and function -> its config
 
 log = logging.getLogger("bench")
 
@@ -47,6 +47,7 @@ def main() -> None:
         os.environ.setdefault("BENCH_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, where it would print and exit with its own code
         ConfigStore.instance().store("settings", Settings)
+        ConfigStore.instance().store("calibration_settings", CalibrationSettings)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=VERBS[verb])(job)()
     except (Exception, KeyboardInterrupt) as error:
         fault = clearer(error)

@@ -8,12 +8,39 @@ from bench.tables import I_TY, I_XT, LayerTable
 
 
 def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], run_id: str, uri: str) -> str:
-    """Per tap I(X;T), I(T;Y), the null of I(T;Y), ceilings and `reliable`; test figures; how to open the UI."""
-    rows = table.primary()
+    """Per tap the primary estimator's I(X;T) and I(T;Y); every estimator's excess by pixels; test figures; the UI."""
+    main = "dice" if "dice" in test else "accuracy"
+    interval = f" ({test[f'{main}_low']:.3f} to {test[f'{main}_high']:.3f})" if f"{main}_low" in test else ""
+    return (
+        f"{''.join(_view(table, view) for view in table.views)}\n"
+        f"bits, best checkpoint; all rows with their intervals: layers.csv of the run\n\n"
+        f"test {main} {test[main]:.3f}{interval}   {costs['params']:,.0f} parameters   "
+        f"{costs['flops'] / 1e6:,.1f} MFLOPs an image   {costs['latency_ms']:.0f} ms "
+        f"for {costs['latency_batch']:.0f} images\n"
+        f"run {run_id} in {uri}\n"
+        f"open the UI: make ui, or: mlflow ui --host 127.0.0.1 --backend-store-uri {uri}\n"
+    )
+
+
+def _view(table: LayerTable, view: str) -> str:
+    if view == "image":
+        return f"\n{_images(table).rename_axis(None).to_string()}\nwhole images, estimator {table.estimators[0]}\n"
+    columns = {}
+    for estimator in table.estimators:
+        rows = table.primary(estimator, view)
+        rows = rows[rows["weights"] == "best"].set_index("tap")
+        if rows["bits"].notna().any():
+            columns[estimator] = rows["excess"].map(_bits)
+            columns["reliable" + " " * len(columns)] = rows["reliable"].map(_word)
+    return f"\n{pd.DataFrame(columns).rename_axis(None).to_string()}\n{view} view: excess of I(T;Y) over its null\n"
+
+
+def _images(table: LayerTable) -> pd.DataFrame:
+    rows = table.primary(view="image")
     rows = rows[rows["weights"] == "best"]
     xt = rows[rows["quantity"] == I_XT].set_index("tap")
     ty = rows[rows["quantity"] == I_TY].set_index("tap")
-    lines = pd.DataFrame(
+    return pd.DataFrame(
         {
             I_XT: xt["bits"].map(_bits),
             "ceiling": xt["ceiling"].map(_bits),
@@ -23,17 +50,6 @@ def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], r
             "ceiling ": ty["ceiling"].map(_bits),
             "reliable ": ty["reliable"].map(_word),
         }
-    )
-    main = "dice" if "dice" in test else "accuracy"
-    interval = f" ({test[f'{main}_low']:.3f} to {test[f'{main}_high']:.3f})" if f"{main}_low" in test else ""
-    return (
-        f"\n{lines.rename_axis(None).to_string()}\n"
-        f"bits, best checkpoint, estimator {table.estimators[0]}; all rows: layers.csv of the run\n\n"
-        f"test {main} {test[main]:.3f}{interval}   {costs['params']:,.0f} parameters   "
-        f"{costs['flops'] / 1e6:,.1f} MFLOPs an image   {costs['latency_ms']:.0f} ms "
-        f"for {costs['latency_batch']:.0f} images\n"
-        f"run {run_id} in {uri}\n"
-        f"open the UI: make ui, or: mlflow ui --host 127.0.0.1 --backend-store-uri {uri}\n"
     )
 
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
 import sys
-from importlib.metadata import version
 
-import torch
 from hydra.core.hydra_config import HydraConfig
-from monai.utils import set_determinism
 from omegaconf import DictConfig, OmegaConf
 
 from bench import tracking
-from bench.build import build, build_each, build_network, build_with, check_output, fill_in
+from bench.build import build, build_each, build_network, check_output, fill_in
 from bench.cost import cost
-from bench.errors import InputError
 from bench.evaluate import evaluate
+from bench.prepare import fingerprint_of, prepare, prepare_training
 from bench.probe import Probe
 from bench.report import report
 from bench.settings import check
 from bench.store import connect
 from bench.tables import LayerTable
-from bench.train import fit, loss_function
+from bench.train import fit
 from bench.types import Data
 
 log = logging.getLogger(__name__)
@@ -72,7 +66,7 @@ def run(config: DictConfig) -> str:
                 table.extend(probe.measure(untrained, epoch=0, weights="untrained", seed=seed))
             best = fit(model, data, **training, seed=config.seed, on_epoch=on_epoch)
             tracked.weights(model.state_dict())
-            table.extend(probe.measure(model, epoch=best.epoch, weights="best"))
+            table.extend(probe.measure(model, epoch=best.epoch, weights="best", calibrate=config.calibration))
         finally:
             tracked.table(table.frame, "layers.csv")
         tracked.curves(table.profile_points())
@@ -87,38 +81,3 @@ def run(config: DictConfig) -> str:
             tracked.findings(diagnostic(table))
     sys.stdout.write(report(table, test, costs, tracked.id, store.uri))
     return tracked.id
-
-
-def prepare(config: DictConfig) -> torch.device:
-    """Seed every library and choose the device; operations that have a deterministic form take it."""
-    if config.device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device: got {config.device!r}, wanted auto, cpu or cuda")
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device: got cuda, wanted a device that is here; no GPU is visible: device=auto or cpu")
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    set_determinism(config.seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    name = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def prepare_training(config: DictConfig, model: torch.nn.Module, data: Data) -> dict:
-    """The arguments of `fit` that the config decides."""
-    optimizer = build_with(config.optimizer, "train.optimizer", model.parameters())
-    return {
-        "epochs": config.epochs,
-        "batch_size": config.batch_size,
-        "optimizer": optimizer,
-        "schedule": config.schedule and build_with(config.schedule, "train.schedule", optimizer),
-        "loss": loss_function(config.loss, data),
-        "amp": config.amp,
-    }
-
-
-def fingerprint_of(config: DictConfig, data: Data) -> str:
-    """Hash of all that decides a run's numbers: its config without tracking, the data, the package's version."""
-    decides = OmegaConf.to_container(config, resolve=True)
-    for key in ("tracking", "resume"):
-        decides.pop(key)
-    content = json.dumps([decides, data.fingerprint, version("infoflow-bench")])
-    return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from itertools import product
 
 import pandas as pd
 
 SATURATED = 0.95
+RECOVERED = 2  # the factor within which planted truth must be found
 ROUNDING = 1e-9  # bits
 I_XT = "I(X;T)"
 I_TY = "I(T;Y)"
@@ -25,12 +27,30 @@ class Null:
 
 
 @dataclass(frozen=True)
+class Planted:
+    """What an estimator says of known truth planted on the same activations: true bits, and the excess that it found.
+
+    reason: why nothing could be planted.
+    """
+
+    bits: float
+    excess: float
+    significant: bool
+    reason: str | None = None
+
+    @property
+    def recovered(self) -> bool:
+        """Found at all, and within a factor of 2 of the truth."""
+        return bool(self.significant and self.bits / RECOVERED <= self.excess <= self.bits * RECOVERED)
+
+
+@dataclass(frozen=True)
 class Estimate:
     """Information in bits with what is needed to believe or doubt it. Never clipped at 0.
 
     interval: 95 %, of the estimator's own expectation at this n. null: None where the estimate reads one side alone,
     so that there is no pairing to break. ceiling: the most that the estimator could have said. limit: the most that
-    the answer can be, the ceiling or the label's entropy.
+    the answer can be, the ceiling or the label's entropy. planted: the response to known truth, where it was measured.
 
     >>> Estimate(3.0, (2.9, 3.1), None, 4.0, 4.0, n=100, dims=(5, 1)).saturation
     0.75
@@ -45,6 +65,7 @@ class Estimate:
     dims: tuple[int, int]
     settings: dict = field(default_factory=dict)
     seconds: float = 0.0
+    planted: Planted | None = None
 
     @property
     def excess(self) -> float | None:
@@ -60,11 +81,11 @@ class Estimate:
 
     @property
     def reliable(self) -> bool | None:
-        """False at the ceiling, or where the null leaves no room below the limit, so that no effect could show.
+        """False at the ceiling, where the null leaves no room below the limit, or where planted truth is not recovered.
 
         None without a null, where only the untrained control can tell.
         """
-        if self.saturation >= SATURATED:
+        if self.saturation >= SATURATED or (self.planted and not self.planted.recovered):
             return False
         return None if self.null is None else self.null.mean < SATURATED * self.limit
 
@@ -83,12 +104,15 @@ class Estimate:
             "limit": self.limit,
             "saturation": self.saturation,
             "significant": self.significant,
+            "planted": self.planted and self.planted.bits,
+            "recovered": self.planted and self.planted.excess,
             "reliable": self.reliable,
             "n": self.n,
             "dim": self.dims[0],
             "target_dim": self.dims[1],
             "settings": json.dumps(self.settings, sort_keys=True),
             "seconds": self.seconds,
+            "reason": self.planted and self.planted.reason,
         }
 
 
@@ -96,7 +120,7 @@ COLUMNS = [
     "epoch", "weights", "seed", "tap", "order", "place", "role", "level", "channels",
     "quantity", "given", "view", "label_view", "split", "estimator",
     "bits", "low", "high", "null_mean", "null_spread", "null_quantile", "excess", "ceiling", "limit", "saturation",
-    "significant", "reliable", "n", "dim", "target_dim", "settings", "seconds", "reason",
+    "significant", "planted", "recovered", "reliable", "n", "dim", "target_dim", "settings", "seconds", "reason",
 ]  # fmt: skip
 
 
@@ -133,9 +157,14 @@ class LayerTable:
         """Names in the order of the config; the first is the primary estimator."""
         return list(dict.fromkeys(row["estimator"] for row in self.rows))
 
-    def primary(self, estimator: str | None = None) -> pd.DataFrame:
-        """Rows of one estimator (the primary one by default), I(T;Y) with the primary label view alone."""
-        frame = self.select(estimator=estimator or self.estimators[0])
+    @property
+    def views(self) -> list[str]:
+        """Sample views in the order asked for; the first is the primary one."""
+        return list(dict.fromkeys(row["view"] for row in self.rows))
+
+    def primary(self, estimator: str | None = None, view: str | None = None) -> pd.DataFrame:
+        """Rows of one estimator and view (the primary ones by default), I(T;Y) with the primary label view alone."""
+        frame = self.select(estimator=estimator or self.estimators[0], view=view or self.views[0])
         views = frame["label_view"].dropna()
         return frame[frame["label_view"].isna() | (frame["label_view"] == (views.iloc[0] if len(views) else None))]
 
@@ -147,13 +176,14 @@ class LayerTable:
         return [(f"{keys[row.quantity]}/{row.tap}", row.bits, epoch) for row in rows.itertuples()]
 
     def profile_points(self) -> list[tuple[str, float, int]]:
-        """(key, bits, place) of the best checkpoint per estimator: a U-plot that a line chart can draw."""
+        """(key, bits, place) of the best checkpoint per estimator and view: a U-plot that a line chart can draw."""
         keys = {I_XT: "profile/I_XT", I_TY: "profile/I_TY"}
         points = []
-        for estimator in self.estimators:
-            rows = self.primary(estimator)
+        for estimator, view in product(self.estimators, self.views):
+            rows = self.primary(estimator, view)
             rows = rows[(rows["weights"] == "best") & (rows["role"] != "input")]
-            points += [(f"{keys[row.quantity]}.{estimator}", row.bits, row.place) for row in rows.itertuples()]
+            name = estimator if view == "image" else f"{estimator}.{view}"
+            points += [(f"{keys[row.quantity]}.{name}", row.bits, row.place) for row in rows.itertuples()]
         return points
 
     def to_csv(self, path) -> None:

@@ -70,7 +70,7 @@ class RowCodes:
 
     def fold(self, total, columns):
         binned = torch.from_numpy(columns).div(self.bin_size).floor_()
-        widest = float(binned.abs().max())
+        widest = max(-float(binned.min()), float(binned.max()))
         kind = next(k for k in (torch.int8, torch.int16, torch.int32, torch.int64) if widest < torch.iinfo(k).max)
         codes = distinct_rows(binned.to(kind).numpy())
         return codes if total is None else distinct_rows(np.stack([total, codes], axis=1))

@@ -29,6 +29,7 @@ TINY = (
     "diagnostic=[u_plot]",
     "train.epochs=1",
     "probe.untrained_seeds=0",
+    "probe.pixels=64",
     "device=cpu",
 )
 QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")

@@ -6,10 +6,9 @@ import json
 import numpy as np
 import pytest
 import torch
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
-from running import command, is_drawing
+from running import is_drawing
 
 from bench.__main__ import CONF
 from bench.build import build, build_each, build_network, fill_in
@@ -49,7 +48,8 @@ def documented(target):
 
 def test_every_group_has_a_contract_here():
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
-    assert groups == {"model", "dataset", "estimator", "diagnostic", "experiment"}, "add a test for the new group"
+    known = {"model", "dataset", "estimator", "diagnostic", "experiment", "task", "preset"}
+    assert groups == known, "add a test for the new group"
 
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group in LISTS for name in names(group)])
@@ -194,43 +194,3 @@ def test_lee2021_is_the_papers_setting():
     assert config.estimator.kde.noise_variance == 0.2
     assert {"fractions", "coarse", "kmeans"} == set(config.probe.labels)
     assert config.dataset.root == "data"
-
-
-# The command line
-
-
-def test_help_names_every_choice_and_the_config(tmp_path):
-    ended = command(tmp_path, "--help")
-    assert ended.code == 0
-    for group in ("dataset", "diagnostic", "estimator", "experiment", "model"):
-        assert f"{group}: {', '.join(names(group))}\n" in ended.out
-    assert "python -m bench [verb] [overrides]" in ended.out
-    assert "untrained_seeds: 3" in ended.out
-
-
-@pytest.mark.parametrize("verb", [(), ("run",)])
-def test_cfg_job_shows_the_composed_config(tmp_path, verb):
-    ended = command(tmp_path, *verb, "--cfg", "job", "estimator=[renyi,binning]", "estimator.renyi.alpha=2", "seed=5")
-    shown = yaml.safe_load(ended.out)
-    assert ended.code == 0
-    assert list(shown["estimator"]) == ["renyi", "binning"]
-    assert shown["estimator"]["renyi"]["alpha"] == 2
-    assert shown["seed"] == 5
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("line", "choices"),
-    [
-        ("bench model=", [f"model={name}" for name in names("model")]),
-        ("bench model=unet_", ["model=unet_lee2021"]),
-        ("bench run dataset=", [f"dataset={name}" for name in names("dataset")]),
-        ("bench train.b", ["train.batch_size="]),
-    ],
-)
-def test_tab_completion(tmp_path, monkeypatch, line, choices):
-    monkeypatch.setenv("COMP_LINE", line)
-    monkeypatch.setenv("COMP_POINT", str(len(line)))
-    ended = command(tmp_path, "-sc", "query=bash")
-    assert ended.code == 0, ended.err
-    assert ended.out.split() == choices

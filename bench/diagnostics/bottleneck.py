@@ -11,11 +11,12 @@ from bench.tables import I_TY, I_XT, LayerTable
 class Bottleneck:
     """Reads the best checkpoint's profile of every estimator; metrics are those of the primary one.
 
-    The narrowest tap is the one of least I(X;T) between input and output. place: where it lies, 0 to 100. xt, ty: what
-    it keeps of X and of Y, bits (I(T;Y) as excess over its null). kept_x, kept_y: the same as shares of what the first
-    tap has of X, and of the most that any tap has of Y. bypass_x, bypass_y: how much more a later tap has than the
-    narrowest one, bits: in a chain without skips nothing could, so this passed by it. These are readings of the
-    estimates, and no more comparable between taps than they are: see each row's ceiling and `reliable`.
+    The narrowest tap is the one of least I(X;T) between input and output, by its excess where a null exists.
+    place: where it lies, 0 to 100. xt, ty: what it keeps of X and of Y, bits (I(T;Y) as excess over its null). kept_x,
+    kept_y: the same as shares of what the first tap has of X, and of the most that any tap has of Y. bypass_x,
+    bypass_y: how much more a later tap has than the narrowest one, bits: in a chain without skips nothing could, so
+    this passed by it. These are readings of the estimates, and no more comparable between taps than they are: see each
+    row's ceiling and `reliable`.
     """
 
     def __call__(self, table: LayerTable) -> Findings:
@@ -27,7 +28,8 @@ class Bottleneck:
             ty = rows[rows["quantity"] == I_TY].set_index("tap")
             between = xt[xt["role"] != "output"]
             if len(between) and between.index.isin(ty.index).all():
-                readings.append({"estimator": estimator, **_read(xt, ty["excess"], between["bits"].idxmin())})
+                size = "excess" if between["excess"].notna().all() else "bits"
+                readings.append({"estimator": estimator, **_read(xt, ty["excess"], between[size].idxmin())})
         if not readings:
             return Findings()
         primary = {key: value for key, value in readings[0].items() if isinstance(value, float)}

@@ -59,6 +59,20 @@ def entropy(gram: np.ndarray, alpha: float) -> np.ndarray:
     return np.log2((eigenvalues**alpha).sum(axis=-1)) / (1 - alpha)
 
 
+def entropy_of_labels(labels: np.ndarray, alpha: float) -> np.ndarray:
+    """S_alpha of the delta kernel on labels (..., n) in bits, from the class shares, which are its eigenvalues.
+
+    >>> float(entropy_of_labels(np.repeat([0, 1, 2, 3], 5), 1.01))
+    2.0
+    """
+    shares = delta(labels).mean(axis=-1)  # (..., n) each sample's class
+    if alpha == np.inf:
+        return -np.log2(shares.max(axis=-1))
+    if alpha == 1:
+        return -np.log2(shares).mean(axis=-1)
+    return np.log2((shares ** (alpha - 1)).mean(axis=-1)) / (1 - alpha)
+
+
 def _eigenvalues(symmetric: np.ndarray) -> np.ndarray:
     if torch.cuda.is_available():
         return torch.linalg.eigvalsh(torch.from_numpy(symmetric).cuda()).cpu().numpy()
@@ -120,13 +134,14 @@ class Renyi(Resampled):
         of_partners = delta if self.discrete(target) else of_target
 
         def at(rows):
-            own = self._batches(rows, size)
-            a = of_t(own)
+            a = of_t(self._batches(rows, size))
             s_a = self._entropy(a)
 
             def bits(partners):
-                b = of_partners(self._batches(partners, size))
-                return (s_a + self._entropy(b) - self._entropy(a * b)).mean()
+                partners = self._batches(partners, size)
+                b = of_partners(partners)
+                s_b = entropy_of_labels(partners, self.alpha) if self.discrete(target) else self._entropy(b)
+                return (s_a + s_b - self._entropy(a * b)).mean()
 
             return bits
 

@@ -5,7 +5,8 @@ from scipy.stats import ortho_group
 
 from bench.errors import EstimationError
 from bench.estimators import Renyi
-from bench.estimators.renyi import delta, entropy, gram, joint
+from bench.estimators.renyi import delta, entropy, entropy_of_labels, gram, joint
+from bench.variables import Variable
 
 ALPHAS = [0.5, 1, 1.01, 2, 3, np.inf]
 
@@ -34,6 +35,12 @@ def test_two_points_half_alike(alpha, bits):
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_balanced_labels_have_log2_of_the_classes(alpha):
     assert entropy(delta(np.repeat(np.arange(10), 10)), alpha) == pytest.approx(3.321928, abs=1e-6)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+def test_entropy_of_labels_is_that_of_their_delta_kernel(alpha):
+    labels = np.random.default_rng(0).integers(0, 4, (3, 30))
+    assert entropy_of_labels(labels, alpha) == pytest.approx(entropy(delta(labels), alpha), abs=1e-9)
 
 
 def test_integer_orders_are_traces_of_powers():
@@ -165,3 +172,35 @@ def test_identical_rows_are_refused_with_the_reason():
     mostly[0] = 1
     with pytest.raises(EstimationError, match="median"):
         Renyi(width="median").estimate(mostly, labels, rng=np.random.default_rng(0))
+
+
+def test_conditional_information_equals_a_slow_reference():
+    # I(T;Y|C) = S(T,C) + S(Y,C) - S(T,Y,C) - S(C)
+    rng = np.random.default_rng(0)
+    t, y, c = rng.normal(size=(30, 2)), rng.integers(0, 3, 30), rng.normal(size=(30, 1))
+    for alpha in (1.01, 2):
+        k_t, k_c = (gram(cdist(side, side, "sqeuclidean"), 0.8) for side in (t, c))
+        k_y = delta(y)
+        parts = ((k_t, k_c), (k_y, k_c), (k_t, k_y, k_c), (k_c,))
+        expected = np.dot([entropy(joint(*part), alpha) for part in parts], [1, 1, -1, -1])
+        got = Renyi(alpha=alpha, width=0.8).estimate(t, y, given=c, rng=np.random.default_rng(0))
+        assert got.bits == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_conditional_null_holds_and_sees_what_the_given_does_not_tell(grouped):
+    # t and y both depend on c; y also on t's own part where `own` is 1. Groups share an offset of t and one of y.
+    rng = np.random.default_rng(0)
+    significant = {0: 0, 1: 0}
+    for _ in range(20):
+        groups = np.repeat(np.arange(24), 5) if grouped else np.arange(120)
+        for own in significant:
+            c, private = rng.normal(size=(2, 120))
+            offsets = 0.7 * rng.normal(size=(2, 24))[:, groups] if grouped else np.zeros((2, 120))
+            t = c + private + offsets[0]
+            y = (c + 2 * own * private + 0.5 * rng.normal(size=120) + offsets[1] > 0).astype(int)
+            sides = [Variable.of(side[:, None], groups) for side in (t, c)]
+            estimate = Renyi(alpha=2, width="median", subsamples=2).estimate(sides[0], y, given=sides[1], rng=rng)
+            significant[own] += estimate.significant
+    assert significant[0] <= 4
+    assert significant[1] >= 16

@@ -1,0 +1,61 @@
+"""Information planes, and their axes against epochs."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.plots.shared import NULL, column
+
+
+def information_plane(frame: pd.DataFrame, title: str = "") -> Figure:
+    """I(T;Y) against I(X;T), one panel per tap, a point per epoch joined in order; grey: untrained controls."""
+    wide = frame.pivot_table(index=["tap", "order", "weights", "epoch", "seed"], columns="quantity", values="bits")
+    wide = wide.dropna().reset_index().sort_values(["order", "epoch"])
+    taps = list(dict.fromkeys(wide["tap"]))
+    nulls = frame[(frame["quantity"] == "I(T;Y)") & (frame["weights"] == "best")].set_index("tap")["null_mean"]
+    columns = min(6, max(len(taps), 1))
+    lines = max(-(-len(taps) // columns), 1)
+    figure = Figure(figsize=(2.1 * columns, 2.0 * lines + 0.4), layout="constrained")
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes in grid[len(taps) :]:
+        axes.set_axis_off()
+    for axes, tap in zip(grid, taps, strict=False):
+        rows = wide[wide["tap"] == tap]
+        control, trained = rows[rows["weights"] == "untrained"], rows[rows["weights"] != "untrained"]
+        axes.scatter(control["I(X;T)"], control["I(T;Y)"], 12, color="0.7", label="untrained")
+        axes.plot(trained["I(X;T)"], trained["I(T;Y)"], color="0.6", lw=0.8)
+        points = axes.scatter(trained["I(X;T)"], trained["I(T;Y)"], 14, c=trained["epoch"], cmap="viridis", zorder=3)
+        axes.axhline(nulls.get(tap, np.nan), color=NULL, ls=":", lw=1, label="null of the best")
+        axes.set_title(tap, fontsize=7)
+    if taps:
+        figure.colorbar(points, ax=grid.tolist(), label="epoch", shrink=0.6)
+        grid[0].legend(fontsize=5, frameon=False)
+    figure.supxlabel("I(X;T) [bits]", fontsize=9)
+    figure.supylabel("I(T;Y) [bits]", fontsize=9)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def information_over_epochs(frame: pd.DataFrame, title: str = "") -> Figure:
+    """Information against epochs, one curve per tap, coloured along the data's way; dotted: the null's mean."""
+    quantities = list(dict.fromkeys(frame["quantity"]))
+    figure = Figure(figsize=(8, 3.2 * len(quantities)), layout="constrained")
+    trained = frame[frame["weights"] == "epoch"]
+    taps = trained.drop_duplicates("tap").sort_values("order")["tap"].tolist()
+    colours = matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, max(len(taps), 1)))
+    for axes, quantity in zip(column(figure, len(quantities)), quantities, strict=True):
+        for tap, colour in zip(taps, colours, strict=True):
+            rows = trained[(trained["tap"] == tap) & (trained["quantity"] == quantity)].sort_values("epoch")
+            control = frame.query("weights == 'untrained' and tap == @tap and quantity == @quantity")["bits"]
+            axes.plot(rows["epoch"], rows["bits"], marker="o", ms=3, color=colour, label=tap)
+            axes.plot(rows["epoch"], rows["null_mean"], ls=":", lw=0.8, color=colour)
+            if len(control):
+                axes.vlines(-0.25, control.min(), control.max(), color=colour, lw=2)
+        axes.set_ylabel(f"{quantity} [bits]")
+        axes.set_xlabel("epoch (bars at the left: untrained controls)")
+        axes.legend(fontsize=6, ncols=2, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    figure.suptitle(title, fontsize=10)
+    return figure

@@ -1,0 +1,109 @@
+"""U-plots: information against the layer, and profiles of several designs over each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.plots.shared import CEILING, CONTROL, NULL, PLANTED, along, column
+
+
+def u_plot(frame: pd.DataFrame, title: str = "") -> Figure:
+    """Information against the tap, one curve per epoch, for one estimator; a panel per quantity and view.
+
+    Behind the curves the band of the untrained controls (min to max over initialisations); dashed the ceiling; dotted
+    the null of the last curve, where one exists. Points that are not reliable are hollow. Where truth was planted on
+    the activations, a line marks it and crosses what the estimator found of it.
+    """
+    frame = frame.assign(panel=[_panel(row) for row in frame.itertuples()])
+    panels = frame.loc[frame["bits"].notna(), "panel"].drop_duplicates().tolist()
+    taps = frame.drop_duplicates("tap").sort_values("order")["tap"].tolist()
+    figure = Figure(figsize=(max(7, 0.34 * len(taps)), 3.4 * max(len(panels), 1)), layout="constrained")
+    for axes, panel in zip(column(figure, max(len(panels), 1)), panels, strict=False):
+        rows = frame[frame["panel"] == panel]
+        _draw_controls(axes, rows, taps)
+        _draw_curves(axes, rows[rows["weights"] != "untrained"], taps)
+        axes.set_ylabel(f"{panel} [bits]")
+        axes.set_xticks(range(len(taps)), taps, rotation=90, fontsize=7)
+        axes.set_xlim(-0.5, len(taps) - 0.5)
+        _leave_out_a_far_ceiling(axes, rows)
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _panel(row) -> str:
+    if pd.isna(row.label_view):
+        return row.quantity
+    return row.quantity.replace(
+        ";Y", f"; {row.label_view}" if row.view == "image" else f"; {row.view} {row.label_view}"
+    )
+
+
+def _leave_out_a_far_ceiling(axes: Axes, rows: pd.DataFrame) -> None:
+    drawn = rows[["bits", "low", "high", "null_mean", "planted", "recovered"]]
+    low, high = drawn.min().min(), drawn.max().max()
+    if rows["ceiling"].max() > 2 * high > 0:
+        axes.set_ylim(min(low, 0) - 0.05 * high, 1.1 * high)
+
+
+def _draw_controls(axes: Axes, rows: pd.DataFrame, taps: list[str]) -> None:
+    ceiling = along(rows.groupby("tap")["ceiling"].max(), taps)
+    if np.isfinite(ceiling).any():
+        highest = ceiling[np.isfinite(ceiling)].max()
+        axes.plot(ceiling, color=CEILING, lw=0.8, ls="--", label=f"ceiling, up to {highest:.1f}")
+    control = rows[rows["weights"] == "untrained"].groupby("tap")["bits"]
+    if len(control):
+        low, high = along(control.min(), taps), along(control.max(), taps)
+        seeds = rows.loc[rows["weights"] == "untrained", "seed"].nunique()
+        axes.fill_between(range(len(taps)), low, high, color=CONTROL, label=f"untrained, {seeds} seeds")
+        axes.plot((low + high) / 2, color=CONTROL, lw=3, zorder=0)
+
+
+def _draw_curves(axes: Axes, rows: pd.DataFrame, taps: list[str]) -> None:
+    curves = list(rows.groupby(["weights", "epoch"], sort=False))
+    curves.sort(key=lambda item: (item[0][0] == "best", item[0][1]))
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, max(len(curves), 1)))
+    for ((weights, epoch), curve), colour in zip(curves, colours, strict=True):
+        curve = curve.set_index("tap")
+        bits = along(curve["bits"], taps)
+        best = weights == "best"
+        axes.plot(bits, color=colour, lw=1.8 if best else 1, label=f"{'best, ' if best else ''}epoch {epoch}")
+        doubtful = curve["reliable"].reindex(taps).eq(False).to_numpy()
+        places = np.arange(len(taps))
+        axes.scatter(places[~doubtful], bits[~doubtful], 14, color=colour, zorder=3)
+        axes.scatter(places[doubtful], bits[doubtful], 14, facecolors="white", edgecolors=[colour], zorder=3)
+        if best:
+            axes.fill_between(places, along(curve["low"], taps), along(curve["high"], taps), color=colour, alpha=0.2)
+            if curve["null_mean"].notna().any():
+                axes.plot(along(curve["null_mean"], taps), color=NULL, ls=":", label="null of the best")
+            if curve["planted"].notna().any():
+                axes.plot(along(curve["planted"], taps), color=PLANTED, lw=0.8, label="planted truth")
+                axes.scatter(places, along(curve["recovered"], taps), 16, PLANTED, "x", lw=1, label="found of it")
+    axes.scatter([], [], 14, facecolors="white", edgecolors="0.3", label="not reliable")
+
+
+def overlaid(profiles: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
+    """Mean profiles of several designs over their place along the data's way, one panel a quantity.
+
+    profiles: per design a frame with quantity, place, bits, and control (the untrained mean) of its runs.
+    """
+    quantities = list(dict.fromkeys(q for frame in profiles.values() for q in frame["quantity"]))
+    figure = Figure(figsize=(8, 3.4 * len(quantities)), layout="constrained")
+    colours = matplotlib.colormaps["tab10"]
+    for axes, quantity in zip(column(figure, len(quantities)), quantities, strict=True):
+        for i, (design, frame) in enumerate(profiles.items()):
+            mean = frame[frame["quantity"] == quantity].groupby("place")[["bits", "control"]].mean()
+            axes.plot(mean["bits"], marker="o", ms=3, color=colours(i % 10), label=design)
+            axes.plot(mean["control"], ls=":", lw=1, color=colours(i % 10))
+        axes.plot([], ls=":", color="0.3", label="untrained")
+        axes.set_ylabel(f"{quantity} [bits]")
+        axes.set_xlabel("place along the data's way (bottleneck of a U-Net: 50)")
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    figure.suptitle(title, fontsize=10)
+    return figure

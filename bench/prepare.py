@@ -1,0 +1,52 @@
+"""Prepare: seeds, device, and what training needs, from a config."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from importlib.metadata import version
+
+import torch
+from monai.utils import set_determinism
+from omegaconf import DictConfig, OmegaConf
+
+from bench.build import build_with
+from bench.errors import InputError
+from bench.train import loss_function
+from bench.types import Data
+
+
+def prepare(config: DictConfig) -> torch.device:
+    """Seed every library and choose the device; operations that have a deterministic form take it."""
+    if config.device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device: got {config.device!r}, wanted auto, cpu or cuda")
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: got cuda, wanted a device that is here; no GPU is visible: device=auto or cpu")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    set_determinism(config.seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    name = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def prepare_training(config: DictConfig, model: torch.nn.Module, data: Data) -> dict:
+    """The arguments of `fit` that the config decides."""
+    optimizer = build_with(config.optimizer, "train.optimizer", model.parameters())
+    return {
+        "epochs": config.epochs,
+        "batch_size": config.batch_size,
+        "optimizer": optimizer,
+        "schedule": config.schedule and build_with(config.schedule, "train.schedule", optimizer),
+        "loss": loss_function(config.loss, data),
+        "amp": config.amp,
+    }
+
+
+def fingerprint_of(config: DictConfig, data: Data) -> str:
+    """Hash of all that decides a run's numbers: its config without tracking, the data, the package's version."""
+    decides = OmegaConf.to_container(config, resolve=True)
+    for key in ("tracking", "resume"):
+        decides.pop(key)
+    content = json.dumps([decides, data.fingerprint, version("infoflow-bench")])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
