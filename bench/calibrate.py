@@ -90,7 +90,7 @@ def _sampler(task, n: int) -> Callable:
 
 
 def of_activations(config: DictConfig, estimators: dict[str, Estimator], device) -> Iterator[Question]:
-    """Truth planted on the layers of a network that is trained here on the config's dataset."""
+    """Truth planted on the layers of a network that is trained here: none, and what `plant` takes for a fair share."""
     if config.planted is None:
         return
     data = build(config.dataset, "dataset")
@@ -102,13 +102,13 @@ def of_activations(config: DictConfig, estimators: dict[str, Estimator], device)
     for view in probe.views:
         for captured in list(probe.captured(model, view))[1:]:
             for quantity, _, target in probe.questions[view]:
-                for bits in config.bits:
+                for bits in (0.0, None):
                     family = f"planted {quantity}, {view}, {captured.tap.name}"
-                    draw = _planter(captured.variable, target, float(bits))
+                    draw = _planter(captured.variable, target, bits)
                     yield Question(family, captured.variable.dim, captured.variable.n, draw)
 
 
-def _planter(t: Variable, target: Variable, bits: float) -> Callable:
+def _planter(t: Variable, target: Variable, bits: float | None) -> Callable:
     def draw(rng):
         planted, truth = plant(t, target, rng, bits)
         return replace(t, deterministic=False), planted, truth  # what is planted is finite
@@ -130,6 +130,8 @@ def answers(question: Question, estimators: dict[str, Estimator], config: DictCo
             rng = named_rng(*here, truth, name)
             try:
                 estimate = estimator.estimate(t, target, rng=rng)
+                if estimate.null is None:
+                    raise EstimationError("reads t alone, which is no question about a pair")
                 if config.calibration:
                     estimate = with_response(estimate, estimator, t, target, rng)
                 yield row | {"estimator": name} | estimate.row()

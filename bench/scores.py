@@ -54,14 +54,13 @@ def usable(excess: pd.Series, truth: float) -> pd.Series:
 
 
 def applicability(scores: pd.DataFrame) -> pd.DataFrame:
-    """Estimator against question, n and dim: the share of usable estimates, or why there are none."""
-    labels = scores.assign(question=scores["family"] + scores.apply(lambda row: f" n={row.n} d={row.dim}", axis=1))
-    matrix: dict[str, dict[str, object]] = {}
-    for (estimator, question), cell in labels.groupby(["estimator", "question"], sort=False):
+    """Per question, n and dim a column per estimator: the share of usable estimates, or why there are none."""
+    matrix: dict[tuple, dict[str, object]] = {}
+    for (question, n, dim, estimator), cell in scores.groupby(["family", "n", "dim", "estimator"], sort=False):
         answered = cell[cell["repeats"] > 0]
         value = cell["reason"].iloc[0] if answered.empty else round(float(answered["usable"].mean()), 2)
-        matrix.setdefault(estimator, {})[question] = value
-    return pd.DataFrame.from_dict(matrix, orient="index").rename_axis("estimator").reset_index()
+        matrix.setdefault((question, n, dim), {})[estimator] = value
+    return pd.DataFrame.from_dict(matrix, orient="index").rename_axis(["question", "n", "dim"]).reset_index()
 
 
 def _rms(values: pd.Series) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from bench.errors import InputError
@@ -78,6 +79,9 @@ class CalibrationSettings:
     train: Training = MISSING
     tracking: Tracking = MISSING
 
+
+ConfigStore.instance().store("settings", Settings)
+ConfigStore.instance().store("calibration_settings", CalibrationSettings)
 
 LEAST = {
     "seed": 0,

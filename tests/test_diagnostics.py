@@ -13,10 +13,10 @@ TAPS = [  # name, role, order, place, I(X;T), I(T;Y), reliable
 ]
 
 
-def rows(weights, epoch, seed=0, shift=0.0, estimator="renyi", label_view="fractions"):
+def rows(weights, epoch, seed=0, shift=0.0, estimator="renyi", label_view="fractions", view="image"):
     for tap, role, order, place, xt, ty, reliable in TAPS:
         common = dict(weights=weights, epoch=epoch, seed=seed, tap=tap, role=role, order=order, place=place,
-                      estimator=estimator, reliable=reliable, ceiling=6.0)  # fmt: skip
+                      estimator=estimator, view=view, reliable=reliable, ceiling=6.0)  # fmt: skip
         yield common | dict(quantity=I_XT, bits=xt + shift, low=xt - 0.1, high=xt + 0.1)
         yield common | dict(quantity=I_TY, label_view=label_view, bits=ty + shift, low=ty - 0.1, high=ty + 0.1,
                             null_mean=0.2, excess=ty + shift - 0.2)  # fmt: skip

@@ -125,7 +125,9 @@ def test_the_null_moves_whole_label_maps_between_patients():
         moved = labels.shuffled(np.random.default_rng(seed), True).reshape(6, 16)
         sources = []
         for image, places in enumerate(locations.positions):
-            candidates = [j for j in range(6) if all(maps[j, y, x] == m for (y, x), m in zip(places, moved[image]))]
+            candidates = [
+                j for j in range(6) if all(maps[j, y, x] == m for (y, x), m in zip(places, moved[image], strict=True))
+            ]
             assert len(candidates) == 1
             sources += candidates
         assert sorted(sources) == list(range(6))

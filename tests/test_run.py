@@ -63,7 +63,7 @@ def test_layers_hold_the_untrained_control_epoch_0_and_the_best(folder, run):
     assert 1 <= best <= 4
     expected = {("untrained", 0, 1), ("untrained", 0, 2), ("epoch", 0, 0), ("epoch", 3, 0), ("best", best, 0)}
     assert set(rows[["weights", "epoch", "seed"]].itertuples(index=False, name=None)) == expected
-    for _, measured in rows.groupby(["weights", "epoch", "seed", "estimator", "quantity"]):
+    for _, measured in rows.groupby(["weights", "epoch", "seed", "estimator", "quantity", "view"]):
         assert measured.sort_values("order")["tap"].tolist() == ["input", *TAPS]
 
 
@@ -73,7 +73,7 @@ def test_untrained_controls_and_epoch_0_are_different_initialisations(folder, ru
 
 
 def test_charts_in_training_are_those_of_the_primary_estimator(folder, run):
-    rows = layers(folder, run).query("weights == 'epoch' and estimator == 'renyi' and tap == 'up1'")
+    rows = layers(folder, run).query("weights == 'epoch' and estimator == 'renyi' and tap == 'up1' and view == 'image'")
     for key, quantity in {"layers.xt/up1": "I(X;T)", "layers.ty/up1": "I(T;Y)"}.items():
         expected = rows[rows["quantity"] == quantity].set_index("epoch")["bits"].to_dict()
         assert points(folder, run, key) == pytest.approx(expected)
@@ -85,7 +85,9 @@ def test_charts_in_training_are_those_of_the_primary_estimator(folder, run):
 @pytest.mark.parametrize("estimator", ["renyi", "kde"])
 @pytest.mark.parametrize(("key", "quantity"), [("I_XT", "I(X;T)"), ("I_TY", "I(T;Y)")])
 def test_profile_is_the_best_checkpoint_along_the_way(folder, run, estimator, key, quantity):
-    rows = layers(folder, run).query("weights == 'best' and estimator == @estimator and quantity == @quantity")
+    rows = layers(folder, run).query(
+        "weights == 'best' and estimator == @estimator and quantity == @quantity and view == 'image'"
+    )
     bits = rows.set_index("tap")["bits"]
     expected = {place: bits[tap] for tap, place in zip(TAPS, PLACES, strict=True)}
     assert points(folder, run, f"profile/{key}.{estimator}") == pytest.approx(expected)
@@ -144,12 +146,20 @@ def test_prints_the_table_and_how_to_go_on(folder, run):
     printed = (folder / "printed").read_text()
     rows = layers(folder, run).query("weights == 'best' and estimator == 'renyi' and tap == 'enc1.conv2'")
     xt, ty = (rows[rows["quantity"] == quantity].iloc[0] for quantity in ("I(X;T)", "I(T;Y)"))
-    (line,) = (line for line in printed.splitlines() if line.startswith("enc1.conv2"))
+    line, by_pixels = (line for line in printed.splitlines() if line.startswith("enc1.conv2"))
     word = {True: "yes", False: "no"}
     assert line.split()[1:] == [
         f"{xt['bits']:.3f}", f"{xt['ceiling']:.3f}", word[xt["reliable"]],
         f"{ty['bits']:.3f}", f"{ty['null_mean']:.3f}", f"{ty['ceiling']:.3f}", word[ty["reliable"]],
     ]  # fmt: skip
+    pixels = [
+        layers(folder, run).query(
+            "weights == 'best' and estimator == @name and tap == 'enc1.conv2' and view == 'pixel'"
+        )
+        for name in ("renyi", "kde")
+    ]
+    expected = [part for row in pixels for part in (f"{row['excess'].item():.3f}", word[row["reliable"].item()])]
+    assert by_pixels.split()[1:] == expected
     assert f"test dice {run.data.metrics['test/dice']:.3f}" in printed
     assert run.info.run_id in printed
     assert f"mlflow ui --host 127.0.0.1 --backend-store-uri {uri(folder)}" in printed

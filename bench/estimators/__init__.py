@@ -2,7 +2,10 @@
 
 from bench.estimators.base import Estimator
 from bench.estimators.binning import Binning
+from bench.estimators.gaussian import Gaussian
 from bench.estimators.kde import KDE
+from bench.estimators.ksg import KSG
+from bench.estimators.lnc import LNC
 from bench.estimators.renyi import Renyi
 
-__all__ = ["KDE", "Binning", "Estimator", "Renyi"]
+__all__ = ["KDE", "KSG", "LNC", "Binning", "Estimator", "Gaussian", "Renyi"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
 from bench.variables import Variable, permuted_groups
@@ -18,8 +19,8 @@ def permuted_given(given: Variable, groups: np.ndarray, count: int, rng: np.rand
 
     Each sample a group of its own: a permutation within the classes of a discrete given, or within the 5 nearest
     neighbours of a continuous one, each row used once where its neighbours allow (Runge 2018, AISTATS, algorithm 1).
-    Groups of several samples: each group takes t from one other group, at the sample there whose given is nearest, so
-    that samples of one image, which are not independent, move together.
+    Groups of several samples: each group takes t from one other group, samples matched one to one so that their given
+    is nearest in all, and so samples of one image, which are not independent, move together.
     """
     grouped = len(np.unique(groups)) < len(groups)
     near = _nearness(given)
@@ -70,6 +71,7 @@ def _from_other_groups(near: np.ndarray, groups: np.ndarray, rng: np.random.Gene
     for name, donor in zip(names, names[permuted_groups(np.arange(len(names)), rng)], strict=True):
         own, theirs = rows_of[name], rows_of[donor]
         apart = ((near[own][:, None] - near[theirs][None]) ** 2).sum(axis=2)  # (own, theirs)
+        apart = np.tile(apart, -(-len(own) // len(theirs)))  # a smaller group's samples stand in more than once
         apart += 1e-9 * rng.random(apart.shape)  # among equals, any
-        moved[own] = theirs[apart.argmin(axis=1)]
+        moved[own] = theirs[linear_sum_assignment(apart)[1] % len(theirs)]
     return moved

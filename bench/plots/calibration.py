@@ -25,6 +25,9 @@ def calibration(summary: pd.DataFrame) -> Figure:
         axes.set_axis_off()
     for axes, family in zip(grid, families, strict=False):
         rows = summary[(summary["family"] == family) & summary["mean"].notna()]
+        if rows.empty:
+            axes.set_title(f"{family}\nno answer", fontsize=8)
+            continue
         rows = rows[(rows["n"] == rows["n"].max()) & (rows["dim"] == rows["dim"].min())]
         most = max(rows["truth"].max(), 0.1)
         axes.plot([0, most], [0, most], color="0.5", ls="--", lw=0.8)
@@ -40,8 +43,8 @@ def calibration(summary: pd.DataFrame) -> Figure:
                 label=estimator,
                 **styles[estimator],
             )
-        axes.set_ylim(min(-0.1, 1.1 * rows["mean"].min()), 1.4 * most + 0.2)
-        axes.set_title(f"{family}, n = {rows['n'].max():.0f}, d = {rows['dim'].min():.0f}", fontsize=8)
+        axes.set_ylim(-0.15 * most - 0.05, 1.4 * most + 0.2)
+        axes.set_title(f"{family}\nn = {rows['n'].max():.0f}, d = {rows['dim'].min():.0f}", fontsize=8)
         axes.tick_params(labelsize=7)
     handles = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside right upper", fontsize=7, frameon=False)

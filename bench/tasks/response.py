@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from bench.tasks.planted import plant
 
 from bench.errors import EstimationError
 from bench.estimators import Estimator
 from bench.tables import Estimate, Planted
+from bench.tasks.planted import plant
 from bench.variables import Variable
 
 
