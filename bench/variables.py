@@ -17,6 +17,7 @@ import torch
 from bench.errors import EstimationError
 
 MOST_IN_MATRIX = 5000  # samples; an n×n matrix of float64 is then 0.2 GB
+BLOCK = 256  # rows of a matrix of products that are formed at once
 COLUMNS_PER_FOLD = 4096  # fixed, so that the order of additions, and with it the last bit, is the same in any grouping
 
 
@@ -44,11 +45,18 @@ class Distances:
             raise EstimationError(
                 f"got {len(columns)} samples, wanted at most {MOST_IN_MATRIX} for the matrix of their distances"
             )
-        columns = columns - columns.mean(axis=0)  # small norms keep |a|² + |b|² - 2ab accurate
-        products = columns @ columns.T
-        return products.astype(np.float64) if total is None else np.add(total, products, out=total)
+        columns = torch.from_numpy(columns)
+        columns = columns - columns.mean(dim=0)  # small norms keep |a|² + |b|² - 2ab accurate
+        if total is None:
+            total = np.zeros((len(columns), len(columns)))
+        for top in range(0, len(columns), BLOCK):  # what lies above the diagonal's blocks is known by symmetry
+            products = columns[top:] @ columns[top : top + BLOCK].T
+            torch.from_numpy(total)[top:, top : top + BLOCK] += products
+        return total
 
     def finish(self, total):
+        below = np.tril_indices(len(total), -1)
+        total.T[below] = total[below]
         norms = np.diag(total).copy()
         squared = np.multiply(total, -2, out=total)
         squared += norms[:, None]
