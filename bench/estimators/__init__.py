@@ -7,5 +7,6 @@ from bench.estimators.kde import KDE
 from bench.estimators.ksg import KSG
 from bench.estimators.lnc import LNC
 from bench.estimators.renyi import Renyi
+from bench.estimators.v_information import VInformation
 
-__all__ = ["KDE", "KSG", "LNC", "Binning", "Estimator", "Gaussian", "Renyi"]
+__all__ = ["KDE", "KSG", "LNC", "Binning", "Estimator", "Gaussian", "Renyi", "VInformation"]
