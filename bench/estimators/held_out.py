@@ -1,4 +1,4 @@
-"""What estimators that are trained share: parts of whole groups, features on one scale, stopping on samples of its own."""
+"""What trained estimators share: parts of whole groups, features on one scale, stopping on samples of its own."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import time
 import numpy as np
 import torch
 
-from bench.build import build_network
 from bench.datasets import phantoms
 from bench.estimators import KDE, Binning, Renyi
 from bench.probe import Probe
@@ -33,7 +32,7 @@ def main() -> None:
     epochs = np.diff(ends)[-2:].sum()  # the first is epoch 0, validation alone
 
     estimators = {"kde": KDE(), "renyi": Renyi(alpha=2, width="median"), "binning": Binning()}
-    probe = Probe(model, data, estimators, seed=0, split="all", views=["image"], budget_gb=1.0)
+    probe = Probe(model, data, estimators, seed=0, split="all", views=["image"], budget_gb=1.5)
     before, started = peak_gb(), time.perf_counter()
     rows = list(probe.measure(model, epoch=0, weights="best"))
     seconds = time.perf_counter() - started
