@@ -68,6 +68,8 @@ def test_estimator(name):
     target = arguments(config[name], where)
     assert issubclass(target, Estimator), f"{where}: {target.__name__} is no bench.estimators.Estimator"
     documented(target)
+    if "steps" in config[name]:
+        config[name].steps = 150  # of training, for four clusters enough
     estimator = build_each(config, "estimator")[name]
 
     rng = np.random.default_rng(0)

@@ -171,6 +171,6 @@ def test_two_parallel_sweeps_that_start_together_lose_nothing(tmp_path):
         assert [run.info.status for run in (parent, *found)] == ["FINISHED"] * 3
         assert {run.data.params["seed"] for run in found} == {"0", "1"}
         for run in found:
-            assert len(layers(tmp_path, run)) == 3 * 18  # epochs 0 and 1 and the best; input and 8 taps, of X and of Y
+            assert len(layers(tmp_path, run)) == 3 * 27  # epochs 0, 1 and the best; input and 8 taps; X, Y, Y by pixels
         mean = sum(points(tmp_path, run, "profile/I_XT.kde")[50] for run in found) / 2
         assert points(tmp_path, parent, "profile/I_XT.kde")[50] == pytest.approx(mean)

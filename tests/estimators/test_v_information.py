@@ -131,7 +131,7 @@ def test_the_null_of_a_gain_holds_and_finds_what_there_is(grouped):
             t = c + private + offsets[0]
             y = (c + own * private + 0.5 * rng.normal(size=120) + offsets[1] > 0).astype(int)
             sides = [Variable.of(side[:, None], groups) for side in (t, c)]
-            estimate = VInformation(permutations=10).estimate(sides[0], y, given=sides[1], rng=rng)
+            estimate = VInformation(steps=60).estimate(sides[0], y, given=sides[1], rng=rng)
             found[own] += estimate.significant
     assert found[0] <= 2
     assert found[2] >= 7

@@ -1,0 +1,69 @@
+"""`calibration=true`: the response to planted truth beside every number of the best checkpoint, and in `reliable`."""
+
+import numpy as np
+import pytest
+from running import layers, runs, tiny
+
+from bench.estimators import KSG, Gaussian
+from bench.tables import Estimate, Null, Planted
+from bench.tasks import with_response
+from bench.variables import Variable
+
+
+def estimate(planted=None):
+    null = Null(0.0, 0.01, 0.02, 20)
+    return Estimate(0.5, (0.4, 0.6), null, 4.0, 1.0, n=100, dims=(2, 1), planted=planted)
+
+
+@pytest.mark.parametrize(
+    ("planted", "reliable"),
+    [
+        (None, True),
+        (Planted(1.0, 0.9, True), True),
+        (Planted(1.0, 0.5, True), True),
+        (Planted(1.0, 0.49, True), False),  # found, but too little of it
+        (Planted(1.0, 2.1, True), False),
+        (Planted(1.0, 0.9, False), False),  # by chance as likely
+        (Planted(np.nan, np.nan, False, "no truth could be planted"), False),
+    ],
+)
+def test_reliable_asks_that_planted_truth_is_recovered(planted, reliable):
+    assert estimate(planted).reliable is reliable
+
+
+def test_an_estimator_that_suits_the_samples_recovers_and_one_that_does_not_is_found_out():
+    # the label is the quadrant's parity: no linear correlation tells it
+    rng = np.random.default_rng(0)
+    t, label = rng.normal(size=(300, 2)), rng.integers(0, 2, 300)
+    for estimator in (KSG(permutations=10), Gaussian(permutations=10)):
+        found = estimator.estimate(t, label, rng=np.random.default_rng(1))
+        responded = with_response(found, estimator, Variable.of(t), Variable.of(label), np.random.default_rng(2))
+        assert responded.planted.bits == pytest.approx(0.5, abs=0.02)  # half of the label's entropy
+        assert responded.planted.recovered
+    wide = rng.normal(size=(300, 2000))
+    found = KSG(permutations=10).estimate(wide, label, rng=np.random.default_rng(1))
+    lost = with_response(found, KSG(permutations=10), Variable.of(wide), Variable.of(label), np.random.default_rng(2))
+    assert lost.planted.bits == pytest.approx(0.5, abs=0.02)
+    assert not lost.reliable
+
+
+def test_a_layer_that_is_constant_has_its_reason():
+    rng = np.random.default_rng(0)
+    t, label = rng.normal(size=(100, 1)), np.arange(100) % 2
+    found = KSG(permutations=4).estimate(t, label, rng=rng)
+    nothing = with_response(found, KSG(permutations=4), Variable.of(np.ones((100, 1))), Variable.of(label), rng)
+    assert nothing.row()["reason"].startswith("no truth could be planted: got identical rows")
+    assert nothing.reliable is False
+
+
+def test_a_run_attaches_it_to_the_best_checkpoint(tmp_path):
+    for calibration in ("true", "false"):
+        assert tiny(tmp_path, f"calibration={calibration}", f"tracking.experiment=plant_{calibration}").code == 0
+    with_plant, without = (
+        layers(tmp_path, *runs(tmp_path, f"plant_{calibration}")) for calibration in ("true", "false")
+    )
+    asked = with_plant[(with_plant["weights"] == "best") & with_plant["null_mean"].notna()]
+    assert asked["planted"].notna().any()
+    assert with_plant.loc[with_plant["weights"] != "best", "planted"].isna().all()
+    assert without["planted"].isna().all()
+    np.testing.assert_array_equal(with_plant["bits"], without["bits"])  # the plant changes no other number
