@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from bench.errors import EstimationError, InputError
+from bench.reductions import COLUMNS_PER_FOLD, Reduction
 from bench.types import Split
-from bench.variables import COLUMNS_PER_FOLD, Reduction, Variable, require_finite
+from bench.variables import Variable, require_finite
 from models import Tap
 
 

@@ -8,8 +8,9 @@ from sklearn.cluster import KMeans
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d, one_hot
 
 from bench.errors import InputError
+from bench.reductions import distinct_rows
 from bench.types import Data, Split
-from bench.variables import Variable, distinct_rows
+from bench.variables import Variable
 
 GRID = 4
 FOREGROUND_SHARE = 1 / 16

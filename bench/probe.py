@@ -12,11 +12,12 @@ from bench.errors import EstimationError, InputError
 from bench.estimators import Estimator
 from bench.labels import VIEWS, label_view
 from bench.pixels import REACH, Locations, PixelLabels, capture_at, image_at
+from bench.reductions import Distances
 from bench.selection import choose_samples, choose_taps, choose_views, named_rng, place
 from bench.tables import I_TY, I_XT
 from bench.tasks import with_response
 from bench.types import Data
-from bench.variables import Distances, Variable
+from bench.variables import Variable
 from models import Tap
 
 INPUT = Tap("input", "", "input", 1, -1)

@@ -44,40 +44,38 @@ class Tracking:
 
 
 @dataclass
-class Settings:
-    """The config of a run; its components are of any kind, and their constructors check them."""
+class Common:
+    """What every verb's config has; components are of any kind, and their constructors check them."""
 
     dataset: Any = MISSING
     model: Any = MISSING
     estimator: Any = None
-    diagnostic: Any = None
     seed: int = MISSING
     device: str = MISSING
-    resume: bool = MISSING
     calibration: bool = MISSING
     train: Training = MISSING
-    probe: Probing = MISSING
     tracking: Tracking = MISSING
 
 
 @dataclass
-class CalibrationSettings:
+class Settings(Common):
+    """The config of a run."""
+
+    diagnostic: Any = None
+    resume: bool = MISSING
+    probe: Probing = MISSING
+
+
+@dataclass
+class CalibrationSettings(Common):
     """The config of `calibrate`."""
 
-    dataset: Any = MISSING
-    model: Any = MISSING
-    estimator: Any = None
     task: Any = None
-    seed: int = MISSING
-    device: str = MISSING
     bits: list[float] = MISSING
     dims: list[int] = MISSING
     n: list[int] = MISSING
     repeats: int = MISSING
-    calibration: bool = MISSING
     planted: Any = None
-    train: Training = MISSING
-    tracking: Tracking = MISSING
 
 
 ConfigStore.instance().store("settings", Settings)

@@ -8,90 +8,12 @@ Where the samples themselves are few enough to be held, reductions are folded fr
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 import scipy.linalg
-import torch
 
 from bench.errors import EstimationError
-
-MOST_IN_MATRIX = 5000  # samples; an n×n matrix of float64 is then 0.2 GB
-BLOCK = 256  # rows of a matrix of products that are formed at once
-COLUMNS_PER_FOLD = 4096  # fixed, so that the order of additions, and with it the last bit, is the same in any grouping
-
-
-class Reduction(Protocol):
-    """Folds column slices (n, k) of a sample matrix (n, d) into an array; hashable, so that it names its result."""
-
-    def fold(self, total: np.ndarray | None, columns: np.ndarray) -> np.ndarray: ...
-
-    def finish(self, total: np.ndarray) -> np.ndarray: ...
-
-
-@dataclass(frozen=True)
-class Distances:
-    """Pairwise squared Euclidean distances, (n, n) float64.
-
-    Products are formed in the precision of the columns and added up in float64.
-
-    >>> Distances().finish(Distances().fold(None, np.array([[0.0], [3.0]])))
-    array([[0., 9.],
-           [9., 0.]])
-    """
-
-    def fold(self, total, columns):
-        if len(columns) > MOST_IN_MATRIX:
-            raise EstimationError(
-                f"got {len(columns)} samples, wanted at most {MOST_IN_MATRIX} for the matrix of their distances"
-            )
-        columns = torch.from_numpy(columns)
-        columns = columns - columns.mean(dim=0)  # small norms keep |a|² + |b|² - 2ab accurate
-        if total is None:
-            total = np.zeros((len(columns), len(columns)))
-        for top in range(0, len(columns), BLOCK):  # what lies above the diagonal's blocks is known by symmetry
-            products = columns[top:] @ columns[top : top + BLOCK].T
-            torch.from_numpy(total)[top:, top : top + BLOCK] += products
-        return total
-
-    def finish(self, total):
-        below = np.tril_indices(len(total), -1)
-        total.T[below] = total[below]
-        norms = np.diag(total).copy()
-        squared = np.multiply(total, -2, out=total)
-        squared += norms[:, None]
-        squared += norms[None, :]
-        np.maximum(squared, 0, out=squared)
-        np.fill_diagonal(squared, 0)
-        return squared
-
-
-@dataclass(frozen=True)
-class RowCodes:
-    """The number of each sample's row when values are cut into bins of `bin_size`: (n,) int64, equal rows alike.
-
-    >>> RowCodes(0.1).fold(None, np.array([[0.01], [0.52], [0.04]]))
-    array([0, 1, 0])
-    """
-
-    bin_size: float
-
-    def fold(self, total, columns):
-        binned = torch.from_numpy(columns).div(self.bin_size).floor_()
-        widest = max(-float(binned.min()), float(binned.max()))
-        kind = next(k for k in (torch.int8, torch.int16, torch.int32, torch.int64) if widest < torch.iinfo(k).max)
-        codes = distinct_rows(binned.to(kind).numpy())
-        return codes if total is None else distinct_rows(np.stack([total, codes], axis=1))
-
-    def finish(self, total):
-        return total
-
-
-def distinct_rows(rows: np.ndarray) -> np.ndarray:
-    """(n, k) -> (n,) int64: rows numbered by first appearance, equal rows alike."""
-    rows = np.ascontiguousarray(rows)
-    numbers: dict[bytes, int] = {}
-    return np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in rows], dtype=np.int64)
+from bench.reductions import COLUMNS_PER_FOLD, Distances, Reduction, distinct_rows
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from torch import nn
 
 from bench.capture import capture, tap_shapes
 from bench.errors import InputError
+from bench.reductions import Distances, RowCodes
 from bench.types import Split
-from bench.variables import Distances, RowCodes
 from models import CNN, Tap, UNet
 
 READS = (Distances(), RowCodes(0.1))

@@ -6,8 +6,9 @@ from scipy.spatial.distance import cdist
 from bench.datasets import image_folder
 from bench.errors import InputError
 from bench.labels import coarse, fractions, kmeans, label_view
+from bench.reductions import Distances
 from bench.types import Data, Split
-from bench.variables import Distances, plug_in_entropy
+from bench.variables import plug_in_entropy
 
 
 def data_of(masks, classes=2, task="segmentation"):

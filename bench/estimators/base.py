@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.errors import EstimationError
+from bench.reductions import Reduction
 from bench.tables import Estimate, Null
-from bench.variables import Reduction, Variable, plug_in_entropy
+from bench.variables import Variable, plug_in_entropy
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import numpy as np
 
 from bench.estimators.base import above_zero, at_least
 from bench.estimators.resampled import Resampled, Statistic
-from bench.variables import RowCodes, plug_in_entropy
+from bench.reductions import RowCodes
+from bench.variables import plug_in_entropy
 
 
 class Binning(Resampled):

@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 from sklearn.neighbors import KDTree
 
-from bench.variables import Distances, Variable, distinct_rows
+from bench.reductions import Distances, distinct_rows
+from bench.variables import Variable
 
 TREE_COLUMNS = 8  # of all variables together; with more, the matrix of distances is faster
 TIED = 1e-14  # of the mean squared distance: below this, two float64 rows may be equal but for rounding

@@ -11,7 +11,8 @@ import torch
 from bench.errors import EstimationError
 from bench.estimators.base import above_zero, at_least
 from bench.estimators.resampled import Resampled, Statistic
-from bench.variables import Distances, Variable
+from bench.reductions import Distances
+from bench.variables import Variable
 
 
 def gram(squared_distances: np.ndarray, width: float) -> np.ndarray:

@@ -11,7 +11,7 @@ from bench.errors import EstimationError
 from bench.estimators.base import Answer, Estimator, above_zero, at_least, null_of
 from bench.estimators.conditional import permuted_given
 from bench.estimators.held_out import clustered_error, features, generator_of, one_hot, split, trained
-from bench.variables import Distances
+from bench.reductions import Distances
 
 MOST_AT_ONCE = 3e7  # numbers in the largest tensor of probes trained together: 0.1 GB, of which autograd holds several
 UNSEEN = 0.5  # added to the count of each class, so that one without training samples has a finite log share

@@ -7,7 +7,8 @@ import pytest
 
 from bench.errors import EstimationError
 from bench.estimators import KSG, LNC, Gaussian
-from bench.variables import Distances, Variable
+from bench.reductions import Distances
+from bench.variables import Variable
 
 FEW = {"permutations": 2, "subsamples": 2}
 

@@ -5,7 +5,8 @@ import pytest
 
 from bench.errors import EstimationError
 from bench.estimators import KDE, Binning, Renyi
-from bench.variables import RowCodes, Variable, permuted_groups
+from bench.reductions import RowCodes
+from bench.variables import Variable, permuted_groups
 
 ESTIMATORS = [
     KDE(noise_variance=1.0),

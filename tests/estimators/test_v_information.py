@@ -6,7 +6,8 @@ import torch
 
 from bench.errors import EstimationError
 from bench.estimators import VInformation
-from bench.variables import Distances, Variable
+from bench.reductions import Distances
+from bench.variables import Variable
 
 
 def binary_entropy(p):

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from bench.estimators import KDE, KSG, Renyi
-from bench.variables import COLUMNS_PER_FOLD, Distances, Variable
+from bench.reductions import COLUMNS_PER_FOLD, Distances
+from bench.variables import Variable
 
 N, DIM = 2000, 50_000
 

@@ -7,8 +7,9 @@ import pytest
 
 from bench.errors import EstimationError
 from bench.estimators import KDE, Renyi
+from bench.reductions import Distances
 from bench.tasks import channel_bits, plant
-from bench.variables import Distances, Variable
+from bench.variables import Variable
 
 
 def rng(seed=0):

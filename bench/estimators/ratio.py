@@ -1,0 +1,69 @@
+"""The critic of neural bounds: a log density ratio, made sharp by a distance of embeddings."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+QUICK = 100  # the sharpness of a critic learns so many times faster than its networks
+START = -2.0  # logarithm of that sharpness
+
+
+class Ratio:
+    """Log density ratios f(t, y) of many sets at once, each with networks of its own, all started alike.
+
+    x: (n, d). y: (sets, n, k). shares: of the classes where y is one-hot, else None.
+    """
+
+    def __init__(self, x, y, groups, shares, hidden: int, embedding: int, generator: torch.Generator):
+        self.x, self.y, self.groups = torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(groups)
+        self.shares = None if shares is None else torch.from_numpy(shares)
+
+        def drawn(rows, columns, scale=1.0):
+            drawn = torch.randn(rows, columns, generator=generator, dtype=torch.float64) * scale / rows**0.5
+            return drawn.repeat(len(y), 1, 1)
+
+        self.weights = [torch.full((len(y), 1, 1), START / QUICK, dtype=torch.float64)]
+        for columns in (x.shape[1], y.shape[2]):
+            self.weights += [
+                drawn(columns, hidden, 2**0.5),
+                self.x.new_zeros(len(y), 1, hidden),
+                drawn(hidden, hidden, 2**0.5),
+                self.x.new_zeros(len(y), 1, hidden),
+                drawn(hidden, embedding + 1, 0.1),
+                drawn(columns, embedding),
+            ]
+
+    def of(self, rows: np.ndarray, by_row: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """f at the pairs of rows (sets, m), at products (sets, m, k), and the logarithms of their weights (m, k).
+
+        by_row: the products of each row, itself among them, weigh 1; else those of all rows do, no pair among them.
+        """
+        y = self.y[:, rows]
+        if self.shares is not None and not by_row:
+            scores = self._scores(self.x[rows], torch.eye(len(self.shares), dtype=torch.float64).expand(len(y), -1, -1))
+            return (scores * y).sum(dim=2), scores, (self.shares / len(rows)).log().expand(len(rows), -1)
+        scores = self._scores(self.x[rows], y)
+        among = self.among(rows)
+        if by_row:
+            logs = (among / among.sum(dim=1, keepdim=True)).log()
+        else:
+            among.fill_diagonal_(0)
+            logs = (among / among.sum()).log()
+        return scores.diagonal(dim1=1, dim2=2), scores, logs
+
+    def among(self, rows: np.ndarray) -> torch.Tensor:
+        """(m, m): 1 where rows are of different groups, and on the diagonal."""
+        groups = self.groups[rows]
+        return (groups[:, None] != groups).double().fill_diagonal_(1)
+
+    def _scores(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        sharpness = (QUICK * self.weights[0]).exp()
+        (a, u), (b, v) = self._embedded(x, self.weights[1:7]), self._embedded(y, self.weights[7:])
+        a, b = (bias - sharpness * side.square().sum(dim=2, keepdim=True) for bias, side in ((a, u), (b, v)))
+        return a + b.mT + 2 * sharpness * u @ v.mT
+
+    def _embedded(self, side: torch.Tensor, weights: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        first, first_bias, second, second_bias, last, direct = weights
+        out = ((side @ first + first_bias).relu() @ second + second_bias).relu() @ last
+        return out[..., :1], out[..., 1:] + side @ direct
