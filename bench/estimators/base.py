@@ -70,6 +70,8 @@ class Estimator(ABC):
         given = None if given is None else Variable.of(given)
         self._check(t, target, given)
         found = self.answer(t, target, given, rng)
+        if not np.isfinite([found.bits, *found.interval]).all():
+            raise EstimationError(f"got {found.bits} bits, wanted a finite number: {type(self).__name__} has diverged")
         label_entropy = np.inf if target.labels is None else plug_in_entropy(target.labels)
         return Estimate(
             bits=float(found.bits),

@@ -1,5 +1,7 @@
 """What every estimator does for every number: null, interval, refusal of what can't be estimated."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -119,3 +121,12 @@ def test_binning_counts_distinct_rows():
     assert Binning(0.01).estimate(t, t, rng=np.random.default_rng(0)).bits == 2
     codes = RowCodes(0.1).fold(RowCodes(0.1).fold(None, t[:, :1]), t[:, 1:])
     np.testing.assert_array_equal(codes, RowCodes(0.1).fold(None, t))
+
+
+def test_an_estimate_that_is_not_finite_is_refused():
+    class Diverging(KDE):
+        def answer(self, t, target, given, rng):
+            return replace(super().answer(t, target, given, rng), bits=np.inf)
+
+    with pytest.raises(EstimationError, match="got inf bits, wanted a finite number: Diverging has diverged"):
+        Diverging().estimate(np.arange(40.0)[:, None], np.arange(40) % 2, rng=np.random.default_rng(0))
