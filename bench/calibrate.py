@@ -125,7 +125,7 @@ def answers(question: Question, estimators: dict[str, Estimator], config: DictCo
         except (ValueError, EstimationError) as error:
             log.info("%s: %s", question.family, error)
             return
-        row = {"family": question.family, "truth": truth, "dim": question.dim, "n": question.n, "repeat": repeat}
+        row = {"family": question.family, "truth": truth, "dim": t.dim, "n": t.n, "repeat": repeat}
         for name, estimator in estimators.items():
             rng = named_rng(*here, truth, name)
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from tqdm import tqdm
@@ -70,6 +71,7 @@ class Probe:
     def _ask_images(self, data: Data, labels: Sequence[str]) -> None:
         try:
             images = Variable.of(self.samples.images.flatten(1).numpy(), self.samples.groups)
+            images = replace(images, deterministic=True)
             for reduction in self.reductions:
                 images.read(reduction)
         except EstimationError as error:

@@ -6,78 +6,14 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-import torch
+from scipy.spatial.distance import squareform
 
 from bench.errors import EstimationError
 from bench.estimators.base import above_zero, at_least
+from bench.estimators.entropies import delta, entropy, entropy_of_labels, gram
 from bench.estimators.resampled import Resampled, Statistic
 from bench.reductions import Distances
 from bench.variables import Variable
-
-
-def gram(squared_distances: np.ndarray, width: float) -> np.ndarray:
-    """Gaussian Gram matrix exp(-D / 2 width²), (n, n)."""
-    return np.exp(-squared_distances / (2 * width**2))
-
-
-def delta(labels: np.ndarray) -> np.ndarray:
-    """Gram matrix of the delta kernel, 1 where labels agree: (..., n) -> (..., n, n)."""
-    return (labels[..., :, None] == labels[..., None, :]).astype(np.float64)
-
-
-def joint(*grams: np.ndarray) -> np.ndarray:
-    """Gram matrix of several variables together: their Hadamard product, trace 1. (n, n) each.
-
-    >>> joint(np.eye(2), np.ones((2, 2)))
-    array([[0.5, 0. ],
-           [0. , 0.5]])
-    """
-    product = np.prod(grams, axis=0)
-    return product / np.trace(product)
-
-
-def entropy(gram: np.ndarray, alpha: float) -> np.ndarray:
-    """S_alpha of Gram matrices (..., n, n) in bits: log2(sum_i lambda_i^alpha) / (1 - alpha) of K / tr K.
-
-    alpha = 1 is the von Neumann entropy, alpha = inf minus log2 of the largest eigenvalue. Raises ValueError for
-    alpha <= 0. Source: Yu et al. 2021, TNNLS, arXiv 1804.06537, eq. 1 (after Sánchez Giraldo et al. 2015).
-
-    >>> round(float(entropy(np.eye(8), 1.01)), 6)
-    3.0
-    >>> round(float(entropy(np.array([[1, 0.5], [0.5, 1]]), 2)), 6)
-    0.678072
-    """
-    above_zero("alpha", alpha)
-    normalised = gram / np.trace(gram, axis1=-2, axis2=-1)[..., None, None]
-    if alpha == 2:
-        return -np.log2((normalised**2).sum(axis=(-2, -1)))
-    eigenvalues = _eigenvalues(normalised).clip(min=0)  # (..., n)
-    if alpha == np.inf:
-        return -np.log2(eigenvalues[..., -1])
-    eigenvalues[eigenvalues < 1e-15] = 0  # what float64 leaves of 0 would count where alpha is small
-    if alpha == 1:
-        return -(eigenvalues * np.log2(np.where(eigenvalues > 0, eigenvalues, 1))).sum(axis=-1)
-    return np.log2((eigenvalues**alpha).sum(axis=-1)) / (1 - alpha)
-
-
-def entropy_of_labels(labels: np.ndarray, alpha: float) -> np.ndarray:
-    """S_alpha of the delta kernel on labels (..., n) in bits, from the class shares, which are its eigenvalues.
-
-    >>> round(float(entropy_of_labels(np.repeat([0, 1, 2, 3], 5), 1.01)), 6)
-    2.0
-    """
-    shares = delta(labels).mean(axis=-1)  # (..., n) each sample's class
-    if alpha == np.inf:
-        return -np.log2(shares.max(axis=-1))
-    if alpha == 1:
-        return -np.log2(shares).mean(axis=-1)
-    return np.log2((shares ** (alpha - 1)).mean(axis=-1)) / (1 - alpha)
-
-
-def _eigenvalues(symmetric: np.ndarray) -> np.ndarray:
-    if torch.cuda.is_available():
-        return torch.linalg.eigvalsh(torch.from_numpy(symmetric).cuda()).cpu().numpy()
-    return np.linalg.eigvalsh(symmetric)
 
 
 class Renyi(Resampled):
@@ -135,11 +71,13 @@ class Renyi(Resampled):
         of_partners = delta if self.discrete(target) else of_target
 
         def at(rows):
-            a = of_t(self._batches(rows, size))
+            # all samples in one batch: the order of pairs is free, and that of the samples asks for no copy of a
+            order = np.argsort(rows) if len(rows) == t.n == size else np.arange(len(rows))
+            a = of_t(self._batches(rows[order], size))
             s_a = self._entropy(a)
 
             def bits(partners):
-                partners = self._batches(partners, size)
+                partners = self._batches(partners[order], size)
                 b = of_partners(partners)
                 s_b = entropy_of_labels(partners, self.alpha) if self.discrete(target) else self._entropy(b)
                 return (s_a + s_b - self._entropy(a * b)).mean()
@@ -176,7 +114,14 @@ class Renyi(Resampled):
         distances = side.read(Distances())
         squared = 2 if self.alpha == 2 else 1
         matrix = gram(squared * distances, self._width(distances, size, side.dim))
-        return lambda rows: matrix[rows[:, :, None], rows[:, None, :]]
+        everything = np.arange(side.n)[None]
+
+        def grams(rows):
+            if np.array_equal(rows, everything):
+                return matrix[None]
+            return np.stack([matrix.take(batch, axis=0).take(batch, axis=1) for batch in rows])
+
+        return grams
 
     def _entropy(self, grams: np.ndarray) -> np.ndarray:
         """S_alpha of each Gram matrix (batches, m, m) as `_grams` makes them, all with ones on the diagonal."""
@@ -188,7 +133,7 @@ class Renyi(Resampled):
         if self.width == "silverman":
             return self.h * batch ** (-1 / (4 + dim))
         if self.width == "median":
-            median = np.sqrt(np.median(distances[np.triu_indices(len(distances), 1)]))
+            median = np.sqrt(np.median(squareform(distances, checks=False)))
             if median == 0:
                 raise EstimationError(
                     "got rows of which most pairs are identical: the median distance, the width, is 0"

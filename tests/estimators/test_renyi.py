@@ -5,7 +5,7 @@ from scipy.stats import ortho_group
 
 from bench.errors import EstimationError
 from bench.estimators import Renyi
-from bench.estimators.renyi import delta, entropy, entropy_of_labels, gram, joint
+from bench.estimators.entropies import delta, entropy, entropy_of_labels, gram, joint
 from bench.variables import Variable
 
 ALPHAS = [0.5, 1, 1.01, 2, 3, np.inf]
