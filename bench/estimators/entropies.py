@@ -10,7 +10,8 @@ from bench.estimators.base import above_zero
 
 def gram(squared_distances: np.ndarray, width: float) -> np.ndarray:
     """Gaussian Gram matrix exp(-D / 2 width²), (n, n)."""
-    return np.exp(-squared_distances / (2 * width**2))
+    exponents = squared_distances * (-0.5 / width**2)
+    return np.exp(exponents, out=exponents)
 
 
 def delta(labels: np.ndarray) -> np.ndarray:

@@ -112,8 +112,8 @@ class Renyi(Resampled):
         if self.discrete(side):
             return lambda rows: delta(side.labels[rows])
         distances = side.read(Distances())
-        squared = 2 if self.alpha == 2 else 1
-        matrix = gram(squared * distances, self._width(distances, size, side.dim))
+        width = self._width(distances, size, side.dim)
+        matrix = gram(distances, width / np.sqrt(2) if self.alpha == 2 else width)
         everything = np.arange(side.n)[None]
 
         def grams(rows):
