@@ -15,8 +15,8 @@ from hydra.errors import MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bench import settings  # noqa: F401 (tells Hydra the types of configs)
 from bench.errors import InputError, explain, leave
+from bench.settings import register
 
 CONF = Path(__file__).parents[1] / "conf"
 VERBS = {"run": "config", "calibrate": "calibrate"}  # verb, which is also its module and function -> its config
@@ -45,6 +45,7 @@ def main() -> None:
 
         os.environ.setdefault("BENCH_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, where it would print and exit with its own code
+        register()
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=VERBS[verb])(job)()
     except (Exception, KeyboardInterrupt) as error:
         fault = clearer(error)

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from bench import plots, tracking
 from bench.build import build, build_each, build_network, check_output, fill_in
-from bench.errors import EstimationError
+from bench.errors import EstimationError, InputError
 from bench.estimators import Estimator
 from bench.prepare import prepare, prepare_training
 from bench.probe import Probe
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 class Question:
     """A pair of variables of known information, drawn afresh for each repeat.
 
-    draw(rng): t, target and the information between them in bits; raises ValueError where there can't be so much.
+    draw(rng): t, target and the information between them in bits; raises EstimationError where none can be planted.
     """
 
     family: str
@@ -54,6 +54,8 @@ def calibrate(config: DictConfig) -> str:
         rows: list[dict] = []
         try:
             questions = [*of_tasks(config, tasks), *of_activations(config, estimators, device)]
+            if not questions:
+                raise InputError("bits and dims: got none that a task can have, wanted such as bits=[1] dims=[1]")
             for question in tqdm(questions, "calibrate", unit="question", leave=False, disable=None):
                 rows.extend(answers(question, estimators, config))
         finally:
@@ -120,12 +122,13 @@ def answers(question: Question, estimators: dict[str, Estimator], config: DictCo
     """A row per repeat and estimator; what it refuses has its reason."""
     for repeat in range(config.repeats):
         here = (config.seed, question.family, question.dim, question.n, repeat)
+        row = {"family": question.family, "truth": np.nan, "dim": question.dim, "n": question.n, "repeat": repeat}
         try:
             t, target, truth = question.draw(named_rng(*here, "sample"))
-        except (ValueError, EstimationError) as error:
-            log.info("%s: %s", question.family, error)
-            return
-        row = {"family": question.family, "truth": truth, "dim": t.dim, "n": t.n, "repeat": repeat}
+        except EstimationError as error:
+            yield from (row | {"estimator": name, "reason": str(error)} for name in estimators)
+            continue
+        row |= {"truth": truth, "dim": t.dim, "n": t.n}
         for name, estimator in estimators.items():
             rng = named_rng(*here, truth, name)
             try:

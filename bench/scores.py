@@ -21,7 +21,7 @@ def scored(rows: pd.DataFrame) -> pd.DataFrame:
     """
     rows = rows.assign(excess=rows["excess"].fillna(rows["bits"]))
     return pd.DataFrame(
-        [dict(zip(CELL, key, strict=True)) | _score(cell) for key, cell in rows.groupby(CELL, sort=False)]
+        [dict(zip(CELL, key, strict=True)) | _score(cell) for key, cell in rows.groupby(CELL, sort=False, dropna=False)]
     )
 
 

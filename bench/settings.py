@@ -78,8 +78,11 @@ class CalibrationSettings(Common):
     planted: Any = None
 
 
-ConfigStore.instance().store("settings", Settings)
-ConfigStore.instance().store("calibration_settings", CalibrationSettings)
+def register() -> None:
+    """Tell Hydra the types of every verb's config."""
+    ConfigStore.instance().store("settings", Settings)
+    ConfigStore.instance().store("calibration_settings", CalibrationSettings)
+
 
 LEAST = {
     "seed": 0,

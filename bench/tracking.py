@@ -119,10 +119,10 @@ def finished(store: Store, fingerprint: str) -> str | None:
 
 
 def jobs(store: Store, parent: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """(design, LayerTable rows) of a sweep's finished runs, those that it found already done included."""
+    """(design, LayerTable rows) of a sweep's finished runs of a design, those that it found already done included."""
     query = f"tags.{SWEEP} = '{parent}' and attributes.status = 'FINISHED'"
     runs = store.client.search_runs([store.experiment_id], query, max_results=50_000)
-    designs = {run.info.run_id: run.data.tags[DESIGN] for run in runs}
+    designs = {run.info.run_id: run.data.tags[DESIGN] for run in runs if DESIGN in run.data.tags}
     tags = store.client.get_run(parent).data.tags
     designs |= {key.removeprefix(REUSED): design for key, design in tags.items() if key.startswith(REUSED)}
     with tempfile.TemporaryDirectory() as folder:

@@ -137,3 +137,14 @@ def is_drawing(path: Path) -> bool:
     """Whether a picture opens and shows more than its ground."""
     pixels = np.asarray(Image.open(path).convert("L"))
     return min(pixels.shape) > 100 and (pixels != np.median(pixels)).mean() > 0.01
+
+
+def refused(ended, *parts: str):
+    """The command ended with exit code 2 and one line that holds these parts."""
+    assert ended.code == 2, ended
+    assert ended.out == ""
+    assert ended.err.startswith("bench: ")
+    assert ended.err.count("\n") == 1
+    assert ended.err.endswith("\n")
+    for part in parts:
+        assert part in ended.err

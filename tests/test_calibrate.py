@@ -1,8 +1,15 @@
 """`python -m bench calibrate`: a small one, in this process."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 from running import QUIET, artifact, artifacts, command, is_drawing, runs, with_store
+
+from bench.calibrate import Question, answers
+from bench.errors import EstimationError
+from bench.estimators import KDE, Renyi
+from bench.scores import scored
 
 SMALL = (
     "estimator=[gaussian,ksg,lnc]",
@@ -95,3 +102,32 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, override, message):
     assert ended.code == 2
     assert message in ended.err
     assert len(ended.err.strip().splitlines()) == 1
+
+
+def test_a_sweep_of_calibrations_ends_below_its_parent(tmp_path):
+    overrides = ("task=[gaussian]", "estimator=[gaussian]", "planted=null", "n=[60]", "bits=[1]")
+    rest = ("estimator.gaussian.permutations=2", "repeats=2", "dims=[1]", "device=cpu", "seed=0,1")
+    ended = command(with_store(tmp_path), "calibrate", "-m", *QUIET, *overrides, *rest)
+    assert ended.code == 0, ended.err
+    found = runs(tmp_path, "calibration")
+    assert [run.info.status for run in found] == ["FINISHED"] * 3
+
+
+def test_a_layer_without_spread_is_a_skipped_row_with_its_reason():
+    def draw(rng):
+        raise EstimationError("got identical rows")
+
+    config = OmegaConf.create({"seed": 0, "repeats": 2, "calibration": False})
+    rows = list(answers(Question("planted", 4, 50, draw), {"kde": KDE(), "renyi": Renyi()}, config))
+    assert [(row["estimator"], row["reason"]) for row in rows] == 2 * [
+        ("kde", "got identical rows"),
+        ("renyi", "got identical rows"),
+    ]
+    scores = scored(pd.DataFrame(rows).assign(bits=np.nan, excess=np.nan))
+    assert scores["reason"].tolist() == ["got identical rows"] * 2
+
+
+def test_wishes_that_no_task_can_meet_are_refused(tmp_path):
+    ended = command(with_store(tmp_path), "calibrate", *QUIET, "task=[blob]", "dims=[1]", "planted=null", "device=cpu")
+    assert ended.code == 2
+    assert "bits and dims: got none that a task can have, wanted such as bits=[1] dims=[1]" in ended.err

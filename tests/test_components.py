@@ -17,6 +17,7 @@ from bench.diagnostics import Findings
 from bench.errors import EstimationError, InputError
 from bench.estimators import Estimator
 from bench.probe import Probe
+from bench.settings import register
 from bench.tables import LayerTable
 from bench.types import SPLITS, Data
 
@@ -28,6 +29,7 @@ def names(group):
 
 
 def composed(*overrides):
+    register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("config", list(overrides))
 
@@ -84,7 +86,8 @@ def test_estimator(name):
     silent = estimator.estimate(rng.normal(size=informed.shape), label, rng=np.random.default_rng(1))
     assert tells.significant, f"{name}: {tells.bits:.2f} bits of a label that the samples show, below its null"
     assert tells.excess > 3 * tells.null.spread
-    assert tells.bits <= tells.limit + 0.05  # what is corrected for bias may pass a limit by chance
+    slack = 0.05 if name.startswith("ksg") else 1e-9  # what is corrected for bias may pass a label's entropy
+    assert tells.bits <= tells.limit + slack
     assert abs(silent.excess) < 5 * silent.null.spread + 0.05, (
         f"{name}: {silent.excess:.2f} bits about an unrelated label"
     )

@@ -24,7 +24,7 @@ def permuted_given(given: Variable, groups: np.ndarray, count: int, rng: np.rand
     """
     grouped = len(np.unique(groups)) < len(groups)
     near = _nearness(given)
-    neighbours = None if grouped or given.labels is not None else _neighbours(given)
+    neighbours = None if grouped or given.labels is not None else _neighbours(near)
     for _ in range(count):
         if grouped:
             yield _from_other_groups(near, groups, rng)
@@ -34,16 +34,15 @@ def permuted_given(given: Variable, groups: np.ndarray, count: int, rng: np.rand
             yield _within_neighbours(neighbours, rng)
 
 
-def _nearness(given: Variable) -> np.ndarray | None:
+def _nearness(given: Variable) -> np.ndarray:
     """(n, k) columns in which samples with about the same given are near."""
     if given.labels is not None:
         return given.labels[:, None].astype(np.float64)
     return given.coordinates(COLUMNS)
 
 
-def _neighbours(given: Variable) -> np.ndarray:
-    columns = given.coordinates(COLUMNS)
-    return cKDTree(columns).query(columns, min(NEIGHBOURS + 1, given.n))[1]  # (n, 6), itself among them
+def _neighbours(near: np.ndarray) -> np.ndarray:
+    return cKDTree(near).query(near, min(NEIGHBOURS + 1, len(near)))[1]  # (n, 6), itself among them
 
 
 def _within_classes(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

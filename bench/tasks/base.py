@@ -11,11 +11,8 @@ import numpy as np
 class Task(ABC):
     """A distribution of pairs (t, target) with I(t; target) = `bits`, exactly.
 
-    dim: the columns that carry the information on either side. label: whether the target is discrete.
-    Raises ValueError where no such distribution exists.
+    dim: the columns that carry the information on either side. Raises ValueError where no such distribution exists.
     """
-
-    label: bool = False
 
     def __init__(self, bits: float, dim: int):
         require("bits", bits, 0 <= bits < np.inf, "a finite number of at least 0")

@@ -39,8 +39,6 @@ class Discretised(Task):
     ((1000, 3), array([0, 1, 2, 3]))
     """
 
-    label = True
-
     def __init__(self, bits: float, dim: int, classes: int = 4):
         super().__init__(bits, dim)
         require("classes", classes, classes >= 2, "at least 2")

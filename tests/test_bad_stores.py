@@ -1,0 +1,66 @@
+"""Tracking stores that don't answer."""
+
+import http.server
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+from running import refused, tiny, uri, with_store
+
+from bench import store
+from bench.store import ANSWER_SECONDS, connect
+
+
+@contextmanager
+def silent_server():
+    """Takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@contextmanager
+def no_server():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def some_other_server():
+    """Answers, but knows nothing of MLflow: 404 or 501."""
+    handler = type("Quiet", (http.server.BaseHTTPRequestHandler,), {"log_message": lambda *_: None})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_waits_15_seconds_for_a_store(tmp_path):
+    assert ANSWER_SECONDS == 15
+    with silent_server() as address:
+        started = time.monotonic()
+        refused(tiny(tmp_path, f"tracking.uri={address}"), f"tracking.uri: got {address}", "no answer within 15 s")
+        assert time.monotonic() - started < 25
+
+
+@pytest.mark.parametrize(
+    ("server", "verb"), [(silent_server, ()), (no_server, ()), (some_other_server, ()), (no_server, ("-m", "seed=0,1"))]
+)
+def test_store_that_does_not_answer(tmp_path, monkeypatch, server, verb):
+    monkeypatch.setattr(store, "ANSWER_SECONDS", 1)
+    with server() as address:
+        ended = tiny(tmp_path, *verb, f"tracking.uri={address}")
+    refused(ended, f"tracking.uri: got {address}, wanted a tracking store that answers", "start it or fix the address")
+
+
+def test_store_that_is_no_database(tmp_path):
+    (tmp_path / "notes.db").write_text("no database" * 100)
+    refused(tiny(tmp_path, f"tracking.uri=sqlite:///{tmp_path}/notes.db"), "notes.db")
+
+
+def test_deleted_experiment(tmp_path):
+    known = connect(uri(with_store(tmp_path)), "old")
+    known.client.delete_experiment(known.experiment_id)
+    refused(tiny(tmp_path, "tracking.experiment=old"), "got 'old', which was deleted; restore it or take another name")
