@@ -23,8 +23,10 @@ def split(groups: np.ndarray, rows: np.ndarray, shares: Sequence[float], rng: np
 
 
 def features(side: Variable, components: int, training: np.ndarray) -> np.ndarray:
-    """(n, k) float64, centred and scaled by the training rows: what a network reads of samples.
+    """(n, k) float64, arcsinh of what the training rows centre and scale: what a network reads of samples.
 
+    Linear near the centre and logarithmic far from it, so that a held-out sample far outside those trained on doesn't
+    decide alone; a column of ReLUs may be 0 in all samples but one.
     Own columns are standardised one by one. Principal coordinates share one scale: with a variance of 1 each, all
     samples would be equally far apart where there are about as many coordinates as samples.
     """
@@ -32,7 +34,7 @@ def features(side: Variable, components: int, training: np.ndarray) -> np.ndarra
     variance = columns[training].var(axis=0)
     if side.samples is None or side.dim > components:
         variance = variance.mean(keepdims=True)
-    return (columns - columns[training].mean(axis=0)) / np.sqrt(np.where(variance > 0, variance, 1))
+    return np.arcsinh((columns - columns[training].mean(axis=0)) / np.sqrt(np.where(variance > 0, variance, 1)))
 
 
 def one_hot(labels: np.ndarray) -> np.ndarray:
@@ -50,15 +52,16 @@ def trained(
     stopping: Callable[[], torch.Tensor],
     steps: int,
     lr: float,
-    weight_decay: float = 0.0,
     patience: int = 40,
     every: int = 1,
+    spike: float | None = None,
 ) -> None:
     """Fit many networks at once, in place: set s owns weights[...][s], and loss()[s] depends on them alone.
 
     Each set ends with its weights at the step where its stopping loss was lowest, step 0 included; training ends when
     no set has improved for `patience` steps. Adam with one second moment for each weight matrix: with one for each
-    weight, columns of noise would move as fast as those that tell something.
+    weight, columns of noise would move as fast as those that tell something. Its rate falls from lr along a cosine; a
+    gradient larger than `spike` times its recent size is cut to that.
     """
     best = [weight.clone() for weight in weights]
     first = [torch.zeros_like(weight) for weight in weights]
@@ -78,12 +81,18 @@ def trained(
         for weight in weights:
             weight.requires_grad_()
         gradients = torch.autograd.grad(loss().sum(), weights)
+        falling = lr * (1 + np.cos(np.pi * step / steps)) / 2
         for weight, gradient, mean, square in zip(weights, gradients, first, second, strict=True):
             weight.requires_grad_(False)
+            size = gradient.square().mean(dim=(1, 2), keepdim=True)
+            if spike is not None and step > 0:
+                usual = square / (1 - 0.99**step)
+                gradient = gradient * (spike * (usual / size.clamp(min=1e-300)).sqrt()).clamp(max=1)
+                size = size.minimum(spike**2 * usual)
             mean.lerp_(gradient, 0.1)
-            square.lerp_(gradient.square().mean(dim=(1, 2), keepdim=True), 0.001)
-            scale = (square / (1 - 0.999 ** (step + 1))).sqrt() + 1e-12
-            weight.mul_(1 - lr * weight_decay).sub_(lr / (1 - 0.9 ** (step + 1)) * mean / scale)
+            square.lerp_(size, 0.01)
+            scale = (square / (1 - 0.99 ** (step + 1))).sqrt() + 1e-12
+            weight.sub_(falling / (1 - 0.9 ** (step + 1)) * mean / scale)
     for kept, weight in zip(best, weights, strict=True):
         weight.copy_(kept)
 

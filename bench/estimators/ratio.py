@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 QUICK = 100  # the sharpness of a critic learns so many times faster than its networks
-START = -2.0  # logarithm of that sharpness
+START = -4.0  # logarithm of that sharpness: the first critic says little
 
 
 class Ratio:
@@ -34,28 +34,30 @@ class Ratio:
                 drawn(columns, embedding),
             ]
 
-    def of(self, rows: np.ndarray, by_row: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """f at the pairs of rows (sets, m), at products (sets, m, k), and the logarithms of their weights (m, k).
+    def of(self, rows: np.ndarray, others: np.ndarray, by_row: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """f at the pairs of rows (sets, m), at their products with others (sets, m, k), and the logarithms of the
+        products' weights (m, k).
 
-        by_row: the products of each row, itself among them, weigh 1; else those of all rows do, no pair among them.
+        by_row: the products of each row, its own pair among them, weigh 1; else those of all rows do, no pair among
+        them.
         """
-        y = self.y[:, rows]
+        x, y = self.x[rows], self.y[:, rows]
         if self.shares is not None and not by_row:
-            scores = self._scores(self.x[rows], torch.eye(len(self.shares), dtype=torch.float64).expand(len(y), -1, -1))
+            scores = self._scores(x, torch.eye(len(self.shares), dtype=torch.float64).expand(len(y), -1, -1))
             return (scores * y).sum(dim=2), scores, (self.shares / len(rows)).log().expand(len(rows), -1)
-        scores = self._scores(self.x[rows], y)
-        among = self.among(rows)
+        scores = self._scores(x, self.y[:, others])
+        own = torch.from_numpy(rows[:, None] == others)
+        among = self.among(rows, others)
+        pairs = scores[:, own].view(len(y), -1)
         if by_row:
-            logs = (among / among.sum(dim=1, keepdim=True)).log()
-        else:
-            among.fill_diagonal_(0)
-            logs = (among / among.sum()).log()
-        return scores.diagonal(dim1=1, dim2=2), scores, logs
+            return pairs, scores, (among / among.sum(dim=1, keepdim=True)).log()
+        among[own] = 0
+        return pairs, scores, (among / among.sum()).log()
 
-    def among(self, rows: np.ndarray) -> torch.Tensor:
-        """(m, m): 1 where rows are of different groups, and on the diagonal."""
-        groups = self.groups[rows]
-        return (groups[:, None] != groups).double().fill_diagonal_(1)
+    def among(self, rows: np.ndarray, others: np.ndarray) -> torch.Tensor:
+        """(m, k): 1 where a row and another are of different groups, and where they are the same."""
+        different = self.groups[rows][:, None] != self.groups[others]
+        return (different | torch.from_numpy(rows[:, None] == others)).double()
 
     def _scores(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         sharpness = (QUICK * self.weights[0]).exp()

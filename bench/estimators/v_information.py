@@ -81,7 +81,7 @@ class VInformation(Estimator):
             if given is None:
                 gains[:, test] = self._logs([of_t], rows, labels, training, stopping, test, rng) - shares[:, test]
                 continue
-            of_given = features(given, self.components, training) if given.labels is None else one_hot(given.labels)
+            of_given = one_hot(given.labels) if given.labels is not None else features(given, self.components, training)
             alone = self._logs([of_given], own[None], labels, training, stopping, test, rng)
             gains[:, test] = self._logs([of_t, of_given], rows, labels, training, stopping, test, rng) - alone
         bits, error = gains[0].mean(), 1.96 * clustered_error(gains[0], t.groups)

@@ -26,9 +26,9 @@ def test_one_nat_between_gaussians(bound):
     assert estimate.significant is True
 
 
-def test_infonce_stays_below_the_logarithm_of_its_batch():
+def test_infonce_stays_below_the_logarithm_of_its_test_part():
     estimate = Critic("infonce", steps=300, permutations=2).estimate(*pair(8.0, 400, 0), rng=np.random.default_rng(0))
-    assert estimate.ceiling == pytest.approx(np.log2(30))  # 400 samples: 120 to test on, in 4 batches
+    assert estimate.ceiling == pytest.approx(np.log2(120))  # of 400 samples, three tenths to test on
     assert 0.8 * estimate.ceiling < estimate.bits < estimate.ceiling
 
 
