@@ -24,6 +24,14 @@ class Coordinates:
 
 
 @dataclass(frozen=True)
+class Numbers:
+    """(n,) integers, equal where rows are."""
+
+
+TIED = 1e-14  # of the mean squared distance: below this, two float64 rows may be equal but for rounding
+
+
+@dataclass(frozen=True)
 class Variable:
     """One side of a question over n samples.
 
@@ -36,7 +44,7 @@ class Variable:
     n: int
     dim: int
     groups: np.ndarray
-    reductions: dict[Reduction | Coordinates, np.ndarray] = field(default_factory=dict)
+    reductions: dict[Reduction | Coordinates | Numbers, np.ndarray] = field(default_factory=dict)
     labels: np.ndarray | None = None
     samples: np.ndarray | None = None
     deterministic: bool = False
@@ -90,6 +98,19 @@ class Variable:
             few = self.samples is not None and self.dim <= self.n
             self.reductions[key] = _leading(self.samples, most) if few else _scaled(self.read(Distances()), most)
         return self.reductions[key]
+
+    def numbered(self) -> np.ndarray:
+        """(n,) integers, equal where the rows are: labels, where it has them."""
+        if self.labels is not None:
+            return self.labels
+        if Numbers() not in self.reductions:
+            if self.samples is not None:
+                numbers = distinct_rows(self.samples + 0.0)  # makes -0.0 equal to 0.0
+            else:
+                squared = self.read(Distances())
+                numbers = (squared <= TIED * squared.mean()).argmax(axis=1)  # the first that is equal
+            self.reductions[Numbers()] = numbers
+        return self.reductions[Numbers()]
 
     def shuffled(self, rng: np.random.Generator, discrete: bool) -> np.ndarray:
         """Partners (n,) with the pairing broken, whole groups moved: labels of a discrete variable, else its rows."""

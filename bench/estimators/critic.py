@@ -35,9 +35,9 @@ class Critic(Estimator):
     trained to tell pairs from products. The last three have no ceiling and, at many bits, a large variance.
 
     Groups stay whole: half of them train, a fifth stops the training, and the rest test: the bound is its mean over 4
-    batches of them, each against all of them, its interval their standard error. components: of wider variables, as many leading principal
-    coordinates are read. noise: of a channel on t, its standard deviation in units of t's (`noised`). permutations: of
-    the null, each with a critic of its own.
+    batches of them, each against all of them, its interval their standard error. components: of wider variables, as
+    many leading principal coordinates are read. noise: of a channel on t, its standard deviation in units of t's
+    (`noised`). permutations: of the null, each with a critic of its own.
     Source: van den Oord et al. 2018, arXiv 1807.03748; Nguyen et al. 2010, arXiv 0809.0853; Belghazi et al. 2018,
     arXiv 1801.04062; Song & Ermon 2020, arXiv 1910.06222.
 

@@ -69,10 +69,11 @@ class KSG(Noised):
         of_t, of_target, of_given = clouds(t, target, given)
 
         def at(rows):
-            own = of_t.at(rows)
+            order = np.argsort(rows)  # the order of pairs is free, and that of the samples asks for no copy of theirs
+            own = of_t.at(rows[order])
 
             def bits(partners):
-                discrete = target.labels is not None
+                discrete, partners = target.labels is not None, partners[order]
                 return self._bits(own, Cloud.labels(partners) if discrete else of_target.at(partners), None)
 
             return bits
@@ -94,7 +95,8 @@ class KSG(Noised):
         if self.variant == 2 and c is None and joint.classes is None:
             return second_variant(t, y_c, joint.metric.nearest(self.k), self.k) / np.log(2)
         radius = joint.radius(self.k)
-        k, n_tc, n_yc = (cloud.closer(radius) + 1 for cloud in (joint, t.joined(c), y_c))
+        n_tc, n_yc = (cloud.closer(radius) + 1 for cloud in (t.joined(c), y_c))
+        k = self.k if self.variant != "mixture" and joint.classes is None else joint.closer(radius) + 1
         whole = self._whole(joint.m) if c is None else digamma(c.closer(radius) + 1)
         return (digamma(k) - digamma(n_tc) - digamma(n_yc) + whole).mean() / np.log(2)
 

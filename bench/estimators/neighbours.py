@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+import torch
 from sklearn.neighbors import KDTree
 
 from bench.reductions import Distances, distinct_rows
-from bench.variables import Variable
+from bench.variables import TIED, Variable
 
 TREE_COLUMNS = 8  # of all variables together; with more, the matrix of distances is faster
-TIED = 1e-14  # of the mean squared distance: below this, two float64 rows may be equal but for rounding
 
 
 class Metric(Protocol):
@@ -51,13 +51,16 @@ class Matrix:
         return cls(squared)
 
     def at(self, rows):
+        if np.array_equal(rows, np.arange(len(self.squared))):
+            return self
         return Matrix(self.squared.take(rows, axis=0).take(rows, axis=1))
 
     def joined(self, other):
         return Matrix(np.maximum(self.squared, other.squared))
 
     def radius(self, block, k):
-        return np.partition(self._among(block), k, axis=1)[:, k]
+        nearest = torch.from_numpy(self._among(block)).topk(k + 1, dim=1, largest=False)
+        return nearest.values[:, k].numpy()
 
     def closer(self, block, radius):
         return (self._among(block) < np.maximum(radius, np.nextafter(0, 1))[:, None]).sum(axis=1) - 1
@@ -186,14 +189,5 @@ def equal_rows(*variables: Variable | None, among=slice(None)) -> np.ndarray:
     >>> equal_rows(Variable.of(np.array([[0.5], [1.0], [0.5]])), Variable.of(np.array([1, 1, 2])))
     array([1, 1, 1])
     """
-    codes = distinct_rows(np.stack([_row_codes(v)[among] for v in variables if v is not None], axis=1))
+    codes = distinct_rows(np.stack([v.numbered()[among] for v in variables if v is not None], axis=1))
     return np.bincount(codes)[codes]
-
-
-def _row_codes(variable: Variable) -> np.ndarray:
-    if variable.labels is not None:
-        return variable.labels
-    if variable.samples is not None:
-        return distinct_rows(variable.samples + 0.0)  # makes -0.0 equal to 0.0
-    squared = variable.read(Distances())
-    return (squared <= TIED * squared.mean()).argmax(axis=1)  # the first that is equal

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from gaussians import a_class_beside_rare_activations
 
 from bench.errors import EstimationError
 from bench.estimators import Critic
@@ -55,6 +56,17 @@ def test_nothing_is_found_where_nothing_is(bound):
     ]
     assert abs(np.mean([estimate.excess for estimate in found])) < 0.05
     assert max(estimate.bits for estimate in found) < 0.1
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_held_out_samples_far_outside_do_not_decide(bound):
+    found = []
+    for seed in range(3):
+        critic = Critic(bound, steps=300, permutations=2)
+        estimate = critic.estimate(*a_class_beside_rare_activations(seed), rng=np.random.default_rng(seed))
+        found.append(estimate.bits)
+    assert min(found) > -0.2
+    assert 0.15 < np.mean(found) < 0.55
 
 
 def test_pairs_of_one_group_are_no_evidence():

@@ -141,6 +141,27 @@ def test_estimate_equals_a_slow_reference_in_mini_batches():
     assert got.bits == pytest.approx(np.mean(expected), abs=1e-9)
 
 
+@pytest.mark.parametrize("alpha", [1.01, 2])
+@pytest.mark.parametrize("batch_size", [None, 25])
+@pytest.mark.parametrize("classes", [None, 3])
+def test_a_null_draw_equals_the_statistic_of_samples_in_that_pairing(alpha, batch_size, classes):
+    rng = np.random.default_rng(0)
+    t, partners = rng.normal(size=(80, 5)), rng.permutation(80)
+    y = rng.normal(size=(80, 7)) if classes is None else rng.integers(0, classes, 80)
+    estimator = Renyi(alpha=alpha, width=1.5, batch_size=batch_size)
+    rows = rng.permutation(80)
+    moved = partners if classes is None else y[partners]
+    drawn = estimator.statistic(Variable.of(t), Variable.of(y), None).at(rows)(moved[rows])
+    batches = [rows] if batch_size is None else [rows[first : first + 25] for first in (0, 25, 50)]
+    expected = []
+    for batch in batches:
+        a = gram(cdist(t[batch], t[batch], "sqeuclidean"), 1.5)
+        side = y[partners[batch]]
+        b = delta(side) if classes else gram(cdist(side, side, "sqeuclidean"), 1.5)
+        expected.append(information(a, b, alpha))
+    assert drawn == pytest.approx(np.mean(expected), abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from gaussians import a_class_beside_rare_activations
 
 from bench.errors import EstimationError
 from bench.estimators import VInformation
@@ -37,6 +38,18 @@ def test_gaussian_classes_give_their_information_from_below():
     estimate = VInformation(permutations=2).estimate(t, y, rng=np.random.default_rng(1))
     assert estimate.bits == pytest.approx(0.213, abs=0.03)
     assert estimate.limit == pytest.approx(binary_entropy(y.mean()))
+
+
+@pytest.mark.parametrize("hidden", [None, 16])
+def test_held_out_samples_far_outside_do_not_decide(hidden):
+    found = []
+    for seed in range(5):
+        estimate = VInformation(hidden=hidden, permutations=2).estimate(
+            *a_class_beside_rare_activations(seed), rng=np.random.default_rng(seed)
+        )
+        found.append(estimate.bits)
+    assert np.mean(found) == pytest.approx(0.486, abs=0.06)
+    assert min(found) > 0.35
 
 
 def test_exclusive_or_is_seen_by_a_hidden_layer_alone():
