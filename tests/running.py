@@ -68,7 +68,7 @@ def command(folder: Path, *arguments: str) -> Ended:
 
 
 def process(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen:
-    """`python -m bench ARGUMENTS` as a process of its own."""
+    """`python -m bench ARGUMENTS` as a process of its own, which heeds Ctrl-C even where the tests ignore it."""
     return subprocess.Popen(
         [sys.executable, "-m", "bench", *arguments],
         cwd=folder,
@@ -76,6 +76,7 @@ def process(folder: Path, *arguments: str, **environment: str) -> subprocess.Pop
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
