@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from bench.tables import RECOVERED
+
 CELL = ["family", "truth", "dim", "n", "estimator"]
 NEAR_ZERO = 0.1  # bits that an excess may be off where the truth is 0
-USABLE = 2  # the factor within which an excess must be
 
 
 def scored(rows: pd.DataFrame) -> pd.DataFrame:
@@ -50,7 +51,7 @@ def usable(excess: pd.Series, truth: float) -> pd.Series:
     """Whether an excess is within a factor of 2 of the truth, or within 0.1 bits of 0."""
     if truth == 0:
         return excess.abs() < NEAR_ZERO
-    return excess.between(truth / USABLE, truth * USABLE)
+    return excess.between(truth / RECOVERED, truth * RECOVERED)
 
 
 def applicability(scores: pd.DataFrame) -> pd.DataFrame:

@@ -95,13 +95,17 @@ def test_run_that_ends_is_finished(store):
     assert tracking.SWEEP not in logged(run).data.tags
 
 
+def measure_and_die(run, error):
+    run.metrics({"measured": 2.0})
+    raise error
+
+
 @pytest.mark.parametrize(
     ("error", "status"), [(ValueError("boom"), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(3), "KILLED")]
 )
 def test_run_that_dies_is_marked_with_its_traceback(store, tmp_path, error, status):
-    with pytest.raises(type(error)), tracking.started(store, "dies", {}, None) as run:  # noqa: PT012
-        run.metrics({"measured": 2.0})
-        raise error
+    with pytest.raises(type(error)), tracking.started(store, "dies", {}, None) as run:
+        measure_and_die(run, error)
     assert logged(run).info.status == status
     assert logged(run).data.metrics == {"measured": 2.0}
     traceback = Path(store.client.download_artifacts(run.id, "traceback.txt", str(tmp_path))).read_text()
