@@ -132,11 +132,10 @@ def permuted_groups(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     Groups are laid end to end in a random order; with one sample a group this is a uniform permutation.
     """
-    by_group = np.argsort(groups, kind="stable")
-    sizes = np.unique(groups, return_counts=True)[1]
-    blocks = np.split(by_group, np.cumsum(sizes)[:-1])
+    names, group = np.unique(groups, return_inverse=True)
+    place = np.argsort(rng.permutation(len(names)))  # of each group among the partners
     order = np.empty(len(groups), dtype=np.int64)
-    order[by_group] = np.concatenate([blocks[i] for i in rng.permutation(len(blocks))])
+    order[np.argsort(group, kind="stable")] = np.argsort(place[group], kind="stable")
     return order
 
 

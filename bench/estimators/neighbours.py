@@ -8,12 +8,14 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from scipy.spatial.distance import cdist
 from sklearn.neighbors import KDTree
 
 from bench.reductions import Distances, distinct_rows
 from bench.variables import TIED, Variable
 
 TREE_COLUMNS = 8  # of all variables together; with more, the matrix of distances is faster
+TREE_SAMPLES = 600  # with fewer, too
 
 
 class Metric(Protocol):
@@ -39,24 +41,31 @@ class Metric(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """Squared Euclidean distances (m, m); only their order is read."""
+    """Distances (m, m), squared or not; only their order is read."""
 
-    squared: np.ndarray
+    distances: np.ndarray
 
     @classmethod
     def of(cls, variable: Variable) -> Matrix:
+        """Squared Euclidean ones."""
         squared = variable.read(Distances())
         squared = squared / max(squared.mean(), np.finfo(float).tiny)
         squared[squared < TIED] = 0
         return cls(squared)
 
+    @classmethod
+    def of_columns(cls, variable: Variable) -> Matrix:
+        """The largest differences of any column, as `Columns` finds them."""
+        columns = scaled(variable)
+        return cls(cdist(columns, columns, "chebyshev"))
+
     def at(self, rows):
-        if np.array_equal(rows, np.arange(len(self.squared))):
+        if np.array_equal(rows, np.arange(len(self.distances))):
             return self
-        return Matrix(self.squared.take(rows, axis=0).take(rows, axis=1))
+        return Matrix(self.distances.take(rows, axis=0).take(rows, axis=1))
 
     def joined(self, other):
-        return Matrix(np.maximum(self.squared, other.squared))
+        return Matrix(np.maximum(self.distances, other.distances))
 
     def radius(self, block, k):
         nearest = torch.from_numpy(self._among(block)).topk(k + 1, dim=1, largest=False)
@@ -66,13 +75,13 @@ class Matrix:
         return (self._among(block) < np.maximum(radius, np.nextafter(0, 1))[:, None]).sum(axis=1) - 1
 
     def nearest(self, k):
-        return np.argpartition(self.squared, k, axis=1)[:, : k + 1]
+        return np.argpartition(self.distances, k, axis=1)[:, : k + 1]
 
     def reach(self, neighbours):
-        return np.take_along_axis(self.squared, neighbours, axis=1).max(axis=1)
+        return np.take_along_axis(self.distances, neighbours, axis=1).max(axis=1)
 
     def _among(self, block) -> np.ndarray:
-        return self.squared if isinstance(block, slice) else self.squared[np.ix_(block, block)]
+        return self.distances if isinstance(block, slice) else self.distances[np.ix_(block, block)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +93,7 @@ class Columns:
 
     @classmethod
     def of(cls, variable: Variable) -> Columns:
-        columns = variable.samples.astype(np.float64)
-        columns = columns - columns.mean(axis=0)
-        return cls(columns / max(np.sqrt((columns**2).mean()), np.finfo(float).tiny))
+        return cls(scaled(variable))
 
     def at(self, rows):
         return Columns(self.columns[rows])
@@ -111,6 +118,13 @@ class Columns:
         if key not in self.trees:
             self.trees[key] = KDTree(self.columns[block], metric="chebyshev")
         return self.trees[key]
+
+
+def scaled(variable: Variable) -> np.ndarray:
+    """(n, d) float64, centred, of root mean square 1."""
+    columns = variable.samples.astype(np.float64)
+    columns = columns - columns.mean(axis=0)
+    return columns / max(np.sqrt((columns**2).mean()), np.finfo(float).tiny)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +193,9 @@ def clouds(*variables: Variable | None) -> list[Cloud | None]:
     """The Cloud of each, by its samples where all hold few enough columns, else by its distances; labels by classes."""
     continuous = [v for v in variables if v is not None and v.labels is None]
     held = all(v.samples is not None for v in continuous) and sum(v.dim for v in continuous) <= TREE_COLUMNS
-    metric = (Columns if held else Matrix).of
+    metric = Matrix.of
+    if held:
+        metric = Matrix.of_columns if continuous[0].n < TREE_SAMPLES else Columns.of
     return [v and (Cloud(v.n, metric(v)) if v.labels is None else Cloud.labels(v.labels)) for v in variables]
 
 

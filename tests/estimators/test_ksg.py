@@ -106,13 +106,17 @@ def test_two_nats_are_lost_in_many_dimensions(monkeypatch, d, by_column, euclide
 
 
 @pytest.mark.parametrize("variant", [1, 2, "mixture"])
-def test_trees_and_distance_matrices_agree(variant):
+def test_trees_and_distance_matrices_agree(monkeypatch, variant):
     rng = np.random.default_rng(0)
     t, y = gaussians(1, 300, 1, rng)
     c, label = t + rng.normal(size=t.shape), np.digitize(y[:, 0], [0, 1])
     for target, given in [(y, None), (label, None), (y, c), (label, label[::-1].copy())]:
         streamed = [by_distances(side) if side is not None and side.ndim == 2 else side for side in (target, given)]
-        assert bits(KSG(variant), by_distances(t), *streamed) == pytest.approx(bits(KSG(variant), t, target, given))
+        by_matrix = bits(KSG(variant), t, target, given)
+        assert bits(KSG(variant), by_distances(t), *streamed) == pytest.approx(by_matrix)
+        with monkeypatch.context() as trees:
+            trees.setattr(bench.estimators.neighbours, "TREE_SAMPLES", 0)
+            assert bits(KSG(variant), t, target, given) == by_matrix
 
 
 @pytest.mark.parametrize("variant", [1, 2])

@@ -99,7 +99,7 @@ def test_groups_are_whole_in_training_stopping_or_test():
     )
     assert known > 0.9
     assert unknown < 0.02
-    parts = list(VInformation()._parts(images, np.random.default_rng(0)))
+    parts = VInformation()._parts(images, np.random.default_rng(0))
     for part in parts:
         members = [set(images[rows]) for rows in part]
         assert sum(map(len, members)) == len(set.union(*members)) == 24
