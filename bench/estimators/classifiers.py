@@ -20,6 +20,7 @@ class Classifiers:
     """q(y|x) by a classifier for each fold and set, that starts as the shares of the classes where it is trained.
 
     x: (folds, sets, n, d) float32; 1 in place of sets where all read the same. y: (sets, n) integers below `classes`.
+    parts: of each fold; together, the test parts are all samples.
     first: (folds, d, hidden) weights that every set's hidden layer starts from; None for linear classifiers.
     """
 

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from bench.estimators.classifiers import Classifiers
+
+
+def parts_of(n, folds, rng):
+    """Rows to train on, to stop by and to test on; tests as 1 to 2 to 3, so that the others differ in length too."""
+    ends = n * np.cumsum(range(1, folds)) // sum(range(1, folds + 1))
+    for test in np.split(rng.permutation(n), ends):
+        rest = np.setdiff1d(np.arange(n), test)
+        yield rest[::2], rest[1::2], test
+
+
+def problem(n=60, folds=3, sets=2, classes=3):
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(folds, 1, n, 2))).float()
+    y = torch.from_numpy(rng.integers(0, classes, (sets, n)))
+    return x, y, classes, list(parts_of(n, folds, rng))
+
+
+def test_untrained_they_are_the_class_shares_of_their_training_part():
+    x, y, classes, parts = problem()
+    logs = Classifiers(x, y, classes, parts).logs()
+    for training, _, test in parts:
+        counts = np.bincount(y[1, training], minlength=classes) + 0.5
+        np.testing.assert_allclose(logs[1, test], np.log(counts / counts.sum())[y[1, test]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("hidden", [None, 4])
+def test_folds_and_sets_at_once_are_those_one_by_one(hidden):
+    x, y, classes, parts = problem()
+    first = None if hidden is None else torch.randn(3, 2, hidden, generator=torch.Generator().manual_seed(0))
+    together = Classifiers(x, y, classes, parts, first).fit(steps=30, rate=0.1).logs()  # fewer than the patience
+    assert len({len(training) for training, *_ in parts}) == 3
+    for fold, (training, stopping, test) in enumerate(parts):
+        part = training, stopping, np.arange(60)
+        for labels in range(2):
+            one = None if first is None else first[[fold]]
+            alone = Classifiers(x[[fold]], y[[labels]], classes, [part], one).fit(steps=30, rate=0.1).logs()
+            np.testing.assert_allclose(together[labels, test], alone[0, test], atol=1e-5)
+
+
+def test_linear_ones_predict_as_logistic_regression_does():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3000, 2))
+    y = rng.random(3000) < 1 / (1 + np.exp(-2 * x[:, 0] + 1))
+    parts = [(rest, rest, test) for rest, _, test in parts_of(3000, 2, rng)]  # the minimum, not an early stop
+    classifiers = Classifiers(
+        torch.from_numpy(x).float().expand(2, 1, -1, -1), torch.from_numpy(y[None].astype(int)), 2, parts
+    )
+    found = classifiers.fit(steps=1000, rate=0.1).logs()[0].numpy()
+    for training, _, test in parts:
+        expected = LogisticRegression(C=np.inf).fit(x[training], y[training]).predict_log_proba(x[test])
+        expected = expected[np.arange(len(test)), y[test].astype(int)]
+        np.testing.assert_allclose(found[test], expected, atol=0.02)
