@@ -23,39 +23,42 @@ def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], r
 
 
 def _view(table: LayerTable, view: str) -> str:
+    """The best checkpoint's numbers; a quantity or an estimator that has none is left out."""
     if view == "image":
-        return f"\n{_images(table).rename_axis(None).to_string()}\nwhole images, estimator {table.estimators[0]}\n"
+        columns, title = _images(table), f"whole images, estimator {table.estimators[0]}"
+    else:
+        columns, title = _locations(table, view), f"{view} view: excess of I(T;Y) over its null"
+    if not columns:
+        return f"\n{title}: no estimate, for the reasons in layers.csv\n"
+    return f"\n{pd.DataFrame(columns).rename_axis(None).to_string()}\n{title}\n"
+
+
+def _images(table: LayerTable) -> dict[str, pd.Series]:
+    columns = {}
+    for quantity, beside in ((I_XT, {"ceiling": "ceiling"}), (I_TY, {"null": "null_mean", "ceiling ": "ceiling"})):
+        rows = table.primary(view="image").query("weights == 'best' and quantity == @quantity").set_index("tap")
+        if rows["bits"].notna().any():
+            columns[quantity] = rows["bits"].map(_bits)
+            columns |= {name: rows[column].map(_bits) for name, column in beside.items()}
+            columns["reliable" + " " * (quantity == I_TY)] = _reliable(rows)
+    return columns
+
+
+def _locations(table: LayerTable, view: str) -> dict[str, pd.Series]:
     columns = {}
     for estimator in table.estimators:
-        rows = table.primary(estimator, view)
-        rows = rows[rows["weights"] == "best"].set_index("tap")
+        rows = table.primary(estimator, view).query("weights == 'best'").set_index("tap")
         if rows["bits"].notna().any():
             columns[estimator] = rows["excess"].map(_bits)
-            columns["reliable" + " " * len(columns)] = rows["reliable"].map(_word)
-    return f"\n{pd.DataFrame(columns).rename_axis(None).to_string()}\n{view} view: excess of I(T;Y) over its null\n"
-
-
-def _images(table: LayerTable) -> pd.DataFrame:
-    rows = table.primary(view="image")
-    rows = rows[rows["weights"] == "best"]
-    xt = rows[rows["quantity"] == I_XT].set_index("tap")
-    ty = rows[rows["quantity"] == I_TY].set_index("tap")
-    return pd.DataFrame(
-        {
-            I_XT: xt["bits"].map(_bits),
-            "ceiling": xt["ceiling"].map(_bits),
-            "reliable": xt["reliable"].map(_word),
-            I_TY: ty["bits"].map(_bits),
-            "null": ty["null_mean"].map(_bits),
-            "ceiling ": ty["ceiling"].map(_bits),
-            "reliable ": ty["reliable"].map(_word),
-        }
-    )
+            columns["reliable" + " " * len(columns)] = _reliable(rows)
+    return columns
 
 
 def _bits(value: float) -> str:
     return "-" if pd.isna(value) else f"{value:.3f}"
 
 
-def _word(value: bool | None) -> str:
-    return "control" if value is None or pd.isna(value) else "yes" if value else "no"
+def _reliable(rows: pd.DataFrame) -> pd.Series:
+    """Words: `control` where only the untrained networks can tell, - where there is no number."""
+    words = rows["reliable"].map({True: "yes", False: "no"}).fillna("control")
+    return words.where(rows["bits"].notna(), "-")

@@ -96,13 +96,14 @@ def sum_up(tables: list[tuple[str, LayerTable]], parent: tracking.Run) -> None:
     for design, table in tables:
         profiles.setdefault(design, []).append(profile(table, estimator))
     joined = {design: pd.concat(frames) for design, frames in sorted(profiles.items())}
-    parent.figure(plots.overlaid(joined, f"{estimator}, mean over the runs of a design"), "figures/u_plot.png")
+    if any(len(frame) for frame in joined.values()):
+        parent.figure(plots.overlaid(joined, f"{estimator}, mean over the runs of a design"), "figures/u_plot.png")
 
 
 def profile(table: LayerTable, estimator: str) -> pd.DataFrame:
     """quantity, place, bits of the best checkpoint and the untrained controls' mean beside them."""
     rows = table.primary(estimator)
-    rows = rows[rows["role"] != "input"]
+    rows = rows[(rows["role"] != "input") & rows["bits"].notna()]
     keys = ["quantity", "place", "tap"]
     best = rows[rows["weights"] == "best"].set_index(keys)["bits"]
     control = rows[(rows["weights"] == "untrained") | (rows["epoch"] == 0)].groupby(keys)["bits"].mean()

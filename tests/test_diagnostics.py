@@ -87,6 +87,17 @@ def test_information_plane_joins_the_epochs_of_each_tap(table):
     np.testing.assert_allclose(curves[0].get_data(), [[0, 3], [4.6, 4.9]])
 
 
+def test_what_an_estimator_refuses_is_left_out_of_its_figures():
+    refused = {quantity: dict(bits=np.nan, low=np.nan, high=np.nan) for quantity in (I_XT, I_TY)}
+    table = LayerTable(row | (refused[I_XT] if row["quantity"] == I_XT else {}) for row in rows("epoch", 0))
+    found = InformationPlane()(table).figures
+    assert [axes.get_ylabel() for axes in found["information_epochs"].axes] == ["I(T;Y) [bits]"]
+    assert "information_plane" not in found
+    assert [axes.get_ylabel() for axes in UPlot()(table).figures["u_plot"].axes] == ["I(T; fractions) [bits]"]
+    nothing = LayerTable(row | refused[row["quantity"]] for row in rows("epoch", 0))
+    assert InformationPlane()(nothing).figures == {}
+
+
 def test_tables_survive_the_round_trip_through_csv(table, tmp_path):
     table.to_csv(tmp_path / "layers.csv")
     again = LayerTable.from_csv(tmp_path / "layers.csv")

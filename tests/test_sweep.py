@@ -136,6 +136,20 @@ def test_job_that_fails_in_training_leaves_the_others(tmp_path):
     assert "profile/I_XT.kde" in parent.data.metrics
 
 
+def test_an_estimator_that_refuses_the_input_shows_what_it_says_of_the_label(tmp_path):
+    ended = tiny(tmp_path, "-m", "estimator=[probe]", "estimator.probe.steps=20",
+                 "diagnostic=[u_plot,information_plane,bottleneck]", "dataset.n=[16,32,8]")  # fmt: skip
+    assert ended.code == 0, ended.err
+    parent, job = runs(tmp_path)
+    rows = layers(tmp_path, job).query("weights == 'best' and tap == 'out' and view == 'image'").set_index("quantity")
+    assert "continuous target" in rows["reason"]["I(X;T)"]
+    line = next(line for line in ended.out.splitlines() if line.startswith("out "))
+    assert line.split()[1] == f"{rows['bits']['I(T;Y)']:.3f}"
+    assert "I(X;T)" not in ended.out
+    assert points(tmp_path, parent, "profile/I_TY.probe")[100] == rows["bits"]["I(T;Y)"]
+    assert is_drawing(artifact(tmp_path, parent, "figures/u_plot.png"))
+
+
 def test_ctrl_c_ends_the_sweep(tmp_path, monkeypatch):
     def ctrl_c(_):
         raise KeyboardInterrupt

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from bench import plots
 from bench.diagnostics.base import Findings
-from bench.tables import LayerTable
+from bench.tables import I_TY, I_XT, LayerTable
 
 
 class InformationPlane:
     """I(T;Y) against I(X;T) per tap over training, and both against epochs, of the primary estimator and label view.
+
+    Of an estimator that refuses one of the two, such as a probe I(X;T), the other against epochs alone.
 
     Source: Tishby & Zaslavsky 2015, arXiv 1503.02406; per tap of a U-Net, Lee & Bajić 2021, arXiv 2101.08427.
     """
 
     def __call__(self, table: LayerTable) -> Findings:
         rows = table.primary()
-        title = table.estimators[0]
-        return Findings(
-            figures={
-                "information_plane": plots.information_plane(rows, title),
-                "information_epochs": plots.information_over_epochs(rows, title),
-            }
-        )
+        rows, title = rows[rows["bits"].notna()], table.estimators[0]
+        figures = {}
+        if {I_XT, I_TY} <= set(rows["quantity"]):
+            figures["information_plane"] = plots.information_plane(rows, title)
+        if len(rows):
+            figures["information_epochs"] = plots.information_over_epochs(rows, title)
+        return Findings(figures=figures)
