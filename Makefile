@@ -1,6 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+PER_CORE := --numprocesses auto --maxprocesses 8 --dist loadfile
 
 .PHONY: run ui test test-slow perf lint
 
@@ -10,11 +12,11 @@ run: $(INSTALLED) ## the default run: built-in phantoms, a small U-Net; ARGS='..
 ui: $(INSTALLED) ## MLflow's UI on localhost
 	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///$(CURDIR)/mlflow.db
 
-test: $(INSTALLED)
-	$(BIN)/python -m pytest
+test: $(INSTALLED) ## one process a core, one thread each
+	$(ONE_THREAD) $(BIN)/python -m pytest $(PER_CORE)
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m slow
+	$(ONE_THREAD) $(BIN)/python -m pytest $(PER_CORE) -m slow
 
 perf: $(INSTALLED) ## ratios of times in one run; minutes
 	$(BIN)/python tests/perf/estimators.py
