@@ -65,8 +65,8 @@ def main() -> None:
             null = seconds(lambda here=here, moved=moved: here(moved))
             line = f"  {name}, {about}: from distances {once:.3f} s, {once / streamed:.3f} of them"
             print(f"{line}; one null {null:.3f} s" if estimator.pairs(target) else line)
-    kernel = np.exp(-t.read(Distances()) / t.read(Distances()).mean())
-    print(f"  one elementwise product of two N×N matrices {seconds(lambda: kernel * kernel):.3f} s")
+    one, other = (np.exp(-side.read(Distances()) / side.read(Distances()).mean()) for side in (t, x))
+    print(f"  one elementwise product of two N×N matrices {seconds(lambda: one * other):.3f} s")
 
 
 if __name__ == "__main__":
