@@ -67,6 +67,7 @@ def run(config: DictConfig) -> str:
             best = fit(model, data, **training, seed=config.seed, on_epoch=on_epoch)
             tracked.weights(model.state_dict())
             table.extend(probe.measure(model, epoch=best.epoch, weights="best", calibrate=config.calibration))
+            table.share_responses()
         finally:
             tracked.table(table.frame, "layers.csv")
         tracked.curves(table.profile_points())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.tables import RECOVERED
+from bench.estimate import RECOVERED
 
 CELL = ["family", "truth", "dim", "n", "estimator"]
 NEAR_ZERO = 0.1  # bits that an excess may be off where the truth is 0

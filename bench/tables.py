@@ -1,134 +1,34 @@
-"""Estimate, a number with its safeguards, and LayerTable, the tidy table of them that a run produces."""
+"""LayerTable: the tidy table of estimates that a run produces."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
 from itertools import product
 
 import pandas as pd
 
-SATURATED = 0.95
-RECOVERED = 2  # the factor within which planted truth must be found
-ROUNDING = 1e-9  # bits
 I_XT = "I(X;T)"
 I_TY = "I(T;Y)"
-
-
-@dataclass(frozen=True)
-class Null:
-    """What the estimator says when the pairing is broken by permutations, in bits."""
-
-    mean: float
-    spread: float
-    quantile: float  # 95 %
-    permutations: int
-
-
-@dataclass(frozen=True)
-class Planted:
-    """What an estimator says of known truth planted on the same activations: true bits, and the excess that it found.
-
-    reason: why nothing could be planted.
-    """
-
-    bits: float
-    excess: float
-    significant: bool
-    reason: str | None = None
-
-    @property
-    def recovered(self) -> bool:
-        """Found at all, and within a factor of 2 of the truth."""
-        return bool(self.significant and self.bits / RECOVERED <= self.excess <= self.bits * RECOVERED)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Information in bits with what is needed to believe or doubt it. Never clipped at 0.
-
-    interval: 95 %, of the estimator's own expectation at this n. null: None where the estimate reads one side alone,
-    so that there is no pairing to break. ceiling: the most that the estimator could have said. limit: the most that
-    the answer can be, the ceiling or the label's entropy. planted: the response to known truth, where it was measured.
-
-    >>> Estimate(3.0, (2.9, 3.1), None, 4.0, 4.0, n=100, dims=(5, 1)).saturation
-    0.75
-    """
-
-    bits: float
-    interval: tuple[float, float]
-    null: Null | None
-    ceiling: float
-    limit: float
-    n: int
-    dims: tuple[int, int]
-    settings: dict = field(default_factory=dict)
-    seconds: float = 0.0
-    planted: Planted | None = None
-
-    @property
-    def excess(self) -> float | None:
-        return None if self.null is None else self.bits - self.null.mean
-
-    @property
-    def saturation(self) -> float:
-        return self.bits / self.ceiling
-
-    @property
-    def significant(self) -> bool | None:
-        return None if self.null is None else self.bits > self.null.quantile + ROUNDING
-
-    @property
-    def reliable(self) -> bool | None:
-        """False at the ceiling, where the null leaves no room below the limit, or where planted truth is not recovered.
-
-        None without a null, where only the untrained control can tell.
-        """
-        if self.saturation >= SATURATED or (self.planted and not self.planted.recovered):
-            return False
-        return None if self.null is None else self.null.mean < SATURATED * self.limit
-
-    def row(self) -> dict:
-        """The columns of a LayerTable that an Estimate fills."""
-        null = self.null and asdict(self.null)
-        return {
-            "bits": self.bits,
-            "low": self.interval[0],
-            "high": self.interval[1],
-            "null_mean": null and null["mean"],
-            "null_spread": null and null["spread"],
-            "null_quantile": null and null["quantile"],
-            "excess": self.excess,
-            "ceiling": self.ceiling,
-            "limit": self.limit,
-            "saturation": self.saturation,
-            "significant": self.significant,
-            "planted": self.planted and self.planted.bits,
-            "recovered": self.planted and self.planted.excess,
-            "reliable": self.reliable,
-            "n": self.n,
-            "dim": self.dims[0],
-            "target_dim": self.dims[1],
-            "settings": json.dumps(self.settings, sort_keys=True),
-            "seconds": self.seconds,
-            "reason": self.planted and self.planted.reason,
-        }
-
 
 COLUMNS = [
     "epoch", "weights", "seed", "tap", "order", "place", "role", "level", "channels",
     "quantity", "given", "view", "label_view", "split", "estimator",
     "bits", "low", "high", "null_mean", "null_spread", "null_quantile", "excess", "ceiling", "limit", "saturation",
-    "significant", "planted", "recovered", "reliable", "n", "dim", "target_dim", "settings", "seconds", "reason",
+    "significant", "planted", "recovered", "found", "reliable",
+    "n", "dim", "target_dim", "settings", "seconds", "reason",
 ]  # fmt: skip
+
+
+def _question(row: dict) -> tuple:
+    return tuple(row.get(key) for key in ("tap", "quantity", "given", "view", "label_view", "estimator", "n", "dim"))
 
 
 class LayerTable:
     """Tidy rows, one per epoch, weights, tap, quantity, label view and estimator.
 
     weights: `epoch` (in training), `best` (best checkpoint by validation) or `untrained` (control; `seed` says which
-    initialisation). reason: why a row has no bits. place: along the data's way, 0 to 100, the bottleneck at 50.
+    initialisation). planted: bits of known truth, recovered: the excess that the estimator found of it, found: whether
+    that will do. reason: why a row has no bits. place: along the data's way, 0 to 100, the bottleneck at 50.
     """
 
     def __init__(self, rows: Iterable[dict] = ()):
@@ -136,6 +36,18 @@ class LayerTable:
 
     def extend(self, rows: Iterable[dict]) -> None:
         self.rows.extend(rows)
+
+    def share_responses(self) -> None:
+        """Hold every row against planted truth as measured for its tap, question and estimator on the best checkpoint.
+
+        It is the same n and dimension; the activations are those of the trained network.
+        """
+        responses = {_question(row): row for row in self.rows if row.get("found") is not None}
+        for row in self.rows:
+            response = responses.get(_question(row))
+            if response and row.get("null_mean") is not None:
+                row |= {column: response[column] for column in ("planted", "recovered", "found")}
+                row["reliable"] = row["reliable"] and response["found"]
 
     @property
     def frame(self) -> pd.DataFrame:

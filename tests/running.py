@@ -140,7 +140,7 @@ def is_drawing(path: Path) -> bool:
     return min(pixels.shape) > 100 and (pixels != np.median(pixels)).mean() > 0.01
 
 
-def refused(ended, *parts: str):
+def assert_refused(ended, *parts: str):
     """The command ended with exit code 2 and one line that holds these parts."""
     assert ended.code == 2, ended
     assert ended.out == ""

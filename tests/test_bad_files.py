@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 from PIL import Image
-from running import refused, runs, tiny
+from running import assert_refused, runs, tiny
 
 
 def save(path, values):
@@ -54,7 +54,7 @@ def test_bad_folder(tmp_path, damage):
         save(root / "images" / f"a{i}.png", range(i, 256))
         save(root / "masks" / f"a{i}.png", [0, 255])
     message = damage(root)
-    refused(tiny(tmp_path, "dataset=image_folder", f"dataset.root={root}", "dataset.size=16"), message)
+    assert_refused(tiny(tmp_path, "dataset=image_folder", f"dataset.root={root}", "dataset.size=16"), message)
     assert runs(tmp_path) == []
 
 
@@ -77,12 +77,14 @@ def npz(**changes):
 def test_bad_npz(tmp_path, changes, message):
     path = tmp_path / "pneumoniamnist.npz"
     np.savez(path, **npz(**changes))
-    refused(tiny(tmp_path, "dataset=medmnist", f"dataset.file={path}", "model=cnn"), "pneumoniamnist.npz", message)
+    assert_refused(
+        tiny(tmp_path, "dataset=medmnist", f"dataset.file={path}", "model=cnn"), "pneumoniamnist.npz", message
+    )
     assert runs(tmp_path) == []
 
 
 def test_truncated_idx(tmp_path):
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
         (tmp_path / f"{name}-ubyte.gz").write_bytes(gzip.compress(b"\0\0\x08\x03")[:15])
-    refused(tiny(tmp_path, "dataset=mnist", f"dataset.root={tmp_path}", "model=lenet5"), "ubyte.gz")
+    assert_refused(tiny(tmp_path, "dataset=mnist", f"dataset.root={tmp_path}", "model=lenet5"), "ubyte.gz")
     assert runs(tmp_path) == []

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from running import command, process, refused, runs, tiny
+from running import assert_refused, command, process, runs, tiny
 
 ESTIMATORS = (
     "wanted one of binning, gaussian, infonce, kde, kde_relative, ksg, ksg2, ksg_mixture, lnc, mine, nwj, probe, "
@@ -73,17 +73,17 @@ TAPS = "enc1.conv1, enc1.conv2, bottleneck.conv1, bottleneck.conv2, up1, skip1, 
     ],
 )
 def test_bad_value(tmp_path, overrides, message):
-    refused(tiny(tmp_path, *overrides.split()), message)
+    assert_refused(tiny(tmp_path, *overrides.split()), message)
     assert runs(tmp_path) == []
 
 
 def test_unknown_verb(tmp_path):
-    refused(command(tmp_path, "trian", "seed=1"), "verb: got 'trian', wanted one of run")
+    assert_refused(command(tmp_path, "trian", "seed=1"), "verb: got 'trian', wanted one of run")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
 def test_cuda_where_there_is_none(tmp_path):
-    refused(tiny(tmp_path, "device=cuda"), "no GPU is visible: device=auto or cpu")
+    assert_refused(tiny(tmp_path, "device=cuda"), "no GPU is visible: device=auto or cpu")
     assert runs(tmp_path) == []
 
 

@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from running import refused, tiny, uri, with_store
+from running import assert_refused, tiny, uri, with_store
 
 from bench import store
 from bench.store import ANSWER_SECONDS, connect
@@ -41,7 +41,9 @@ def test_waits_15_seconds_for_a_store(tmp_path):
     assert ANSWER_SECONDS == 15
     with silent_server() as address:
         started = time.monotonic()
-        refused(tiny(tmp_path, f"tracking.uri={address}"), f"tracking.uri: got {address}", "no answer within 15 s")
+        assert_refused(
+            tiny(tmp_path, f"tracking.uri={address}"), f"tracking.uri: got {address}", "no answer within 15 s"
+        )
         assert time.monotonic() - started < 25
 
 
@@ -52,15 +54,19 @@ def test_store_that_does_not_answer(tmp_path, monkeypatch, server, verb):
     monkeypatch.setattr(store, "ANSWER_SECONDS", 1)
     with server() as address:
         ended = tiny(tmp_path, *verb, f"tracking.uri={address}")
-    refused(ended, f"tracking.uri: got {address}, wanted a tracking store that answers", "start it or fix the address")
+    assert_refused(
+        ended, f"tracking.uri: got {address}, wanted a tracking store that answers", "start it or fix the address"
+    )
 
 
 def test_store_that_is_no_database(tmp_path):
     (tmp_path / "notes.db").write_text("no database" * 100)
-    refused(tiny(tmp_path, f"tracking.uri=sqlite:///{tmp_path}/notes.db"), "notes.db")
+    assert_refused(tiny(tmp_path, f"tracking.uri=sqlite:///{tmp_path}/notes.db"), "notes.db")
 
 
 def test_deleted_experiment(tmp_path):
     known = connect(uri(with_store(tmp_path)), "old")
     known.client.delete_experiment(known.experiment_id)
-    refused(tiny(tmp_path, "tracking.experiment=old"), "got 'old', which was deleted; restore it or take another name")
+    assert_refused(
+        tiny(tmp_path, "tracking.experiment=old"), "got 'old', which was deleted; restore it or take another name"
+    )

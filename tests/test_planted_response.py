@@ -1,11 +1,12 @@
-"""`calibration=true`: the response to planted truth beside every number of the best checkpoint, and in `reliable`."""
+"""`calibration=true`: the response to planted truth beside every number that has a null, and in `reliable`."""
 
 import numpy as np
 import pytest
 from running import layers, runs, tiny
 
+from bench.estimate import Estimate, Null, Planted
 from bench.estimators import KSG, Gaussian
-from bench.tables import Estimate, Null, Planted
+from bench.tables import LayerTable
 from bench.tasks import with_response
 from bench.variables import Variable
 
@@ -39,7 +40,7 @@ def test_an_estimator_that_suits_the_samples_recovers_and_one_that_does_not_is_f
         found = estimator.estimate(t, label, rng=np.random.default_rng(1))
         responded = with_response(found, estimator, Variable.of(t), Variable.of(label), np.random.default_rng(2))
         assert responded.planted.bits == pytest.approx(0.5, abs=0.02)  # half of the label's entropy
-        assert responded.planted.recovered
+        assert responded.planted.found
     wide = rng.normal(size=(300, 2000))
     found = KSG(permutations=10).estimate(wide, label, rng=np.random.default_rng(1))
     lost = with_response(found, KSG(permutations=10), Variable.of(wide), Variable.of(label), np.random.default_rng(2))
@@ -56,14 +57,34 @@ def test_a_layer_that_is_constant_has_its_reason():
     assert nothing.reliable is False
 
 
-def test_a_run_attaches_it_to_the_best_checkpoint(tmp_path):
+def test_a_run_measures_it_once_and_attaches_it_to_every_number_with_a_null(tmp_path):
     for calibration in ("true", "false"):
         assert tiny(tmp_path, f"calibration={calibration}", f"tracking.experiment=plant_{calibration}").code == 0
     with_plant, without = (
         layers(tmp_path, *runs(tmp_path, f"plant_{calibration}")) for calibration in ("true", "false")
     )
-    asked = with_plant[(with_plant["weights"] == "best") & with_plant["null_mean"].notna()]
-    assert asked["planted"].notna().any()
-    assert with_plant.loc[with_plant["weights"] != "best", "planted"].isna().all()
+    nulls = with_plant["null_mean"].notna()
+    assert set(with_plant.loc[nulls, "weights"]) == {"epoch", "best"}
+    assert with_plant.loc[nulls, "found"].notna().all()
+    assert with_plant.loc[~nulls, ["planted", "recovered", "found"]].isna().all(axis=None)
+    question = ["tap", "quantity", "view", "label_view", "estimator"]
+    assert (with_plant[nulls].groupby(question)[["planted", "recovered", "found"]].nunique() <= 1).all(axis=None)
+    found = with_plant.loc[nulls, "found"].astype(bool)
+    expected = without.loc[nulls, "reliable"].astype(bool) & found
+    np.testing.assert_array_equal(with_plant.loc[nulls, "reliable"].astype(bool), expected)
     assert without["planted"].isna().all()
     np.testing.assert_array_equal(with_plant["bits"], without["bits"])  # the plant changes no other number
+
+
+def test_a_response_reaches_the_rows_of_its_own_question_alone():
+    def row(weights, estimator="ksg", n=100, **columns):
+        return {"weights": weights, "tap": "up1", "quantity": "I(T;Y)", "view": "pixel", "estimator": estimator, "n": n,
+                "null_mean": 0.0, "reliable": True} | columns  # fmt: skip
+
+    lost = {"planted": 0.5, "recovered": 0.1, "found": False, "reliable": False}
+    table = LayerTable(
+        [row("untrained"), row("epoch", "renyi"), row("epoch", n=50), row("epoch", null_mean=None), row("best", **lost)]
+    )
+    table.share_responses()
+    assert [row["reliable"] for row in table.rows] == [False, True, True, True, False]
+    assert [row.get("recovered") for row in table.rows] == [0.1, None, None, None, 0.1]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.errors import EstimationError
+from bench.estimate import Estimate, Null
 from bench.reductions import Reduction
-from bench.tables import Estimate, Null
 from bench.variables import Variable, plug_in_entropy
 
 

@@ -37,11 +37,6 @@ def features(side: Variable, components: int, training: np.ndarray) -> np.ndarra
     return np.arcsinh((columns - columns[training].mean(axis=0)) / np.sqrt(np.where(variance > 0, variance, 1)))
 
 
-def one_hot(labels: np.ndarray) -> np.ndarray:
-    """(n,) integers -> (n, classes) float64."""
-    return (labels[:, None] == np.unique(labels)).astype(np.float64)
-
-
 def generator_of(rng: np.random.Generator) -> torch.Generator:
     return torch.Generator().manual_seed(int(rng.integers(2**63)))
 

@@ -15,7 +15,7 @@ from bench.reductions import Distances, distinct_rows
 from bench.variables import TIED, Variable
 
 TREE_COLUMNS = 8  # of all variables together; with more, the matrix of distances is faster
-TREE_SAMPLES = 600  # with fewer, too
+TREE_SAMPLES = 600  # with fewer, it is faster too
 
 
 class Metric(Protocol):
@@ -190,7 +190,8 @@ class Cloud:
 
 
 def clouds(*variables: Variable | None) -> list[Cloud | None]:
-    """The Cloud of each, by its samples where all hold few enough columns, else by its distances; labels by classes."""
+    """The Cloud of each: labels by classes; columns, where all hold them and they are few, by trees, or by a matrix of
+    few samples; else by the distances held."""
     continuous = [v for v in variables if v is not None and v.labels is None]
     held = all(v.samples is not None for v in continuous) and sum(v.dim for v in continuous) <= TREE_COLUMNS
     metric = Matrix.of

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch.nn.functional import one_hot
 
 from bench.errors import EstimationError
 from bench.estimators.base import Answer, Estimator, above_zero, at_least, null_of
 from bench.estimators.classifiers import Classifiers, Part
 from bench.estimators.conditional import permuted_given
-from bench.estimators.held_out import clustered_error, features, generator_of, one_hot, split
+from bench.estimators.held_out import clustered_error, features, generator_of, split
 from bench.reductions import Distances
 from bench.variables import Variable
 
@@ -76,11 +77,11 @@ class VInformation(Estimator):
         of_t = self._columns(t, parts)
         if given is None:
             shares = np.stack([np.log2(np.bincount(codes) / t.n)[codes] for codes in labels])
-            gains = self._logs([of_t], rows, labels, parts, rng) - shares
+            gains = self._log_likelihoods([of_t], rows, labels, parts, rng) - shares
         else:
             of_given = self._columns(given, parts)
-            alone = self._logs([of_given], own[None], labels, parts, rng)
-            gains = self._logs([of_t, of_given], rows, labels, parts, rng) - alone
+            alone = self._log_likelihoods([of_given], own[None], labels, parts, rng)
+            gains = self._log_likelihoods([of_t, of_given], rows, labels, parts, rng) - alone
         bits, error = gains[0].mean(), 1.96 * clustered_error(gains[0], t.groups)
         return Answer(bits, (bits - error, bits + error), null_of(gains[1:].mean(axis=1)), np.inf)
 
@@ -98,19 +99,20 @@ class VInformation(Estimator):
     def _columns(self, side: Variable, parts: list[Part]) -> torch.Tensor:
         """(folds, n, columns) float32: what the probe of each fold reads."""
         if side.labels is not None:
-            return torch.from_numpy(one_hot(side.labels)).float().expand(len(parts), -1, -1)
+            codes = np.unique(side.labels, return_inverse=True)[1]
+            return one_hot(torch.from_numpy(codes)).float().expand(len(parts), -1, -1)
         read = [torch.from_numpy(features(side, self.components, training)).float() for training, *_ in parts]
         return torch.stack(read)
 
-    def _logs(self, sides, rows, labels, parts, rng) -> np.ndarray:
+    def _log_likelihoods(self, sides, rows, labels, parts, rng) -> np.ndarray:
         """log2 q(y|t) of each sample, (sets, n), by the probe of the fold that tests on it.
 
         The first side is moved by rows (sets or 1, n), the others stay in place; labels: (sets or 1, n).
         """
         classes, columns, width = int(labels.max() + 1), sum(side.shape[2] for side in sides), self.hidden or 0
-        first = None
+        initial = None
         if self.hidden is not None:
-            first = torch.randn(len(parts), columns, width, generator=generator_of(rng)) * (2 / columns) ** 0.5
+            initial = torch.randn(len(parts), columns, width, generator=generator_of(rng)) * (2 / columns) ** 0.5
         sets, moves = max(len(rows), len(labels)), len(rows) > 1
         at_once = max(1, int(MOST_AT_ONCE / labels.shape[1] / len(parts) / (moves * columns + width + classes)))
         logs = []
@@ -119,5 +121,5 @@ class VInformation(Estimator):
             moved = rows[here] if moves else rows
             x = torch.stack([torch.cat([sides[0][:, order], *sides[1:]], dim=2) for order in moved], dim=1)
             y = torch.from_numpy(np.repeat(labels, len(moved), axis=0) if moves else labels[here])
-            logs.append(Classifiers(x, y, classes, parts, first).fit(self.steps, self.rate).logs())
+            logs.append(Classifiers(x, y, classes, parts, initial).fit(self.steps, self.rate).log_likelihoods())
         return torch.cat(logs).numpy() / np.log(2)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from bench.errors import EstimationError
+from bench.estimate import Estimate, Planted
 from bench.estimators import Estimator
-from bench.tables import Estimate, Planted
 from bench.tasks.planted import plant
 from bench.variables import Variable
 

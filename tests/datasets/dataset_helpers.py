@@ -22,7 +22,7 @@ def write_index(root: Path, rows: list[dict]):
         writer.writerows(rows)
 
 
-def refused(message: str, load, *args, **options):
+def assert_refused(message: str, load, *args, **options):
     """`load` raises an InputError of one line that matches."""
     with pytest.raises(InputError, match=message) as caught:
         load(*args, **options)

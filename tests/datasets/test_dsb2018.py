@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-from dataset_helpers import refused, save
+from dataset_helpers import assert_refused, save
 
 from bench.datasets import dsb2018
 
@@ -40,9 +40,9 @@ def test_labelled_stage1_test_is_the_test_split(tmp_path):
 
 
 def test_bad_folders(tmp_path):
-    refused(r"dataset.root: got nothing", dsb2018, None)
-    refused(r"got no ID/images/ID.png, wanted the unpacked Kaggle folder", dsb2018, tmp_path)
+    assert_refused(r"dataset.root: got nothing", dsb2018, None)
+    assert_refused(r"got no ID/images/ID.png, wanted the unpacked Kaggle folder", dsb2018, tmp_path)
     write_case(tmp_path, "full")
     write_case(tmp_path, "bare", nuclei=0)
     (tmp_path / "bare" / "masks").mkdir()
-    refused(r"bare: got 1 images and 0 masks, wanted one image and its masks", dsb2018, tmp_path)
+    assert_refused(r"bare: got 1 images and 0 masks, wanted one image and its masks", dsb2018, tmp_path)

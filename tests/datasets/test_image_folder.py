@@ -2,7 +2,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from dataset_helpers import refused, save, write_index
+from dataset_helpers import assert_refused, save, write_index
 
 from bench.datasets import image_folder
 
@@ -88,8 +88,8 @@ def test_channels(folder):
     assert torch.equal(by_name(data, "a1")[0], torch.full((3, 8, 8), 10 / 255))
     grey = image_folder(folder, size=None, channels=1)
     assert torch.allclose(by_name(grey, "a0")[0], torch.tensor(0.299 + 0.2 * 0.114))
-    refused(r"a0.png: got 3 channels, wanted 2; set dataset.channels=3", image_folder, folder, channels=2)
-    refused(r"dataset.channels: got 'grey', wanted auto, 1 or 3", image_folder, folder, channels="grey")
+    assert_refused(r"a0.png: got 3 channels, wanted 2; set dataset.channels=3", image_folder, folder, channels=2)
+    assert_refused(r"dataset.channels: got 'grey', wanted auto, 1 or 3", image_folder, folder, channels="grey")
     assert image_folder(folder, size=None, channels=3, index=None).channels == 3
 
 
@@ -106,8 +106,10 @@ def test_nifti_volumes(tmp_path):
     assert data.split("all").targets.unique().tolist() == [0, 1, 2]
     out = data.augment({"image": data.train.images[0], "mask": data.train.targets[:1]})
     assert out["mask"].shape == (1, 4, 4, 4)
-    refused(r"v0.nii.gz: got float32 pixels of .*; set dataset.intensity=minmax or zscore", image_folder, tmp_path)
-    refused(
+    assert_refused(
+        r"v0.nii.gz: got float32 pixels of .*; set dataset.intensity=minmax or zscore", image_folder, tmp_path
+    )
+    assert_refused(
         r"dataset.size: got \[4, 4\], wanted a positive integer or 3 of them",
         image_folder,
         tmp_path,
@@ -146,7 +148,9 @@ def test_named_classes_and_one_that_does_not_occur(folder):
     assert data.card()["licence"] == "CC0-1.0"
     for stem in STEMS:
         save(folder / "masks" / f"{stem}.png", np.resize(np.array([0, 2], np.uint8), (8, 8)))
-    refused(r"wanted all of 0, 1, or 0 and 255; renumber the masks, or set dataset.classes", image_folder, folder)
+    assert_refused(
+        r"wanted all of 0, 1, or 0 and 255; renumber the masks, or set dataset.classes", image_folder, folder
+    )
     assert image_folder(folder, classes=3).split("all").targets.unique().tolist() == [0, 2]
 
 

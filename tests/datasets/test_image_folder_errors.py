@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from dataset_helpers import refused, save, write_index
+from dataset_helpers import assert_refused, save, write_index
 from PIL import Image
 
 from bench.datasets import image_folder
@@ -28,45 +28,47 @@ def test_bad_index(folder, change, options, message):
     rows = [{"stem": s, "split": p, "patient": s} for s, p in zip(STEMS, LAST_FOUR_TEST, strict=True)]
     rows = rows[1:] if change is None else [{**rows[0], **change}, *rows[1:]]
     write_index(folder, rows)
-    refused(message, image_folder, folder, **options)
+    assert_refused(message, image_folder, folder, **options)
 
 
 def test_index_without_stem_or_content(folder):
     write_index(folder, [{"file": "a0", "split": "train"}])
-    refused(r"index.csv: got columns file, split, wanted stem", image_folder, folder)
+    assert_refused(r"index.csv: got columns file, split, wanted stem", image_folder, folder)
     (folder / "index.csv").write_text("")
-    refused(r"index.csv: unreadable", image_folder, folder)
+    assert_refused(r"index.csv: unreadable", image_folder, folder)
 
 
 def test_empty_split(folder):
     write_index(folder, [{"stem": stem, "split": "train"} for stem in STEMS])
-    refused(r"the test split is empty \(10 images in all\), wanted at least one", image_folder, folder)
-    refused(r"the val split is empty", image_folder, folder, index=None, val_share=0)
-    refused(r"a held-out share: got 1.5, wanted 0 <= share < 1", image_folder, folder, val_share=1.5, index=None)
+    assert_refused(r"the test split is empty \(10 images in all\), wanted at least one", image_folder, folder)
+    assert_refused(r"the val split is empty", image_folder, folder, index=None, val_share=0)
+    assert_refused(r"a held-out share: got 1.5, wanted 0 <= share < 1", image_folder, folder, val_share=1.5, index=None)
 
 
 def test_missing_root(tmp_path):
-    refused(r"dataset.root: got nothing, wanted the folder of the data; give dataset.root=DIR", image_folder, None)
-    refused(r"dataset.root: got .*nowhere, which is no folder", image_folder, tmp_path / "nowhere")
-    refused(r"images: no such folder, wanted images/ and masks/ in dataset.root", image_folder, tmp_path)
+    assert_refused(
+        r"dataset.root: got nothing, wanted the folder of the data; give dataset.root=DIR", image_folder, None
+    )
+    assert_refused(r"dataset.root: got .*nowhere, which is no folder", image_folder, tmp_path / "nowhere")
+    assert_refused(r"images: no such folder, wanted images/ and masks/ in dataset.root", image_folder, tmp_path)
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()
-    refused(r"images: got no image, wanted files of .nii.gz, .nii, .png", image_folder, tmp_path)
+    assert_refused(r"images: got no image, wanted files of .nii.gz, .nii, .png", image_folder, tmp_path)
 
 
 def test_stems_without_partner(folder):
     (folder / "masks" / "a4.png").unlink()
-    refused(r"a4.png: got an image without mask, wanted masks/a4", image_folder, folder)
+    assert_refused(r"a4.png: got an image without mask, wanted masks/a4", image_folder, folder)
     (folder / "images" / "a4.png").unlink()
     (folder / "images" / "a6.png").unlink()
-    refused(r"a6.png: got a mask without image, wanted images/a6", image_folder, folder)
+    assert_refused(r"a6.png: got a mask without image, wanted images/a6", image_folder, folder)
 
 
 def test_sizes_that_differ(folder):
     save(folder / "images" / "a4.png", np.zeros((9, 8), np.uint8))
-    refused(r"images/a4.png: got 9x8 and a mask of 8x8, wanted one size", image_folder, folder)
+    assert_refused(r"images/a4.png: got 9x8 and a mask of 8x8, wanted one size", image_folder, folder)
     save(folder / "masks" / "a4.png", np.zeros((9, 8), np.uint8))
-    refused(
+    assert_refused(
         r"images/a4.png: got 9x8 after 8x8 in a0, wanted images of one size; set dataset.size",
         image_folder,
         folder,
@@ -79,7 +81,7 @@ def test_truncated_file(folder):
     path = folder / "images" / "a4.png"
     Image.effect_noise((64, 64), 50).save(path)
     path.write_bytes(path.read_bytes()[:1500])
-    refused(r"images/a4.png: unreadable", image_folder, folder)
+    assert_refused(r"images/a4.png: unreadable", image_folder, folder)
 
 
 @pytest.mark.parametrize(
@@ -95,27 +97,27 @@ def test_truncated_file(folder):
 def test_mask_values_that_are_not_classes(folder, values, classes, message):
     mask = np.resize(np.array(values, np.uint8), (8, 8))
     save(folder / "masks" / "a4.png", mask)
-    refused(message, image_folder, folder, classes=classes)
+    assert_refused(message, image_folder, folder, classes=classes)
 
 
 def test_masks_of_background_only_and_of_fractions(folder):
     for stem in STEMS:
         save(folder / "masks" / f"{stem}.png", np.zeros((8, 8), np.uint8))
-    refused(r"a0.png: got mask values 0 \(0 in all masks\), wanted all of 0, 1", image_folder, folder)
+    assert_refused(r"a0.png: got mask values 0 \(0 in all masks\), wanted all of 0, 1", image_folder, folder)
     (folder / "masks" / "a0.png").unlink()
     Image.fromarray(np.full((8, 8), 0.5, np.float32)).save(folder / "masks" / "a0.tif")
-    refused(r"a0.tif: got mask values 0.5 \(0.0, 0.5 in all masks\)", image_folder, folder)
+    assert_refused(r"a0.tif: got mask values 0.5 \(0.0, 0.5 in all masks\)", image_folder, folder)
 
 
 def test_bad_options(folder):
-    refused(
+    assert_refused(
         r"dataset.intensity: got 'max', wanted one of \['unit', 'minmax', 'zscore'\]",
         image_folder,
         folder,
         intensity="max",
     )
-    refused(r"dataset.size: got 0, wanted a positive integer", image_folder, folder, size=0)
-    refused(r"dataset.augment: got 'mirror'", image_folder, folder, augment="mirror")
+    assert_refused(r"dataset.size: got 0, wanted a positive integer", image_folder, folder, size=0)
+    assert_refused(r"dataset.augment: got 'mirror'", image_folder, folder, augment="mirror")
     Image.fromarray(np.full((8, 8), np.nan, np.float32)).save(folder / "images" / "a0.tif")
     (folder / "images" / "a0.png").unlink()
-    refused(r"a0.tif: got NaN or infinite pixels", image_folder, folder)
+    assert_refused(r"a0.tif: got NaN or infinite pixels", image_folder, folder)

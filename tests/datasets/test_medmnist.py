@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dataset_helpers import refused
+from dataset_helpers import assert_refused
 
 from bench.datasets import medmnist
 
@@ -59,7 +59,9 @@ def test_unknown_file_and_its_classes(tmp_path):
     (tmp_path / "classes.txt").write_text("0 left hand\n1 right hand\n2 head\n")
     assert medmnist(file=tmp_path / "mine.npz").classes == ("left hand", "right hand", "head")
     (tmp_path / "classes.txt").write_text("a\nb\n")
-    refused(r"mine.npz: got labels 2, wanted 0 to 1 \(mine has 2 classes\)", medmnist, file=tmp_path / "mine.npz")
+    assert_refused(
+        r"mine.npz: got labels 2, wanted 0 to 1 \(mine has 2 classes\)", medmnist, file=tmp_path / "mine.npz"
+    )
 
 
 def test_seeded_draw(tmp_path):
@@ -67,8 +69,8 @@ def test_seeded_draw(tmp_path):
     data, again, other = (medmnist(file=tmp_path / "mine.npz", n=[5, None, 2], split_seed=seed) for seed in (0, 0, 1))
     assert [len(split) for split in data.splits.values()] == [5, 4, 2]
     assert data.fingerprint == again.fingerprint != other.fingerprint
-    refused(r"dataset.n: got 13 for train, wanted 1 to 12", medmnist, file=tmp_path / "mine.npz", n=[13, 4, 6])
-    refused(r"dataset.n: got \[5\], wanted three numbers", medmnist, file=tmp_path / "mine.npz", n=[5])
+    assert_refused(r"dataset.n: got 13 for train, wanted 1 to 12", medmnist, file=tmp_path / "mine.npz", n=[13, 4, 6])
+    assert_refused(r"dataset.n: got \[5\], wanted three numbers", medmnist, file=tmp_path / "mine.npz", n=[5])
 
 
 @pytest.mark.parametrize(
@@ -88,33 +90,33 @@ def test_seeded_draw(tmp_path):
 )
 def test_bad_npz(tmp_path, changes, message):
     write_npz(tmp_path / "pneumoniamnist.npz", **changes)
-    refused(message, medmnist, flag="pneumoniamnist", root=tmp_path)
+    assert_refused(message, medmnist, flag="pneumoniamnist", root=tmp_path)
 
 
 def test_multilabel_out_of_range(tmp_path):
     write_npz(tmp_path / "chestmnist.npz", labels=14, classes=3)
-    refused(r"got labels 2, wanted 0 to 1", medmnist, flag="chestmnist", root=tmp_path)
+    assert_refused(r"got labels 2, wanted 0 to 1", medmnist, flag="chestmnist", root=tmp_path)
     write_npz(tmp_path / "chestmnist.npz", labels=3)
-    refused(r"got 3 labels a row, wanted 14; check dataset.flag", medmnist, flag="chestmnist", root=tmp_path)
+    assert_refused(r"got 3 labels a row, wanted 14; check dataset.flag", medmnist, flag="chestmnist", root=tmp_path)
 
 
 def test_bad_options(tmp_path):
-    refused(
+    assert_refused(
         r"dataset.flag: got 'lungmnist', wanted one of \['pathmnist', 'chestmnist'",
         medmnist,
         flag="lungmnist",
         root=tmp_path,
     )
-    refused(r"dataset.flag: got 'organmnist3d', wanted one of", medmnist, flag="organmnist3d", root=tmp_path)
-    refused(r"dataset.flag: got neither flag nor file", medmnist)
-    refused(r"dataset.root: got nothing", medmnist, flag="pathmnist")
-    refused(
+    assert_refused(r"dataset.flag: got 'organmnist3d', wanted one of", medmnist, flag="organmnist3d", root=tmp_path)
+    assert_refused(r"dataset.flag: got neither flag nor file", medmnist)
+    assert_refused(r"dataset.root: got nothing", medmnist, flag="pathmnist")
+    assert_refused(
         r"dataset.size: got 32, wanted one of \[28, 64, 128, 224\]", medmnist, flag="pathmnist", root=tmp_path, size=32
     )
-    refused(r"pathmnist.npz: no such file; check dataset.root", medmnist, flag="pathmnist", root=tmp_path)
+    assert_refused(r"pathmnist.npz: no such file; check dataset.root", medmnist, flag="pathmnist", root=tmp_path)
     write_npz(tmp_path / "mine.npz")
     (tmp_path / "mine.npz").write_bytes((tmp_path / "mine.npz").read_bytes()[:2000])
-    refused(r"mine.npz: unreadable \(.*\), wanted an npz of plain arrays", medmnist, file=tmp_path / "mine.npz")
+    assert_refused(r"mine.npz: unreadable \(.*\), wanted an npz of plain arrays", medmnist, file=tmp_path / "mine.npz")
 
 
 def test_failed_download_is_one_line(tmp_path, monkeypatch):
@@ -122,7 +124,7 @@ def test_failed_download_is_one_line(tmp_path, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr("torchvision.datasets.utils.download_url", offline)
-    refused(
+    assert_refused(
         r"new/pathmnist.npz: download failed \(no network\)",
         medmnist,
         flag="pathmnist",
@@ -137,7 +139,9 @@ def test_download_is_checked_by_hash(tmp_path, monkeypatch):
 
     monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", tampered)
     monkeypatch.setattr("torchvision.datasets.utils._get_redirect_url", lambda url, **_: url)
-    refused(r"download failed \(File not found or corrupted", medmnist, flag="pathmnist", root=tmp_path, download=True)
+    assert_refused(
+        r"download failed \(File not found or corrupted", medmnist, flag="pathmnist", root=tmp_path, download=True
+    )
 
 
 def test_pneumoniamnist(shared_data):

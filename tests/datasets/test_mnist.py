@@ -4,7 +4,7 @@ import struct
 import numpy as np
 import pytest
 import torch
-from dataset_helpers import refused
+from dataset_helpers import assert_refused
 
 from bench.datasets import fashion_mnist, mnist
 
@@ -54,20 +54,20 @@ def test_truncated(tmp_path, zipped):
     write_files(tmp_path, zipped)
     path = next(tmp_path.glob("train-images*"))
     path.write_bytes(path.read_bytes()[:-40])
-    refused(rf"{path.name}: (unreadable gzip|got 15640 values, wanted 15680 for shape)", mnist, tmp_path)
+    assert_refused(rf"{path.name}: (unreadable gzip|got 15640 values, wanted 15680 for shape)", mnist, tmp_path)
 
 
 def test_bad_files(tmp_path):
-    refused(r"dataset.root: got nothing", mnist, None)
-    refused(r"got no train-images-idx3-ubyte or train-images-idx3-ubyte.gz; check dataset.root", mnist, tmp_path)
+    assert_refused(r"dataset.root: got nothing", mnist, None)
+    assert_refused(r"got no train-images-idx3-ubyte or train-images-idx3-ubyte.gz; check dataset.root", mnist, tmp_path)
     write_files(tmp_path)
     labels = tmp_path / "train-labels-idx1-ubyte"
     labels.write_bytes(idx(np.full(20, 10, np.uint8)))
-    refused(r"got labels 10, wanted 0 to 9 \(MNIST has 10 classes\)", mnist, tmp_path)
+    assert_refused(r"got labels 10, wanted 0 to 9 \(MNIST has 10 classes\)", mnist, tmp_path)
     labels.write_bytes(idx(np.zeros(19, np.uint8)))
-    refused(r"got 20 train images and 19 labels", mnist, tmp_path)
+    assert_refused(r"got 20 train images and 19 labels", mnist, tmp_path)
     labels.write_bytes(b"hello, I am no IDX")
-    refused(r"train-labels-idx1-ubyte: got first bytes 68656c6c, wanted IDX of uint8, 1 axes", mnist, tmp_path)
+    assert_refused(r"train-labels-idx1-ubyte: got first bytes 68656c6c, wanted IDX of uint8, 1 axes", mnist, tmp_path)
 
 
 def test_failed_download_is_one_line(tmp_path, monkeypatch):
@@ -75,7 +75,7 @@ def test_failed_download_is_one_line(tmp_path, monkeypatch):
         raise RuntimeError("Error downloading\nno network")
 
     monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", offline)
-    refused(r"MNIST: download failed \(.*no network", mnist, tmp_path, download=True)
+    assert_refused(r"MNIST: download failed \(.*no network", mnist, tmp_path, download=True)
 
 
 @pytest.mark.parametrize("load", [mnist, fashion_mnist])

@@ -23,23 +23,25 @@ def problem(n=60, folds=3, sets=2, classes=3):
 
 def test_untrained_they_are_the_class_shares_of_their_training_part():
     x, y, classes, parts = problem()
-    logs = Classifiers(x, y, classes, parts).logs()
+    found = Classifiers(x, y, classes, parts).log_likelihoods()
     for training, _, test in parts:
         counts = np.bincount(y[1, training], minlength=classes) + 0.5
-        np.testing.assert_allclose(logs[1, test], np.log(counts / counts.sum())[y[1, test]], rtol=1e-5)
+        np.testing.assert_allclose(found[1, test], np.log(counts / counts.sum())[y[1, test]], rtol=1e-5)
 
 
 @pytest.mark.parametrize("hidden", [None, 4])
 def test_folds_and_sets_at_once_are_those_one_by_one(hidden):
     x, y, classes, parts = problem()
-    first = None if hidden is None else torch.randn(3, 2, hidden, generator=torch.Generator().manual_seed(0))
-    together = Classifiers(x, y, classes, parts, first).fit(steps=30, rate=0.1).logs()  # fewer than the patience
+    initial = None if hidden is None else torch.randn(3, 2, hidden, generator=torch.Generator().manual_seed(0))
+    together = (
+        Classifiers(x, y, classes, parts, initial).fit(steps=30, rate=0.1).log_likelihoods()
+    )  # fewer than the patience
     assert len({len(training) for training, *_ in parts}) == 3
     for fold, (training, stopping, test) in enumerate(parts):
         part = training, stopping, np.arange(60)
         for labels in range(2):
-            one = None if first is None else first[[fold]]
-            alone = Classifiers(x[[fold]], y[[labels]], classes, [part], one).fit(steps=30, rate=0.1).logs()
+            one = None if initial is None else initial[[fold]]
+            alone = Classifiers(x[[fold]], y[[labels]], classes, [part], one).fit(steps=30, rate=0.1).log_likelihoods()
             np.testing.assert_allclose(together[labels, test], alone[0, test], atol=1e-5)
 
 
@@ -51,7 +53,7 @@ def test_linear_ones_predict_as_logistic_regression_does():
     classifiers = Classifiers(
         torch.from_numpy(x).float().expand(2, 1, -1, -1), torch.from_numpy(y[None].astype(int)), 2, parts
     )
-    found = classifiers.fit(steps=1000, rate=0.1).logs()[0].numpy()
+    found = classifiers.fit(steps=1000, rate=0.1).log_likelihoods()[0].numpy()
     for training, _, test in parts:
         expected = LogisticRegression(C=np.inf).fit(x[training], y[training]).predict_log_proba(x[test])
         expected = expected[np.arange(len(test)), y[test].astype(int)]
