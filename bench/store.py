@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
+import signal
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +36,7 @@ def default_uri() -> str:
 class Store:
     """A tracking store that answered, and the experiment in it."""
 
-    client: MlflowClient
+    client: MlflowClient | Uninterrupted
     uri: str
     experiment_id: str
 
@@ -86,8 +89,43 @@ def _sqlite_file(uri: str) -> Path:
     return database
 
 
+class Uninterrupted:
+    """A client whose calls end before a Ctrl-C or SIGTERM is heeded: a write cut off leaves SQLite locked for good."""
+
+    def __init__(self, client: MlflowClient):
+        self._client = client
+
+    def __getattr__(self, name: str):
+        method = getattr(self._client, name)
+
+        @functools.wraps(method)
+        def call(*arguments, **options):
+            with _signals_wait():
+                return method(*arguments, **options)
+
+        return call
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+        yield
+        return
+    came: list[int] = []
+    handlers = {
+        sent: signal.signal(sent, lambda sent, _: came.append(sent)) for sent in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for sent, handler in handlers.items():
+            signal.signal(sent, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
 def _open(uri: str, experiment: str, parent: str | None) -> Store:
-    client = MlflowClient(uri)
+    client = Uninterrupted(MlflowClient(uri)) if uri.startswith("sqlite:///") else MlflowClient(uri)
     if parent:
         client.get_run(parent)
     known = client.get_experiment_by_name(experiment)

@@ -1,4 +1,5 @@
 import math
+import signal
 from pathlib import Path
 
 import pandas as pd
@@ -121,6 +122,28 @@ def test_run_that_dies_is_marked_even_where_its_traceback_can_not_be_kept(store,
     with pytest.raises(OSError, match="No space"), tracking.started(store, "dies", {}, None) as run:
         raise ValueError("boom")
     assert logged(run).info.status == "FAILED"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_until_a_write_is_done(store, monkeypatch, sent):
+    written, log_batch = [], store.client.log_batch
+
+    def interrupted(*arguments, **options):
+        signal.raise_signal(sent)
+        written.append(log_batch(*arguments, **options))
+
+    monkeypatch.setattr(store.client._client, "log_batch", interrupted)
+    before = signal.signal(sent, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), tracking.started(store, "stopped", {}) as run:
+            run.metrics({"a": 1.0})
+        assert signal.getsignal(sent) is signal.default_int_handler
+    finally:
+        signal.signal(sent, before)
+    stopped = store.client.get_run(run.id)
+    assert len(written) == 1
+    assert stopped.data.metrics == {"a": 1.0}
+    assert stopped.info.status == "KILLED"
 
 
 def test_finished_finds_finished_runs_of_this_experiment_alone(store):
