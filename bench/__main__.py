@@ -19,7 +19,8 @@ from bench.errors import InputError, explain, leave
 from bench.settings import register
 
 CONF = Path(__file__).parents[1] / "conf"
-VERBS = {"run": "config", "calibrate": "calibrate"}  # verb, which is also its module and function -> its config
+# verb, which is also its module and function -> its config
+VERBS = {"run": "config", "calibrate": "calibrate", "propose": "propose", "validity": "validity"}
 
 log = logging.getLogger("bench")
 

@@ -14,13 +14,13 @@ from tqdm import tqdm
 
 from bench import plots, tracking
 from bench.build import build, build_each, build_network, check_output, fill_in
+from bench.checks import check_calibration
 from bench.errors import EstimationError, InputError
 from bench.estimators import Estimator
 from bench.prepare import prepare, prepare_training
 from bench.probe import Probe
 from bench.scores import applicability, scored
 from bench.selection import named_rng
-from bench.settings import check_calibration
 from bench.store import connect
 from bench.tasks import plant, with_response
 from bench.train import fit

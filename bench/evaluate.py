@@ -31,9 +31,12 @@ def evaluate(model: torch.nn.Module, data: Data, split: Split, *, seed: int) -> 
         table = segmentation_table(logits, split.targets, len(data.classes))
     else:
         table = pd.DataFrame({"correct": correct(logits, split.targets, data)})
+    measured = list(table.columns)
     table.insert(0, "name", split.names)
     table.insert(1, "group", split.groups)
-    metrics = dict(_means_with_intervals(table, seed))
+    if data.task == "classification":
+        table.insert(2, "class", [data.classes[target] for target in split.targets])
+    metrics = dict(_means_with_intervals(table, measured, seed))
     if data.task == "segmentation":
         metrics["hd95_undefined"] = float(table["hd95"].isna().sum())
     else:
@@ -97,11 +100,10 @@ def _dice(masks: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
     return compute_dice(*masks, include_background=False, ignore_empty=False).mean(dim=1)  # (n,)
 
 
-def _means_with_intervals(table: pd.DataFrame, seed: int):
+def _means_with_intervals(table: pd.DataFrame, columns: list[str], seed: int):
     """Mean of each measured column, and the 95 % interval of its bootstrap over groups."""
     rng = np.random.default_rng(seed)
-    columns = table.columns[2:]
-    sums = table.groupby("group")[list(columns)].agg(["sum", "count"])
+    sums = table.groupby("group")[columns].agg(["sum", "count"])
     picks = rng.integers(len(sums), size=(RESAMPLES, len(sums)))
     for column in columns:
         totals, counts = (sums[column][part].to_numpy()[picks].sum(axis=1) for part in ("sum", "count"))

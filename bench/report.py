@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 from bench.tables import I_TY, I_XT, LayerTable
@@ -62,3 +64,44 @@ def _reliable(rows: pd.DataFrame) -> pd.Series:
     """Words: `control` where only the untrained networks can tell, - where there is no number."""
     words = rows["reliable"].map({True: "yes", False: "no"}).fillna("control")
     return words.where(rows["bits"].notna(), "-")
+
+
+def proposal_report(proposals: pd.DataFrame, folder: Path) -> str:
+    """The proposals by falling cost, each with its reasons and how to train it."""
+    lines = []
+    for row in proposals.itertuples():
+        lines.append(
+            f"\n{row.design}: {row.params:,} parameters ({row.params_fewer:.1f} times fewer), "
+            f"{row.flops / 1e6:,.1f} MFLOPs an image ({row.flops_fewer:.1f} times fewer), {row.latency_ms:.1f} ms\n"
+            f"gives up {row.bits_given_up:.3f} bits ({row.low:.3f} to {row.high:.3f})"
+            f"{'' if row.within_margin else ', more than the margin allows'}\n"
+            f"  python -m bench --config-dir {folder} +experiment=retrain model={row.design}\n  {row.overrides}\n"
+        )
+        lines += [f"  - {reason}\n" for reason in row.why.splitlines()]
+    return "".join(lines)
+
+
+def validity_report(board: pd.DataFrame, judged_on: str, dataset: str) -> str:
+    """The leaderboard of diagnostics."""
+    columns = ["spearman", "low", "high", "reliable"]
+    first = board.iloc[0]
+    return (
+        f"\n{board.set_index('diagnostic')[columns].rename_axis(None).round(3).to_string()}\n"
+        f"Spearman correlation with the loss on {judged_on} data of {dataset}, {first['designs']} designs, "
+        f"{first['seeds']} seeds, 95 % over designs\n"
+        f"a perfect diagnostic would reach {first['ceiling']:.2f} ({first['ceiling_low']:.2f} to "
+        f"{first['ceiling_high']:.2f}), for the noise between seeds\n"
+    )
+
+
+def verdict_report(verified, metric: str) -> str:
+    """Every retrained design with its score, and the verdicts on the chosen one."""
+    scores = verified.designs.set_index("design")[
+        ["score", "low", "high", "val_score", "params", "flops", "seeds"]
+    ].round(4)
+    verdicts = verified.comparisons.drop(columns="proposal").set_index("control").rename_axis(None).round(4)
+    return (
+        f"\n{scores.rename_axis(None).to_string()}\n{metric} on test data, 95 % over seeds and images\n\n"
+        f"{verdicts.to_string()}\n"
+        f"gain of {verified.chosen.name}, chosen by validation, over each\n"
+    )

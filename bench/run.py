@@ -10,12 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench import tracking
 from bench.build import build, build_each, build_network, check_output, fill_in
+from bench.checks import check
 from bench.cost import cost
 from bench.evaluate import evaluate
 from bench.prepare import fingerprint_of, prepare, prepare_training
 from bench.probe import Probe
 from bench.report import report
-from bench.settings import check
 from bench.store import connect
 from bench.tables import LayerTable
 from bench.train import fit
@@ -37,7 +37,7 @@ def run(config: DictConfig) -> str:
     training = prepare_training(config.train, model, data)
     asked = OmegaConf.to_container(config.probe)
     epochs, untrained_seeds = {0, *asked.pop("epochs")}, asked.pop("untrained_seeds")
-    probe = Probe(model, data, estimators, seed=config.seed, **asked)
+    measure = Probe(model, data, estimators, seed=config.seed, **asked).measure if estimators else _nothing
 
     store = connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
     fingerprint = fingerprint_of(config, data)
@@ -57,16 +57,16 @@ def run(config: DictConfig) -> str:
         def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
             tracked.metrics(metrics, step=epoch)
             if epoch in epochs:
-                table.extend(probe.measure(model, epoch=epoch, weights="epoch"))
+                table.extend(measure(model, epoch=epoch, weights="epoch"))
                 tracked.curves(table.layer_points(epoch))
 
         try:
             for seed in range(config.seed + 1, config.seed + 1 + untrained_seeds):
                 untrained = build_network(config.model, seed).to(device)
-                table.extend(probe.measure(untrained, epoch=0, weights="untrained", seed=seed))
+                table.extend(measure(untrained, epoch=0, weights="untrained", seed=seed))
             best = fit(model, data, **training, seed=config.seed, on_epoch=on_epoch)
             tracked.weights(model.state_dict())
-            table.extend(probe.measure(model, epoch=best.epoch, weights="best", calibrate=config.calibration))
+            table.extend(measure(model, epoch=best.epoch, weights="best", calibrate=config.calibration))
             table.share_responses()
         finally:
             tracked.table(table.frame, "layers.csv")
@@ -82,3 +82,8 @@ def run(config: DictConfig) -> str:
             tracked.findings(diagnostic(table))
     sys.stdout.write(report(table, test, costs, tracked.id, store.uri))
     return tracked.id
+
+
+def _nothing(*_, **__) -> tuple:
+    """What a run without estimators measures: it trains and evaluates alone."""
+    return ()

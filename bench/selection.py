@@ -22,8 +22,8 @@ def named_rng(seed: int, *names) -> np.random.Generator:
 
 
 def choose_samples(data: Data, split: str, n: int | None, seed: int) -> Split:
-    if split not in (*SPLITS, "all"):
-        raise InputError(f"probe.split: got {split!r}, wanted one of {', '.join(SPLITS)}, all")
+    if split not in (*SPLITS, "trainval", "all"):
+        raise InputError(f"probe.split: got {split!r}, wanted one of {', '.join(SPLITS)}, trainval, all")
     samples = data.split(split)
     wanted = len(samples) if n is None else n
     if wanted > len(samples):

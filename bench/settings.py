@@ -1,14 +1,12 @@
-"""Settings of a run: the types that Hydra holds a config to, and the ranges that types can't say."""
+"""Settings: the types that Hydra holds the config of each verb to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
-
-from bench.errors import InputError
+from omegaconf import MISSING
 
 
 @dataclass
@@ -44,6 +42,41 @@ class Tracking:
 
 
 @dataclass
+class Target:
+    params: float | None = None
+    flops: float | None = None
+    loss: float | None = None
+
+
+@dataclass
+class Asking:
+    views: list[str] | None = None
+    pixels: int = MISSING
+    permutations: int = MISSING
+
+
+@dataclass
+class Deciding(Asking):
+    by: str | None = None
+    margin: float = MISSING
+
+
+@dataclass
+class Retraining:
+    seeds: int = MISSING
+    epochs: int | None = None
+    minutes: float | None = None
+    runs: int | None = None
+    overrides: list[str] = MISSING
+
+
+@dataclass
+class Judging(Retraining):
+    randoms: int = MISSING
+    margin: float = MISSING
+
+
+@dataclass
 class Common:
     """What every verb's config has; components are of any kind, and their constructors check them."""
 
@@ -52,7 +85,6 @@ class Common:
     estimator: Any = None
     seed: int = MISSING
     device: str = MISSING
-    calibration: bool = MISSING
     train: Training = MISSING
     tracking: Tracking = MISSING
 
@@ -61,6 +93,7 @@ class Common:
 class Settings(Common):
     """The config of a run."""
 
+    calibration: bool = MISSING
     diagnostic: Any = None
     resume: bool = MISSING
     probe: Probing = MISSING
@@ -70,6 +103,7 @@ class Settings(Common):
 class CalibrationSettings(Common):
     """The config of `calibrate`."""
 
+    calibration: bool = MISSING
     task: Any = None
     bits: list[float] = MISSING
     dims: list[int] = MISSING
@@ -78,53 +112,36 @@ class CalibrationSettings(Common):
     planted: Any = None
 
 
+@dataclass
+class ProposalSettings(Common):
+    """The config of `propose`."""
+
+    run: str | None = None
+    target: Target = MISSING
+    ask: Deciding = MISSING
+    verify: bool = MISSING
+    retrain: Judging = MISSING
+    folder: str = MISSING
+
+
+@dataclass
+class ValiditySettings(Common):
+    """The config of `validity`."""
+
+    run: str | None = None
+    judged_on: str = MISSING
+    ask: Asking = MISSING
+    retrain: Retraining = MISSING
+    folder: str = MISSING
+
+
 def register() -> None:
     """Tell Hydra the types of every verb's config."""
-    ConfigStore.instance().store("settings", Settings)
-    ConfigStore.instance().store("calibration_settings", CalibrationSettings)
-
-
-LEAST = {
-    "seed": 0,
-    "train.epochs": 0,
-    "train.batch_size": 1,
-    "probe.untrained_seeds": 0,
-    "probe.batch_size": 1,
-    "repeats": 2,
-}
-
-
-def check(config: DictConfig) -> None:
-    """Raise InputError for a value of a run's config that is out of its range, or a setting that does not exist."""
-    _check_common(config, {"train": Training, "probe": Probing, "tracking": Tracking})
-    if any(epoch < 0 for epoch in config.probe.epochs):
-        raise InputError(f"probe.epochs: got {list(config.probe.epochs)}, wanted epochs of 0 or more")
-    if config.probe.taps is not None and not config.probe.taps:
-        raise InputError("probe.taps: got none, wanted at least one name or pattern; null takes all but the skips")
-    if config.probe.views is not None and not config.probe.views:
-        raise InputError("probe.views: got none, wanted any of image, pixel, patch; null chooses by the task")
-
-
-def check_calibration(config: DictConfig) -> None:
-    """Raise InputError for a value of a calibration's config that is out of its range."""
-    _check_common(config, {"train": Training, "tracking": Tracking})
-    for key, least in {"bits": 0, "dims": 1, "n": 16}.items():
-        if not config[key] or min(config[key]) < least:
-            raise InputError(f"{key}: got {list(config[key])}, wanted at least one value, each of {least} or more")
-    if not config.task and config.planted is None:
-        raise InputError("task: got none, wanted at least one, such as task=[gaussian]")
-
-
-def _check_common(config: DictConfig, sections: dict[str, type]) -> None:
-    for section, kind in sections.items():
-        known = [field.name for field in fields(kind)]
-        if unknown := set(config[section]) - set(known):
-            raise InputError(f"{section}: got the setting {min(unknown)!r}, wanted one of {', '.join(known)}")
-    for key, least in LEAST.items():
-        value = OmegaConf.select(config, key)
-        if value is not None and value < least:
-            raise InputError(f"{key}: got {value}, wanted {least} or more")
-    if not config.tracking.experiment:
-        raise InputError("tracking.experiment: got an empty name, wanted one that MLflow can show")
-    if not config.estimator:
-        raise InputError("estimator: got none, wanted at least one, such as estimator=[renyi]")
+    kinds = {
+        "settings": Settings,
+        "calibration_settings": CalibrationSettings,
+        "propose_settings": ProposalSettings,
+        "validity_settings": ValiditySettings,
+    }
+    for name, kind in kinds.items():
+        ConfigStore.instance().store(name, kind)

@@ -36,6 +36,7 @@ class SweepParent(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_) -> None:
         try:
+            name_by_what_is_swept(config)
             if not config.tracking.parent:  # else another verb owns it
                 start(config)
         except Exception as error:
@@ -48,24 +49,29 @@ class SweepParent(Callback):
             leave(error)
 
 
+def name_by_what_is_swept(config: DictConfig) -> None:
+    """Have Hydra leave out of the jobs' names what is the same in all of them."""
+    overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+    fixed = {override.key_or_group for override in overrides if not override.is_sweep_override()}
+    not_in_names = [*config.hydra.job.config.override_dirname.exclude_keys, *sorted(fixed)]
+    with read_write(config), open_dict(config):
+        config.hydra.overrides.hydra.append(
+            f"hydra.job.config.override_dirname.exclude_keys=[{','.join(not_in_names)}]"
+        )
+
+
 def start(config: DictConfig) -> None:
     """Begin the parent run, and have Hydra compose its id into every job."""
     overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
     swept = [override for override in overrides if override.is_sweep_override()]
-    fixed = {override.key_or_group for override in overrides} - {override.key_or_group for override in swept}
     name = config.tracking.name or " ".join(["sweep", *(override.input_line for override in swept)])
     tags = {tracking.SWEEP: "parent", "overrides": " ".join(config.hydra.overrides.task)}
 
     store, ending = connect(config.tracking.uri, config.tracking.experiment), ExitStack()
     parent = ending.enter_context(tracking.started(store, name, tags))
     _open.append(Sweep(store, parent, ending))
-    not_in_designs = [*config.hydra.job.config.override_dirname.exclude_keys, *sorted(fixed)]
     with read_write(config), open_dict(config):
-        config.hydra.overrides.hydra += [
-            f"tracking.parent={parent.id}",
-            f"tracking.uri='{store.uri}'",
-            f"hydra.job.config.override_dirname.exclude_keys=[{','.join(not_in_designs)}]",
-        ]
+        config.hydra.overrides.hydra += [f"tracking.parent={parent.id}", f"tracking.uri='{store.uri}'"]
 
 
 def close(error: BaseException | None = None) -> None:
@@ -74,9 +80,11 @@ def close(error: BaseException | None = None) -> None:
         sweep = _open.pop()
         try:
             with sweep.ending:
-                rows = list(tracking.jobs(sweep.store, sweep.parent.id))
-                if rows:
-                    sum_up([(design, LayerTable(frame.to_dict("records"))) for design, frame in rows], sweep.parent)
+                jobs = tracking.jobs(sweep.store, sweep.parent.id)
+                frames = {run: tracking.table_of(sweep.store, run, "layers.csv") for run in jobs}
+                tables = [(jobs[run], LayerTable(frame.to_dict("records"))) for run, frame in frames.items()]
+                if any(table.rows for _, table in tables):
+                    sum_up(tables, sweep.parent)
                 if error:
                     raise error
         except BaseException as raised:

@@ -82,7 +82,7 @@ class LayerTable:
 
     def layer_points(self, epoch: int) -> list[tuple[str, float, int]]:
         """(key, bits, epoch) of the primary estimator in training, for a chart per tap: `layers.xt/TAP`."""
-        rows = self.primary()
+        rows = self.primary() if self.rows else self.frame
         rows = rows[(rows["weights"] == "epoch") & (rows["epoch"] == epoch)]
         keys = {I_XT: "layers.xt", I_TY: "layers.ty"}
         return [(f"{keys[row.quantity]}/{row.tap}", row.bits, epoch) for row in rows.itertuples()]

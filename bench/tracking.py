@@ -86,6 +86,11 @@ class Run:
         for name, figure in findings.figures.items():
             self.figure(figure, f"figures/{name}.png")
 
+    def file(self, content: bytes, path: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / path).write_bytes(content)
+            self.store.client.log_artifact(self.id, str(Path(folder) / path))
+
     def weights(self, state: dict[str, torch.Tensor]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             torch.save({name: tensor.cpu() for name, tensor in state.items()}, Path(folder) / "weights.pt")
@@ -118,16 +123,39 @@ def finished(store: Store, fingerprint: str) -> str | None:
     return runs[0].info.run_id if runs else None
 
 
-def jobs(store: Store, parent: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """(design, LayerTable rows) of a sweep's finished runs of a design, those that it found already done included."""
+def jobs(store: Store, parent: str) -> dict[str, str]:
+    """The finished runs of a sweep and the design of each, those that it found already done included."""
     query = f"tags.{SWEEP} = '{parent}' and attributes.status = 'FINISHED'"
     runs = store.client.search_runs([store.experiment_id], query, max_results=50_000)
     designs = {run.info.run_id: run.data.tags[DESIGN] for run in runs if DESIGN in run.data.tags}
     tags = store.client.get_run(parent).data.tags
-    designs |= {key.removeprefix(REUSED): design for key, design in tags.items() if key.startswith(REUSED)}
+    return designs | {key.removeprefix(REUSED): design for key, design in tags.items() if key.startswith(REUSED)}
+
+
+def table_of(store: Store, run_id: str, path: str) -> pd.DataFrame:
+    """A table that a run logged."""
     with tempfile.TemporaryDirectory() as folder:
-        for run_id, design in designs.items():
-            yield design, pd.read_csv(store.client.download_artifacts(run_id, "layers.csv", folder))
+        return pd.read_csv(store.client.download_artifacts(run_id, path, folder))
+
+
+def curve(store: Store, run_id: str, key: str) -> list[tuple[int, float]]:
+    """(step, value) of a metric."""
+    return [(point.step, point.value) for point in store.client.get_metric_history(run_id, key)]
+
+
+def card_of(store: Store, run_id: str) -> dict:
+    """The data card of a finished run; InputError where there is no such run or it has not finished."""
+    try:
+        status = store.client.get_run(run_id).info.status
+    except MlflowException as error:
+        raise InputError(f"run: got {run_id}, wanted a run of {store.uri} ({error})") from error
+    if status != RunStatus.to_string(RunStatus.FINISHED):
+        raise InputError(f"run: got {run_id}, which is {status}, wanted a finished one; train it to its end")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return json.loads(Path(store.client.download_artifacts(run_id, "dataset.json", folder)).read_text())
+        except (MlflowException, OSError) as error:
+            raise InputError(f"run: got {run_id}, wanted a run that trained a network: it has no data card") from error
 
 
 def saved_network(run_id: str, uri: str | None = None) -> tuple[DictConfig, dict[str, torch.Tensor]]:

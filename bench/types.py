@@ -80,8 +80,13 @@ class Data:
         object.__setattr__(self, "splits", splits)
 
     def split(self, name: str) -> Split:
-        """One split by name, or `all` of them joined in the order train, val, test."""
-        return Split.join(*self.splits.values()) if name == "all" else self.splits[name]
+        """One split by name; `trainval` and `all` join them in the order train, val, test."""
+        match name:
+            case "trainval":
+                return Split.join(self.train, self.val)
+            case "all":
+                return Split.join(*self.splits.values())
+        return self.splits[name]
 
     @property
     def channels(self) -> int:

@@ -1,7 +1,18 @@
 """Figures from tables; knows nothing of models."""
 
 from bench.plots.calibration import calibration
+from bench.plots.designs import COSTS, pareto, predicted_loss, training_curves
 from bench.plots.planes import information_over_epochs, information_plane
 from bench.plots.u_plots import overlaid, u_plot
 
-__all__ = ["calibration", "information_over_epochs", "information_plane", "overlaid", "u_plot"]
+__all__ = [
+    "COSTS",
+    "calibration",
+    "information_over_epochs",
+    "information_plane",
+    "overlaid",
+    "pareto",
+    "predicted_loss",
+    "training_curves",
+    "u_plot",
+]

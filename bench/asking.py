@@ -1,0 +1,179 @@
+"""Asking: what the parts of a network that a design gives up tell of the label, given the parts that it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from bench.channels import Channels, Selection
+from bench.designs import Design, Pair
+from bench.errors import EstimationError, InputError
+from bench.estimate import Estimate
+from bench.estimators import Estimator
+from bench.selection import choose_views, named_rng
+from bench.types import Data
+
+READINGS = ("remaining", "pairs")
+LEAST_SAMPLES = 32
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Bits that a design gives up of what the base's layers tell of the label, with a 95 % interval.
+
+    reliable: whether every number in it is.
+    """
+
+    bits: float
+    low: float
+    high: float
+    reliable: bool
+
+    @classmethod
+    def total(cls, gains: Sequence[Loss]) -> Loss:
+        """The sum; the intervals add up as those of independent errors."""
+        bits = sum(gain.bits for gain in gains)
+        below = np.sqrt(sum((gain.bits - gain.low) ** 2 for gain in gains))
+        above = np.sqrt(sum((gain.high - gain.bits) ** 2 for gain in gains))
+        return cls(bits, bits - float(below), bits + float(above), all(gain.reliable for gain in gains))
+
+
+class Asker:
+    """Asks a trained network, on training and validation data, what a change of its design would give up.
+
+    A question is always: what do the channels that go tell of the label, given those that stay? Every answer is kept,
+    for the table, and because designs share most questions.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        data: Data,
+        base: Design,
+        estimators: Mapping[str, Estimator],
+        *,
+        seed: int,
+        views: Sequence[str] | None = None,
+        pixels: int = 2400,
+    ):
+        samples = data.split("trainval")
+        if len(samples) < LEAST_SAMPLES:
+            raise InputError(
+                f"dataset {data.name}: got {len(samples)} images to train and validate on, wanted at least "
+                f"{LEAST_SAMPLES} to ask by; add images or raise their share"
+            )
+        self.base = base
+        self.seed = seed
+        self.estimators = dict(estimators)
+        self.pairs = {pair.part: pair for pair in base.pairs()}
+        self.tap_of = {place.name: place.tap for place in base.places()}
+        asked = {*self.tap_of.values(), *(tap for pair in self.pairs.values() for tap in (pair.asked, pair.given))}
+        taps = [tap for tap in network.taps() if tap.name in asked]
+        chosen = choose_views(views, data.task) if views else default_views(data)
+        self.channels = {view: Channels(network, data, samples, taps, view, pixels, seed) for view in chosen}
+        first = next(iter(self.channels.values()))
+        self.order = {place: first.order(tap, named_rng(seed, "order", tap)) for place, tap in self.tap_of.items()}
+        self._answers: dict[tuple, Estimate | EstimationError] = {}
+        self._rows: list[dict] = []
+
+    @property
+    def asked(self) -> pd.DataFrame:
+        """Every question that was asked, with its answer."""
+        return pd.DataFrame(self._rows)
+
+    def kept(self, design: Design) -> dict[str, tuple[int, ...]]:
+        """The channels of the base that stand for each place of a design, the most telling ones first."""
+        return {place.name: tuple(self.order[place.name][: place.width]) for place in design.places()}
+
+    def gain(self, estimator: str, view: str, what: str, going: Selection, given: Selection) -> Loss:
+        """What the going channels tell of the label given others; what could not be estimated is not reliable."""
+        key = (estimator, view, *(tuple(sorted(side.items())) for side in (going, given)))
+        if key not in self._answers:
+            self._answers[key] = self._ask(estimator, view, what, going, given)
+        answer = self._answers[key]
+        if isinstance(answer, EstimationError):
+            return Loss(0.0, -np.inf, np.inf, False)
+        excess = answer.excess or 0.0
+        shift = excess - answer.bits
+        return Loss(excess, answer.interval[0] + shift, answer.interval[1] + shift, bool(answer.reliable))
+
+    def _ask(
+        self, estimator: str, view: str, what: str, going: Selection, given: Selection
+    ) -> Estimate | EstimationError:
+        row = {
+            "what": what,
+            "going": _words(going),
+            "given": _words(given),
+            "view": view,
+            "estimator": estimator,
+        }
+        channels, rng = self.channels[view], named_rng(self.seed, estimator, view, *row.values())
+        try:
+            answer = self.estimators[estimator].estimate(
+                channels.side(going), channels.target, given=channels.side(given) if given else None, rng=rng
+            )
+            self._rows.append(row | answer.row())
+        except EstimationError as error:
+            answer = error
+            self._rows.append(row | {"reason": str(error)})
+        return answer
+
+    def structure(self, design: Design, estimator: str, view: str, reading: str = "remaining") -> Loss:
+        """What the levels and skips that a design gives up tell, given those that remain; or pair by pair."""
+        if reading == "pairs":
+            return Loss.total([self.pair(part, estimator, view) for part in design.gone_from(self.base)])
+        gone = [place for place in self.base.sources() if place not in design.sources()]
+        if not gone:
+            return Loss.total([])
+        sides = (self._all(gone), self._all(design.sources()))
+        return self.gain(estimator, view, "levels and skips", *sides)
+
+    def pair(self, part: str, estimator: str, view: str) -> Loss:
+        """The question of a skip given what comes from below, or of what comes from below given the skip."""
+        pair: Pair = self.pairs[part]
+        return self.gain(
+            estimator, view, part, *(self.channels[view].all_of([tap]) for tap in (pair.asked, pair.given))
+        )
+
+    def width(self, place: str, width: int, estimator: str, view: str) -> Loss:
+        """What the channels of a place beyond the first `width` tell given these."""
+        order, tap = self.order[place], self.tap_of[place]
+        if width >= len(order):
+            return Loss.total([])
+        going, given = ({tap: tuple(sorted(part))} for part in (order[width:], order[:width]))
+        return self.gain(estimator, view, f"channels of {place}", going, given)
+
+    def loss(self, design: Design, estimator: str, view: str, reading: str = "remaining") -> Loss:
+        """What a design gives up in all: its levels and skips, and the channels of every place that it keeps."""
+        widths = [self.width(place.name, place.width, estimator, view) for place in design.places()]
+        return Loss.total([self.structure(design, estimator, view, reading), *widths])
+
+    def told(self, estimator: str, view: str) -> float:
+        """Bits that the most telling place of the base has of the label, excess over its null."""
+        return max(self.place(place, estimator, view).bits for place in self.tap_of)
+
+    def place(self, place: str, estimator: str, view: str) -> Loss:
+        """What all channels of a place tell of the label."""
+        return self.gain(estimator, view, place, self._all([place]), {})
+
+    def diagnostics(self) -> Iterator[tuple[str, str]]:
+        """(estimator, view) of every way to ask."""
+        for view in self.channels:
+            for estimator in self.estimators:
+                yield estimator, view
+
+    def _all(self, places: Sequence[str]) -> dict[str, tuple[int, ...]]:
+        first = next(iter(self.channels.values()))
+        return first.all_of([self.tap_of[place] for place in places])
+
+
+def default_views(data: Data) -> list[str]:
+    return ["pixel", "patch"] if data.task == "segmentation" else ["image"]
+
+
+def _words(selection: Selection) -> str:
+    return ", ".join(f"{tap} ({len(chosen)})" for tap, chosen in selection.items())

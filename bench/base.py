@@ -1,0 +1,61 @@
+"""Base: the network that designs are made leaner from, with its data and config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from omegaconf import DictConfig
+
+import bench
+from bench import tracking
+from bench.build import build, build_network, check_output, fill_in
+from bench.designs import Design, design_of
+from bench.designs.costs import Pricing
+from bench.errors import InputError
+from bench.store import Store
+from bench.types import Data
+
+
+@dataclass(frozen=True)
+class Base:
+    """run: the id of the run that trained it, None where it is still to be trained. config: what trains it."""
+
+    run: str | None
+    config: DictConfig
+    data: Data
+    network: torch.nn.Module
+    design: Design
+    pricing: Pricing
+
+    @classmethod
+    def of(cls, run: str | None, config: DictConfig, data: Data, network: torch.nn.Module) -> Base:
+        """Raises InputError for a network whose parts can't be chosen."""
+        pricing = Pricing(config.model, tuple(data.train.images.shape[1:]))
+        return cls(run, config, data, network, design_of(network), pricing)
+
+    @classmethod
+    def of_run(cls, store: Store, run: str) -> Base:
+        """A tracked run as a base; InputError where it did not finish, or its weights or its data are gone."""
+        card = tracking.card_of(store, run)
+        config, _ = tracking.saved_network(run, store.uri)
+        root = config.dataset.get("root") or config.dataset.get("file")
+        try:
+            data: Data = build(config.dataset, "dataset")
+        except InputError as error:
+            raise InputError(f"run: the data that {run} was trained on, {root}, can't be read: {error}") from error
+        if data.fingerprint != card["fingerprint"]:
+            raise InputError(
+                f"run: {run} was trained on data with fingerprint {card['fingerprint']}, and {root} now holds "
+                f"{data.fingerprint}; bring the data back or train a new base"
+            )
+        return cls.of(run, config, data, bench.load(run, store.uri))
+
+
+def build_base(config: DictConfig) -> Base:
+    """A base that is still to be trained; sets what the data determines of the model's config."""
+    data: Data = build(config.dataset, "dataset")
+    fill_in(config.model, data)
+    network = build_network(config.model, config.seed)
+    check_output(network, data)
+    return Base.of(None, config, data, network)

@@ -1,0 +1,36 @@
+"""Designs: the choices of an architecture, a family of networks each in one file."""
+
+from torch import nn
+
+from bench.designs.base import Design, Pair, Place, flat, random_design, scaled, widths_of
+from bench.designs.cnn import CNNDesign
+from bench.designs.unet import UNetDesign
+from bench.errors import InputError
+from models import CNN, UNet
+
+__all__ = [
+    "CNNDesign",
+    "Design",
+    "Pair",
+    "Place",
+    "UNetDesign",
+    "design_of",
+    "flat",
+    "random_design",
+    "scaled",
+    "widths_of",
+]
+
+FAMILIES = {UNet: UNetDesign, CNN: CNNDesign}
+
+
+def design_of(network: nn.Module) -> Design:
+    """The design of a network; InputError names the networks whose parts can be chosen."""
+    for kind, family in FAMILIES.items():
+        if isinstance(network, kind):
+            return family.of(network)
+    known = ", ".join(f"models.{kind.__name__}" for kind in FAMILIES)
+    raise InputError(
+        f"model: got {type(network).__module__}.{type(network).__name__}, whose parts can't be switched; "
+        f"wanted one of {known}"
+    )

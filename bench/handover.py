@@ -1,0 +1,62 @@
+"""Hand-over: yamls of the proposals, the chosen network as ONNX, and what it keeps of the base's information."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+import bench
+from bench import plots, tracking
+from bench.base import Base
+from bench.build import build_network
+from bench.estimators import Estimator
+from bench.export import to_onnx
+from bench.probe import Probe
+from bench.proposals import Proposal
+from bench.retrain import Retraining
+from bench.sweep import profile
+from bench.tables import LayerTable
+from bench.verify import Verified
+
+
+def hand_out(retraining: Retraining, proposals: Sequence[Proposal]) -> None:
+    """The yaml of every proposal in the folder and with the run."""
+    retraining.write({proposal.name: proposal.design for proposal in proposals})
+    for proposal in proposals:
+        path = f"model/{proposal.name}.yaml"
+        retraining.tracked.text((retraining.folder / path).read_text(), f"proposals/{path}")
+
+
+def hand_over(tracked: tracking.Run, base: Base, verified: Verified) -> None:
+    """The chosen proposal's best network by validation, as ONNX beside the id of its run, for `bench.load`."""
+    run = best_run(verified, verified.chosen.name)
+    tracked.tag("proposal", run)
+    tracked.file(to_onnx(bench.load(run, tracked.store.uri), base.data.val.images[:2]), "proposal.onnx")
+
+
+def best_run(verified: Verified, design: str) -> str:
+    runs = verified.runs[verified.runs["design"] == design]
+    return runs.loc[runs["val_score"].idxmax(), "run"]
+
+
+def what_is_kept(
+    base: Base, verified: Verified, estimators: Mapping[str, Estimator], seed: int, tracked: tracking.Run
+) -> Figure:
+    """I(T;Y) along base, chosen proposal and a control of as many parameters, each with its untrained network."""
+    shown = ["base", verified.chosen.name]
+    shown += [name for name in verified.designs["design"] if name.startswith("flat_at_params")]
+    first, view = next(iter(estimators)), "pixel" if base.data.task == "segmentation" else "image"
+    profiles = {}
+    for name in shown:
+        run = best_run(verified, name)
+        config, _ = tracking.saved_network(run, tracked.store.uri)
+        network = bench.load(run, tracked.store.uri)
+        table = LayerTable()
+        options = {"seed": seed, "split": "trainval", "views": [view]}
+        probe = Probe(network, base.data, {first: estimators[first]}, **options)
+        table.extend(probe.measure(build_network(config.model, config.seed), epoch=0, weights="untrained"))
+        table.extend(probe.measure(network, epoch=1, weights="best"))
+        tracked.table(table.frame, f"layers/{name}.csv")
+        profiles[name] = profile(table, first)
+    return plots.overlaid(profiles, f"{first}, {view} view, training and validation images")

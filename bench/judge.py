@@ -1,0 +1,107 @@
+"""Judging retrained designs: paired effects with intervals over seeds and images, verdicts, the Pareto front."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from bench.errors import InputError
+
+Verdict = Literal["better", "no worse", "worse", "undecided"]
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A mean with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def verdict(self, margin: float) -> Verdict:
+        """Of a difference, more being better: no worse is a loss below the margin, with 95 % confidence.
+
+        >>> Effect(-0.002, -0.006, 0.002).verdict(margin=0.01)
+        'no worse'
+        """
+        if self.low > 0:
+            return "better"
+        if self.low > -margin:
+            return "no worse"
+        return "worse" if self.high < 0 else "undecided"
+
+
+def crossed(values: np.ndarray) -> Effect:
+    """The mean of (seeds, groups) values with an interval for other seeds and other groups than these.
+
+    The two are crossed random effects: the variance of the mean is A/S + B/G - C/(S G), with A the variance of the
+    seeds' means times S ... estimated from mean squares; degrees of freedom by Satterthwaite. Source: Searle, Casella &
+    McCulloch 1992, Variance Components, sections 4.3 and 4.7.
+
+    >>> effect = crossed(np.array([[0.0, 2.0], [2.0, 4.0]]))
+    >>> effect.mean
+    2.0
+    """
+    seeds, groups = values.shape
+    if seeds < 2 or groups < 2:
+        raise InputError(
+            f"seeds: got {seeds} seeds and {groups} test images or patients, wanted at least 2 of each: "
+            "without spread there is no verdict"
+        )
+    mean = values.mean()
+    of_seeds, of_groups = values.mean(axis=1) - mean, values.mean(axis=0) - mean
+    rest = values - mean - of_seeds[:, None] - of_groups[None]
+    squares = (
+        (of_seeds**2).sum() * groups / (seeds - 1),
+        (of_groups**2).sum() * seeds / (groups - 1),
+        (rest**2).sum() / ((seeds - 1) * (groups - 1)),
+    )
+    free = (seeds - 1, groups - 1, (seeds - 1) * (groups - 1))
+    signs = (1, 1, -1) if squares[0] + squares[1] > squares[2] else (0, 0, 1)
+    variance = sum(sign * square for sign, square in zip(signs, squares, strict=True)) / (seeds * groups)
+    if variance <= 0:
+        return Effect(float(mean), float(mean), float(mean))
+    spent = sum((sign * square) ** 2 / df for sign, square, df in zip(signs, squares, free, strict=True))
+    degrees = max(1.0, (variance * seeds * groups) ** 2 / spent)
+    reach = student.ppf((1 + CONFIDENCE) / 2, degrees) * np.sqrt(variance)
+    return Effect(float(mean), float(mean - reach), float(mean + reach))
+
+
+def paired(images: pd.DataFrame, design: str, control: str) -> Effect:
+    """How much higher a design scores than a control, over the seeds, images and groups that both were tested on.
+
+    images: rows (design, seed, name, group, score, weight), the weights of a seed's images adding up to 1.
+    """
+    sides = (images[images["design"] == side].set_index(["seed", "name"]) for side in (design, control))
+    both = next(sides).join(next(sides)["score"], rsuffix="_control", how="inner").reset_index()
+    both["gain"] = both["weight"] * (both["score"] - both["score_control"])
+    gains = both.pivot_table("gain", "seed", "group", "sum", fill_value=0.0)  # (seeds, groups)
+    return crossed(gains.to_numpy() * gains.shape[1])
+
+
+def spread(images: pd.DataFrame, design: str) -> Effect:
+    """A design's own score with its interval over seeds and groups."""
+    rows = images[images["design"] == design]
+    parts = rows.assign(part=rows["weight"] * rows["score"]).pivot_table("part", "seed", "group", "sum", fill_value=0.0)
+    return crossed(parts.to_numpy() * parts.shape[1])
+
+
+def pareto(table: pd.DataFrame, cost: str, score: str = "score") -> pd.Series:
+    """Whether each row is on the front: no other row has as much score for less cost, or more for as much.
+
+    >>> pareto(pd.DataFrame({"params": [1, 2, 3], "score": [0.5, 0.9, 0.8]}), "params").tolist()
+    [True, True, False]
+    """
+    on_front = [
+        not (
+            ((table[cost] <= row[cost]) & (table[score] > row[score]))
+            | ((table[cost] < row[cost]) & (table[score] >= row[score]))
+        ).any()
+        for _, row in table.iterrows()
+    ]
+    return pd.Series(on_front, index=table.index)

@@ -1,0 +1,80 @@
+"""Designs after retraining: score against cost, curves, and what diagnostics said against what was lost."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+COSTS = {"params": "parameters", "flops": "FLOPs an image", "latency_ms": "latency [ms]"}
+COLOURS = {"base": "black", "proposal": "tab:red"}
+
+
+def pareto(table: pd.DataFrame, score: str) -> Figure:
+    """Score with its interval against parameters, FLOPs and latency; a line joins what no other design betters.
+
+    table: rows with design, kind, score, low, high, params, flops, latency_ms, and front.COST for each cost.
+    """
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    kinds = [kind for kind in dict.fromkeys(table["kind"]) if kind not in COLOURS]
+    colours = COLOURS | {kind: matplotlib.colormaps["tab10"]((i + 4) % 10) for i, kind in enumerate(kinds)}
+    for axes, (cost, label) in zip(figure.subplots(1, 3, sharey=True), COSTS.items(), strict=True):
+        for kind, rows in table.groupby("kind", sort=False):
+            errors = np.abs(rows[["low", "high"]].to_numpy().T - rows["score"].to_numpy())
+            axes.errorbar(
+                rows[cost], rows["score"], errors, fmt="o", ms=5, capsize=2, lw=1, color=colours[kind], label=kind
+            )
+        front = table[table[f"front.{cost}"]].sort_values(cost)
+        axes.step(front[cost], front["score"], where="post", color="0.6", lw=0.8, zorder=0)
+        axes.set_xscale("log")
+        axes.set_xlabel(label)
+    figure.axes[0].set_ylabel(f"{score} on test data")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
+    return figure
+
+
+def training_curves(curves: pd.DataFrame) -> Figure:
+    """Validation score against the epoch, the mean over seeds with their range. curves: design, seed, epoch, score."""
+    designs = list(dict.fromkeys(curves["design"]))
+    lines = -(-len(designs) // 4)
+    figure = Figure(figsize=(12, 2.3 * lines), layout="constrained")
+    grid = figure.subplots(lines, 4, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes in grid[len(designs) :]:
+        axes.set_axis_off()
+    for axes, design in zip(grid, designs, strict=False):
+        over_seeds = curves[curves["design"] == design].groupby("epoch")["score"]
+        axes.fill_between(over_seeds.min().index, over_seeds.min(), over_seeds.max(), color="0.85")
+        axes.plot(over_seeds.mean(), color="tab:blue", lw=1)
+        axes.set_title(design, fontsize=8)
+    figure.supxlabel("epoch", fontsize=9)
+    figure.supylabel("validation score", fontsize=9)
+    return figure
+
+
+def predicted_loss(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
+    """Measured loss against the bits that a diagnostic says a design gives up, one panel for each diagnostic.
+
+    table: rows with design, diagnostic, bits, low, high, loss. titles: of each diagnostic.
+    """
+    lines = -(-len(titles) // 4)
+    figure = Figure(figsize=(12, 3 * lines), layout="constrained")
+    grid = figure.subplots(lines, 4, squeeze=False).ravel()
+    for axes in grid[len(titles) :]:
+        axes.set_axis_off()
+    for axes, (diagnostic, title) in zip(grid, titles.items(), strict=False):
+        _scatter(axes, table[table["diagnostic"] == diagnostic])
+        axes.set_title(title, fontsize=8)
+    figure.supxlabel("bits given up", fontsize=9)
+    figure.supylabel("score lost after retraining", fontsize=9)
+    return figure
+
+
+def _scatter(axes: Axes, rows: pd.DataFrame) -> None:
+    bounded = rows[np.isfinite(rows["low"])]
+    errors = np.abs(bounded[["low", "high"]].to_numpy().T - bounded["bits"].to_numpy())
+    axes.errorbar(bounded["bits"], bounded["loss"], xerr=errors, fmt="o", ms=3, lw=0.6, color="tab:blue")
+    axes.set_yscale("symlog", linthresh=0.02)
+    axes.axhline(0, color="0.7", lw=0.6)
+    axes.tick_params(labelsize=7)

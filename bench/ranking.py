@@ -1,0 +1,47 @@
+"""Ranking: how well a score ranks designs by their loss, and how well any could."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from bench.judge import Effect
+
+RESAMPLES = 2000
+
+
+def agreement(scores: np.ndarray, losses: np.ndarray, seed: int) -> Effect:
+    """Spearman correlation of (designs,) scores and losses, with its 95 % bootstrap interval over designs.
+
+    >>> agreement(np.arange(10.0), np.arange(10.0) ** 2, seed=0).mean
+    1.0
+    """
+    rng = np.random.default_rng(seed)
+    picks = rng.integers(len(scores), size=(RESAMPLES, len(scores)))
+    draws = [spearman(scores[pick], losses[pick]) for pick in picks]
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    return Effect(spearman(scores, losses), float(low), float(high))
+
+
+def ceiling(losses: np.ndarray, seed: int) -> Effect:
+    """What a perfect score would reach: losses (designs, seeds) are noisy, and so are the ranks of their means.
+
+    The designs' true losses are drawn as normal with the variance that their means have beyond the noise of the seeds,
+    around means that are shrunk accordingly; the score is the truth, and the loss is truth with new noise.
+    """
+    rng = np.random.default_rng(seed)
+    designs, seeds = losses.shape
+    means, noise = losses.mean(axis=1), losses.std(axis=1, ddof=1) / np.sqrt(seeds)
+    total = means.var(ddof=1)
+    kept = max(0.0, 1 - float((noise**2).mean()) / total) if total > 0 else 0.0
+    truth = means.mean() + np.sqrt(kept) * (means - means.mean())
+    draws = [spearman(truth, truth + noise * rng.standard_normal(designs)) for _ in range(RESAMPLES)]
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    return Effect(float(np.nanmean(draws)), float(low), float(high))
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's rank correlation; NaN where a side does not vary."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
+    return float(spearmanr(a, b).statistic)

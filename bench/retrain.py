@@ -1,0 +1,154 @@
+"""Retraining: designs as model yamls, and one sweep of `python -m bench` over them as a child process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from bench import tracking
+from bench.base import Base
+from bench.designs import Design
+from bench.designs.costs import Pricing
+from bench.errors import InputError
+from bench.retrained import Retrained, retrained
+
+log = logging.getLogger(__name__)
+
+HEADER = "# @package _global_\n# The data and the training of the base; nothing is measured but accuracy and cost.\n"
+SILENT = {
+    "calibration": False,
+    "probe": {"epochs": [], "untrained_seeds": 0},
+}
+
+
+class Retraining:
+    """Trains designs as the base was trained, as children of one run and within a budget of minutes and runs.
+
+    config: seeds, epochs, minutes, runs, overrides. folder: of the designs' yamls. seed: the first.
+    """
+
+    def __init__(self, config: DictConfig, base: Base, tracked: tracking.Run, folder: Path, seed: int):
+        self.config = config
+        self.base = base
+        self.tracked = tracked
+        self.folder = folder
+        self.seeds = list(range(seed, seed + config.seeds))
+        self.started = time.monotonic()
+        self.spent = 0
+
+    def train_base(self) -> None:
+        """Train a base that has no run yet, from the first seed."""
+        self.write({"base": self.base.design})
+        retrain(self.folder, ["base"], self.seeds[:1], self.tracked)
+        runs = retrained(self.tracked, ["base"], test=False).runs
+        if runs.empty:
+            raise InputError("run: the fresh base could not be trained; its run in MLflow says why")
+        self.base = Base.of_run(self.tracked.store, runs["run"].iloc[0])
+
+    def __call__(self, designs: Mapping[str, Design]) -> list[str]:
+        """Train designs from every seed, or as many whole seeds as the budget allows; returns what was not run."""
+        self.write(designs)
+        seeds, minutes = self.seeds, None
+        if self.config.runs is not None:
+            seeds = seeds[: max(0, self.config.runs - self.spent) // len(designs)]
+        if self.config.minutes is not None:
+            minutes = max(0.0, self.config.minutes - (time.monotonic() - self.started) / 60)
+        self.spent += len(designs) * len(seeds)
+        if seeds:
+            retrain(self.folder, list(designs), seeds, self.tracked, self.config.overrides, minutes)
+        done = set(self.read(designs, test=False).runs.groupby(["design", "seed"]).groups)
+        missing = [f"{name} seed {seed}" for seed in self.seeds for name in designs if (name, seed) not in done]
+        if missing:
+            log.warning("not run, for the budget or a failure: %s", ", ".join(missing))
+        return missing
+
+    def read(self, names: Collection[str], test: bool) -> Retrained:
+        return retrained(self.tracked, names, test)
+
+    def write(self, designs: Mapping[str, Design]) -> None:
+        config = self.base.config.copy()
+        if self.config.epochs is not None:
+            config.train.epochs = self.config.epochs
+        write_designs(self.folder, designs, self.base.pricing, config)
+
+
+def write_designs(folder: Path, designs: Mapping[str, Design], pricing: Pricing, base: DictConfig) -> None:
+    """A folder that Hydra takes as `--config-dir`: a model yaml for each design, and the base's data and training.
+
+    `python -m bench --config-dir FOLDER +experiment=retrain model=NAME` then trains a design as the base was.
+    """
+    for name, design in designs.items():
+        config = pricing.config(design)
+        with_line = f"# {name}: {', '.join(f'{key} {value}' for key, value in design.arguments().items())}\n"
+        _write(folder / "model" / f"{name}.yaml", with_line + OmegaConf.to_yaml(config))
+    _write(folder / "dataset" / "of_base.yaml", "# The base's data.\n" + OmegaConf.to_yaml(base.dataset))
+    retrain = {
+        "defaults": [
+            {"override /dataset": "of_base"},
+            {"override /estimator": []},
+            {"override /diagnostic": []},
+            "_self_",
+        ],
+        "device": base.device,
+        "train": OmegaConf.to_container(base.train, resolve=True),
+        **SILENT,
+    }
+    _write(folder / "experiment" / "retrain.yaml", HEADER + OmegaConf.to_yaml(OmegaConf.create(retrain)))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def retrain(
+    folder: Path,
+    names: Sequence[str],
+    seeds: Sequence[int],
+    parent: tracking.Run,
+    launcher: Sequence[str] = (),
+    minutes: float | None = None,
+) -> None:
+    """Train designs of a folder from these seeds, as children of a run.
+
+    One sweep of `python -m bench` in a process of its own, since Hydra can't be entered twice; all designs of one seed
+    before those of the next, so that a budget of minutes, after which it is stopped, leaves whole seeds. What has been
+    trained before in the experiment is not trained again. launcher: further overrides, such as hydra/launcher=joblib.
+    Raises InputError where the child refuses its input.
+    """
+    store = parent.store
+    experiment = store.client.get_experiment(store.experiment_id).name
+    command = [
+        *("--config-dir", str(folder.absolute())),
+        *("-m", "+experiment=retrain", f"seed={','.join(map(str, seeds))}", f"model={','.join(names)}"),
+        *(f"tracking.uri='{store.uri}'", f"tracking.experiment='{experiment}'", f"tracking.parent={parent.id}"),
+        *launcher,
+    ]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "bench", *command], start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    try:
+        code = child.wait(None if minutes is None else 60 * minutes)
+    except subprocess.TimeoutExpired:
+        _stop(child)
+        log.warning("stopped retraining after %.3g minutes, the budget", minutes)
+        code = 0
+    except BaseException:
+        _stop(child)
+        raise
+    if code == 2:
+        raise InputError("retrain: the sweep refused its input, as said above")
+
+
+def _stop(child: subprocess.Popen) -> None:
+    """End a child and the jobs that it started; they log what they have."""
+    os.killpg(child.pid, signal.SIGINT)
+    child.wait()

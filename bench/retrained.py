@@ -1,0 +1,58 @@
+"""Retrained: what the sweep of a verb gave, a row per design and seed, and the score of every test image."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bench import tracking
+
+KEPT = {
+    "summary/val_score": "val_score",
+    "summary/best_epoch": "best_epoch",
+    "cost/params": "params",
+    "cost/flops": "flops",
+    "cost/latency_ms": "latency_ms",
+}
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """What retraining gave. runs: a row per design and seed. images: a row per design, seed and test image."""
+
+    runs: pd.DataFrame
+    images: pd.DataFrame
+
+    @property
+    def seeds(self) -> list[int]:
+        """Those for which every design was trained."""
+        trained = self.runs.groupby("seed")["design"].nunique()
+        return sorted(trained.index[trained == trained.max()])
+
+
+def retrained(parent: tracking.Run, names: Collection[str], test: bool) -> Retrained:
+    """The finished runs of a sweep of these designs. test: whether to read how they did on the test data."""
+    store, rows, images = parent.store, [], []
+    for run_id, design in tracking.jobs(store, parent.id).items():
+        name = design.rpartition("=")[2]
+        if name not in names:
+            continue
+        run = store.client.get_run(run_id)
+        here = {"design": name, "seed": int(run.data.params["seed"])}
+        rows.append(here | {"run": run_id} | {column: run.data.metrics[key] for key, column in KEPT.items()})
+        if test:
+            images.append(_scores(tracking.table_of(store, run_id, "test.csv")).assign(**here))
+    columns = ["design", "seed", "run", *KEPT.values()]
+    return Retrained(pd.DataFrame(rows, columns=columns), pd.concat(images) if images else pd.DataFrame())
+
+
+def _scores(test: pd.DataFrame) -> pd.DataFrame:
+    """name, group, score and weight of each test image: its Dice, or whether it was right, classes of equal weight."""
+    score = test["dice"] if "dice" in test else test["correct"]
+    if "class" in test:
+        weight = 1 / test.groupby("class")["class"].transform("size") / test["class"].nunique()
+    else:
+        weight = pd.Series(1 / len(test), test.index)
+    return pd.DataFrame({"name": test["name"], "group": test["group"], "score": score, "weight": weight})

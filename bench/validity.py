@@ -1,0 +1,134 @@
+"""The verb `validity`: which diagnostic ranks designs as retraining does, beside the ceiling that noise sets."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from bench import plots, tracking
+from bench.asking import READINGS, Asker
+from bench.base import Base, build_base
+from bench.build import build_each
+from bench.checks import check_validity
+from bench.designs.study import study_set
+from bench.errors import InputError
+from bench.prepare import prepare
+from bench.ranking import agreement, ceiling
+from bench.report import validity_report
+from bench.retrain import Retraining
+from bench.retrained import Retrained
+from bench.store import connect
+
+log = logging.getLogger(__name__)
+
+
+def validity(config: DictConfig) -> str:
+    """Retrain a fixed set of designs, ask about each, and rank the diagnostics; returns the id of the run."""
+    check_validity(config)
+    device = prepare(config)
+    estimators = build_each(config.estimator, "estimator")
+    for estimator in estimators.values():
+        estimator.permutations = config.ask.permutations
+    store = connect(config.tracking.uri, config.tracking.experiment)
+    base = Base.of_run(store, config.run) if config.run else build_base(config)
+
+    name = config.tracking.name or f"validity on {base.data.name}"
+    with tracking.started(store, name, {tracking.SWEEP: "parent"}) as tracked:
+        tracked.config(config)
+        retraining = Retraining(config.retrain, base, tracked, Path(config.folder) / tracked.id, config.seed)
+        if not base.run:
+            retraining.train_base()
+            base = retraining.base
+        base.network.to(device)
+        designs = study_set(base.design, config.seed)
+        tracked.text("\n".join(retraining(designs)), "not_run.txt")
+        losses = losses_of(retraining.read(designs, test=True), config.judged_on)
+        tracked.table(losses.reset_index(), "tables/losses.csv")
+
+        asker = Asker(
+            base.network, base.data, base.design, estimators,
+            seed=config.seed, views=config.ask.views, pixels=config.ask.pixels,
+        )  # fmt: skip
+        try:
+            said = pd.DataFrame(scores(asker, {name: designs[name] for name in losses.index}))
+        finally:
+            tracked.table(asker.asked, "asked.csv")
+        board = leaderboard(said, losses, config.seed)
+        tracked.table(said.assign(loss=said["design"].map(losses.mean(axis=1))), "tables/scores.csv")
+        tracked.table(board, "tables/validity.csv")
+        tracked.metrics({f"summary/validity.{row.diagnostic}": row.spearman for row in board.itertuples()})
+        tracked.metrics({"summary/validity_ceiling": board["ceiling"].iloc[0]})
+        tracked.figure(figure(said, losses, board), "figures/validity.png")
+    sys.stdout.write(f"{validity_report(board, config.judged_on, base.data.name)}run {tracked.id} in {store.uri}\n")
+    return tracked.id
+
+
+def losses_of(results: Retrained, judged_on: str) -> pd.DataFrame:
+    """What each design lost against the base of the same seed: a row per design, a column per seed."""
+    if judged_on == "test":
+        weighted = results.images.assign(score=results.images["score"] * results.images["weight"])
+        scores = weighted.pivot_table("score", "design", "seed", "sum")
+    else:
+        scores = results.runs.pivot_table("val_score", "design", "seed")
+    scores = scores.dropna(axis="columns")  # seeds for which every design was trained
+    if scores.shape[1] < 2:
+        raise InputError(
+            f"retrain.seeds: got {scores.shape[1]} seeds for which every design was trained, wanted 2 or more: without "
+            "spread there is no noise ceiling; raise it, or retrain.minutes or retrain.runs"
+        )
+    return scores.loc["base"] - scores.loc[list(dict.fromkeys(results.runs["design"]))]
+
+
+def scores(asker: Asker, designs: dict) -> list[dict]:
+    """What every diagnostic says that each design gives up."""
+    return [
+        {
+            "diagnostic": f"{estimator}.{view}.{reading}",
+            "estimator": estimator,
+            "view": view,
+            "reading": reading,
+            "design": name,
+            **vars(asker.loss(design, estimator, view, reading)),
+        }
+        for estimator, view in asker.diagnostics()
+        for reading in (READINGS if asker.pairs else READINGS[:1])
+        for name, design in designs.items()
+    ]
+
+
+def leaderboard(said: pd.DataFrame, losses: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Diagnostics by their Spearman correlation with the measured loss, with its interval and the noise ceiling."""
+    mean = losses.mean(axis=1)
+    highest = ceiling(losses.to_numpy(), seed)
+    rows = []
+    for diagnostic, rows_of in said.groupby("diagnostic", sort=False):
+        found = agreement(rows_of["bits"].to_numpy(), mean[rows_of["design"]].to_numpy(), seed)
+        first = rows_of.iloc[0]
+        rows.append(
+            {
+                "diagnostic": diagnostic,
+                **first[["estimator", "view", "reading"]],
+                "spearman": found.mean,
+                "low": found.low,
+                "high": found.high,
+                "ceiling": highest.mean,
+                "ceiling_low": highest.low,
+                "ceiling_high": highest.high,
+                "designs": len(rows_of),
+                "seeds": losses.shape[1],
+                "reliable": rows_of["reliable"].mean(),
+            }
+        )
+    return pd.DataFrame(rows).sort_values("spearman", ascending=False, kind="stable", ignore_index=True)
+
+
+def figure(said: pd.DataFrame, losses: pd.DataFrame, board: pd.DataFrame):
+    titles = {
+        row.diagnostic: f"{row.diagnostic}\nρ = {row.spearman:.2f} ({row.low:.2f} to {row.high:.2f})"
+        for row in board.itertuples()
+    }
+    return plots.predicted_loss(said.assign(loss=said["design"].map(losses.mean(axis=1))), titles)

@@ -1,0 +1,161 @@
+"""Verifying: base, proposals and controls of equal cost, retrained alike, chosen by validation and judged by test."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from bench import judge, plots, tracking
+from bench.base import Base
+from bench.designs.controls import controls
+from bench.errors import InputError
+from bench.proposals import Proposal
+from bench.retrain import Retrained, Retraining
+from bench.selection import named_rng
+
+log = logging.getLogger(__name__)
+
+PROTOCOL = """\
+Written before any design was retrained.
+Asking, choosing among designs and among proposals: training and validation data alone.
+Retrained alike: the base, the proposals and, at the chosen proposal's parameters and FLOPs, the controls;
+seeds {seeds}; {epochs} epochs each, the best checkpoint by validation.
+Chosen: {rule}.
+Judged once, on the test data: {metric}, paired by seed and test image, 95 % intervals over seeds and images or
+patients.
+Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Else undecided.
+"""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What retraining said. chosen: the proposal. designs, comparisons: tables; runs: one for each design and seed."""
+
+    chosen: Proposal
+    designs: pd.DataFrame
+    comparisons: pd.DataFrame
+    runs: pd.DataFrame
+
+
+def protocol(config: DictConfig, base: Base, seeds: Sequence[int]) -> str:
+    rule = "the proposal of highest mean validation score among those that meet the target's cost"
+    if config.target.params is None and config.target.flops is None:
+        rule = f"the leanest proposal whose mean validation score is at most {config.target.loss} below the base's"
+    return PROTOCOL.format(
+        seeds=", ".join(map(str, seeds)),
+        epochs=base.config.train.epochs,
+        rule=rule,
+        metric=metric_of(base),
+        margin=config.retrain.margin,
+    )
+
+
+def metric_of(base: Base) -> str:
+    return {"segmentation": "Dice", "classification": "balanced accuracy", "multilabel": "accuracy"}[base.data.task]
+
+
+def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retraining) -> Verified:
+    """Retrain, choose and judge; logs tables and figures as it goes."""
+    base, tracked = retraining.base, retraining.tracked
+    tracked.text(protocol(config, base, retraining.seeds), "protocol.txt")
+    first = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
+    missing = retraining(first)
+    chosen, enough = choose(config, base, proposals, retraining.read(first, test=False))
+    if not enough:
+        log.warning(
+            "target.loss: no proposal is within %s on validation data; %s is nearest", config.target.loss, chosen.name
+        )
+
+    rng = named_rng(config.seed, "random designs")
+    named = controls(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
+    same = {design: name for name, design in reversed([*first.items(), *named.items()])}
+    new = {name: design for name, design in named.items() if same[design] == name}
+    missing += retraining(new)
+    tracked.text("\n".join(missing), "not_run.txt")
+    results = retraining.read([*first, *new], test=True)
+    kinds = {name: "proposal" for name in first} | {"base": "base"} | {name: name.split("_")[0] for name in new}
+    designs = designs_table(results, kinds)
+    compared = comparisons(results, chosen, {"base": "base"} | {name: same[d] for name, d in named.items()}, config)
+    tracked.table(results.runs, "tables/runs.csv")
+    tracked.table(designs, "tables/designs.csv")
+    tracked.table(compared, "tables/comparisons.csv")
+    tracked.figure(plots.pareto(designs, metric_of(base)), "figures/pareto.png")
+    tracked.figure(plots.training_curves(curves(tracked, results.runs)), "figures/training.png")
+    return Verified(chosen, designs, compared, results.runs)
+
+
+def choose(config: DictConfig, base: Base, proposals: Sequence[Proposal], results: Retrained) -> tuple[Proposal, bool]:
+    """The proposal to judge, by validation alone, and whether it meets target.loss there."""
+    runs = results.runs[results.runs["seed"].isin(results.seeds)]
+    means = runs.groupby("design")["val_score"].mean()
+    proposals = [proposal for proposal in proposals if proposal.name in means.index]
+    if "base" not in means.index or not proposals:
+        raise InputError(
+            "retrain: got no seed for which base and proposals were all trained, wanted 2 or more; raise "
+            "retrain.minutes or retrain.runs, or see the failed runs"
+        )
+    lost = {proposal.name: means["base"] - means[proposal.name] for proposal in proposals}
+    wanted = {kind: share for kind, share in config.target.items() if kind != "loss" and share is not None}
+    most = config.target.loss if config.target.loss is not None else float("inf")
+    whole = base.pricing(base.design)
+    meets = [p for p in proposals if all(p.costs[kind] <= share * whole[kind] for kind, share in wanted.items())]
+    within = [proposal for proposal in meets if lost[proposal.name] <= most]
+    if wanted or not within:
+        best = min(meets or proposals, key=lambda proposal: lost[proposal.name])
+        return best, lost[best.name] <= most
+    return min(within, key=lambda proposal: proposal.costs.params), True
+
+
+def designs_table(results: Retrained, kinds: Mapping[str, str]) -> pd.DataFrame:
+    """A row per design: mean scores with intervals over seeds and images, costs, and where it is on a Pareto front."""
+    rows = []
+    for name, kind in kinds.items():
+        runs = results.runs[results.runs["design"] == name]
+        if runs["seed"].nunique() < 2:
+            continue
+        test = judge.spread(results.images, name)
+        means = runs[["val_score", "params", "flops", "latency_ms"]].mean()
+        row = {"design": name, "kind": kind, "seeds": runs["seed"].nunique(), "score": test.mean}
+        rows.append(row | {"low": test.low, "high": test.high, **means})
+    table = pd.DataFrame(rows)
+    for cost in plots.COSTS:
+        table[f"front.{cost}"] = judge.pareto(table, cost)
+    return table
+
+
+def comparisons(results: Retrained, chosen: Proposal, controls: Mapping[str, str], config: DictConfig) -> pd.DataFrame:
+    """The chosen proposal against base and controls: its gain with interval, the verdict, the costs' ratios."""
+    rows = []
+    costs = results.runs.groupby("design")[["params", "flops"]].first()
+    for name, trained in controls.items():
+        if results.runs[results.runs["design"] == trained]["seed"].nunique() < 2:
+            rows.append({"proposal": chosen.name, "control": name, "verdict": "not run"})
+            continue
+        gain = judge.paired(results.images, chosen.name, trained)
+        rows.append(
+            {
+                "proposal": chosen.name,
+                "control": name,
+                "gain": gain.mean,
+                "low": gain.low,
+                "high": gain.high,
+                "verdict": gain.verdict(config.retrain.margin),
+                "params_of_control": costs["params"][trained] / chosen.costs.params,
+                "flops_of_control": costs["flops"][trained] / chosen.costs.flops,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def curves(tracked: tracking.Run, runs: pd.DataFrame) -> pd.DataFrame:
+    """Validation score of every run by epoch."""
+    points = [
+        {"design": row.design, "seed": row.seed, "epoch": epoch, "score": score}
+        for row in runs.itertuples()
+        for epoch, score in tracking.curve(tracked.store, row.run, "val/score")
+    ]
+    return pd.DataFrame(points)
