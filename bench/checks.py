@@ -16,7 +16,7 @@ LEAST = {
     "probe.untrained_seeds": 0,
     "probe.batch_size": 1,
     "repeats": 2,
-    "ask.pixels": 1,
+    "ask.samples": 64,
     "ask.permutations": 2,
     "ask.margin": 0,
     "retrain.seeds": 1,

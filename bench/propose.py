@@ -9,19 +9,19 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bench import tracking
-from bench.asking import Asker
-from bench.base import Base, build_base
+from bench.asking.asker import Asker
+from bench.asking.base import Base, build_base
+from bench.asking.proposals import answers, propose_designs, ranked
+from bench.asking.search import Search
 from bench.build import build_each
 from bench.checks import check_proposal
 from bench.errors import InputError
-from bench.handover import hand_out, hand_over, what_is_kept
 from bench.prepare import prepare
-from bench.proposals import answers, propose_designs, ranked
 from bench.report import proposal_report, verdict_report
-from bench.retrain import Retraining
-from bench.search import Search
+from bench.retraining.handover import hand_out, hand_over, what_is_kept
+from bench.retraining.training import Retraining
+from bench.retraining.verify import metric_of, verify
 from bench.store import connect
-from bench.verify import metric_of, verify
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def propose(config: DictConfig) -> str:
 
         asker = Asker(
             base.network, base.data, base.design, estimators,
-            seed=config.seed, views=config.ask.views, pixels=config.ask.pixels,
+            seed=config.seed, views=config.ask.views, samples=config.ask.samples,
         )  # fmt: skip
         try:
             search = Search(asker, base.pricing, *deciding(config, asker), config.ask.margin)

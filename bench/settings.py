@@ -51,7 +51,7 @@ class Target:
 @dataclass
 class Asking:
     views: list[str] | None = None
-    pixels: int = MISSING
+    samples: int = MISSING
     permutations: int = MISSING
 
 

@@ -10,17 +10,17 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from bench import plots, tracking
-from bench.asking import READINGS, Asker
-from bench.base import Base, build_base
+from bench.asking.asker import READINGS, Asker
+from bench.asking.base import Base, build_base
 from bench.build import build_each
 from bench.checks import check_validity
 from bench.designs.study import study_set
 from bench.errors import InputError
 from bench.prepare import prepare
-from bench.ranking import agreement, ceiling
 from bench.report import validity_report
-from bench.retrain import Retraining
-from bench.retrained import Retrained
+from bench.retraining.ranking import agreement, ceiling
+from bench.retraining.results import Retrained
+from bench.retraining.training import Retraining
 from bench.store import connect
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def validity(config: DictConfig) -> str:
 
         asker = Asker(
             base.network, base.data, base.design, estimators,
-            seed=config.seed, views=config.ask.views, pixels=config.ask.pixels,
+            seed=config.seed, views=config.ask.views, samples=config.ask.samples,
         )  # fmt: skip
         try:
             said = pd.DataFrame(scores(asker, {name: designs[name] for name in losses.index}))

@@ -19,6 +19,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
+import bench.store  # noqa: F401 - quietens MLflow by the environment, which a command restores when it ends
 from bench.__main__ import main
 
 TINY = (

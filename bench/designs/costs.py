@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from bench.build import build
-from bench.cost import flops, used_parameters
+from bench.cost import flops
 from bench.designs.base import Design
 
 HALVINGS = 40
@@ -17,7 +18,7 @@ HALVINGS = 40
 
 @dataclass(frozen=True)
 class Costs:
-    """Parameters that the output depends on, and FLOPs an image."""
+    """Parameters, and FLOPs an image."""
 
     params: int
     flops: int
@@ -46,7 +47,8 @@ class Pricing:
             with torch.device("meta"):
                 network = build(self.config(design), "model").eval()
                 image = torch.zeros(1, *self.shape)
-                self._known[design] = Costs(used_parameters(network, image), flops(network, image))
+                params = sum(parameter.numel() for parameter in network.parameters())  # of a family all are used
+                self._known[design] = Costs(params, flops(network, image))
         return self._known[design]
 
     def at_equal(self, kind: str, wanted: int, make: Callable[[float], Design], most: float) -> Design:
@@ -55,14 +57,10 @@ class Pricing:
         kind: params or flops.
         """
         low, high = 0.0, most
-        candidates = {make(most)}
+        candidates = [make(most)]
         for _ in range(HALVINGS):
             middle = (low + high) / 2
             design = make(middle)
-            candidates.add(design)
+            candidates.append(design)
             low, high = (low, middle) if self(design)[kind] > wanted else (middle, high)
-        return min(candidates, key=lambda design: abs(_log_ratio(self(design)[kind], wanted)))
-
-
-def _log_ratio(cost: int, wanted: int) -> float:
-    return float(torch.log(torch.tensor(cost / wanted)))
+        return min(candidates, key=lambda design: abs(log(self(design)[kind] / wanted)))

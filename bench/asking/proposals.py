@@ -7,18 +7,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.asking import Asker, Loss
-from bench.base import Base
-from bench.build import build_network
-from bench.cost import latency_ms
+from bench.asking.asker import Asker, Loss
+from bench.asking.base import Base
+from bench.asking.search import Search, Step
 from bench.designs import Design
 from bench.designs.costs import Costs
 from bench.errors import InputError
-from bench.search import Search, Step
 
 LEANER = (2, 4)  # how many times fewer parameters and FLOPs than the leanest design that the margin allows
-
-LATENCY_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,7 @@ def propose_designs(search: Search, base: Design, target: Mapping[str, float | N
     found = [parts]
     if wanted:
         found.append([*parts, *search.channels(lean, wanted)])
-        _check_met(found[-1], base, search, wanted)
+        _check_met(found[-1], base, search, wanted, target)
     allowed = [*parts, *search.channels(lean)]
     found.append(allowed)
     if not wanted:
@@ -72,13 +68,15 @@ def propose_designs(search: Search, base: Design, target: Mapping[str, float | N
     ]
 
 
-def _check_met(steps: Sequence[Step], base: Design, search: Search, wanted: Mapping[str, int]) -> None:
+def _check_met(
+    steps: Sequence[Step], base: Design, search: Search, wanted: Mapping[str, int], target: Mapping[str, float | None]
+) -> None:
     leanest = steps[-1].design if steps else base
     costs = search.pricing(leanest)
     if missed := [kind for kind, most in wanted.items() if costs[kind] > most]:
         kind, whole, loss = missed[0], search.pricing(base), search.loss(leanest)
         raise InputError(
-            f"target.{kind}: got {wanted[kind] / whole[kind]:.3g}, wanted at least {costs[kind] / whole[kind]:.3g}, as "
+            f"target.{kind}: got {target[kind]}, wanted at least {costs[kind] / whole[kind]:.3g}, as "
             f"the leanest design has ({leanest.arguments()}); it gives up {loss.bits:.3f} of {search.told:.3f} bits"
         )
 
@@ -86,14 +84,13 @@ def _check_met(steps: Sequence[Step], base: Design, search: Search, wanted: Mapp
 def ranked(proposals: Sequence[Proposal], base: Base, told: float) -> pd.DataFrame:
     """A row per proposal: its choices, costs, the rank score with its interval, and the sentences why."""
     whole = base.pricing(base.design)
-    images = base.data.val.images[:LATENCY_BATCH]
     return pd.DataFrame(
         {
             "design": proposal.name,
             "overrides": proposal.overrides(),
             "params": proposal.costs.params,
             "flops": proposal.costs.flops,
-            "latency_ms": latency_ms(build_network(base.pricing.config(proposal.design), 0).eval(), images),
+            "latency_ms": base.latency_ms(proposal.design),
             "params_fewer": whole.params / proposal.costs.params,
             "flops_fewer": whole.flops / proposal.costs.flops,
             "bits_given_up": proposal.loss.bits,

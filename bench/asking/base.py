@@ -10,11 +10,14 @@ from omegaconf import DictConfig
 import bench
 from bench import tracking
 from bench.build import build, build_network, check_output, fill_in
+from bench.cost import latency_ms
 from bench.designs import Design, design_of
 from bench.designs.costs import Pricing
 from bench.errors import InputError
 from bench.store import Store
 from bench.types import Data
+
+LATENCY_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class Base:
     network: torch.nn.Module
     design: Design
     pricing: Pricing
+
+    def latency_ms(self, design: Design) -> float:
+        """Of a design's forward pass over at most 16 validation images, on the CPU; nothing else should run."""
+        network = build_network(self.pricing.config(design), self.config.seed).eval()
+        return latency_ms(network, self.data.val.images[:LATENCY_BATCH])
 
     @classmethod
     def of(cls, run: str | None, config: DictConfig, data: Data, network: torch.nn.Module) -> Base:

@@ -8,16 +8,16 @@ from matplotlib.figure import Figure
 
 import bench
 from bench import plots, tracking
-from bench.base import Base
+from bench.asking.base import Base
+from bench.asking.proposals import Proposal
 from bench.build import build_network
 from bench.estimators import Estimator
-from bench.export import to_onnx
 from bench.probe import Probe
-from bench.proposals import Proposal
-from bench.retrain import Retraining
+from bench.retraining.export import to_onnx
+from bench.retraining.training import Retraining
+from bench.retraining.verify import Verified
 from bench.sweep import profile
 from bench.tables import LayerTable
-from bench.verify import Verified
 
 
 def hand_out(retraining: Retraining, proposals: Sequence[Proposal]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
-from bench.judge import Effect
+from bench.retraining.judge import Effect
 
 RESAMPLES = 2000
 
@@ -13,14 +13,18 @@ RESAMPLES = 2000
 def agreement(scores: np.ndarray, losses: np.ndarray, seed: int) -> Effect:
     """Spearman correlation of (designs,) scores and losses, with its 95 % bootstrap interval over designs.
 
+    NaN where a side does not vary.
+
     >>> agreement(np.arange(10.0), np.arange(10.0) ** 2, seed=0).mean
     1.0
     """
+    found = float(spearman(scores, losses))
+    if np.isnan(found):
+        return Effect(found, found, found)
     rng = np.random.default_rng(seed)
     picks = rng.integers(len(scores), size=(RESAMPLES, len(scores)))
-    draws = [spearman(scores[pick], losses[pick]) for pick in picks]
-    low, high = np.nanquantile(draws, [0.025, 0.975])
-    return Effect(spearman(scores, losses), float(low), float(high))
+    low, high = np.nanquantile(spearman(scores[picks], losses[picks]), [0.025, 0.975])
+    return Effect(found, float(low), float(high))
 
 
 def ceiling(losses: np.ndarray, seed: int) -> Effect:
@@ -35,13 +39,18 @@ def ceiling(losses: np.ndarray, seed: int) -> Effect:
     total = means.var(ddof=1)
     kept = max(0.0, 1 - float((noise**2).mean()) / total) if total > 0 else 0.0
     truth = means.mean() + np.sqrt(kept) * (means - means.mean())
-    draws = [spearman(truth, truth + noise * rng.standard_normal(designs)) for _ in range(RESAMPLES)]
+    noisy = truth + noise * rng.standard_normal((RESAMPLES, designs))
+    draws = spearman(np.broadcast_to(truth, noisy.shape), noisy)
     low, high = np.nanquantile(draws, [0.025, 0.975])
     return Effect(float(np.nanmean(draws)), float(low), float(high))
 
 
-def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's rank correlation; NaN where a side does not vary."""
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(spearmanr(a, b).statistic)
+def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Spearman's rank correlation along the last axis, ties at their mean rank; NaN where a side does not vary.
+
+    >>> spearman(np.array([1, 2, 4]), np.array([[1, 2, 3], [3, 2, 1]])).tolist()
+    [1.0, -1.0]
+    """
+    a, b = (rankdata(side, axis=-1) - (side.shape[-1] + 1) / 2 for side in (a, b))
+    with np.errstate(invalid="ignore"):
+        return (a * b).sum(axis=-1) / np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))

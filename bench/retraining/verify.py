@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import pandas as pd
 from omegaconf import DictConfig
 
-from bench import judge, plots, tracking
-from bench.base import Base
+from bench import plots, tracking
+from bench.asking.base import Base
+from bench.asking.proposals import Proposal
 from bench.designs.controls import controls
 from bench.errors import InputError
-from bench.proposals import Proposal
-from bench.retrain import Retrained, Retraining
+from bench.retraining import judge
+from bench.retraining.training import Retrained, Retraining
 from bench.selection import named_rng
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     tracked.text("\n".join(missing), "not_run.txt")
     results = retraining.read([*first, *new], test=True)
     kinds = {name: "proposal" for name in first} | {"base": "base"} | {name: name.split("_")[0] for name in new}
-    designs = designs_table(results, kinds)
+    designs = designs_table(results, kinds, {name: base.latency_ms(design) for name, design in (first | new).items()})
     compared = comparisons(results, chosen, {"base": "base"} | {name: same[d] for name, d in named.items()}, config)
     tracked.table(results.runs, "tables/runs.csv")
     tracked.table(designs, "tables/designs.csv")
@@ -93,10 +94,10 @@ def choose(config: DictConfig, base: Base, proposals: Sequence[Proposal], result
     runs = results.runs[results.runs["seed"].isin(results.seeds)]
     means = runs.groupby("design")["val_score"].mean()
     proposals = [proposal for proposal in proposals if proposal.name in means.index]
-    if "base" not in means.index or not proposals:
+    if len(results.seeds) < 2 or "base" not in means.index or not proposals:
         raise InputError(
-            "retrain: got no seed for which base and proposals were all trained, wanted 2 or more; raise "
-            "retrain.minutes or retrain.runs, or see the failed runs"
+            f"retrain: got {len(results.seeds)} seeds for which base and proposals were all trained, wanted 2 or more; "
+            "raise retrain.minutes or retrain.runs, or see the failed runs"
         )
     lost = {proposal.name: means["base"] - means[proposal.name] for proposal in proposals}
     wanted = {kind: share for kind, share in config.target.items() if kind != "loss" and share is not None}
@@ -110,7 +111,7 @@ def choose(config: DictConfig, base: Base, proposals: Sequence[Proposal], result
     return min(within, key=lambda proposal: proposal.costs.params), True
 
 
-def designs_table(results: Retrained, kinds: Mapping[str, str]) -> pd.DataFrame:
+def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mapping[str, float]) -> pd.DataFrame:
     """A row per design: mean scores with intervals over seeds and images, costs, and where it is on a Pareto front."""
     rows = []
     for name, kind in kinds.items():
@@ -118,9 +119,9 @@ def designs_table(results: Retrained, kinds: Mapping[str, str]) -> pd.DataFrame:
         if runs["seed"].nunique() < 2:
             continue
         test = judge.spread(results.images, name)
-        means = runs[["val_score", "params", "flops", "latency_ms"]].mean()
         row = {"design": name, "kind": kind, "seeds": runs["seed"].nunique(), "score": test.mean}
-        rows.append(row | {"low": test.low, "high": test.high, **means})
+        means = runs[["val_score", "params", "flops"]].mean()
+        rows.append(row | {"low": test.low, "high": test.high, **means, "latency_ms": latencies[name]})
     table = pd.DataFrame(rows)
     for cost in plots.COSTS:
         table[f"front.{cost}"] = judge.pareto(table, cost)

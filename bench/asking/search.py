@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import log
 
-from bench.asking import Asker, Loss
+from bench.asking.asker import Asker, Loss
 from bench.designs import Design
 from bench.designs.costs import Costs, Pricing
 from bench.errors import InputError
@@ -51,7 +51,7 @@ class Search:
         if self.told <= 0:
             raise InputError(
                 f"estimator: {estimator} finds nothing of the label in any layer ({view} view), so that nothing can be "
-                "ranked by it; train the base longer, raise ask.pixels or choose another estimator or view"
+                "ranked by it; train the base longer, raise ask.samples or choose another estimator or view"
             )
         self.most = margin * self.told
 

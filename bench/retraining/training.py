@@ -14,11 +14,11 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from bench import tracking
-from bench.base import Base
+from bench.asking.base import Base
 from bench.designs import Design
 from bench.designs.costs import Pricing
 from bench.errors import InputError
-from bench.retrained import Retrained, retrained
+from bench.retraining.results import Retrained, retrained
 
 log = logging.getLogger(__name__)
 

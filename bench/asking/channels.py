@@ -46,7 +46,7 @@ class Channels:
         taps = list(taps)
         if view in REACH:
             rng = named_rng(seed, "locations of channels")
-            locations = Locations.draw(data, samples, max(pixels, len(samples)), rng)
+            locations = Locations.draw(data, samples, pixels, rng)
             self.target: Variable = PixelLabels.at(samples, locations)
             captured = {c.tap.name: c for c in capture_at(network, samples, taps, locations, view)}
             if refused := next((c for c in captured.values() if c.reason), None):

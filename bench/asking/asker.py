@@ -9,16 +9,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bench.channels import Channels, Selection
+from bench.asking.channels import Channels, Selection
 from bench.designs import Design, Pair
 from bench.errors import EstimationError, InputError
 from bench.estimate import Estimate
 from bench.estimators import Estimator
-from bench.selection import choose_views, named_rng
+from bench.pixels import REACH
+from bench.selection import named_rng
 from bench.types import Data
 
 READINGS = ("remaining", "pairs")
-LEAST_SAMPLES = 32
+LEAST_IMAGES = 32
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Loss:
 class Asker:
     """Asks a trained network, on training and validation data, what a change of its design would give up.
 
+    samples: about how many; where labels are masks, locations in as many images as leave at least 2 an axis in each.
     A question is always: what do the channels that go tell of the label, given those that stay? Every answer is kept,
     for the table, and because designs share most questions.
     """
@@ -58,13 +60,13 @@ class Asker:
         *,
         seed: int,
         views: Sequence[str] | None = None,
-        pixels: int = 2400,
+        samples: int = 2400,
     ):
-        samples = data.split("trainval")
-        if len(samples) < LEAST_SAMPLES:
+        images = data.split("trainval")
+        if len(images) < LEAST_IMAGES:
             raise InputError(
-                f"dataset {data.name}: got {len(samples)} images to train and validate on, wanted at least "
-                f"{LEAST_SAMPLES} to ask by; add images or raise their share"
+                f"dataset {data.name}: got {len(images)} images to train and validate on, wanted at least "
+                f"{LEAST_IMAGES} to ask by; add images or raise their share"
             )
         self.base = base
         self.seed = seed
@@ -73,8 +75,11 @@ class Asker:
         self.tap_of = {place.name: place.tap for place in base.places()}
         asked = {*self.tap_of.values(), *(tap for pair in self.pairs.values() for tap in (pair.asked, pair.given))}
         taps = [tap for tap in network.taps() if tap.name in asked]
-        chosen = choose_views(views, data.task) if views else default_views(data)
-        self.channels = {view: Channels(network, data, samples, taps, view, pixels, seed) for view in chosen}
+        chosen = views_of(data, views)
+        most = samples if data.task != "segmentation" else samples // 2 ** len(data.image_size)
+        rows = named_rng(seed, "images to ask by").choice(len(images), min(len(images), most), replace=False)
+        images = images.take(np.sort(rows))
+        self.channels = {view: Channels(network, data, images, taps, view, samples, seed) for view in chosen}
         first = next(iter(self.channels.values()))
         self.order = {place: first.order(tap, named_rng(seed, "order", tap)) for place, tap in self.tap_of.items()}
         self._answers: dict[tuple, Estimate | EstimationError] = {}
@@ -171,8 +176,12 @@ class Asker:
         return first.all_of([self.tap_of[place] for place in places])
 
 
-def default_views(data: Data) -> list[str]:
-    return ["pixel", "patch"] if data.task == "segmentation" else ["image"]
+def views_of(data: Data, views: Sequence[str] | None) -> list[str]:
+    """The views asked for, or all that the data have: locations of masks, or whole images."""
+    known = list(REACH) if data.task == "segmentation" else ["image"]
+    if unknown := set(views or known) - set(known):
+        raise InputError(f"ask.views: got {min(unknown)!r} for {data.task}, wanted any of {', '.join(known)}")
+    return list(dict.fromkeys(views or known))
 
 
 def _words(selection: Selection) -> str:

@@ -14,7 +14,6 @@ KEPT = {
     "summary/best_epoch": "best_epoch",
     "cost/params": "params",
     "cost/flops": "flops",
-    "cost/latency_ms": "latency_ms",
 }
 
 

@@ -1,0 +1,1 @@
+"""Retraining: designs trained as their base was, judged against controls, and handed over."""

@@ -1,0 +1,102 @@
+"""The greedy search on answers that are known, without a network."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from bench.asking.asker import Loss
+from bench.asking.proposals import propose_designs
+from bench.asking.search import Search
+from bench.designs import UNetDesign
+from bench.designs.costs import Pricing
+from bench.errors import InputError
+
+BASE = UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"))
+MODEL = OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "norm": "batch"})
+
+
+class Told:
+    """Stands for an Asker: sources tell their bits, those named in `twins` the same bits; channels tell alike."""
+
+    def __init__(self, bits, twins=(), error=0.001):
+        self.bits, self.twins, self.error = bits, set(twins), error
+        self.tap_of = {place.name: place.name for place in BASE.places()}
+
+    def told(self, *_):
+        return 1.0
+
+    def kept(self, design):
+        return {place.name: tuple(range(place.width)) for place in design.places()}
+
+    def joint(self, places):
+        twins = self.twins & set(places)
+        alone = sum(self.bits[place] for place in places if place not in self.twins)
+        return alone + (max(self.bits[place] for place in twins) if twins else 0)
+
+    def gain(self, _estimator, _view, _what, going, given):
+        bits = self.joint([*going, *given]) - self.joint(given)
+        return Loss(bits, bits - self.error, bits + self.error, True)
+
+    def width(self, place, width, *_):
+        whole = next(p.width for p in BASE.places() if p.name == place)
+        bits = 0.1 * (1 - width / whole)
+        return Loss(bits, bits - self.error, bits + self.error, True)
+
+    def loss(self, design, *_):
+        return Loss.total([self.width(place.name, place.width) for place in design.places()])
+
+
+def search(told, margin=0.05):
+    return Search(told, Pricing(MODEL, (1, 16, 16)), "known", "pixel", margin)
+
+
+def test_it_asks_again_after_each_removal():
+    """Two skips that tell the same: the first may go, and then the other may not."""
+    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.3}, twins=["encoder 1", "encoder 2"])
+    steps = list(search(told).parts(BASE))
+    assert [step.part for step in steps] == ["skip 1"]
+    assert steps[0].design.skips == ("off", "cat")
+
+
+def test_a_bottom_that_tells_nothing_goes():
+    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.01})
+    steps = list(search(told).parts(BASE))
+    assert [step.part for step in steps] == ["level 3"]
+    assert steps[0].design.widths == (4, 8)
+    assert "level 3 tells 0.010 bits" in steps[0].sentence(1.0)
+
+
+def test_the_upper_end_of_the_interval_decides():
+    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.01}, error=0.045)
+    assert list(search(told).parts(BASE)) == []
+
+
+def test_channels_go_while_the_margin_allows():
+    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    *_, last = search(told).channels(BASE)
+    assert last.may_go
+    for place in last.design.places():
+        assert told.width(place.name, place.width).high < 0.05
+    assert sum(last.design.widths) < sum(BASE.widths)
+
+
+@pytest.mark.parametrize("target", [{"params": 0.1}, {"flops": 0.25}, {"params": 0.2, "flops": 0.2}])
+def test_targets_are_met(target):
+    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    found = propose_designs(search(told), BASE, target)
+    whole = Pricing(MODEL, (1, 16, 16))(BASE)
+    assert any(all(p.costs[kind] <= share * whole[kind] for kind, share in target.items()) for p in found)
+    assert [p.costs.params for p in found] == sorted((p.costs.params for p in found), reverse=True)
+    assert any(not p.within_margin for p in found)
+
+
+def test_a_target_that_nothing_meets_says_what_can():
+    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    with pytest.raises(InputError, match=r"target.params: got 0.001, wanted at least .* gives up .* bits"):
+        propose_designs(search(told), BASE, {"params": 0.001})
+
+
+def test_a_diagnostic_that_finds_nothing_is_refused():
+    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    told.told = lambda *_: -0.01
+    with pytest.raises(InputError, match="finds nothing of the label"):
+        search(told)

@@ -1,0 +1,120 @@
+"""Designs against the networks that they describe, and costs against counts of the networks as built."""
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from bench.cost import flops, used_parameters
+from bench.designs import UNetDesign, design_of, flat, random_design, scaled, widths_of
+from bench.designs.costs import Pricing
+from bench.designs.study import study_set
+from bench.errors import InputError
+from models import CNN, UNet
+
+UNET = OmegaConf.create(
+    {"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "widths": [8, 16, 32, 64, 128], "norm": "batch"}
+)
+BASE = design_of(UNet(1, 1, widths=(8, 16, 32, 64, 128), norm="batch"))
+CHAIN = CNN(filters=(8, 16, 32), kernel_size=3, padding="same", hidden=(64,), global_pool="avg", num_classes=2)
+
+
+@pytest.fixture(scope="module")
+def pricing():
+    return Pricing(UNET, (1, 64, 64))
+
+
+# parameters of the pilot's designs, METHODS: base, levels removed, skips off, narrowed, flat
+@pytest.mark.parametrize(
+    ("design", "parameters"),
+    [
+        (BASE, 486_409),
+        (BASE.removals()["level 5"], 121_033),
+        (BASE.removals()["level 5"].removals()["level 4"], 29_481),
+        (BASE.removals()["skip 1"], 485_833),
+        (BASE.removals()["skip 4"], 449_545),
+        (scaled(BASE, 1 / 2), 122_021),
+        (scaled(BASE, 1 / 4), 30_715),
+        (flat(BASE, 8), 13_521),
+        (flat(BASE, 16), 53_281),
+    ],
+)
+def test_parameters_of_published_designs(pricing, design, parameters):
+    assert pricing(design).params == parameters
+
+
+def test_prices_are_those_of_the_network_as_built(pricing):
+    design = UNetDesign((3, 5, 7), (4, 6), ("off", "cat"))
+    network = UNet(1, 1, norm="batch", **design.arguments())
+    image = torch.zeros(1, 1, 64, 64)
+    assert design_of(network) == design
+    assert pricing(design).params == used_parameters(network, image)
+    assert pricing(design).flops == flops(network, image)
+
+
+@pytest.mark.parametrize("network", [UNet(1, 1, widths=(4, 6, 8), norm="batch"), CHAIN])
+def test_a_design_rebuilds_its_network(network):
+    design = design_of(network)
+    assert design.with_widths(widths_of(design).tolist()) == design
+    taps = {tap.name for tap in network.taps()}
+    for place in design.places():
+        assert place.tap in taps
+        layer, _ = place.made_by[-1]
+        assert network.get_submodule(layer).weight.shape[0] == place.width
+
+
+def test_removals_name_what_goes():
+    design = BASE.removals()["level 5"].removals()["skip 1"]
+    assert design.skips == ("off", "cat", "cat")
+    assert design.gone_from(BASE) == ["level 5", "skip 1"]
+    assert design.sources() == ["encoder 2", "encoder 3", "encoder 4"]
+    assert "skip 1" not in design.removals()
+
+
+def test_the_bottom_is_read_even_where_its_skip_was_off():
+    design = BASE.removals()["skip 4"].removals()["level 5"]
+    assert design.sources() == ["encoder 1", "encoder 2", "encoder 3", "encoder 4"]
+    assert design == BASE.removals()["level 5"]
+
+
+@pytest.mark.parametrize("cost", ["params", "flops"])
+def test_controls_cost_nearly_as_much(pricing, cost):
+    wanted = pricing(UNetDesign((6, 10, 14), (5, 9), ("cat", "cat")))[cost]
+    for make, most in ((lambda x: scaled(BASE, x), 1.0), (lambda x: flat(BASE, 1 + x), 127.0)):
+        found = pricing(pricing.at_equal(cost, wanted, make, most))[cost]
+        assert found == pytest.approx(wanted, rel=0.1)
+
+
+def test_flat_of_a_fraction_widens_the_first_places():
+    assert widths_of(flat(BASE, 4 + 2 / 9)).tolist() == [5, 5, 4, 4, 4, 4, 4, 4, 4]
+
+
+def test_random_designs_are_smaller_and_seeded():
+    drawn = [random_design(BASE, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    widest = dict(zip([place.name for place in BASE.places()], widths_of(BASE), strict=True))
+    for design in drawn:
+        for place in design.places():
+            assert 1 <= place.width <= widest[place.name]
+
+
+def test_study_set_is_fixed_large_and_without_repetition():
+    designs = study_set(BASE, seed=0)
+    assert designs == study_set(BASE, seed=0)
+    assert len(set(designs.values())) == len(designs) == 30
+    assert designs["base"] == BASE
+    assert designs["no_skips_1234"].skips == ("off",) * 4
+    assert designs["no_level_3"].widths == (8, 16)
+    assert designs["quarter_encoder_2"].decoder_widths == (8, 4, 32, 64)
+
+
+def test_study_set_of_a_chain():
+    designs = study_set(design_of(CHAIN), seed=0)
+    assert designs["quarter_stage_2"].filters == (8, 4, 32)
+    assert designs["quarter_fc_1"].hidden == (16,)
+    assert len(designs) >= 12
+
+
+def test_other_networks_are_refused_by_name():
+    with pytest.raises(InputError, match=r"Linear.*models\.UNet, models\.CNN"):
+        design_of(torch.nn.Linear(2, 2))

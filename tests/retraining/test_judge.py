@@ -1,0 +1,77 @@
+"""Verdicts: intervals against simulated truth, paired effects against numbers worked out by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.errors import InputError
+from bench.retraining.judge import Effect, crossed, paired, pareto, spread
+
+
+def images(**scores):
+    """Rows of two seeds and two images for each design, images of equal weight and each its own group."""
+    rows = [
+        {"design": design, "seed": seed, "name": f"image {i}", "group": i, "score": values[seed][i], "weight": 0.5}
+        for design, values in scores.items()
+        for seed in (0, 1)
+        for i in (0, 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_crossed_variance_by_hand():
+    # rows 1, 3 and columns 1, 3 around 2: mean squares of seeds 2·(1+1)/1 = 4, groups 4, rest 0; (4 + 4 - 0) / 4 = 2
+    # degrees 8² / (4² + 4²) = 2, t = 4.3027
+    effect = crossed(np.array([[0.0, 2.0], [2.0, 4.0]]))
+    assert effect.mean == 2
+    assert effect.high - 2 == pytest.approx(4.30265 * np.sqrt(2), rel=1e-5)
+    assert 2 - effect.low == pytest.approx(effect.high - 2)
+
+
+@pytest.mark.parametrize(("of_seeds", "of_groups"), [(0.01, 0.02), (0.01, 0.0), (0.0, 0.02)])
+def test_intervals_cover(of_seeds, of_groups):
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(400):
+        seeds, groups = rng.normal(0, of_seeds, (5, 1)), rng.normal(0, of_groups, (1, 40))
+        effect = crossed(seeds + groups + rng.normal(0, 0.03, (5, 40)))
+        covered += effect.low <= 0 <= effect.high
+    assert 0.92 < covered / 400 <= 1  # 3 standard errors below 95 %; wider where an effect is absent
+
+
+def test_one_seed_has_no_verdict():
+    with pytest.raises(InputError, match=r"got 1 seeds.*no verdict"):
+        crossed(np.zeros((1, 5)))
+
+
+def test_paired_by_seed_and_image():
+    # gains .1 and .3 in one seed, .2 and .4 in the other
+    table = images(lean=[[0.6, 0.9], [0.7, 1.0]], base=[[0.5, 0.6], [0.5, 0.6]])
+    effect = paired(table, "lean", "base")
+    assert effect.mean == pytest.approx(0.25)
+    assert spread(table, "base").mean == pytest.approx(0.55)
+
+
+def test_what_one_side_lacks_is_left_out():
+    table = images(lean=[[0.6, 0.9], [0.7, 1.0]], base=[[0.5, 0.6], [0.5, 0.6]])
+    more = table[table["design"] == "lean"].assign(seed=2, score=0.0)
+    assert paired(pd.concat([table, more]), "lean", "base").mean == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"),
+    [
+        ((0.001, 0.02), "better"),
+        ((-0.005, 0.02), "no worse"),
+        ((-0.005, -0.001), "no worse"),
+        ((-0.03, -0.001), "worse"),
+        ((-0.03, 0.02), "undecided"),
+    ],
+)
+def test_verdicts_in_words(interval, verdict):
+    assert Effect(np.mean(interval), *interval).verdict(margin=0.01) == verdict
+
+
+def test_front_keeps_what_nothing_betters():
+    table = pd.DataFrame({"params": [1, 1, 2, 3, 4], "score": [0.4, 0.5, 0.5, 0.9, 0.9]})
+    assert pareto(table, "params").tolist() == [False, True, False, True, False]

@@ -1,0 +1,84 @@
+"""`python -m bench validity` from end to end, on networks and images as small as they can be."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from running import artifact, assert_refused, command, is_drawing, runs, with_store
+
+from bench.retraining.results import Retrained
+from bench.validity import leaderboard, losses_of
+
+SMALL = (
+    "hydra/job_logging=disabled",
+    "hydra/hydra_logging=disabled",
+    "device=cpu",
+    "train.epochs=1",
+    "estimator=[probe]",
+    "estimator.probe.steps=10",
+    "ask.samples=128",
+    "ask.permutations=2",
+    "retrain.seeds=2",
+    "retrain.overrides=[]",
+    "dataset.size=16",
+    "dataset.n=[16,16,8]",
+    "model.widths=[2,3]",
+    "model.convs_per_level=1",
+)
+
+
+def test_diagnostics_are_ranked_by_what_retraining_says(tmp_path):
+    with_store(tmp_path)
+    ended = command(tmp_path, "validity", *SMALL)
+    assert ended.code == 0, ended.err
+    parent = next(run for run in runs(tmp_path, "validity") if run.data.tags.get("sweep") == "parent")
+    board = pd.read_csv(artifact(tmp_path, parent, "tables/validity.csv"))
+    asked = {f"probe.{view}.{reading}" for view in ("pixel", "patch") for reading in ("remaining", "pairs")}
+    assert set(board["diagnostic"]) == asked
+    assert (board["spearman"].abs().dropna() <= 1).all()
+    assert board["spearman"].is_monotonic_decreasing or board["spearman"].isna().any()
+    for row in board.dropna().itertuples():
+        assert parent.data.metrics[f"summary/validity.{row.diagnostic}"] == pytest.approx(row.spearman)
+        assert row.diagnostic in ended.out
+    losses = pd.read_csv(artifact(tmp_path, parent, "tables/losses.csv")).set_index("design")
+    assert (losses.loc["base"] == 0).all()
+    assert list(losses.columns) == ["0", "1"]
+    assert len(losses) == board["designs"].iloc[0] >= 10
+    assert is_drawing(artifact(tmp_path, parent, "figures/validity.png"))
+    assert "a perfect diagnostic would reach" in ended.out
+
+
+def test_a_diagnostic_that_says_the_truth_leads():
+    rng = np.random.default_rng(0)
+    designs = [f"design {i}" for i in range(24)]
+    truth = rng.gamma(1, 0.02, 24)
+    losses = pd.DataFrame(truth[:, None] + rng.normal(0, 0.002, (24, 3)), index=designs)
+    said = [("useless", rng.normal(size=24)), ("true", truth + rng.normal(0, 0.004, 24)), ("reversed", -truth)]
+    rows = [
+        {"diagnostic": name, "estimator": name, "view": "", "reading": "", "design": design, "bits": bits}
+        for name, values in said
+        for design, bits in zip(designs, values, strict=True)
+    ]
+    board = leaderboard(pd.DataFrame(rows).assign(reliable=True), losses, seed=0).set_index("diagnostic")
+    assert list(board.index) == ["true", "useless", "reversed"]
+    assert board.loc["true", "low"] > 0.5 > board.loc["useless", "high"]
+    assert board["ceiling"].iloc[0] > 0.9
+
+
+def test_losses_are_paired_by_seed():
+    runs = pd.DataFrame(
+        {"design": ["base", "lean", "base", "lean"], "seed": [0, 0, 1, 1], "val_score": [0.9, 0.8, 0.7, 0.65]}
+    )
+    losses = losses_of(Retrained(runs, pd.DataFrame()), "val")
+    assert losses.loc["lean"].to_numpy() == pytest.approx([0.1, 0.05])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "part"),
+    [
+        (["judged_on=train"], "judged_on: got 'train', wanted test or val"),
+        (["retrain.seeds=1"], "retrain.seeds: got 1, wanted 2 or more"),
+        (["ask.samples=3"], "ask.samples: got 3, wanted 64 or more"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, overrides, part):
+    assert_refused(command(with_store(tmp_path), "validity", *SMALL, *overrides), part)
