@@ -83,7 +83,7 @@ class Search:
         return self._step(part, left, self.asker.gain(*self.by, part, going, staying))
 
     def channels(self, design: Design, target: Mapping[str, int] | None = None) -> Iterator[Step]:
-        """Channels of one place after the other, those that tell least for what they cost first.
+        """Channels of tied places one after the other, those that tell least for what they cost first.
 
         target: the costs to come down to; None goes as far as channels may go.
         """
@@ -101,18 +101,20 @@ class Search:
 
     def _narrower(self, design: Design, target: Mapping[str, int] | None) -> Iterator[tuple[float, Step]]:
         """(bits lost for the logarithm of the cost saved, the step) of each place that can be narrower."""
-        widths = [place.width for place in design.places()]
-        for index, place in enumerate(design.places()):
-            fewer = min(place.width - 1, round(NARROWING * place.width))
+        for places in design.tied():
+            width = places[0].width
+            fewer = min(width - 1, round(NARROWING * width))
             if fewer < 1:
                 continue
-            left = design.with_widths([*widths[:index], fewer, *widths[index + 1 :]])
+            names = [place.name for place in places]
+            left = design.with_widths([fewer if p.name in names else p.width for p in design.places()])
             saved = self._saved(self.pricing(design), self.pricing(left), target)
             if saved > 0:
-                gain = self.asker.width(place.name, fewer, *self.by)
-                more = gain.bits - self.asker.width(place.name, place.width, *self.by).bits
-                part = f"{place.width - fewer} of {place.width} channels of {place.name}"
-                yield max(more, LEAST_LOSS) / saved, self._step(part, left, gain)
+                gain, before = (
+                    Loss.total([self.asker.width(name, kept, *self.by) for name in names]) for kept in (fewer, width)
+                )
+                part = f"{width - fewer} of {width} channels of {' and '.join(names)}"
+                yield max(gain.bits - before.bits, LEAST_LOSS) / saved, self._step(part, left, gain)
 
     def _saved(self, before: Costs, after: Costs, target: Mapping[str, int] | None) -> float:
         """How much cheaper, as a logarithm, in those costs that are still above their target."""

@@ -48,6 +48,9 @@ class Design(Protocol):
     def places(self) -> list[Place]:
         """Every number of channels that it chooses, along the data's way."""
 
+    def tied(self) -> list[list[Place]]:
+        """Places of one width that a search narrows together, along the data's way."""
+
     def with_widths(self, widths: Sequence[int]) -> Self:
         """The same design with other numbers of channels, in the order of `places`."""
 

@@ -41,6 +41,9 @@ class CNNDesign:
         layers = enumerate(self.hidden, 1)
         return stages + [Place(f"fc {i}", f"fc{i}", width, ((f"fc{i}.0", None),)) for i, width in layers]
 
+    def tied(self) -> list[list[Place]]:
+        return [[place] for place in self.places()]
+
     def with_widths(self, widths: Sequence[int]) -> CNNDesign:
         split = len(self.filters)
         return CNNDesign(tuple(widths[:split]), tuple(widths[split:]), self.convs)

@@ -56,6 +56,18 @@ class UNetDesign:
         convs = [f"{block}.conv{i}" for i in range(1, self.convs + 1)]
         return Place(f"{side} {level}", convs[-1], width, tuple((f"{conv}.0", f"{conv}.1") for conv in convs))
 
+    def tied(self) -> list[list[Place]]:
+        """Encoder and decoder of a level where they are equally wide: a decoder as narrow as it may be trains badly."""
+        decoder = {place.name.split()[-1]: place for place in self.places()[self.depth + 1 :]}
+        tied = []
+        for place in self.places()[: self.depth + 1]:
+            other = decoder.get(place.name.split()[-1])
+            if other and other.width == place.width:
+                tied.append([place, other])
+            else:
+                tied += [[place]] + ([[other]] if other else [])
+        return tied
+
     def with_widths(self, widths: Sequence[int]) -> UNetDesign:
         split = self.depth + 1
         return replace(self, widths=tuple(widths[:split]), decoder_widths=tuple(widths[split:])[::-1])

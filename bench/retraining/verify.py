@@ -67,9 +67,7 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     missing = retraining(first)
     chosen, enough = choose(config, base, proposals, retraining.read(first, test=False))
     if not enough:
-        log.warning(
-            "target.loss: no proposal is within %s on validation data; %s is nearest", config.target.loss, chosen.name
-        )
+        log.warning("no proposal is within target.loss on validation data; %s, the nearest, is judged", chosen.name)
 
     rng = named_rng(config.seed, "random designs")
     named = controls(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
@@ -84,6 +82,9 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     tracked.table(results.runs, "tables/runs.csv")
     tracked.table(designs, "tables/designs.csv")
     tracked.table(compared, "tables/comparisons.csv")
+    tracked.metrics({f"summary/gain.{row.control}": row.gain for row in compared.itertuples()})
+    whole = base.pricing(base.design)
+    tracked.metrics({f"summary/{kind}_fewer": whole[kind] / chosen.costs[kind] for kind in ("params", "flops")})
     tracked.figure(plots.pareto(designs, metric_of(base)), "figures/pareto.png")
     tracked.figure(plots.training_curves(curves(tracked, results.runs)), "figures/training.png")
     return Verified(chosen, designs, compared, results.runs)
@@ -134,7 +135,7 @@ def comparisons(results: Retrained, chosen: Proposal, controls: Mapping[str, str
     costs = results.runs.groupby("design")[["params", "flops"]].first()
     for name, trained in controls.items():
         if results.runs[results.runs["design"] == trained]["seed"].nunique() < 2:
-            rows.append({"proposal": chosen.name, "control": name, "verdict": "not run"})
+            rows.append({"proposal": chosen.name, "control": name, "gain": float("nan"), "verdict": "not run"})
             continue
         gain = judge.paired(results.images, chosen.name, trained)
         rows.append(
