@@ -52,7 +52,8 @@ class SweepParent(Callback):
 def name_by_what_is_swept(config: DictConfig) -> None:
     """Have Hydra leave out of the jobs' names what is the same in all of them."""
     overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-    fixed = {override.key_or_group for override in overrides if not override.is_sweep_override()}
+    swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
+    fixed = {override.key_or_group for override in overrides} - swept
     not_in_names = [*config.hydra.job.config.override_dirname.exclude_keys, *sorted(fixed)]
     with read_write(config), open_dict(config):
         config.hydra.overrides.hydra.append(

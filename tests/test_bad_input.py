@@ -6,7 +6,7 @@ from running import assert_refused, command, process, runs, tiny
 
 ESTIMATORS = (
     "wanted one of binning, gaussian, infonce, kde, kde_relative, ksg, ksg2, ksg_mixture, lnc, mine, nwj, probe, "
-    "probe_mlp, renyi, renyi_yu2020, smile"
+    "probe_mlp, renyi, renyi_2, renyi_yu2020, smile"
 )
 TAPS = "enc1.conv1, enc1.conv2, bottleneck.conv1, bottleneck.conv2, up1, skip1, dec1.conv1, dec1.conv2, out"
 
@@ -44,7 +44,7 @@ TAPS = "enc1.conv1, enc1.conv2, bottleneck.conv1, bottleneck.conv2, up1, skip1, 
         ("probe.n=15", "probe.n: got 15 samples (probe.split=val), wanted at least 16"),
         ("probe.split=test", "probe.n: got 8 samples (probe.split=test), wanted at least 16"),
         ("probe.n=many", "Error merging override probe.n=many: Value 'many' of type 'str' could not be converted"),
-        ("probe.split=validation", "probe.split: got 'validation', wanted one of train, val, test, all"),
+        ("probe.split=validation", "probe.split: got 'validation', wanted one of train, val, test, trainval, all"),
         ("probe.taps=[up1,up9]", f"probe.taps: got 'up9', which is no tap of the model; wanted any of {TAPS}"),
         ("probe.taps=up9", "Error merging override probe.taps=up9: "),
         ("probe.taps=[]", "probe.taps: got none, wanted at least one"),

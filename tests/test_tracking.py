@@ -173,8 +173,9 @@ def test_jobs_of_a_sweep_are_its_finished_runs_and_those_it_found_done(store):
             job("failed", parent.id, fails=True)
         job("another sweep's", before.id)
         parent.tag(f"{tracking.REUSED}{before.id}", "before")
-    found = {design: rows["tap"].tolist() for design, rows in tracking.jobs(store, parent.id)}
-    assert found == {"own": ["own"], "before": ["before"]}
+    found = tracking.jobs(store, parent.id)
+    assert found == {own.id: "own", before.id: "before"}
+    assert tracking.table_of(store, own.id, "layers.csv")["tap"].tolist() == ["own"]
     assert logged(own).data.tags["mlflow.parentRunId"] == parent.id
 
 

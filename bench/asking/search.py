@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import log
+from math import ceil, log
 
 from bench.asking.asker import Asker, Loss
 from bench.designs import Design
@@ -103,7 +103,7 @@ class Search:
         """(bits lost for the logarithm of the cost saved, the step) of each place that can be narrower."""
         for places in design.tied():
             width = places[0].width
-            fewer = min(width - 1, round(NARROWING * width))
+            fewer = min(width - 1, ceil(NARROWING * width))
             if fewer < 1:
                 continue
             names = [place.name for place in places]
