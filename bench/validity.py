@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from math import log2
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,8 @@ from bench.asking.asker import READINGS, Asker
 from bench.asking.base import Base, build_base
 from bench.build import build_each
 from bench.checks import check_validity
+from bench.designs import widths_of
+from bench.designs.costs import Pricing
 from bench.designs.study import study_set
 from bench.errors import InputError
 from bench.prepare import prepare
@@ -54,7 +57,8 @@ def validity(config: DictConfig) -> str:
             seed=config.seed, views=config.ask.views, samples=config.ask.samples,
         )  # fmt: skip
         try:
-            said = pd.DataFrame(scores(asker, {name: designs[name] for name in losses.index}))
+            retrained = {name: designs[name] for name in losses.index}
+            said = pd.DataFrame([*scores(asker, retrained), *controls(base.pricing, retrained)])
         finally:
             tracked.table(asker.asked, "asked.csv")
         board = leaderboard(said, losses, config.seed)
@@ -95,7 +99,22 @@ def scores(asker: Asker, designs: dict) -> list[dict]:
             **vars(asker.loss(design, estimator, view, reading)),
         }
         for estimator, view in asker.diagnostics()
-        for reading in (READINGS if asker.pairs else READINGS[:1])
+        for reading in (READINGS if asker.pairs else READINGS[:2])
+        for name, design in designs.items()
+    ]
+
+
+def controls(pricing: Pricing, designs: dict) -> list[dict]:
+    """What says as much about every design without a look at data: how few parameters, FLOPs or channels it has."""
+    least = {
+        "params": lambda design: pricing(design).params,
+        "flops": lambda design: pricing(design).flops,
+        "narrowest": lambda design: int(widths_of(design).min()),
+    }
+    return [
+        {"diagnostic": f"control.{kind}", "estimator": "control", "view": "none", "reading": kind, "design": name}
+        | {"bits": -log2(of(design)), "reliable": True}
+        for kind, of in least.items()
         for name, design in designs.items()
     ]
 

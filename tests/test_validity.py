@@ -3,10 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 from running import artifact, assert_refused, command, is_drawing, runs, with_store
 
+from bench.asking.asker import READINGS
+from bench.designs import UNetDesign, scaled
+from bench.designs.costs import Pricing
 from bench.retraining.results import Retrained
-from bench.validity import leaderboard, losses_of
+from bench.validity import controls, leaderboard, losses_of
 
 SMALL = (
     "hydra/job_logging=disabled",
@@ -32,8 +36,8 @@ def test_diagnostics_are_ranked_by_what_retraining_says(tmp_path):
     assert ended.code == 0, ended.err
     parent = next(run for run in runs(tmp_path, "validity") if run.data.tags.get("sweep") == "parent")
     board = pd.read_csv(artifact(tmp_path, parent, "tables/validity.csv"))
-    asked = {f"probe.{view}.{reading}" for view in ("pixel", "patch") for reading in ("remaining", "pairs")}
-    assert set(board["diagnostic"]) == asked
+    asked = {f"probe.{view}.{reading}" for view in ("pixel", "patch") for reading in READINGS}
+    assert set(board["diagnostic"]) == asked | {"control.params", "control.flops", "control.narrowest"}
     assert (board["spearman"].abs().dropna() <= 1).all()
     assert board["spearman"].is_monotonic_decreasing or board["spearman"].isna().any()
     for row in board.dropna().itertuples():
@@ -45,6 +49,16 @@ def test_diagnostics_are_ranked_by_what_retraining_says(tmp_path):
     assert len(losses) == board["designs"].iloc[0] >= 10
     assert is_drawing(artifact(tmp_path, parent, "figures/validity.png"))
     assert "a perfect diagnostic would reach" in ended.out
+
+
+def test_controls_rank_by_cost_and_by_the_narrowest_layer():
+    base = UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"))
+    model = OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1})
+    designs = {"base": base, "half": scaled(base, 0.5), "thin": base.with_widths([1, 8, 16, 8, 4])}
+    said = pd.DataFrame(controls(Pricing(model, (1, 16, 16)), designs)).pivot(columns="design", index="reading")["bits"]
+    assert said.loc["narrowest"].to_dict() == {"base": -2, "half": -1, "thin": 0}
+    assert said.loc["params"].idxmax() == said.loc["flops"].idxmax() == "half"
+    assert (said["base"] == said.min(axis=1)).all()
 
 
 def test_a_diagnostic_that_says_the_truth_leads():

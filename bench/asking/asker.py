@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,8 @@ from bench.pixels import REACH
 from bench.selection import named_rng
 from bench.types import Data
 
-READINGS = ("remaining", "pairs")
+READINGS = ("cut_and_narrowest", "cut", "pairs")
+CROWDING = 0.5  # of what the most telling place tells, charged to a design whose narrowest place has one channel
 LEAST_IMAGES = 32
 
 
@@ -90,10 +91,6 @@ class Asker:
         """Every question that was asked, with its answer."""
         return pd.DataFrame(self._rows)
 
-    def kept(self, design: Design) -> dict[str, tuple[int, ...]]:
-        """The channels of the base that stand for each place of a design, the most telling ones first."""
-        return {place.name: tuple(self.order[place.name][: place.width]) for place in design.places()}
-
     def gain(self, estimator: str, view: str, what: str, going: Selection, given: Selection) -> Loss:
         """What the going channels tell of the label given others; what could not be estimated is not reliable."""
         key = (estimator, view, *(tuple(sorted(side.items())) for side in (going, given)))
@@ -116,7 +113,7 @@ class Asker:
             "view": view,
             "estimator": estimator,
         }
-        channels, rng = self.channels[view], named_rng(self.seed, estimator, view, *row.values())
+        channels, rng = self.channels[view], named_rng(self.seed, estimator, view, row["going"], row["given"])
         try:
             answer = self.estimators[estimator].estimate(
                 channels.side(going), channels.target, given=channels.side(given) if given else None, rng=rng
@@ -127,22 +124,20 @@ class Asker:
             self._rows.append(row | {"reason": str(error)})
         return answer
 
-    def structure(self, design: Design, estimator: str, view: str, reading: str = "remaining") -> Loss:
-        """What the levels and skips that a design gives up tell, given those that remain; or pair by pair."""
+    def structure(self, design: Design, estimator: str, view: str, reading: str = "cut") -> Loss:
+        """What the levels and skips that a design gives up tell, given what else is decoded; or pair by pair."""
+        gone = design.gone_from(self.base)
         if reading == "pairs":
-            return Loss.total([self.pair(part, estimator, view) for part in design.gone_from(self.base)])
-        gone = [place for place in self.base.sources() if place not in design.sources()]
-        if not gone:
+            return Loss.total([self.pair(part, estimator, view) for part in gone])
+        cut = design.cut(self.base)
+        if not cut.gone:
             return Loss.total([])
-        sides = (self._all(gone), self._all(design.sources()))
-        return self.gain(estimator, view, "levels and skips", *sides)
+        return self._taps(" and ".join(gone), cut.gone, cut.kept, estimator, view)
 
     def pair(self, part: str, estimator: str, view: str) -> Loss:
         """The question of a skip given what comes from below, or of what comes from below given the skip."""
         pair: Pair = self.pairs[part]
-        return self.gain(
-            estimator, view, part, *(self.channels[view].all_of([tap]) for tap in (pair.asked, pair.given))
-        )
+        return self._taps(part, [pair.asked], [pair.given], estimator, view)
 
     def width(self, place: str, width: int, estimator: str, view: str) -> Loss:
         """What the channels of a place beyond the first `width` tell given these."""
@@ -152,10 +147,21 @@ class Asker:
         going, given = ({tap: tuple(sorted(part))} for part in (order[width:], order[:width]))
         return self.gain(estimator, view, f"channels of {place}", going, given)
 
-    def loss(self, design: Design, estimator: str, view: str, reading: str = "remaining") -> Loss:
-        """What a design gives up in all: its levels and skips, and the channels of every place that it keeps."""
+    def loss(self, design: Design, estimator: str, view: str, reading: str = READINGS[0]) -> Loss:
+        """What a design gives up in all: its levels and skips, and the channels of every place that it keeps.
+
+        By the first reading with a charge for the narrowest place, since narrow layers train badly whatever they tell.
+        """
         widths = [self.width(place.name, place.width, estimator, view) for place in design.places()]
-        return Loss.total([self.structure(design, estimator, view, reading), *widths])
+        bits = Loss.total([self.structure(design, estimator, view, reading), *widths])
+        if reading != "cut_and_narrowest":
+            return bits
+        charge = self.charge(design, estimator, view) - self.charge(self.base, estimator, view)
+        return replace(bits, bits=bits.bits + charge, low=bits.low + charge, high=bits.high + charge)
+
+    def charge(self, design: Design, estimator: str, view: str) -> float:
+        """Bits charged for the narrowest place."""
+        return CROWDING * self.told(estimator, view) / min(place.width for place in design.places())
 
     def told(self, estimator: str, view: str) -> float:
         """Bits that the most telling place of the base has of the label, excess over its null."""
@@ -163,7 +169,7 @@ class Asker:
 
     def place(self, place: str, estimator: str, view: str) -> Loss:
         """What all channels of a place tell of the label."""
-        return self.gain(estimator, view, place, self._all([place]), {})
+        return self._taps(place, [self.tap_of[place]], [], estimator, view)
 
     def diagnostics(self) -> Iterator[tuple[str, str]]:
         """(estimator, view) of every way to ask."""
@@ -171,9 +177,8 @@ class Asker:
             for estimator in self.estimators:
                 yield estimator, view
 
-    def _all(self, places: Sequence[str]) -> dict[str, tuple[int, ...]]:
-        first = next(iter(self.channels.values()))
-        return first.all_of([self.tap_of[place] for place in places])
+    def _taps(self, what: str, going: Sequence[str], given: Sequence[str], estimator: str, view: str) -> Loss:
+        return self.gain(estimator, view, what, *(self.channels[view].all_of(side) for side in (going, given)))
 
 
 def views_of(data: Data, views: Sequence[str] | None) -> list[str]:

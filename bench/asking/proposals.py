@@ -9,28 +9,30 @@ import pandas as pd
 
 from bench.asking.asker import Asker, Loss
 from bench.asking.base import Base
-from bench.asking.search import Search, Step
+from bench.asking.search import Search, Step, of_each_part
 from bench.designs import Design
 from bench.designs.costs import Costs
 from bench.errors import InputError
 
 LEANER = (2, 4)  # how many times fewer parameters and FLOPs than the leanest design that the margin allows
+TAKEN_BACK = 2  # at most, of the last parts removed
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A design and the removals that led to it. loss: bits given up in all, the rank score."""
+    """A design and the removals that led to it. loss: bits given up in all; score: with the charge, to rank by."""
 
     name: str
     design: Design
     steps: Sequence[Step]
     costs: Costs
     loss: Loss
+    score: Loss
 
     @property
     def within_margin(self) -> bool:
         """Whether every removal was one that the numbers allow."""
-        return all(step.may_go for step in self.steps)
+        return all(step.may_go for step in of_each_part(self.steps))
 
     def overrides(self) -> str:
         """What follows `python -m bench` to train this design in place of the base's."""
@@ -39,42 +41,50 @@ class Proposal:
 
 
 def propose_designs(search: Search, base: Design, target: Mapping[str, float | None]) -> list[Proposal]:
-    """By falling cost: parts gone that may go; then channels that may go; then what the target still asks for.
+    """Designs by falling cost, each from the parts that may go and the channels that tell least.
 
-    target: params and flops as shares of the base's. Without either, designs of half and a quarter of the leanest
-    allowed one's cost are added, for retraining to say how far one may go. Raises InputError for a target that not
-    even one channel everywhere meets.
+    target: params and flops as shares of the base's. With either: narrowed until the target is met, once with every
+    part gone that may go and once with each of the last removals taken back, for retraining to say whether it was one
+    too many. Without: what may go, and half and a quarter of that design's cost, for retraining to say how far one may
+    go. Raises InputError for a target that not even one channel everywhere meets.
     """
     costs = search.pricing(base)
     wanted = {kind: int(share * costs[kind]) for kind, share in target.items() if kind != "loss" and share}
     parts = list(search.parts(base))
-    lean = parts[-1].design if parts else base
-    found = [parts]
     if wanted:
-        found.append([*parts, *search.channels(lean, wanted)])
-        _check_met(found[-1], base, search, wanted, target)
-    allowed = [*parts, *search.channels(lean)]
-    found.append(allowed)
-    if not wanted:
-        start = allowed[-1].design if allowed else base
-        for times in LEANER:
-            most = {kind: search.pricing(start)[kind] // times for kind in ("params", "flops")}
-            found.append([*allowed, *search.channels(start, most)])
-    distinct = {steps[-1].design: steps for steps in reversed(found) if steps}
+        fewer_parts = (parts[: len(parts) - back] for back in range(min(TAKEN_BACK, len(parts)) + 1))
+        found = [[*gone, *search.channels(_after(gone, base), wanted)] for gone in fewer_parts]
+        _check_met(found[0], base, search, wanted, target)
+        found = [steps for steps in found if _missed(_after(steps, base), search, wanted) is None]
+    else:
+        allowed = [*parts, *search.channels(_after(parts, base))]
+        start = _after(allowed, base)
+        halves = ({kind: search.pricing(start)[kind] // times for kind in ("params", "flops")} for times in LEANER)
+        found = [parts, allowed, *([*allowed, *search.channels(start, most)] for most in halves)]
+    distinct = {_after(steps, base): steps for steps in reversed(found) if steps}
     ranked = sorted(distinct, key=lambda design: -search.pricing(design).params)
     return [
-        Proposal(f"lean_{rank}", design, distinct[design], search.pricing(design), search.loss(design))
+        Proposal(f"lean_{rank}", design, distinct[design], search.pricing(design), *search.losses(design))
         for rank, design in enumerate(ranked, 1)
     ]
+
+
+def _after(steps: Sequence[Step], base: Design) -> Design:
+    return steps[-1].design if steps else base
+
+
+def _missed(design: Design, search: Search, wanted: Mapping[str, int]) -> str | None:
+    """The first cost that a design has too much of."""
+    costs = search.pricing(design)
+    return next((kind for kind, most in wanted.items() if costs[kind] > most), None)
 
 
 def _check_met(
     steps: Sequence[Step], base: Design, search: Search, wanted: Mapping[str, int], target: Mapping[str, float | None]
 ) -> None:
-    leanest = steps[-1].design if steps else base
-    costs = search.pricing(leanest)
-    if missed := [kind for kind, most in wanted.items() if costs[kind] > most]:
-        kind, whole, loss = missed[0], search.pricing(base), search.loss(leanest)
+    leanest = _after(steps, base)
+    if kind := _missed(leanest, search, wanted):
+        costs, whole, loss = search.pricing(leanest), search.pricing(base), search.losses(leanest)[0]
         raise InputError(
             f"target.{kind}: got {target[kind]}, wanted at least {costs[kind] / whole[kind]:.3g}, as "
             f"the leanest design has ({leanest.arguments()}); it gives up {loss.bits:.3f} of {search.told:.3f} bits"
@@ -93,12 +103,15 @@ def ranked(proposals: Sequence[Proposal], base: Base, told: float) -> pd.DataFra
             "latency_ms": base.latency_ms(proposal.design),
             "params_fewer": whole.params / proposal.costs.params,
             "flops_fewer": whole.flops / proposal.costs.flops,
+            "rank_score": proposal.score.bits,
+            "score_low": proposal.score.low,
+            "score_high": proposal.score.high,
             "bits_given_up": proposal.loss.bits,
             "low": proposal.loss.low,
             "high": proposal.loss.high,
             "reliable": proposal.loss.reliable,
             "within_margin": proposal.within_margin,
-            "why": "\n".join(step.sentence(told) for step in proposal.steps),
+            "why": "\n".join(step.sentence(told) for step in of_each_part(proposal.steps)),
         }
         for proposal in proposals
     )

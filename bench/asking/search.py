@@ -1,40 +1,49 @@
-"""Search: greedy removal of what tells least, asking again after each removal what the rest tells."""
+"""Search: greedy removal of what tells least for what it costs, asking again after each removal what the rest tells."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, log
+from math import ceil, inf, isfinite, log
 
 from bench.asking.asker import Asker, Loss
 from bench.designs import Design
-from bench.designs.costs import Costs, Pricing
+from bench.designs.costs import Pricing
 from bench.errors import InputError
 
 NARROWING = 0.8  # of a width, in one step
+EVENLY = {"params": 1.0, "flops": 1.0}
 LEAST_LOSS = 1e-4  # bits: below this, what is saved decides
 
 
 @dataclass(frozen=True)
 class Step:
-    """One removal: the part, the design after it, what that part tells given what remains, and whether it may go.
+    """One removal: what of the base is narrower or gone by then, the design after it, and what that tells of the label.
 
-    may_go: the number is reliable and the upper end of its interval lies below the margin.
+    gain: of all that is gone, given what is kept. may_go: it is reliable and its interval's upper end below the margin.
     """
 
     part: str
+    change: str
     design: Design
     gain: Loss
     may_go: bool
 
     def sentence(self, told: float) -> str:
         """Why the part went, in words."""
-        given = "given what remains" if self.part.startswith(("skip", "level")) else "given the channels that stay"
         why = "" if self.may_go else "; above the margin, for the target alone"
         return (
-            f"{self.part} tells {self.gain.bits:.3f} bits of the label {given} "
-            f"({self.gain.low:.3f} to {self.gain.high:.3f}; the most telling layer tells {told:.3f}){why}"
+            f"{self.change} {self.gain.bits:.3f} bits of the label given what is kept ({self.gain.low:.3f} to "
+            f"{self.gain.high:.3f}; the most telling layer tells {told:.3f}){why}"
         )
+
+
+def of_each_part(steps: Sequence[Step]) -> list[Step]:
+    """The last step of each part, which speaks of all that the part has lost."""
+    return list({step.part: step for step in steps}.values())
+
+
+Option = tuple[Loss, Step]  # what is given up before a step, and the step
 
 
 class Search:
@@ -55,52 +64,61 @@ class Search:
             )
         self.most = margin * self.told
 
-    def loss(self, design: Design) -> Loss:
-        """What a design gives up in all, the rank score."""
-        return self.asker.loss(design, *self.by)
-
-    def _step(self, part: str, design: Design, gain: Loss) -> Step:
-        return Step(part, design, gain, gain.reliable and gain.high < self.most)
+    def losses(self, design: Design) -> tuple[Loss, Loss]:
+        """What a design gives up in all, in bits, and with the charge for its narrowest place, the rank score."""
+        bits, charged = (self.asker.loss(design, *self.by, reading) for reading in ("cut", "cut_and_narrowest"))
+        return bits, charged
 
     def parts(self, design: Design) -> Iterator[Step]:
-        """Levels and skips that may go, one after the other, that of least gain first."""
-        while True:
-            options = [self._without(design, part, left) for part, left in design.removals().items()]
-            options = [option for option in options if option.may_go]
-            if not options:
-                return
-            step = min(options, key=lambda option: option.gain.high)
-            yield step
-            design = step.design
-
-    def _without(self, design: Design, part: str, left: Design) -> Step:
-        gone = [place for place in design.sources() if place not in left.sources()]
-        kept = self.asker.kept(design)
-        going, staying = (
-            {self.asker.tap_of[place]: tuple(sorted(kept[place])) for place in places}
-            for places in (gone, left.sources())
-        )
-        return self._step(part, left, self.asker.gain(*self.by, part, going, staying))
+        """Levels and skips that may go, one after the other."""
+        return self._greedy(design, self._without_a_part)
 
     def channels(self, design: Design, target: Mapping[str, int] | None = None) -> Iterator[Step]:
-        """Channels of tied places one after the other, those that tell least for what they cost first.
+        """Channels of tied places one after the other.
 
-        target: the costs to come down to; None goes as far as channels may go.
+        target: the costs to come down to, whether the channels may go or not; None goes as far as they may.
+        """
+        return self._greedy(design, self._narrower, target)
+
+    def _greedy(
+        self, design: Design, options_of: Callable[[Design], Iterator[Option]], target: Mapping[str, int] | None = None
+    ) -> Iterator[Step]:
+        """One option after the other, each time that which tells least for what it saves.
+
+        What is saved of parameters and of FLOPs counts by how far each still is from its target.
         """
         while True:
-            options = list(self._narrower(design, target))
-            if target is None:
-                options = [(price, option) for price, option in options if option.may_go]
-            elif all(self.pricing(design)[kind] <= wanted for kind, wanted in target.items()):
+            costs = self.pricing(design)
+            far = {kind: log(costs[kind] / most) for kind, most in target.items()} if target else EVENLY
+            if max(far.values()) <= 0:
                 return
-            if not options:
+            prices = {}
+            for before, step in options_of(design):
+                left = self.pricing(step.design)
+                saved = sum(max(0, weight) * log(costs[kind] / left[kind]) for kind, weight in far.items())
+                if saved > 0 and (target or step.may_go):
+                    prices[step] = max(self._lost(design, before, step), LEAST_LOSS) / saved
+            if not prices:
                 return
-            _, step = min(options, key=lambda priced: priced[0])
+            step = min(prices, key=prices.get)
             yield step
             design = step.design
 
-    def _narrower(self, design: Design, target: Mapping[str, int] | None) -> Iterator[tuple[float, Step]]:
-        """(bits lost for the logarithm of the cost saved, the step) of each place that can be narrower."""
+    def _lost(self, design: Design, before: Loss, step: Step) -> float:
+        """Bits that a step gives up and the charge that it adds; what can't be estimated goes last."""
+        if not isfinite(step.gain.high):
+            return inf
+        charges = [self.asker.charge(either, *self.by) for either in (step.design, design)]
+        return step.gain.bits - before.bits + charges[0] - charges[1]
+
+    def _without_a_part(self, design: Design) -> Iterator[Option]:
+        before = self.asker.structure(design, *self.by)
+        for part, left in design.removals().items():
+            gone = left.gone_from(self.asker.base)
+            change = f"without {' and '.join(gone)}: {'it tells' if len(gone) == 1 else 'together they tell'}"
+            yield before, self._step(part, change, left, self.asker.structure(left, *self.by))
+
+    def _narrower(self, design: Design) -> Iterator[Option]:
         for places in design.tied():
             width = places[0].width
             fewer = min(width - 1, ceil(NARROWING * width))
@@ -108,15 +126,12 @@ class Search:
                 continue
             names = [place.name for place in places]
             left = design.with_widths([fewer if p.name in names else p.width for p in design.places()])
-            saved = self._saved(self.pricing(design), self.pricing(left), target)
-            if saved > 0:
-                gain, before = (
-                    Loss.total([self.asker.width(name, kept, *self.by) for name in names]) for kept in (fewer, width)
-                )
-                part = f"{width - fewer} of {width} channels of {' and '.join(names)}"
-                yield max(gain.bits - before.bits, LEAST_LOSS) / saved, self._step(part, left, gain)
+            before, gain = (
+                Loss.total([self.asker.width(name, kept, *self.by) for name in names]) for kept in (width, fewer)
+            )
+            whole = next(p.width for p in self.asker.base.places() if p.name == names[0])
+            part = " and ".join(names)
+            yield before, self._step(part, f"{part} with {fewer} of {whole} channels: the others tell", left, gain)
 
-    def _saved(self, before: Costs, after: Costs, target: Mapping[str, int] | None) -> float:
-        """How much cheaper, as a logarithm, in those costs that are still above their target."""
-        kinds = ("params", "flops") if target is None else [k for k, most in target.items() if before[k] > most]
-        return sum(log(before[kind] / after[kind]) for kind in kinds)
+    def _step(self, part: str, change: str, design: Design, gain: Loss) -> Step:
+        return Step(part, change, design, gain, gain.reliable and gain.high < self.most)

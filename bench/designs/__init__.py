@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from bench.designs.base import Design, Pair, Place, flat, random_design, scaled, widths_of
+from bench.designs.base import Cut, Design, Pair, Place, flat, random_design, scaled, widths_of
 from bench.designs.cnn import CNNDesign
 from bench.designs.unet import UNetDesign
 from bench.errors import InputError
@@ -10,6 +10,7 @@ from models import CNN, UNet
 
 __all__ = [
     "CNNDesign",
+    "Cut",
     "Design",
     "Pair",
     "Place",

@@ -35,6 +35,14 @@ class Pair:
     given: str
 
 
+@dataclass(frozen=True)
+class Cut:
+    """The taps that a decoder reads at one level and above, split in those that a leaner design lacks and keeps."""
+
+    gone: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
 class Design(Protocol):
     """The choices that make one network of a family; a frozen dataclass, one file each."""
 
@@ -54,9 +62,6 @@ class Design(Protocol):
     def with_widths(self, widths: Sequence[int]) -> Self:
         """The same design with other numbers of channels, in the order of `places`."""
 
-    def sources(self) -> list[str]:
-        """The names of the places that the label is decoded from; parts that can go as a whole feed it through them."""
-
     def removals(self) -> dict[str, Self]:
         """The parts that can go as a whole, by name, and the design without each."""
 
@@ -65,6 +70,9 @@ class Design(Protocol):
 
     def gone_from(self, base: Self) -> list[str]:
         """The parts of a base that this design does without."""
+
+    def cut(self, base: Self) -> Cut:
+        """What reaches the decoder in a base down to the deepest level whose parts this design changes."""
 
     def shuffled(self, rng: np.random.Generator) -> Self:
         """The design with parts removed at random."""

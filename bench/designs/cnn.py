@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.designs.base import Pair, Place
+from bench.designs.base import Cut, Pair, Place
 from models import CNN
 
 
@@ -48,9 +48,6 @@ class CNNDesign:
         split = len(self.filters)
         return CNNDesign(tuple(widths[:split]), tuple(widths[split:]), self.convs)
 
-    def sources(self) -> list[str]:
-        return []
-
     def removals(self) -> dict[str, CNNDesign]:
         return {}
 
@@ -59,6 +56,9 @@ class CNNDesign:
 
     def gone_from(self, base: CNNDesign) -> list[str]:
         return []
+
+    def cut(self, base: CNNDesign) -> Cut:
+        return Cut()
 
     def shuffled(self, rng: np.random.Generator) -> CNNDesign:
         return self

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.designs.base import Pair, Place
+from bench.designs.base import Cut, Pair, Place
 from models import UNet
 
 KEPT = 0.75  # the chance of a skip in a random design
@@ -72,10 +72,6 @@ class UNetDesign:
         split = self.depth + 1
         return replace(self, widths=tuple(widths[:split]), decoder_widths=tuple(widths[split:])[::-1])
 
-    def sources(self) -> list[str]:
-        skips = [f"encoder {level}" for level, mode in self._levels() if mode != "off"]
-        return [*skips, f"encoder {self.depth + 1}"]
-
     def pairs(self) -> list[Pair]:
         """A skip given what comes up from below it; a level, with all below it, given the skip above it.
 
@@ -93,6 +89,28 @@ class UNetDesign:
         levels = [f"level {self.depth + 2}"] if self.depth < base.depth else []
         pairs = enumerate(zip(self.skips, base.skips, strict=False), 1)
         return levels + [f"skip {level}" for level, (mode, before) in pairs if mode == "off" != before]
+
+    def cut(self, base: UNetDesign) -> Cut:
+        """Skips down to the deepest change, and what comes up from below it: the label is decoded from these alone.
+
+        Where the design ends above the base's bottom, that is the change: nothing comes up to its own bottom any more.
+
+        >>> base = UNetDesign((8, 16, 32), (8, 16), ("cat", "cat"))
+        >>> base.removals()["skip 1"].cut(base)
+        Cut(gone=('enc1.conv2',), kept=('up1',))
+        >>> base.removals()["level 3"].cut(base)
+        Cut(gone=('up2',), kept=('enc1.conv2', 'enc2.conv2'))
+        """
+        shorter = self.depth < base.depth
+        lost = [level for level, mode in self._levels() if mode == "off" != base.skips[level - 1]]
+        deepest = self.depth + 1 if shorter else max(lost, default=0)
+        if not deepest:
+            return Cut()
+        taps = {level: base.places()[level - 1].tap for level in range(1, deepest + 1)}
+        gone = [tap for level, tap in taps.items() if level in lost]
+        kept = [tap for level, tap in taps.items() if level > self.depth or self.skips[level - 1] != "off"]
+        (gone if shorter else kept).append(f"up{deepest}")
+        return Cut(tuple(gone), tuple(kept))
 
     def removals(self) -> dict[str, UNetDesign]:
         removals = {f"skip {level}": self._without_skip(level) for level, mode in self._levels() if mode != "off"}

@@ -71,6 +71,15 @@ def test_a_question_is_asked_once(asker):
     assert {"what", "going", "given", "bits", "null_mean", "low", "high", "reliable"} <= set(asker.asked)
 
 
+def test_the_narrowest_place_is_charged(asker):
+    """Half of what the most telling place tells, over the channels of the narrowest; none for the base itself."""
+    narrow = BASE.with_widths([4, 2, 4, 4, 4])
+    bits, charged = (asker.loss(narrow, "probe", "pixel", reading) for reading in ("cut", "cut_and_narrowest"))
+    assert charged.bits - bits.bits == pytest.approx(0.5 * asker.told("probe", "pixel") * (1 / 2 - 1 / 4))
+    assert charged.high - charged.low == pytest.approx(bits.high - bits.low)
+    assert asker.loss(BASE, "probe", "pixel") == Loss(0, 0, 0, True)
+
+
 def test_losses_add_up_with_independent_errors():
     total = Loss.total([Loss(0.1, 0.07, 0.13, True), Loss(0.2, 0.16, 0.24, False)])
     assert (total.bits, total.reliable) == (pytest.approx(0.3), False)

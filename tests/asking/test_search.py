@@ -5,7 +5,7 @@ from omegaconf import OmegaConf
 
 from bench.asking.asker import Loss
 from bench.asking.proposals import propose_designs
-from bench.asking.search import Search
+from bench.asking.search import Search, of_each_part
 from bench.designs import UNetDesign
 from bench.designs.costs import Pricing
 from bench.errors import InputError
@@ -14,32 +14,38 @@ BASE = UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"))
 MODEL = OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "norm": "batch"})
 
 
+def sources(design):
+    """The encoder's levels that the label is decoded from."""
+    skips = [f"encoder {level}" for level, mode in enumerate(design.skips, 1) if mode != "off"]
+    return [*skips, f"encoder {len(design.widths)}"]
+
+
 class Told:
     """Stands for an Asker: sources tell their bits, those named in `twins` the same bits; channels tell alike."""
 
     def __init__(self, bits, twins=(), error=0.001):
         self.bits, self.twins, self.error = bits, set(twins), error
-        self.tap_of = {place.name: place.name for place in BASE.places()}
+        self.base = BASE
 
     def told(self, *_):
         return 1.0
-
-    def kept(self, design):
-        return {place.name: tuple(range(place.width)) for place in design.places()}
 
     def joint(self, places):
         twins = self.twins & set(places)
         alone = sum(self.bits[place] for place in places if place not in self.twins)
         return alone + (max(self.bits[place] for place in twins) if twins else 0)
 
-    def gain(self, _estimator, _view, _what, going, given):
-        bits = self.joint([*going, *given]) - self.joint(given)
+    def structure(self, design, *_):
+        bits = self.joint(sources(BASE)) - self.joint(sources(design))
         return Loss(bits, bits - self.error, bits + self.error, True)
 
     def width(self, place, width, *_):
         whole = next(p.width for p in BASE.places() if p.name == place)
         bits = 0.1 * (1 - width / whole)
         return Loss(bits, bits - self.error, bits + self.error, True)
+
+    def charge(self, design, *_):
+        return 0.01 / min(place.width for place in design.places())
 
     def loss(self, design, *_):
         return Loss.total([self.width(place.name, place.width) for place in design.places()])
@@ -53,8 +59,8 @@ def test_it_asks_again_after_each_removal():
     """Two skips that tell the same: the first may go, and then the other may not."""
     told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.3}, twins=["encoder 1", "encoder 2"])
     steps = list(search(told).parts(BASE))
-    assert [step.part for step in steps] == ["skip 1"]
-    assert steps[0].design.skips == ("off", "cat")
+    assert [step.part for step in steps] == ["skip 2"]
+    assert steps[0].design.skips == ("cat", "off")
 
 
 def test_a_bottom_that_tells_nothing_goes():
@@ -62,7 +68,7 @@ def test_a_bottom_that_tells_nothing_goes():
     steps = list(search(told).parts(BASE))
     assert [step.part for step in steps] == ["level 3"]
     assert steps[0].design.widths == (4, 8)
-    assert "level 3 tells 0.010 bits" in steps[0].sentence(1.0)
+    assert "without level 3: it tells 0.010 bits of the label given what is kept" in steps[0].sentence(1.0)
 
 
 def test_the_upper_end_of_the_interval_decides():
@@ -77,6 +83,20 @@ def test_channels_go_while_the_margin_allows():
     for place in last.design.places():
         assert told.width(place.name, place.width).high < 0.05
     assert sum(last.design.widths) < sum(BASE.widths)
+
+
+def test_channels_that_tell_the_same_go_where_they_cost_most():
+    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    first = next(search(told).channels(BASE))
+    assert (first.part, first.design.widths) == ("encoder 3", (4, 8, 13))
+
+
+def test_the_last_step_of_a_part_speaks_for_it():
+    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    steps = list(search(told).channels(BASE))
+    last = {step.part: step for step in of_each_part(steps)}
+    assert len(last) < len(steps)
+    assert "encoder 3 with 9 of 16 channels: the others tell 0.044 bits" in last["encoder 3"].sentence(1.0)
 
 
 @pytest.mark.parametrize("target", [{"params": 0.1}, {"flops": 0.25}, {"params": 0.2, "flops": 0.2}])

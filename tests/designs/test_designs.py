@@ -6,7 +6,7 @@ import torch
 from omegaconf import OmegaConf
 
 from bench.cost import flops, used_parameters
-from bench.designs import UNetDesign, design_of, flat, random_design, scaled, widths_of
+from bench.designs import Cut, UNetDesign, design_of, flat, random_design, scaled, widths_of
 from bench.designs.costs import Pricing
 from bench.designs.study import study_set
 from bench.errors import InputError
@@ -67,14 +67,27 @@ def test_removals_name_what_goes():
     design = BASE.removals()["level 5"].removals()["skip 1"]
     assert design.skips == ("off", "cat", "cat")
     assert design.gone_from(BASE) == ["level 5", "skip 1"]
-    assert design.sources() == ["encoder 2", "encoder 3", "encoder 4"]
+    assert design.cut(BASE) == Cut(("enc1.conv2", "up4"), ("enc2.conv2", "enc3.conv2", "enc4.conv2"))
     assert "skip 1" not in design.removals()
 
 
 def test_the_bottom_is_read_even_where_its_skip_was_off():
     design = BASE.removals()["skip 4"].removals()["level 5"]
-    assert design.sources() == ["encoder 1", "encoder 2", "encoder 3", "encoder 4"]
+    assert design.cut(BASE) == Cut(("up4",), ("enc1.conv2", "enc2.conv2", "enc3.conv2", "enc4.conv2"))
     assert design == BASE.removals()["level 5"]
+
+
+def test_a_cut_reads_down_to_the_deepest_change():
+    assert BASE.cut(BASE) == Cut()
+    one, two = BASE.removals()["skip 3"], BASE.removals()["skip 3"].removals()["skip 1"]
+    assert one.cut(BASE) == Cut(("enc3.conv2",), ("enc1.conv2", "enc2.conv2", "up3"))
+    assert two.cut(BASE) == Cut(("enc1.conv2", "enc3.conv2"), ("enc2.conv2", "up3"))
+    assert two.cut(one) == Cut(("enc1.conv2",), ("up1",))
+
+
+def test_a_cut_leaves_out_skips_that_were_off():
+    base = BASE.removals()["skip 1"]
+    assert base.removals()["skip 2"].cut(base) == Cut(("enc2.conv2",), ("up2",))
 
 
 @pytest.mark.parametrize("cost", ["params", "flops"])
