@@ -1,8 +1,8 @@
-"""Search: greedy removal of what tells least for what it costs, asking again after each removal what the rest tells."""
+"""Search: greedy removal of what tells least, asking again after each removal what the rest tells."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, inf, isfinite, log
 
@@ -43,9 +43,6 @@ def of_each_part(steps: Sequence[Step]) -> list[Step]:
     return list({step.part: step for step in steps}.values())
 
 
-Option = tuple[Loss, Step]  # what is given up before a step, and the step
-
-
 class Search:
     """Finds designs by one estimator and view.
 
@@ -70,22 +67,17 @@ class Search:
         return bits, charged
 
     def parts(self, design: Design) -> Iterator[Step]:
-        """Levels and skips that may go, one after the other."""
-        return self._greedy(design, self._without_a_part)
+        """Levels and skips that may go, one after the other, that which surely tells least first."""
+        while options := [step for step in self._without_a_part(design) if step.may_go]:
+            step = min(options, key=lambda option: option.gain.high)
+            yield step
+            design = step.design
 
     def channels(self, design: Design, target: Mapping[str, int] | None = None) -> Iterator[Step]:
-        """Channels of tied places one after the other.
+        """Channels of tied places one after the other, each time those that tell least for what they save.
 
-        target: the costs to come down to, whether the channels may go or not; None goes as far as they may.
-        """
-        return self._greedy(design, self._narrower, target)
-
-    def _greedy(
-        self, design: Design, options_of: Callable[[Design], Iterator[Option]], target: Mapping[str, int] | None = None
-    ) -> Iterator[Step]:
-        """One option after the other, each time that which tells least for what it saves.
-
-        What is saved of parameters and of FLOPs counts by how far each still is from its target.
+        target: the costs to come down to, whether the channels may go or not; None goes as far as they may. What is
+        saved of parameters and of FLOPs counts by how far each still is from its target.
         """
         while True:
             costs = self.pricing(design)
@@ -93,7 +85,7 @@ class Search:
             if max(far.values()) <= 0:
                 return
             prices = {}
-            for before, step in options_of(design):
+            for before, step in self._narrower(design):
                 left = self.pricing(step.design)
                 saved = sum(max(0, weight) * log(costs[kind] / left[kind]) for kind, weight in far.items())
                 if saved > 0 and (target or step.may_go):
@@ -111,14 +103,14 @@ class Search:
         charges = [self.asker.charge(either, *self.by) for either in (step.design, design)]
         return step.gain.bits - before.bits + charges[0] - charges[1]
 
-    def _without_a_part(self, design: Design) -> Iterator[Option]:
-        before = self.asker.structure(design, *self.by)
+    def _without_a_part(self, design: Design) -> Iterator[Step]:
         for part, left in design.removals().items():
             gone = left.gone_from(self.asker.base)
             change = f"without {' and '.join(gone)}: {'it tells' if len(gone) == 1 else 'together they tell'}"
-            yield before, self._step(part, change, left, self.asker.structure(left, *self.by))
+            yield self._step(part, change, left, self.asker.structure(left, *self.by))
 
-    def _narrower(self, design: Design) -> Iterator[Option]:
+    def _narrower(self, design: Design) -> Iterator[tuple[Loss, Step]]:
+        """(what the channels gone before tell, the step) of each place that can be narrower."""
         for places in design.tied():
             width = places[0].width
             fewer = min(width - 1, ceil(NARROWING * width))
