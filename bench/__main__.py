@@ -35,6 +35,7 @@ def main() -> None:
         verb = take_verb(sys.argv)
 
         def job(config: DictConfig):
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # in a launcher's process too
             try:
                 return getattr(importlib.import_module(f"bench.{verb}"), verb)(config)
             except Exception as error:

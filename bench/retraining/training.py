@@ -22,6 +22,7 @@ from bench.retraining.results import Retrained, retrained
 
 log = logging.getLogger(__name__)
 
+GRACE = 60  # seconds for stopped jobs to log what they have
 HEADER = "# @package _global_\n# The data and the training of the base; nothing is measured but accuracy and cost.\n"
 SILENT = {
     "calibration": False,
@@ -150,5 +151,9 @@ def retrain(
 
 def _stop(child: subprocess.Popen) -> None:
     """End a child and the jobs that it started; they log what they have."""
-    os.killpg(child.pid, signal.SIGINT)
-    child.wait()
+    os.killpg(child.pid, signal.SIGTERM)  # a process in the background of a shell would not heed SIGINT
+    try:
+        child.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
