@@ -5,26 +5,21 @@ from __future__ import annotations
 import logging
 import sys
 from math import log2
-from pathlib import Path
 
 import pandas as pd
 from omegaconf import DictConfig
 
-from bench import plots, tracking
+from bench import plots
 from bench.asking.asker import READINGS, Asker
-from bench.asking.base import Base, build_base
-from bench.build import build_each
 from bench.checks import check_validity
 from bench.designs import widths_of
 from bench.designs.costs import Pricing
 from bench.designs.study import study_set
 from bench.errors import InputError
-from bench.prepare import prepare
 from bench.report import validity_report
+from bench.retraining.opening import opened
 from bench.retraining.ranking import agreement, ceiling
 from bench.retraining.results import Retrained
-from bench.retraining.training import Retraining
-from bench.store import connect
 
 log = logging.getLogger(__name__)
 
@@ -32,42 +27,25 @@ log = logging.getLogger(__name__)
 def validity(config: DictConfig) -> str:
     """Retrain a fixed set of designs, ask about each, and rank the diagnostics; returns the id of the run."""
     check_validity(config)
-    device = prepare(config)
-    estimators = build_each(config.estimator, "estimator")
-    for estimator in estimators.values():
-        estimator.permutations = config.ask.permutations
-    store = connect(config.tracking.uri, config.tracking.experiment)
-    base = Base.of_run(store, config.run) if config.run else build_base(config)
-
-    name = config.tracking.name or f"validity on {base.data.name}"
-    with tracking.started(store, name, {tracking.SWEEP: "parent"}) as tracked:
-        tracked.config(config)
-        retraining = Retraining(config.retrain, base, tracked, Path(config.folder) / tracked.id, config.seed)
-        if not base.run:
-            retraining.train_base()
-            base = retraining.base
-        base.network.to(device)
+    with opened(config, "validity") as study:
+        base, tracked, retraining = study.base, study.tracked, study.retraining
         designs = study_set(base.design, config.seed)
         tracked.text("\n".join(retraining(designs)), "not_run.txt")
         losses = losses_of(retraining.read(designs, test=True), config.judged_on)
         tracked.table(losses.reset_index(), "tables/losses.csv")
 
-        asker = Asker(
-            base.network, base.data, base.design, estimators,
-            seed=config.seed, views=config.ask.views, samples=config.ask.samples,
-        )  # fmt: skip
-        try:
+        with study.asker() as asker:
             retrained = {name: designs[name] for name in losses.index}
             said = pd.DataFrame([*scores(asker, retrained), *controls(base.pricing, retrained)])
-        finally:
-            tracked.table(asker.asked, "asked.csv")
         board = leaderboard(said, losses, config.seed)
         tracked.table(said.assign(loss=said["design"].map(losses.mean(axis=1))), "tables/scores.csv")
         tracked.table(board, "tables/validity.csv")
         tracked.metrics({f"summary/validity.{row.diagnostic}": row.spearman for row in board.itertuples()})
         tracked.metrics({"summary/validity_ceiling": board["ceiling"].iloc[0]})
         tracked.figure(figure(said, losses, board), "figures/validity.png")
-    sys.stdout.write(f"{validity_report(board, config.judged_on, base.data.name)}run {tracked.id} in {store.uri}\n")
+    sys.stdout.write(
+        f"{validity_report(board, config.judged_on, base.data.name)}run {tracked.id} in {tracked.store.uri}\n"
+    )
     return tracked.id
 
 

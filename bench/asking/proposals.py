@@ -15,7 +15,6 @@ from bench.designs.costs import Costs
 from bench.errors import InputError
 
 LEANER = (2, 4)  # how many times fewer parameters and FLOPs than the leanest design that the margin allows
-TAKEN_BACK = 2  # at most, of the last parts removed
 
 
 @dataclass(frozen=True)
@@ -43,18 +42,20 @@ class Proposal:
 def propose_designs(search: Search, base: Design, target: Mapping[str, float | None]) -> list[Proposal]:
     """Designs by falling cost, each from the parts that may go and the channels that tell least.
 
-    target: params and flops as shares of the base's. With either: narrowed until the target is met, once with every
-    part gone that may go and once with each of the last removals taken back, for retraining to say whether it was one
-    too many. Without: what may go, and half and a quarter of that design's cost, for retraining to say how far one may
-    go. Raises InputError for a target that not even one channel everywhere meets.
+    target: params and flops as shares of the base's. With either: several structures, from the base's own over the
+    parts that may go to further bottom levels, are narrowed until the target is met: bits rank designs of one structure
+    better than structures, so that retraining is to choose.
+    Without: what may go, and half and a quarter of that design's cost, for retraining to say how far one may go.
+    Raises InputError for a target that not even one channel everywhere meets.
     """
     costs = search.pricing(base)
     wanted = {kind: int(share * costs[kind]) for kind, share in target.items() if kind != "loss" and share}
     parts = list(search.parts(base))
     if wanted:
-        fewer_parts = (parts[: len(parts) - back] for back in range(min(TAKEN_BACK, len(parts)) + 1))
-        found = [[*gone, *search.channels(_after(gone, base), wanted)] for gone in fewer_parts]
-        _check_met(found[0], base, search, wanted, target)
+        removed = [*parts, *search.bottoms(_after(parts, base))]
+        structures = (removed[:count] for count in range(len(removed) + 1))
+        found = [[*gone, *search.channels(_after(gone, base), wanted)] for gone in structures]
+        _check_met(found[-1], base, search, wanted, target)
         found = [steps for steps in found if _missed(_after(steps, base), search, wanted) is None]
     else:
         allowed = [*parts, *search.channels(_after(parts, base))]

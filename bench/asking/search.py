@@ -73,6 +73,12 @@ class Search:
             yield step
             design = step.design
 
+    def bottoms(self, design: Design) -> Iterator[Step]:
+        """Levels from below, one after the other, whether they may go or not."""
+        while levels := [step for step in self._without_a_part(design) if step.part.startswith("level")]:
+            yield levels[0]
+            design = levels[0].design
+
     def channels(self, design: Design, target: Mapping[str, int] | None = None) -> Iterator[Step]:
         """Channels of tied places one after the other, each time those that tell least for what they save.
 

@@ -43,7 +43,7 @@ class Retraining:
         self.folder = folder
         self.seeds = list(range(seed, seed + config.seeds))
         self.started = time.monotonic()
-        self.spent = 0
+        self.spent: set[tuple[str, int]] = set()
 
     def train_base(self) -> None:
         """Train a base that has no run yet, from the first seed."""
@@ -54,22 +54,31 @@ class Retraining:
             raise InputError("run: the fresh base could not be trained; its run in MLflow says why")
         self.base = Base.of_run(self.tracked.store, runs["run"].iloc[0])
 
-    def __call__(self, designs: Mapping[str, Design]) -> list[str]:
-        """Train designs from every seed, or as many whole seeds as the budget allows; returns what was not run."""
+    def __call__(self, designs: Mapping[str, Design], seeds: Sequence[int] | None = None) -> list[str]:
+        """Train designs from these seeds, all by default, or as many as the budget allows; returns what was not run."""
+        if not designs:
+            return []
         self.write(designs)
-        seeds, minutes = self.seeds, None
+        wanted = list(self.seeds if seeds is None else seeds)
+        seeds, minutes = wanted, None
         if self.config.runs is not None:
-            seeds = seeds[: max(0, self.config.runs - self.spent) // len(designs)]
+            seeds = [
+                seed for i, seed in enumerate(wanted, 1) if len(self._spent(designs, wanted[:i])) <= self.config.runs
+            ]
         if self.config.minutes is not None:
             minutes = max(0.0, self.config.minutes - (time.monotonic() - self.started) / 60)
-        self.spent += len(designs) * len(seeds)
+        self.spent = self._spent(designs, seeds)
         if seeds:
             retrain(self.folder, list(designs), seeds, self.tracked, self.config.overrides, minutes)
         done = set(self.read(designs, test=False).runs.groupby(["design", "seed"]).groups)
-        missing = [f"{name} seed {seed}" for seed in self.seeds for name in designs if (name, seed) not in done]
+        missing = [f"{name} seed {seed}" for seed in wanted for name in designs if (name, seed) not in done]
         if missing:
             log.warning("not run, for the budget or a failure: %s", ", ".join(missing))
         return missing
+
+    def _spent(self, designs: Collection[str], seeds: Sequence[int]) -> set[tuple[str, int]]:
+        """The runs so far and these."""
+        return self.spent | {(name, seed) for name in designs for seed in seeds}
 
     def read(self, names: Collection[str], test: bool) -> Retrained:
         return retrained(self.tracked, names, test)

@@ -25,11 +25,17 @@ Written before any design was retrained.
 Asking, choosing among designs and among proposals: training and validation data alone.
 Retrained alike: the base, the proposals and, at the chosen proposal's parameters and FLOPs, the controls;
 seeds {seeds}; {epochs} epochs each, the best checkpoint by validation.
+Of more than {finalists} proposals that meet a target of cost, the {finalists} of highest mean validation score over the
+first {screening} seeds are trained from all.
 Chosen: {rule}.
 Judged once, on the test data: {metric}, paired by seed and test image, 95 % intervals over seeds and images or
 patients.
 Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Else undecided.
 """
+
+
+SCREENING = 2  # seeds
+FINALISTS = 2  # proposals
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ def protocol(config: DictConfig, base: Base, seeds: Sequence[int]) -> str:
         seeds=", ".join(map(str, seeds)),
         epochs=base.config.train.epochs,
         rule=rule,
+        finalists=FINALISTS,
+        screening=SCREENING,
         metric=metric_of(base),
         margin=config.retrain.margin,
     )
@@ -63,15 +71,17 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     """Retrain, choose and judge; logs tables and figures as it goes."""
     base, tracked = retraining.base, retraining.tracked
     tracked.text(protocol(config, base, retraining.seeds), "protocol.txt")
+    finalists, missing = screened(config, proposals, retraining)
     first = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
-    missing = retraining(first)
-    chosen, enough = choose(config, base, proposals, retraining.read(first, test=False))
+    trained = ["base", *(proposal.name for proposal in finalists)]
+    missing += retraining({name: first[name] for name in trained})
+    chosen, enough = choose(config, base, finalists, retraining.read(trained, test=False))
     if not enough:
         log.warning("no proposal is within target.loss on validation data; %s, the nearest, is judged", chosen.name)
 
     rng = named_rng(config.seed, "random designs")
     named = controls(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
-    same = {design: name for name, design in reversed([*first.items(), *named.items()])}
+    same = {design: name for name, design in reversed([*((name, first[name]) for name in trained), *named.items()])}
     new = {name: design for name, design in named.items() if same[design] == name}
     missing += retraining(new)
     tracked.text("\n".join(missing), "not_run.txt")
@@ -88,6 +98,19 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     tracked.figure(plots.pareto(designs, metric_of(base)), "figures/pareto.png")
     tracked.figure(plots.training_curves(curves(tracked, results.runs)), "figures/training.png")
     return Verified(chosen, designs, compared, results.runs)
+
+
+def screened(
+    config: DictConfig, proposals: Sequence[Proposal], retraining: Retraining
+) -> tuple[Sequence[Proposal], list[str]]:
+    """The proposals to train from all seeds, by validation after the first few, and what was not run for it."""
+    if (config.target.params is None and config.target.flops is None) or len(proposals) <= FINALISTS:
+        return proposals, []
+    designs = {proposal.name: proposal.design for proposal in proposals}
+    missing = retraining(designs, retraining.seeds[:SCREENING])
+    means = retraining.read(designs, test=False).runs.groupby("design")["val_score"].mean()
+    best = means.nlargest(FINALISTS).index
+    return [proposal for proposal in proposals if proposal.name in best] or proposals, missing
 
 
 def choose(config: DictConfig, base: Base, proposals: Sequence[Proposal], results: Retrained) -> tuple[Proposal, bool]:

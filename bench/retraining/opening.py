@@ -1,0 +1,65 @@
+"""Opening: what the verbs that ask and retrain begin with, a trained base and the run that holds what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from bench import tracking
+from bench.asking.asker import Asker
+from bench.asking.base import Base, build_base
+from bench.build import build_each
+from bench.estimators import Estimator
+from bench.prepare import prepare
+from bench.retraining.training import Retraining
+from bench.store import connect
+
+
+@dataclass(frozen=True)
+class Opened:
+    """base: trained, on the run's device. tracked: the run, parent of all that is retrained."""
+
+    config: DictConfig
+    base: Base
+    estimators: Mapping[str, Estimator]
+    tracked: tracking.Run
+    retraining: Retraining
+
+    @contextmanager
+    def asker(self) -> Iterator[Asker]:
+        """Of the base; whatever ends the asking, all questions asked so far are logged."""
+        base, ask = self.base, self.config.ask
+        asker = Asker(
+            base.network, base.data, base.design, self.estimators,
+            seed=self.config.seed, views=ask.views, samples=ask.samples,
+        )  # fmt: skip
+        try:
+            yield asker
+        finally:
+            self.tracked.table(asker.asked, "asked.csv")
+
+
+@contextmanager
+def opened(config: DictConfig, verb: str) -> Iterator[Opened]:
+    """The base of a tracked run, or a fresh one that is trained as the first of the new run's children."""
+    device = prepare(config)
+    estimators = build_each(config.estimator, "estimator")
+    for estimator in estimators.values():
+        estimator.permutations = config.ask.permutations
+    store = connect(config.tracking.uri, config.tracking.experiment)
+    base = Base.of_run(store, config.run) if config.run else build_base(config)
+
+    name = config.tracking.name or f"{verb} on {base.data.name}"
+    with tracking.started(store, name, {tracking.SWEEP: "parent"}) as tracked:
+        tracked.config(config)
+        retraining = Retraining(config.retrain, base, tracked, Path(config.folder) / tracked.id, config.seed)
+        if not base.run:
+            retraining.train_base()
+        base = retraining.base
+        base.network.to(device)
+        tracked.tag("base", base.run)
+        yield Opened(config, base, estimators, tracked, retraining)

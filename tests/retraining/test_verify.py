@@ -1,0 +1,87 @@
+"""Which proposals are retrained from all seeds, and which is judged: by validation alone."""
+
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+
+from bench.asking.asker import Loss
+from bench.asking.proposals import Proposal
+from bench.designs import UNetDesign
+from bench.designs.costs import Costs
+from bench.errors import InputError
+from bench.retraining.results import Retrained
+from bench.retraining.verify import choose, screened
+
+NOTHING = Loss(0, 0, 0, True)
+PROPOSALS = [
+    Proposal(f"lean_{n}", UNetDesign((4, 2 * n), (4,), ("cat",)), (), Costs(1000 // n, 100), NOTHING, NOTHING)
+    for n in (1, 2, 3, 4)
+]
+
+
+def retrained(scores, seeds=(0, 1, 2)):
+    rows = [{"design": name, "seed": seed, "val_score": score} for name, score in scores.items() for seed in seeds]
+    return Retrained(pd.DataFrame(rows, columns=["design", "seed", "val_score"]), pd.DataFrame())
+
+
+class Trains:
+    """Stands for a Retraining in which every design reaches a known validation score."""
+
+    seeds = (0, 1, 2, 3, 4)
+
+    def __init__(self, scores):
+        self.scores, self.calls = scores, []
+
+    def __call__(self, designs, seeds=None):
+        self.calls.append((list(designs), list(seeds or self.seeds)))
+        return []
+
+    def read(self, names, test):
+        assert not test
+        return retrained({name: self.scores[name] for name in names if name in self.scores})
+
+
+class Priced:
+    """Stands for a base of 1,000 parameters and 100 FLOPs."""
+
+    design = None
+
+    @staticmethod
+    def pricing(_):
+        return Costs(1000, 100)
+
+
+def target(params=None, flops=None, loss=0.01):
+    return OmegaConf.create({"target": {"params": params, "flops": flops, "loss": loss}})
+
+
+def test_two_seeds_screen_many_proposals():
+    training = Trains({"lean_1": 0.7, "lean_2": 0.9, "lean_3": 0.6, "lean_4": 0.8})
+    finalists, _ = screened(target(params=0.5), PROPOSALS, training)
+    assert [proposal.name for proposal in finalists] == ["lean_2", "lean_4"]
+    assert training.calls == [(["lean_1", "lean_2", "lean_3", "lean_4"], [0, 1])]
+
+
+@pytest.mark.parametrize(("wanted", "count"), [(target(), 4), (target(params=0.5), 2)])
+def test_without_a_target_of_cost_or_with_few_there_is_no_screening(wanted, count):
+    training = Trains({})
+    assert screened(wanted, PROPOSALS[:count], training) == (PROPOSALS[:count], [])
+    assert not training.calls
+
+
+def test_a_target_of_cost_takes_the_best_that_meets_it():
+    results = retrained({"base": 0.9, "lean_1": 0.95, "lean_2": 0.7, "lean_3": 0.8, "lean_4": 0.895})
+    assert choose(target(params=0.4), Priced, PROPOSALS[:3], results) == (PROPOSALS[2], False)
+    assert choose(target(params=0.4), Priced, PROPOSALS, results) == (PROPOSALS[3], True)
+
+
+def test_without_it_the_leanest_within_the_loss_is_taken():
+    results = retrained({"base": 0.9, "lean_1": 0.91, "lean_2": 0.895, "lean_3": 0.885, "lean_4": 0.7})
+    assert choose(target(), Priced, PROPOSALS, results) == (PROPOSALS[1], True)
+    assert choose(target(loss=0.02), Priced, PROPOSALS, results) == (PROPOSALS[2], True)
+    assert choose(target(loss=0.001), Priced, PROPOSALS[1:], results) == (PROPOSALS[1], False)
+
+
+def test_one_seed_chooses_nothing():
+    with pytest.raises(InputError, match=r"got 1 seeds .* wanted 2 or more"):
+        choose(target(), Priced, PROPOSALS, retrained({"base": 0.9, "lean_1": 0.9}, seeds=(0,)))
