@@ -127,7 +127,7 @@ def test_filters_of_a_chain(tmp_path):
 
 
 def test_a_budget_of_runs_leaves_whole_seeds(tmp_path):
-    ended = propose(tmp_path, *MASKS, "target.params=0.5", "retrain.seeds=3", "retrain.randoms=1", "retrain.runs=7")
+    ended = propose(tmp_path, *MASKS, "target.params=0.75", "retrain.seeds=3", "retrain.randoms=0", "retrain.runs=7")
     assert ended.code == 0, ended.err
     parent = parent_of(tmp_path)
     table = pd.read_csv(artifact(tmp_path, parent, "tables/runs.csv"))

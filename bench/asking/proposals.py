@@ -49,7 +49,7 @@ def propose_designs(search: Search, base: Design, target: Mapping[str, float | N
     Raises InputError for a target that not even one channel everywhere meets.
     """
     costs = search.pricing(base)
-    wanted = {kind: int(share * costs[kind]) for kind, share in target.items() if kind != "loss" and share}
+    wanted = {kind: max(1, int(share * costs[kind])) for kind, share in target.items() if kind != "loss" and share}
     parts = list(search.parts(base))
     if wanted:
         removed = [*parts, *search.bottoms(_after(parts, base))]
