@@ -75,9 +75,12 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     first = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
     trained = ["base", *(proposal.name for proposal in finalists)]
     missing += retraining({name: first[name] for name in trained})
-    chosen, enough = choose(config, base, finalists, retraining.read(trained, test=False))
-    if not enough:
-        log.warning("no proposal is within target.loss on validation data; %s, the nearest, is judged", chosen.name)
+    chosen, lost = choose(config, base, finalists, retraining.read(trained, test=False))
+    if config.target.loss is not None and lost > config.target.loss:
+        wanted = (
+            "target.loss: got %s, which no proposal meets; %s, judged as the nearest, loses %.4f on validation data"
+        )
+        log.warning(wanted, config.target.loss, chosen.name, lost)
 
     rng = named_rng(config.seed, "random designs")
     named = controls(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
@@ -113,8 +116,8 @@ def screened(
     return [proposal for proposal in proposals if proposal.name in best] or proposals, missing
 
 
-def choose(config: DictConfig, base: Base, proposals: Sequence[Proposal], results: Retrained) -> tuple[Proposal, bool]:
-    """The proposal to judge, by validation alone, and whether it meets target.loss there."""
+def choose(config: DictConfig, base: Base, proposals: Sequence[Proposal], results: Retrained) -> tuple[Proposal, float]:
+    """The proposal to judge, by validation alone, and what it lost there against the base."""
     runs = results.runs[results.runs["seed"].isin(results.seeds)]
     means = runs.groupby("design")["val_score"].mean()
     proposals = [proposal for proposal in proposals if proposal.name in means.index]
@@ -131,8 +134,9 @@ def choose(config: DictConfig, base: Base, proposals: Sequence[Proposal], result
     within = [proposal for proposal in meets if lost[proposal.name] <= most]
     if wanted or not within:
         best = min(meets or proposals, key=lambda proposal: lost[proposal.name])
-        return best, lost[best.name] <= most
-    return min(within, key=lambda proposal: proposal.costs.params), True
+    else:
+        best = min(within, key=lambda proposal: proposal.costs.params)
+    return best, float(lost[best.name])
 
 
 def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mapping[str, float]) -> pd.DataFrame:

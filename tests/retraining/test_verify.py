@@ -71,15 +71,19 @@ def test_without_a_target_of_cost_or_with_few_there_is_no_screening(wanted, coun
 
 def test_a_target_of_cost_takes_the_best_that_meets_it():
     results = retrained({"base": 0.9, "lean_1": 0.95, "lean_2": 0.7, "lean_3": 0.8, "lean_4": 0.895})
-    assert choose(target(params=0.4), Priced, PROPOSALS[:3], results) == (PROPOSALS[2], False)
-    assert choose(target(params=0.4), Priced, PROPOSALS, results) == (PROPOSALS[3], True)
+    assert choose(target(params=0.4), Priced, PROPOSALS[:3], results) == (PROPOSALS[2], pytest.approx(0.1))
+    assert choose(target(params=0.4), Priced, PROPOSALS, results) == (PROPOSALS[3], pytest.approx(0.005))
 
 
 def test_without_it_the_leanest_within_the_loss_is_taken():
     results = retrained({"base": 0.9, "lean_1": 0.91, "lean_2": 0.895, "lean_3": 0.885, "lean_4": 0.7})
-    assert choose(target(), Priced, PROPOSALS, results) == (PROPOSALS[1], True)
-    assert choose(target(loss=0.02), Priced, PROPOSALS, results) == (PROPOSALS[2], True)
-    assert choose(target(loss=0.001), Priced, PROPOSALS[1:], results) == (PROPOSALS[1], False)
+    assert choose(target(), Priced, PROPOSALS, results)[0] == PROPOSALS[1]
+    assert choose(target(loss=0.02), Priced, PROPOSALS, results)[0] == PROPOSALS[2]
+
+
+def test_a_loss_that_none_meets_gives_the_nearest_and_its_loss():
+    results = retrained({"base": 0.9, "lean_2": 0.895, "lean_3": 0.885, "lean_4": 0.7})
+    assert choose(target(loss=0.001), Priced, PROPOSALS[1:], results) == (PROPOSALS[1], pytest.approx(0.005))
 
 
 def test_one_seed_chooses_nothing():
