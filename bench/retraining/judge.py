@@ -79,16 +79,22 @@ def paired(images: pd.DataFrame, design: str, control: str) -> Effect:
     """
     sides = (images[images["design"] == side].set_index(["seed", "name"]) for side in (design, control))
     both = next(sides).join(next(sides)["score"], rsuffix="_control", how="inner").reset_index()
-    both["gain"] = both["weight"] * (both["score"] - both["score_control"])
-    gains = both.pivot_table("gain", "seed", "group", "sum", fill_value=0.0)  # (seeds, groups)
-    return crossed(gains.to_numpy() * gains.shape[1])
+    both["gain"] = both["score"] - both["score_control"]
+    return _over_groups(both, "gain")
 
 
 def spread(images: pd.DataFrame, design: str) -> Effect:
     """A design's own score with its interval over seeds and groups."""
-    rows = images[images["design"] == design]
-    parts = rows.assign(part=rows["weight"] * rows["score"]).pivot_table("part", "seed", "group", "sum", fill_value=0.0)
-    return crossed(parts.to_numpy() * parts.shape[1])
+    return _over_groups(images[images["design"] == design], "score")
+
+
+def _over_groups(rows: pd.DataFrame, column: str) -> Effect:
+    """The weighted mean of a column. A group varies by its distance from its seed's mean, not by its size."""
+    rows = rows.assign(share=rows["weight"] / rows.groupby("seed")["weight"].transform("sum"))
+    means = (rows["share"] * rows[column]).groupby(rows["seed"]).sum()  # (seeds,)
+    rows = rows.assign(part=rows["share"] * (rows[column] - rows["seed"].map(means)))
+    parts = rows.pivot_table("part", "seed", "group", "sum", fill_value=0.0).to_numpy()  # (seeds, groups)
+    return crossed(means.to_numpy()[:, None] + parts * parts.shape[1])
 
 
 def pareto(table: pd.DataFrame, cost: str, score: str = "score") -> pd.Series:

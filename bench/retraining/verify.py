@@ -15,7 +15,8 @@ from bench.asking.proposals import Proposal
 from bench.designs.controls import controls
 from bench.errors import InputError
 from bench.retraining import judge
-from bench.retraining.training import Retrained, Retraining
+from bench.retraining.results import Retrained, on_validation
+from bench.retraining.training import Retraining
 from bench.selection import named_rng
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,10 @@ class Verified:
 
 
 def protocol(config: DictConfig, base: Base, seeds: Sequence[int]) -> str:
-    rule = "the proposal of highest mean validation score among those that meet the target's cost"
+    rule = (
+        "of the proposals that meet the target's cost, the one of lowest rank score among those that can't be\n"
+        "told from the best on validation data (paired as below)"
+    )
     if config.target.params is None and config.target.flops is None:
         rule = f"the leanest proposal whose mean validation score is at most {config.target.loss} below the base's"
     return PROTOCOL.format(
@@ -75,7 +79,9 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     first = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
     trained = ["base", *(proposal.name for proposal in finalists)]
     missing += retraining({name: first[name] for name in trained})
-    chosen, lost = choose(config, base, finalists, retraining.read(trained, test=False))
+    candidates = retraining.read(trained, test=False)
+    on_val = on_validation(candidates.runs, base.data, tracked.store.uri)
+    chosen, lost = choose(config, base, finalists, candidates, on_val)
     if config.target.loss is not None and lost > config.target.loss:
         wanted = (
             "target.loss: got %s, which no proposal meets; %s, judged as the nearest, loses %.4f on validation data"
@@ -116,8 +122,13 @@ def screened(
     return [proposal for proposal in proposals if proposal.name in best] or proposals, missing
 
 
-def choose(config: DictConfig, base: Base, proposals: Sequence[Proposal], results: Retrained) -> tuple[Proposal, float]:
-    """The proposal to judge, by validation alone, and what it lost there against the base."""
+def choose(
+    config: DictConfig, base: Base, proposals: Sequence[Proposal], results: Retrained, on_val: pd.DataFrame
+) -> tuple[Proposal, float]:
+    """The proposal to judge, by validation alone, and what it lost there against the base.
+
+    on_val: the score of every validation image.
+    """
     runs = results.runs[results.runs["seed"].isin(results.seeds)]
     means = runs.groupby("design")["val_score"].mean()
     proposals = [proposal for proposal in proposals if proposal.name in means.index]
@@ -134,6 +145,8 @@ def choose(config: DictConfig, base: Base, proposals: Sequence[Proposal], result
     within = [proposal for proposal in meets if lost[proposal.name] <= most]
     if wanted or not within:
         best = min(meets or proposals, key=lambda proposal: lost[proposal.name])
+        alike = [p for p in meets if p is not best and judge.paired(on_val, best.name, p.name).low <= 0]
+        best = min([best, *alike], key=lambda proposal: proposal.score.bits)
     else:
         best = min(within, key=lambda proposal: proposal.costs.params)
     return best, float(lost[best.name])

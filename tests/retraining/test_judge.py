@@ -52,6 +52,20 @@ def test_paired_by_seed_and_image():
     assert spread(table, "base").mean == pytest.approx(0.55)
 
 
+def test_patients_of_more_images_do_not_spread_more():
+    """The same score everywhere has no spread, however many images each patient has."""
+    groups = ["a"] * 8 + ["b"] + ["c"] * 3
+    rows = [
+        {"design": "base", "seed": seed, "name": f"{i}", "group": group, "score": 0.9 + 0.01 * seed, "weight": 1 / 12}
+        for seed in (0, 1)
+        for i, group in enumerate(groups)
+    ]
+    effect = spread(pd.DataFrame(rows), "base")
+    assert effect.mean == pytest.approx(0.905)
+    alone = crossed(np.array([[0.9] * 3, [0.91] * 3]))
+    assert (effect.low, effect.high) == (pytest.approx(alone.low), pytest.approx(alone.high))
+
+
 def test_what_one_side_lacks_is_left_out():
     table = images(lean=[[0.6, 0.9], [0.7, 1.0]], base=[[0.5, 0.6], [0.5, 0.6]])
     more = table[table["design"] == "lean"].assign(seed=2, score=0.0)
