@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -41,4 +42,24 @@ def augmentation(names: str | Sequence[str] | None, spatial_dims: int) -> Callab
         ],
     }
     chosen = [step for name in CHOICES if name in names for step in steps[name]]
-    return mt.Compose([*chosen, mt.EnsureTyped(**either, dtype=(torch.float32, torch.int64), track_meta=False)])
+    return Untracked(mt.Compose([*chosen, mt.EnsureTyped(**either, dtype=(torch.float32, torch.int64))]))
+
+
+@dataclass(frozen=True)
+class Untracked:
+    """A MONAI transform of plain tensors; with metadata, which nothing here reads, it takes several times as long."""
+
+    transform: Callable[[dict], dict]
+
+    def set_random_state(self, seed: int) -> None:
+        self.transform.set_random_state(seed)
+
+    def __call__(self, sample: dict) -> dict:
+        from monai.data import get_track_meta, set_track_meta
+
+        tracked = get_track_meta()
+        set_track_meta(False)
+        try:
+            return self.transform(sample)
+        finally:
+            set_track_meta(tracked)
