@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-import bench
 from bench import tracking
-from bench.evaluate import evaluate
-from bench.types import Data
 
 KEPT = {
     "summary/val_score": "val_score",
@@ -50,17 +47,8 @@ def retrained(parent: tracking.Run, names: Collection[str], test: bool) -> Retra
     return Retrained(pd.DataFrame(rows, columns=columns), pd.concat(images) if images else pd.DataFrame())
 
 
-def on_validation(runs: pd.DataFrame, data: Data, uri: str) -> pd.DataFrame:
-    """How the best checkpoints of these runs do on every validation image: rows as Retrained.images."""
-    tables = []
-    for row in runs.itertuples():
-        _, table = evaluate(bench.load(row.run, uri), data, data.val, seed=row.seed)
-        tables.append(_scores(table).assign(design=row.design, seed=row.seed))
-    return pd.concat(tables)
-
-
 def _scores(test: pd.DataFrame) -> pd.DataFrame:
-    """name, group, score and weight of each image: its Dice, or whether it was right, classes of equal weight."""
+    """name, group, score and weight of each test image: its Dice, or whether it was right, classes of equal weight."""
     score = test["dice"] if "dice" in test else test["correct"]
     if "class" in test:
         weight = 1 / test.groupby("class")["class"].transform("size") / test["class"].nunique()

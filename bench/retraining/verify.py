@@ -15,7 +15,7 @@ from bench.asking.proposals import Proposal
 from bench.designs.controls import controls
 from bench.errors import InputError
 from bench.retraining import judge
-from bench.retraining.results import Retrained, on_validation
+from bench.retraining.results import Retrained
 from bench.retraining.training import Retraining
 from bench.selection import named_rng
 
@@ -26,8 +26,8 @@ Written before any design was retrained.
 Asking, choosing among designs and among proposals: training and validation data alone.
 Retrained alike: the base, the proposals and, at the chosen proposal's parameters and FLOPs, the controls;
 seeds {seeds}; {epochs} epochs each, the best checkpoint by validation.
-Of more than {finalists} proposals that meet a target of cost, the {finalists} of highest mean validation score over the
-first {screening} seeds are trained from all.
+Of more than {finalists} proposals for a target of cost, the first {finalists} by this rule after {screening} seeds are
+trained from all.
 Chosen: {rule}.
 Judged once, on the test data: {metric}, paired by seed and test image, 95 % intervals over seeds and images or
 patients.
@@ -50,12 +50,9 @@ class Verified:
 
 
 def protocol(config: DictConfig, base: Base, seeds: Sequence[int]) -> str:
-    rule = (
-        "of the proposals that meet the target's cost, the one of lowest rank score among those that can't be\n"
-        "told from the best on validation data (paired as below)"
-    )
-    if config.target.params is None and config.target.flops is None:
-        rule = f"the leanest proposal whose mean validation score is at most {config.target.loss} below the base's"
+    loss = "any" if config.target.loss is None else f"at most {config.target.loss}"
+    first = "leanest" if not _by_cost(config) else "of the target's cost with the lowest rank score"
+    rule = f"the proposal {first} whose mean validation score is {loss} below the base's, else the best there"
     return PROTOCOL.format(
         seeds=", ".join(map(str, seeds)),
         epochs=base.config.train.epochs,
@@ -75,13 +72,11 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     """Retrain, choose and judge; logs tables and figures as it goes."""
     base, tracked = retraining.base, retraining.tracked
     tracked.text(protocol(config, base, retraining.seeds), "protocol.txt")
-    finalists, missing = screened(config, proposals, retraining)
+    finalists, missing = screened(config, base, proposals, retraining)
     first = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
     trained = ["base", *(proposal.name for proposal in finalists)]
     missing += retraining({name: first[name] for name in trained})
-    candidates = retraining.read(trained, test=False)
-    on_val = on_validation(candidates.runs, base.data, tracked.store.uri)
-    chosen, lost = choose(config, base, finalists, candidates, on_val)
+    chosen, lost = in_order(config, finalists, retraining.read(trained, test=False))[0]
     if config.target.loss is not None and lost > config.target.loss:
         wanted = (
             "target.loss: got %s, which no proposal meets; %s, judged as the nearest, loses %.4f on validation data"
@@ -110,24 +105,22 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
 
 
 def screened(
-    config: DictConfig, proposals: Sequence[Proposal], retraining: Retraining
+    config: DictConfig, base: Base, proposals: Sequence[Proposal], retraining: Retraining
 ) -> tuple[Sequence[Proposal], list[str]]:
     """The proposals to train from all seeds, by validation after the first few, and what was not run for it."""
-    if (config.target.params is None and config.target.flops is None) or len(proposals) <= FINALISTS:
+    if not _by_cost(config) or len(proposals) <= FINALISTS:
         return proposals, []
-    designs = {proposal.name: proposal.design for proposal in proposals}
+    designs = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
     missing = retraining(designs, retraining.seeds[:SCREENING])
-    means = retraining.read(designs, test=False).runs.groupby("design")["val_score"].mean()
-    best = means.nlargest(FINALISTS).index
-    return [proposal for proposal in proposals if proposal.name in best] or proposals, missing
+    ordered = in_order(config, proposals, retraining.read(designs, test=False))
+    return [proposal for proposal, _ in ordered[:FINALISTS]], missing
 
 
-def choose(
-    config: DictConfig, base: Base, proposals: Sequence[Proposal], results: Retrained, on_val: pd.DataFrame
-) -> tuple[Proposal, float]:
-    """The proposal to judge, by validation alone, and what it lost there against the base.
+def in_order(config: DictConfig, proposals: Sequence[Proposal], results: Retrained) -> list[tuple[Proposal, float]]:
+    """The proposals as they are to be chosen, by validation alone, each with what it lost there against the base.
 
-    on_val: the score of every validation image.
+    Validation rules out, and what was asked decides: first those within target.loss, by rank score where there is a
+    target of cost, or else by their parameters; then the others by their loss.
     """
     runs = results.runs[results.runs["seed"].isin(results.seeds)]
     means = runs.groupby("design")["val_score"].mean()
@@ -137,19 +130,19 @@ def choose(
             f"retrain: got {len(results.seeds)} seeds for which base and proposals were all trained, wanted 2 or more; "
             "raise retrain.minutes or retrain.runs, or see the failed runs"
         )
-    lost = {proposal.name: means["base"] - means[proposal.name] for proposal in proposals}
-    wanted = {kind: share for kind, share in config.target.items() if kind != "loss" and share is not None}
-    most = config.target.loss if config.target.loss is not None else float("inf")
-    whole = base.pricing(base.design)
-    meets = [p for p in proposals if all(p.costs[kind] <= share * whole[kind] for kind, share in wanted.items())]
-    within = [proposal for proposal in meets if lost[proposal.name] <= most]
-    if wanted or not within:
-        best = min(meets or proposals, key=lambda proposal: lost[proposal.name])
-        alike = [p for p in meets if p is not best and judge.paired(on_val, best.name, p.name).low <= 0]
-        best = min([best, *alike], key=lambda proposal: proposal.score.bits)
-    else:
-        best = min(within, key=lambda proposal: proposal.costs.params)
-    return best, float(lost[best.name])
+    lost = {proposal.name: float(means["base"] - means[proposal.name]) for proposal in proposals}
+    most = float("inf") if config.target.loss is None else config.target.loss
+
+    def key(proposal: Proposal) -> tuple[bool, float]:
+        if lost[proposal.name] > most:
+            return True, lost[proposal.name]
+        return False, proposal.score.bits if _by_cost(config) else proposal.costs.params
+
+    return [(proposal, lost[proposal.name]) for proposal in sorted(proposals, key=key)]
+
+
+def _by_cost(config: DictConfig) -> bool:
+    return config.target.params is not None or config.target.flops is not None
 
 
 def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mapping[str, float]) -> pd.DataFrame:

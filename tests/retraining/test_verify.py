@@ -1,6 +1,5 @@
 """Which proposals are retrained from all seeds, and which is judged: by validation alone."""
 
-import numpy as np
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
@@ -11,7 +10,7 @@ from bench.designs import UNetDesign
 from bench.designs.costs import Costs
 from bench.errors import InputError
 from bench.retraining.results import Retrained
-from bench.retraining.verify import choose, screened
+from bench.retraining.verify import in_order, screened
 
 PROPOSALS = [
     Proposal(f"lean_{n}", UNetDesign((4, 2 * n), (4,), ("cat",)), (), Costs(1000 // n, 100), *2 * [Loss(n, n, n, True)])
@@ -24,26 +23,8 @@ def retrained(scores, seeds=(0, 1, 2)):
     return Retrained(pd.DataFrame(rows, columns=["design", "seed", "val_score"]), pd.DataFrame())
 
 
-def on_val(scores, noise=0.001):
-    rng = np.random.default_rng(0)
-    rows = [
-        {
-            "design": name,
-            "seed": seed,
-            "name": i,
-            "group": i,
-            "score": score + noise * rng.normal(),
-            "weight": 0.1,
-        }
-        for name, score in scores.items()
-        for seed in (0, 1, 2)
-        for i in range(10)
-    ]
-    return pd.DataFrame(rows)
-
-
-def chosen(wanted, proposals, scores, noise=0.001):
-    return choose(wanted, Priced, proposals, retrained(scores), on_val(scores, noise))
+def chosen(wanted, proposals, scores):
+    return in_order(wanted, proposals, retrained(scores))[0]
 
 
 class Trains:
@@ -63,14 +44,10 @@ class Trains:
         return retrained({name: self.scores[name] for name in names if name in self.scores})
 
 
-class Priced:
-    """Stands for a base of 1,000 parameters and 100 FLOPs."""
+class Named:
+    """Stands for a base, of which screening needs the design alone."""
 
     design = None
-
-    @staticmethod
-    def pricing(_):
-        return Costs(1000, 100)
 
 
 def target(params=None, flops=None, loss=0.01):
@@ -78,29 +55,29 @@ def target(params=None, flops=None, loss=0.01):
 
 
 def test_two_seeds_screen_many_proposals():
-    training = Trains({"lean_1": 0.7, "lean_2": 0.9, "lean_3": 0.6, "lean_4": 0.8})
-    finalists, _ = screened(target(params=0.5), PROPOSALS, training)
-    assert [proposal.name for proposal in finalists] == ["lean_2", "lean_4"]
-    assert training.calls == [(["lean_1", "lean_2", "lean_3", "lean_4"], [0, 1])]
+    """Those that lose too much are out; of the others the rank score decides."""
+    training = Trains({"base": 0.9, "lean_1": 0.7, "lean_2": 0.892, "lean_3": 0.899, "lean_4": 0.91})
+    finalists, _ = screened(target(params=0.99), Named, PROPOSALS[1:], training)
+    assert [proposal.name for proposal in finalists] == ["lean_2", "lean_3"]
+    assert training.calls == [(["base", "lean_2", "lean_3", "lean_4"], [0, 1])]
 
 
 @pytest.mark.parametrize(("wanted", "count"), [(target(), 4), (target(params=0.5), 2)])
 def test_without_a_target_of_cost_or_with_few_there_is_no_screening(wanted, count):
     training = Trains({})
-    assert screened(wanted, PROPOSALS[:count], training) == (PROPOSALS[:count], [])
+    assert screened(wanted, Named, PROPOSALS[:count], training) == (PROPOSALS[:count], [])
     assert not training.calls
 
 
-def test_a_target_of_cost_takes_the_best_that_meets_it():
-    scores = {"base": 0.9, "lean_1": 0.95, "lean_2": 0.7, "lean_3": 0.8, "lean_4": 0.895}
-    assert chosen(target(params=0.4), PROPOSALS[:3], scores) == (PROPOSALS[2], pytest.approx(0.1))
-    assert chosen(target(params=0.4), PROPOSALS, scores) == (PROPOSALS[3], pytest.approx(0.005))
+def test_of_those_within_the_loss_the_rank_score_decides():
+    scores = {"base": 0.9, "lean_1": 0.95, "lean_2": 0.892, "lean_3": 0.895, "lean_4": 0.91}
+    assert chosen(target(params=0.99), PROPOSALS[1:], scores) == (PROPOSALS[1], pytest.approx(0.008))
+    assert chosen(target(params=0.99, loss=0.001), PROPOSALS[1:], scores)[0] == PROPOSALS[3]
 
 
-def test_where_validation_can_not_tell_the_rank_score_decides():
-    scores = {"base": 0.9, "lean_3": 0.894, "lean_4": 0.896}
-    assert chosen(target(params=0.4), PROPOSALS[2:], scores)[0] == PROPOSALS[3]
-    assert chosen(target(params=0.4), PROPOSALS[2:], scores, noise=0.05)[0] == PROPOSALS[2]
+def test_a_target_of_cost_that_retraining_misses_takes_the_best():
+    scores = {"base": 0.9, "lean_2": 0.7, "lean_3": 0.8}
+    assert chosen(target(params=0.5), PROPOSALS[1:3], scores) == (PROPOSALS[2], pytest.approx(0.1))
 
 
 def test_without_it_the_leanest_within_the_loss_is_taken():
@@ -115,6 +92,5 @@ def test_a_loss_that_none_meets_gives_the_nearest_and_its_loss():
 
 
 def test_one_seed_chooses_nothing():
-    scores = {"base": 0.9, "lean_1": 0.9}
     with pytest.raises(InputError, match=r"got 1 seeds .* wanted 2 or more"):
-        choose(target(), Priced, PROPOSALS, retrained(scores, seeds=(0,)), on_val(scores))
+        in_order(target(), PROPOSALS, retrained({"base": 0.9, "lean_1": 0.9}, seeds=(0,)))
