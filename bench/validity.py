@@ -91,7 +91,8 @@ def controls(pricing: Pricing, designs: dict) -> list[dict]:
     }
     return [
         {"diagnostic": f"control.{kind}", "estimator": "control", "view": "none", "reading": kind, "design": name}
-        | {"bits": -log2(of(design)), "reliable": True}
+        | dict.fromkeys(("bits", "low", "high"), -log2(of(design)))
+        | {"reliable": True}
         for kind, of in least.items()
         for name, design in designs.items()
     ]

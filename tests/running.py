@@ -19,8 +19,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
-import bench.store  # noqa: F401 - quietens MLflow by the environment, which a command restores when it ends
 from bench.__main__ import main
+from bench.store import default_uri
 
 TINY = (
     "dataset.size=16",
@@ -34,6 +34,14 @@ TINY = (
     "device=cpu",
 )
 QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
+ASKING = (
+    *QUIET,
+    "device=cpu",
+    "train.epochs=1",
+    "estimator=[probe]",
+    "ask.permutations=2",
+    "retrain.overrides=[]",
+)
 
 
 class Ended(NamedTuple):
@@ -109,7 +117,8 @@ def store(folder: Path) -> MlflowClient:
 
 
 def uri(folder: Path) -> str:
-    return f"sqlite:///{folder / 'mlflow.db'}"
+    with chdir(folder):
+        return default_uri()
 
 
 def runs(folder: Path, experiment: str = "bench") -> list[Run]:

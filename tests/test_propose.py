@@ -7,21 +7,15 @@ import onnx
 import pandas as pd
 import pytest
 import torch
-from running import artifact, artifacts, assert_refused, command, is_drawing, runs, store, uri, with_store
+from running import ASKING, artifact, artifacts, assert_refused, command, is_drawing, runs, store, uri, with_store
 
 import bench
 
 SMALL = (
-    "hydra/job_logging=disabled",
-    "hydra/hydra_logging=disabled",
-    "device=cpu",
-    "train.epochs=1",
-    "estimator=[probe]",
+    *ASKING,
     "estimator.probe.steps=20",
     "ask.samples=160",
-    "ask.permutations=2",
     "ask.margin=100",
-    "retrain.overrides=[]",
 )
 MASKS = ("dataset.size=16", "dataset.n=[24,16,8]", "model.widths=[3,4]")
 CLASSES = ("dataset.task=classification", "dataset.size=16", "dataset.n=[40,16,16]", "model=cnn", "model.filters=[3,4]")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
-from running import artifact, assert_refused, command, is_drawing, runs, with_store
+from running import ASKING, artifact, assert_refused, command, is_drawing, runs, with_store
 
 from bench.asking.asker import READINGS
 from bench.designs import UNetDesign, scaled
@@ -13,16 +13,10 @@ from bench.retraining.results import Retrained
 from bench.validity import controls, leaderboard, losses_of
 
 SMALL = (
-    "hydra/job_logging=disabled",
-    "hydra/hydra_logging=disabled",
-    "device=cpu",
-    "train.epochs=1",
-    "estimator=[probe]",
+    *ASKING,
     "estimator.probe.steps=10",
     "ask.samples=128",
-    "ask.permutations=2",
     "retrain.seeds=2",
-    "retrain.overrides=[]",
     "dataset.size=16",
     "dataset.n=[16,16,8]",
     "model.widths=[2,3]",

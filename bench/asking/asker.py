@@ -92,16 +92,15 @@ class Asker:
         return pd.DataFrame(self._rows)
 
     def gain(self, estimator: str, view: str, what: str, going: Selection, given: Selection) -> Loss:
-        """What the going channels tell of the label given others; what could not be estimated is not reliable."""
+        """What the going channels tell of the label given others; NaN where the estimator refused."""
         key = (estimator, view, *(tuple(sorted(side.items())) for side in (going, given)))
         if key not in self._answers:
             self._answers[key] = self._ask(estimator, view, what, going, given)
         answer = self._answers[key]
         if isinstance(answer, EstimationError):
-            return Loss(0.0, -np.inf, np.inf, False)
-        excess = answer.excess or 0.0
-        shift = excess - answer.bits
-        return Loss(excess, answer.interval[0] + shift, answer.interval[1] + shift, bool(answer.reliable))
+            return Loss(np.nan, np.nan, np.nan, False)
+        shift = answer.excess - answer.bits
+        return Loss(answer.excess, answer.interval[0] + shift, answer.interval[1] + shift, bool(answer.reliable))
 
     def _ask(
         self, estimator: str, view: str, what: str, going: Selection, given: Selection
@@ -164,8 +163,9 @@ class Asker:
         return CROWDING * self.told(estimator, view) / min(place.width for place in design.places())
 
     def told(self, estimator: str, view: str) -> float:
-        """Bits that the most telling place of the base has of the label, excess over its null."""
-        return max(self.place(place, estimator, view).bits for place in self.tap_of)
+        """Bits of the label that the most telling place of the base has, over its null; NaN where none has an answer."""
+        bits = [self.place(place, estimator, view).bits for place in self.tap_of]
+        return max((told for told in bits if not np.isnan(told)), default=np.nan)
 
     def place(self, place: str, estimator: str, view: str) -> Loss:
         """What all channels of a place tell of the label."""

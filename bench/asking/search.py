@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, inf, isfinite, log
+from math import ceil, inf, isnan, log
 
 from bench.asking.asker import Asker, Loss
 from bench.designs import Design
@@ -54,7 +54,7 @@ class Search:
         self.pricing = pricing
         self.by = (estimator, view)
         self.told = asker.told(*self.by)
-        if self.told <= 0:
+        if not self.told > 0:
             raise InputError(
                 f"estimator: {estimator} finds nothing of the label in any layer ({view} view), so that nothing can be "
                 "ranked by it; train the base longer, raise ask.samples or choose another estimator or view"
@@ -104,10 +104,9 @@ class Search:
 
     def _lost(self, design: Design, before: Loss, step: Step) -> float:
         """Bits that a step gives up and the charge that it adds; what can't be estimated goes last."""
-        if not isfinite(step.gain.high):
-            return inf
         charges = [self.asker.charge(either, *self.by) for either in (step.design, design)]
-        return step.gain.bits - before.bits + charges[0] - charges[1]
+        lost = step.gain.bits - before.bits + charges[0] - charges[1]
+        return inf if isnan(lost) else lost
 
     def _without_a_part(self, design: Design) -> Iterator[Step]:
         for part, left in design.removals().items():

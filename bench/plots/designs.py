@@ -66,15 +66,14 @@ def predicted_loss(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
     for axes, (diagnostic, title) in zip(grid, titles.items(), strict=False):
         _scatter(axes, table[table["diagnostic"] == diagnostic])
         axes.set_title(title, fontsize=8)
-    figure.supxlabel("bits given up", fontsize=9)
+    figure.supxlabel("bits given up; of controls, minus the logarithm of the cost", fontsize=9)
     figure.supylabel("score lost after retraining", fontsize=9)
     return figure
 
 
 def _scatter(axes: Axes, rows: pd.DataFrame) -> None:
-    bounded = rows[np.isfinite(rows["low"])]
-    errors = np.abs(bounded[["low", "high"]].to_numpy().T - bounded["bits"].to_numpy())
-    axes.errorbar(bounded["bits"], bounded["loss"], xerr=errors, fmt="o", ms=3, lw=0.6, color="tab:blue")
+    errors = np.abs(rows[["low", "high"]].to_numpy().T - rows["bits"].to_numpy())
+    axes.errorbar(rows["bits"], rows["loss"], xerr=errors, fmt="o", ms=3, lw=0.6, color="tab:blue")
     axes.set_yscale("symlog", linthresh=0.02)
     axes.axhline(0, color="0.7", lw=0.6)
     axes.tick_params(labelsize=7)

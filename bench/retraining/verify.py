@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf, isnan
 
 import pandas as pd
 from omegaconf import DictConfig
@@ -33,8 +34,6 @@ Judged once, on the test data: {metric}, paired by seed and test image, 95 % int
 patients.
 Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Else undecided.
 """
-
-
 SCREENING = 2  # seeds
 FINALISTS = 2  # proposals
 
@@ -131,12 +130,13 @@ def in_order(config: DictConfig, proposals: Sequence[Proposal], results: Retrain
             "raise retrain.minutes or retrain.runs, or see the failed runs"
         )
     lost = {proposal.name: float(means["base"] - means[proposal.name]) for proposal in proposals}
-    most = float("inf") if config.target.loss is None else config.target.loss
+    most = inf if config.target.loss is None else config.target.loss
 
     def key(proposal: Proposal) -> tuple[bool, float]:
         if lost[proposal.name] > most:
             return True, lost[proposal.name]
-        return False, proposal.score.bits if _by_cost(config) else proposal.costs.params
+        rank = proposal.score.bits if _by_cost(config) else proposal.costs.params
+        return False, inf if isnan(rank) else rank
 
     return [(proposal, lost[proposal.name]) for proposal in sorted(proposals, key=key)]
 

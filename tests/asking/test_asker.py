@@ -6,7 +6,7 @@ import torch
 
 from bench.asking.asker import Asker, Loss
 from bench.designs import design_of
-from bench.errors import InputError
+from bench.errors import EstimationError, InputError
 from bench.estimators import VInformation
 from bench.types import Data, Split
 from models import UNet
@@ -78,6 +78,21 @@ def test_the_narrowest_place_is_charged(asker):
     assert charged.bits - bits.bits == pytest.approx(0.5 * asker.told("probe", "pixel") * (1 / 2 - 1 / 4))
     assert charged.high - charged.low == pytest.approx(bits.high - bits.low)
     assert asker.loss(BASE, "probe", "pixel") == Loss(0, 0, 0, True)
+
+
+def test_what_the_estimator_refuses_has_no_bits(asker, monkeypatch):
+    """Neither a place nor a design of it then ranks as if nothing was lost."""
+
+    def refuse(*_, **__):
+        raise EstimationError("got too few samples")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asker.estimators["probe"], "estimate", refuse)
+        loss = asker.width("decoder 2", 1, "probe", "pixel")
+    assert np.isnan(loss.bits)
+    assert not loss.reliable
+    assert np.isnan(asker.loss(BASE.with_widths([4, 4, 4, 1, 4]), "probe", "pixel").bits)
+    assert asker.asked["reason"].iloc[-1] == "got too few samples"
 
 
 def test_losses_add_up_with_independent_errors():
