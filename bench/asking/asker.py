@@ -163,7 +163,7 @@ class Asker:
         return CROWDING * self.told(estimator, view) / min(place.width for place in design.places())
 
     def told(self, estimator: str, view: str) -> float:
-        """Bits of the label that the most telling place of the base has, over its null; NaN where none has an answer."""
+        """Bits of the label that the most telling place of the base has, over its null; NaN without any answer."""
         bits = [self.place(place, estimator, view).bits for place in self.tap_of]
         return max((told for told in bits if not np.isnan(told)), default=np.nan)
 
