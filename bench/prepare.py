@@ -48,5 +48,5 @@ def fingerprint_of(config: DictConfig, data: Data) -> str:
     decides = OmegaConf.to_container(config, resolve=True)
     for key in ("tracking", "resume"):
         decides.pop(key)
-    content = json.dumps([decides, data.fingerprint, version("infoflow-bench")])
+    content = json.dumps([decides, data.fingerprint, version("infoflow-bench")], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
