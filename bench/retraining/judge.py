@@ -39,9 +39,10 @@ class Effect:
 def crossed(values: np.ndarray) -> Effect:
     """The mean of (seeds, groups) values with an interval for other seeds and other groups than these.
 
-    The two are crossed random effects: the variance of the mean is A/S + B/G - C/(S G), with A the variance of the
-    seeds' means times S ... estimated from mean squares; degrees of freedom by Satterthwaite. Source: Searle, Casella &
-    McCulloch 1992, Variance Components, sections 4.3 and 4.7.
+    Seeds and groups are crossed random effects: the variance of the mean is (A + B - C) / (S G) for S seeds and G
+    groups, A, B and C the mean squares between seeds, between groups and of the rest; degrees of freedom by
+    Satterthwaite. Where C exceeds A + B, it stands alone. Source: Searle, Casella & McCulloch 1992, Variance
+    Components, sections 4.3 and 4.7.
 
     >>> effect = crossed(np.array([[0.0, 2.0], [2.0, 4.0]]))
     >>> effect.mean
