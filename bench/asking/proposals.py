@@ -43,8 +43,8 @@ def propose_designs(search: Search, base: Design, target: Mapping[str, float | N
     """Designs by falling cost, each from the parts that may go and the channels that tell least.
 
     target: params and flops as shares of the base's. With either: several structures, from the base's own over the
-    parts that may go to further bottom levels, are narrowed until the target is met: bits rank designs of one structure
-    better than structures, so that retraining is to choose.
+    parts that may go to further bottom levels, and each without the next part too, are narrowed until the target is
+    met: bits rank designs of one structure better than structures, so that retraining is to choose.
     Without: what may go, and half and a quarter of that design's cost, for retraining to say how far one may go.
     Raises InputError for a target that not even one channel everywhere meets.
     """
@@ -53,9 +53,10 @@ def propose_designs(search: Search, base: Design, target: Mapping[str, float | N
     parts = list(search.parts(base))
     if wanted:
         removed = [*parts, *search.bottoms(_after(parts, base))]
-        structures = (removed[:count] for count in range(len(removed) + 1))
-        found = [[*gone, *search.channels(_after(gone, base), wanted)] for gone in structures]
-        _check_met(found[-1], base, search, wanted, target)
+        structures = [removed[:count] for count in range(len(removed) + 1)]
+        _check_met(_narrowed(structures[-1], base, search, wanted), base, search, wanted, target)
+        structures += [[*gone, *search.next_part(_after(gone, base))] for gone in structures]
+        found = [_narrowed(gone, base, search, wanted) for gone in structures]
         found = [steps for steps in found if _missed(_after(steps, base), search, wanted) is None]
     else:
         allowed = [*parts, *search.channels(_after(parts, base))]
@@ -72,6 +73,10 @@ def propose_designs(search: Search, base: Design, target: Mapping[str, float | N
 
 def _after(steps: Sequence[Step], base: Design) -> Design:
     return steps[-1].design if steps else base
+
+
+def _narrowed(gone: Sequence[Step], base: Design, search: Search, wanted: Mapping[str, int]) -> list[Step]:
+    return [*gone, *search.channels(_after(gone, base), wanted)]
 
 
 def _missed(design: Design, search: Search, wanted: Mapping[str, int]) -> str | None:

@@ -79,6 +79,11 @@ class Search:
             yield levels[0]
             design = levels[0].design
 
+    def next_part(self, design: Design) -> list[Step]:
+        """The level or skip that surely tells least, whether it may go or not; empty where none is left."""
+        options = [step for step in self._without_a_part(design) if not isnan(step.gain.high)]
+        return sorted(options, key=lambda option: option.gain.high)[:1]
+
     def channels(self, design: Design, target: Mapping[str, int] | None = None) -> Iterator[Step]:
         """Channels of tied places one after the other, each time those that tell least for what they save.
 
