@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil, inf, isnan, log
 
 from bench.asking.asker import Asker, Loss
-from bench.designs import Design
+from bench.designs import Design, Place
 from bench.designs.costs import Pricing
 from bench.errors import InputError
 
@@ -88,12 +88,14 @@ class Search:
         """Channels of tied places one after the other, each time those that tell least for what they save.
 
         target: the costs to come down to, whether the channels may go or not; None goes as far as they may. What is
-        saved of parameters and of FLOPs counts by how far each still is from its target.
+        saved of parameters and of FLOPs counts by how far each still is from its target, and what the last steps save
+        too much is given back.
         """
         while True:
             costs = self.pricing(design)
             far = {kind: log(costs[kind] / most) for kind, most in target.items()} if target else EVENLY
             if max(far.values()) <= 0:
+                yield from self._given_back(design, target)
                 return
             prices = {}
             for before, step in self._narrower(design):
@@ -124,16 +126,37 @@ class Search:
         for places in design.tied():
             width = places[0].width
             fewer = min(width - 1, ceil(NARROWING * width))
-            if fewer < 1:
-                continue
-            names = [place.name for place in places]
-            left = design.with_widths([fewer if p.name in names else p.width for p in design.places()])
-            before, gain = (
-                Loss.total([self.asker.width(name, kept, *self.by) for name in names]) for kept in (width, fewer)
-            )
-            whole = next(p.width for p in self.asker.base.places() if p.name == names[0])
-            part = " and ".join(names)
-            yield before, self._step(part, f"{part} with {fewer} of {whole} channels: the others tell", left, gain)
+            if fewer >= 1:
+                yield self._untold(places, width), self._resized(design, places, fewer)
+
+    def _given_back(self, design: Design, target: Mapping[str, int]) -> Iterator[Step]:
+        """What the last steps saved beyond the target, a channel at a time, the narrowest places first."""
+        whole = {place.name: place.width for place in self.asker.base.places()}
+        while True:
+            for places in sorted(design.tied(), key=lambda places: places[0].width):
+                wider = places[0].width + 1
+                left = _with_width(design, places, wider)
+                costs = self.pricing(left)
+                if wider < whole[places[0].name] and all(costs[kind] <= most for kind, most in target.items()):
+                    yield self._resized(design, places, wider)
+                    design = left
+                    break
+            else:
+                return
+
+    def _untold(self, places: Sequence[Place], width: int) -> Loss:
+        return Loss.total([self.asker.width(place.name, width, *self.by) for place in places])
+
+    def _resized(self, design: Design, places: Sequence[Place], width: int) -> Step:
+        part = " and ".join(place.name for place in places)
+        whole = next(place.width for place in self.asker.base.places() if place.name == places[0].name)
+        change = f"{part} with {width} of {whole} channels: the others tell"
+        return self._step(part, change, _with_width(design, places, width), self._untold(places, width))
 
     def _step(self, part: str, change: str, design: Design, gain: Loss) -> Step:
         return Step(part, change, design, gain, gain.reliable and gain.high < self.most)
+
+
+def _with_width(design: Design, places: Sequence[Place], width: int) -> Design:
+    names = [place.name for place in places]
+    return design.with_widths([width if place.name in names else place.width for place in design.places()])

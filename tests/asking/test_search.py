@@ -109,6 +109,24 @@ def test_targets_are_met(target):
     assert any(not p.within_margin for p in found)
 
 
+def test_what_a_target_leaves_over_is_given_back():
+    pricing, target = Pricing(MODEL, (1, 16, 16)), {"params": 900, "flops": 200_000}
+    *_, last = search(Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})).channels(BASE, target)
+    whole = {place.name: place.width for place in BASE.places()}
+    for places in last.design.tied():
+        names = [place.name for place in places]
+        wider = last.design.with_widths([p.width + (p.name in names) for p in last.design.places()])
+        too_much = any(pricing(wider)[kind] > most for kind, most in target.items())
+        assert too_much or places[0].width + 1 == whole[names[0]]
+    assert all(pricing(last.design)[kind] <= most for kind, most in target.items())
+
+
+def test_a_target_is_met_without_the_next_part_too():
+    told = Told({"encoder 1": 0.5, "encoder 2": 0.4, "encoder 3": 0.5})
+    structures = {(p.design.depth, p.design.skips) for p in propose_designs(search(told), BASE, {"params": 0.3})}
+    assert structures == {(2, ("cat", "cat")), (2, ("cat", "off")), (1, ("cat",)), (1, ("off",))}
+
+
 def test_a_target_that_nothing_meets_says_what_can():
     told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     with pytest.raises(InputError, match=r"target.params: got 0.001, wanted at least .* gives up .* bits"):
