@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 COSTS = {"params": "parameters", "flops": "FLOPs an image", "latency_ms": "latency [ms]"}
-COLOURS = {"base": "black", "proposal": "tab:red"}
+COLOURS = {"base": "black", "chosen": "tab:red", "proposal": "tab:orange"}
+SHOWN = 5  # times the reach of the base's interval, below which a design is a triangle at the lower edge
 
 
 def pareto(table: pd.DataFrame, score: str) -> Figure:
@@ -18,14 +19,19 @@ def pareto(table: pd.DataFrame, score: str) -> Figure:
     table: rows with design, kind, score, low, high, params, flops, latency_ms, and front.COST for each cost.
     """
     figure = Figure(figsize=(12, 4.2), layout="constrained")
+    base = table[table["kind"] == "base"].iloc[0]
+    reach = base["high"] - base["score"]
+    lowest = max(table["low"].min(), base["score"] - SHOWN * reach)
     kinds = [kind for kind in dict.fromkeys(table["kind"]) if kind not in COLOURS]
     colours = COLOURS | {kind: matplotlib.colormaps["tab10"]((i + 4) % 10) for i, kind in enumerate(kinds)}
     for axes, (cost, label) in zip(figure.subplots(1, 3, sharey=True), COSTS.items(), strict=True):
         for kind, rows in table.groupby("kind", sort=False):
             errors = np.abs(rows[["low", "high"]].to_numpy().T - rows["score"].to_numpy())
-            axes.errorbar(
-                rows[cost], rows["score"], errors, fmt="o", ms=5, capsize=2, lw=1, color=colours[kind], label=kind
-            )
+            style = {"ms": 5, "color": colours[kind]}
+            axes.errorbar(rows[cost], rows["score"], errors, fmt="o", capsize=2, lw=1, label=kind, **style)
+            below = rows[rows["score"] < lowest]
+            axes.plot(below[cost], np.full(len(below), lowest), "v", **style)
+        axes.set_ylim(lowest - reach / 4, base["score"] + 2 * reach)
         front = table[table[f"front.{cost}"]].sort_values(cost)
         axes.step(front[cost], front["score"], where="post", color="0.6", lw=0.8, zorder=0)
         axes.set_xscale("log")

@@ -89,7 +89,8 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     missing += retraining(new)
     tracked.text("\n".join(missing), "not_run.txt")
     results = retraining.read([*first, *new], test=True)
-    kinds = {name: "proposal" for name in first} | {"base": "base"} | {name: name.split("_")[0] for name in new}
+    kinds = {name: "proposal" for name in first} | {"base": "base", chosen.name: "chosen"}
+    kinds |= {name: name.split("_")[0].rstrip("0123456789") for name in new}
     designs = designs_table(results, kinds, {name: base.latency_ms(design) for name, design in (first | new).items()})
     compared = comparisons(results, chosen, {"base": "base"} | {name: same[d] for name, d in named.items()}, config)
     tracked.table(results.runs, "tables/runs.csv")
@@ -99,7 +100,8 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     whole = base.pricing(base.design)
     tracked.metrics({f"summary/{kind}_fewer": whole[kind] / chosen.costs[kind] for kind in ("params", "flops")})
     tracked.figure(plots.pareto(designs, metric_of(base)), "figures/pareto.png")
-    tracked.figure(plots.training_curves(curves(tracked, results.runs)), "figures/training.png")
+    points = pd.concat(curves(tracked, results.runs[results.runs["design"] == name]) for name in kinds)
+    tracked.figure(plots.training_curves(points), "figures/training.png")
     return Verified(chosen, designs, compared, results.runs)
 
 
