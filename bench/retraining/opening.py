@@ -56,7 +56,6 @@ def opened(config: DictConfig, verb: str) -> Iterator[Opened]:
     name = config.tracking.name or f"{verb} on {base.data.name}"
     with tracking.started(store, name, {tracking.SWEEP: "parent"}) as tracked:
         tracked.config(config)
-        tracked.dataset(base.data)
         retraining = Retraining(config.retrain, base, tracked, Path(config.folder) / tracked.id, config.seed)
         if not base.run:
             retraining.train_base()
