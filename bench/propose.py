@@ -42,7 +42,7 @@ def propose(config: DictConfig) -> str:
             verified = verify(config, proposals, retraining)
             sys.stdout.write(verdict_report(verified, metric_of(base)))
             hand_over(tracked, base, verified)
-            kept = what_is_kept(base, verified, study.estimators, config.seed, tracked)
+            kept = what_is_kept(base, verified, study.estimators, config.ask.samples, config.seed, tracked)
             tracked.figure(kept, "figures/what_is_kept.png")
     sys.stdout.write(f"run {tracked.id} in {tracked.store.uri}\n")
     return tracked.id

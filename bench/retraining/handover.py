@@ -41,19 +41,23 @@ def best_run(verified: Verified, design: str) -> str:
 
 
 def what_is_kept(
-    base: Base, verified: Verified, estimators: Mapping[str, Estimator], seed: int, tracked: tracking.Run
+    base: Base, verified: Verified, estimators: Mapping[str, Estimator], samples: int, seed: int, tracked: tracking.Run
 ) -> Figure:
-    """I(T;Y) along base, chosen proposal and a control of as many parameters, each with its untrained network."""
+    """I(T;Y) along base, chosen proposal and a control of as many parameters, each with its untrained network.
+
+    samples: images to measure on, at most.
+    """
     shown = ["base", verified.chosen.name]
     shown += [name for name in verified.designs["design"] if name.startswith("flat_at_params")]
     first, view = next(iter(estimators)), "pixel" if base.data.task == "segmentation" else "image"
+    images = min(samples, len(base.data.split("trainval")))
     profiles = {}
     for name in shown:
         run = best_run(verified, name)
         config, _ = tracking.saved_network(run, tracked.store.uri)
         network = bench.load(run, tracked.store.uri)
         table = LayerTable()
-        options = {"seed": seed, "split": "trainval", "views": [view]}
+        options = {"seed": seed, "split": "trainval", "n": images, "views": [view]}
         probe = Probe(network, base.data, {first: estimators[first]}, **options)
         table.extend(probe.measure(build_network(config.model, config.seed), epoch=0, weights="untrained"))
         table.extend(probe.measure(network, epoch=1, weights="best"))
