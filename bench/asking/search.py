@@ -60,6 +60,7 @@ class Search:
                 "ranked by it; train the base longer, raise ask.samples or choose another estimator or view"
             )
         self.most = margin * self.told
+        self.whole = {place.name: place.width for place in asker.base.places()}
 
     def losses(self, design: Design) -> tuple[Loss, Loss]:
         """What a design gives up in all, in bits, and with the charge for its narrowest place, the rank score."""
@@ -131,13 +132,12 @@ class Search:
 
     def _given_back(self, design: Design, target: Mapping[str, int]) -> Iterator[Step]:
         """What the last steps saved beyond the target, a channel at a time, the narrowest places first."""
-        whole = {place.name: place.width for place in self.asker.base.places()}
         while True:
             for places in sorted(design.tied(), key=lambda places: places[0].width):
                 wider = places[0].width + 1
                 left = _with_width(design, places, wider)
                 costs = self.pricing(left)
-                if wider < whole[places[0].name] and all(costs[kind] <= most for kind, most in target.items()):
+                if wider < self.whole[places[0].name] and all(costs[kind] <= most for kind, most in target.items()):
                     yield self._resized(design, places, wider)
                     design = left
                     break
@@ -149,8 +149,7 @@ class Search:
 
     def _resized(self, design: Design, places: Sequence[Place], width: int) -> Step:
         part = " and ".join(place.name for place in places)
-        whole = next(place.width for place in self.asker.base.places() if place.name == places[0].name)
-        change = f"{part} with {width} of {whole} channels: the others tell"
+        change = f"{part} with {width} of {self.whole[places[0].name]} channels: the others tell"
         return self._step(part, change, _with_width(design, places, width), self._untold(places, width))
 
     def _step(self, part: str, change: str, design: Design, gain: Loss) -> Step:
