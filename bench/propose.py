@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from omegaconf import DictConfig
@@ -16,8 +15,6 @@ from bench.report import proposal_report, verdict_report
 from bench.retraining.handover import hand_out, hand_over, what_is_kept
 from bench.retraining.opening import opened
 from bench.retraining.verify import metric_of, verify
-
-log = logging.getLogger(__name__)
 
 
 def propose(config: DictConfig) -> str:

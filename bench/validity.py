@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from math import log2
 
@@ -20,8 +19,6 @@ from bench.report import validity_report
 from bench.retraining.opening import opened
 from bench.retraining.ranking import agreement, ceiling
 from bench.retraining.results import Retrained
-
-log = logging.getLogger(__name__)
 
 
 def validity(config: DictConfig) -> str:

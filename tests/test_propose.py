@@ -18,7 +18,7 @@ SMALL = (
     "ask.margin=100",
 )
 MASKS = ("dataset.size=16", "dataset.n=[24,16,8]", "model.widths=[3,4]")
-CLASSES = ("dataset.task=classification", "dataset.size=16", "dataset.n=[40,16,16]", "model=cnn", "model.filters=[3,4]")
+CLASSES = ("dataset.task=classification", "dataset.size=16", "dataset.n=[56,16,16]", "model=cnn", "model.filters=[3,4]")
 
 
 def propose(folder, *overrides):
@@ -112,12 +112,14 @@ def test_the_same_again_trains_nothing_again(verified):
 
 
 def test_filters_of_a_chain(tmp_path):
-    ended = propose(tmp_path, *CLASSES, "target.flops=0.6", "retrain.seeds=2", "retrain.randoms=0")
+    ended = propose(tmp_path, *CLASSES, "target.flops=0.6", "retrain.seeds=2", "retrain.randoms=0", "ask.samples=64")
     assert ended.code == 0, ended.err
-    compared = pd.read_csv(artifact(tmp_path, parent_of(tmp_path), "tables/comparisons.csv"))
+    parent = parent_of(tmp_path)
+    compared = pd.read_csv(artifact(tmp_path, parent, "tables/comparisons.csv"))
     assert set(compared["verdict"]) <= {"better", "no worse", "worse", "undecided"}
     assert "balanced accuracy on test data" in ended.out
     assert "model.filters='[" in ended.out
+    assert set(pd.read_csv(artifact(tmp_path, parent, "layers/base.csv"))["n"].dropna()) == {64}  # of 72 images
 
 
 def test_a_budget_of_runs_leaves_whole_seeds(tmp_path):
