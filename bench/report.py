@@ -84,12 +84,12 @@ def proposal_report(proposals: pd.DataFrame, folder: Path) -> str:
 
 def validity_report(board: pd.DataFrame, judged_on: str, dataset: str) -> str:
     """The leaderboard of diagnostics."""
-    columns = ["spearman", "low", "high", "reliable"]
+    columns = ["spearman", "low", "high", "designs", "reliable"]
     first = board.iloc[0]
     return (
         f"\n{board.set_index('diagnostic')[columns].rename_axis(None).round(3).to_string()}\n"
-        f"Spearman correlation with the loss on {judged_on} data of {dataset}, {first['designs']} designs, "
-        f"{first['seeds']} seeds, 95 % over designs\n"
+        f"Spearman correlation with the loss on {judged_on} data of {dataset}, {first['seeds']} seeds, "
+        f"95 % over the designs that each has a number for\n"
         f"a perfect diagnostic would reach {first['ceiling']:.2f} ({first['ceiling_low']:.2f} to "
         f"{first['ceiling_high']:.2f}), for the noise between seeds\n"
     )

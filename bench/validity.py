@@ -96,13 +96,16 @@ def controls(pricing: Pricing, designs: dict) -> list[dict]:
 
 
 def leaderboard(said: pd.DataFrame, losses: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Diagnostics by their Spearman correlation with the measured loss, with its interval and the noise ceiling."""
+    """Diagnostics by their Spearman correlation with the measured loss, with its interval and the noise ceiling.
+
+    Each over the designs that it has a number for, since one question may be refused; designs: how many these are.
+    """
     mean = losses.mean(axis=1)
     highest = ceiling(losses.to_numpy(), seed)
     rows = []
     for diagnostic, rows_of in said.groupby("diagnostic", sort=False):
-        found = agreement(rows_of["bits"].to_numpy(), mean[rows_of["design"]].to_numpy(), seed)
-        first = rows_of.iloc[0]
+        first, answered = rows_of.iloc[0], rows_of.dropna(subset="bits")
+        found = agreement(answered["bits"].to_numpy(), mean[answered["design"]].to_numpy(), seed)
         rows.append(
             {
                 "diagnostic": diagnostic,
@@ -113,7 +116,7 @@ def leaderboard(said: pd.DataFrame, losses: pd.DataFrame, seed: int) -> pd.DataF
                 "ceiling": highest.mean,
                 "ceiling_low": highest.low,
                 "ceiling_high": highest.high,
-                "designs": len(rows_of),
+                "designs": len(answered),
                 "seeds": losses.shape[1],
                 "reliable": rows_of["reliable"].mean(),
             }
