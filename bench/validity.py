@@ -32,7 +32,7 @@ def validity(config: DictConfig) -> str:
         tracked.table(losses.reset_index(), "tables/losses.csv")
 
         with study.asker() as asker:
-            retrained = {name: designs[name] for name in losses.index}
+            retrained = {name: design for name, design in designs.items() if name in losses.index}
             said = pd.DataFrame([*scores(asker, retrained), *controls(base.pricing, retrained)])
         board = leaderboard(said, losses, config.seed)
         tracked.table(said.assign(loss=said["design"].map(losses.mean(axis=1))), "tables/scores.csv")
@@ -59,7 +59,7 @@ def losses_of(results: Retrained, judged_on: str) -> pd.DataFrame:
             f"retrain.seeds: got {scores.shape[1]} seeds for which every design was trained, wanted 2 or more: without "
             "spread there is no noise ceiling; raise it, or retrain.minutes or retrain.runs"
         )
-    return scores.loc["base"] - scores.loc[list(dict.fromkeys(results.runs["design"]))]
+    return scores.loc["base"] - scores
 
 
 def scores(asker: Asker, designs: dict) -> list[dict]:

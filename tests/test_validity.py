@@ -84,6 +84,8 @@ def test_losses_are_paired_by_seed():
     )
     losses = losses_of(Retrained(runs, pd.DataFrame()), "val")
     assert losses.loc["lean"].to_numpy() == pytest.approx([0.1, 0.05])
+    as_they_ended = Retrained(runs[::-1], pd.DataFrame())
+    pd.testing.assert_frame_equal(losses_of(as_they_ended, "val"), losses)
 
 
 @pytest.mark.parametrize(
