@@ -18,6 +18,7 @@ SMALL = (
     "ask.margin=100",
 )
 MASKS = ("dataset.size=16", "dataset.n=[24,16,8]", "model.widths=[3,4]")
+VERDICTS = {"better", "no worse", "worse", "undecided", "same design"}
 CLASSES = ("dataset.task=classification", "dataset.size=16", "dataset.n=[56,16,16]", "model=cnn", "model.filters=[3,4]")
 
 
@@ -64,7 +65,7 @@ def test_controls_cost_as_much_and_every_verdict_is_a_word(verified):
     compared = pd.read_csv(artifact(folder, parent, "tables/comparisons.csv")).set_index("control")
     kinds = ("uniform", "flat", "magnitude", "random1")
     assert set(compared.index) == {"base", *(f"{kind}_at_{cost}" for kind in kinds for cost in ("params", "flops"))}
-    assert set(compared["verdict"]) <= {"better", "no worse", "worse", "undecided"}
+    assert set(compared["verdict"]) <= VERDICTS
     assert ((compared["low"] <= compared["gain"]) & (compared["gain"] <= compared["high"])).all()
     assert "chosen by validation" in ended.out
 
@@ -116,7 +117,7 @@ def test_filters_of_a_chain(tmp_path):
     assert ended.code == 0, ended.err
     parent = parent_of(tmp_path)
     compared = pd.read_csv(artifact(tmp_path, parent, "tables/comparisons.csv"))
-    assert set(compared["verdict"]) <= {"better", "no worse", "worse", "undecided"}
+    assert set(compared["verdict"]) <= VERDICTS
     assert "balanced accuracy on test data" in ended.out
     assert "model.filters='[" in ended.out
     assert set(pd.read_csv(artifact(tmp_path, parent, "layers/base.csv"))["n"].dropna()) == {64}  # of 72 images
@@ -136,7 +137,8 @@ def test_a_budget_of_runs_leaves_whole_seeds(tmp_path):
 
 
 def test_without_verifying_nothing_but_the_base_is_trained(tmp_path):
-    ended = propose(tmp_path, *MASKS, "target.params=0.5", "verify=false")
+    several = ("dataset.channels=3", "dataset.classes=3")
+    ended = propose(tmp_path, *MASKS, *several, "target.params=0.5", "verify=false")
     assert ended.code == 0, ended.err
     trained = [run.data.tags["design"] for run in runs(tmp_path, "propose") if "design" in run.data.tags]
     assert trained == ["base"]

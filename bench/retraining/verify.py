@@ -36,6 +36,7 @@ Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse:
 """
 SCREENING = 2  # seeds
 FINALISTS = 2  # proposals
+SAME = "same design"  # the verdict on a control that came out as what is judged
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def comparisons(results: Retrained, chosen: Proposal, controls: Mapping[str, str
                 "gain": gain.mean,
                 "low": gain.low,
                 "high": gain.high,
-                "verdict": gain.verdict(config.retrain.margin),
+                "verdict": SAME if trained == chosen.name else gain.verdict(config.retrain.margin),
                 "params_of_control": costs["params"][trained] / chosen.costs.params,
                 "flops_of_control": costs["flops"][trained] / chosen.costs.flops,
             }

@@ -10,7 +10,7 @@ from bench.designs import UNetDesign
 from bench.designs.costs import Costs
 from bench.errors import InputError
 from bench.retraining.results import Retrained
-from bench.retraining.verify import in_order, screened
+from bench.retraining.verify import comparisons, in_order, screened
 
 PROPOSALS = [
     Proposal(f"lean_{n}", UNetDesign((4, 2 * n), (4,), ("cat",)), (), Costs(1000 // n, 100), *2 * [Loss(n, n, n, True)])
@@ -94,3 +94,17 @@ def test_a_loss_that_none_meets_gives_the_nearest_and_its_loss():
 def test_one_seed_chooses_nothing():
     with pytest.raises(InputError, match=r"got 1 seeds .* wanted 2 or more"):
         in_order(target(), PROPOSALS, retrained({"base": 0.9, "lean_1": 0.9}, seeds=(0,)))
+
+
+def test_a_control_that_is_the_proposal_is_no_comparison():
+    images = pd.DataFrame(
+        [("lean_1", seed, name, name, 0.9, 0.5) for seed in (0, 1) for name in "ab"]
+        + [("flat", seed, name, name, 0.8, 0.5) for seed in (0, 1) for name in "ab"],
+        columns=["design", "seed", "name", "group", "score", "weight"],
+    )
+    runs = images[["design", "seed"]].drop_duplicates().assign(params=1000, flops=100)
+    controls = {"uniform_at_params": "lean_1", "flat_at_params": "flat"}
+    wanted = OmegaConf.create({"retrain": {"margin": 0.01}})
+    compared = comparisons(Retrained(runs, images), PROPOSALS[0], controls, wanted).set_index("control")
+    assert compared["verdict"].to_dict() == {"uniform_at_params": "same design", "flat_at_params": "better"}
+    assert compared["gain"].to_dict() == pytest.approx({"uniform_at_params": 0, "flat_at_params": 0.1})
