@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
 
 COSTS = {"params": "parameters", "flops": "FLOPs an image", "latency_ms": "latency [ms]"}
 COLOURS = {"base": "black", "chosen": "tab:red", "proposal": "tab:orange"}
@@ -27,7 +28,7 @@ def pareto(table: pd.DataFrame, score: str) -> Figure:
     for axes, (cost, label) in zip(figure.subplots(1, 3, sharey=True), COSTS.items(), strict=True):
         for kind, rows in table.groupby("kind", sort=False):
             errors = np.abs(rows[["low", "high"]].to_numpy().T - rows["score"].to_numpy())
-            style = {"ms": 5, "color": colours[kind]}
+            style = {"ms": 5, "color": colours[kind], "zorder": 3 if kind == "chosen" else 2}
             axes.errorbar(rows[cost], rows["score"], errors, fmt="o", capsize=2, lw=1, label=kind, **style)
             below = rows[rows["score"] < lowest]
             axes.plot(below[cost], np.full(len(below), lowest), "v", **style)
@@ -35,6 +36,9 @@ def pareto(table: pd.DataFrame, score: str) -> Figure:
         front = table[table[f"front.{cost}"]].sort_values(cost)
         axes.step(front[cost], front["score"], where="post", color="0.6", lw=0.8, zorder=0)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}") if cost == "latency_ms" else EngFormatter(sep=""))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(label)
     figure.axes[0].set_ylabel(f"{score} on test data")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
