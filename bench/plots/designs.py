@@ -39,6 +39,7 @@ def pareto(table: pd.DataFrame, score: str) -> Figure:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}") if cost == "latency_ms" else EngFormatter(sep=""))
         axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.tick_params(labelsize=8)
         axes.set_xlabel(label)
     figure.axes[0].set_ylabel(f"{score} on test data")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
