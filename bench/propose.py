@@ -14,7 +14,8 @@ from bench.errors import InputError
 from bench.report import proposal_report, verdict_report
 from bench.retraining.handover import hand_out, hand_over, what_is_kept
 from bench.retraining.opening import opened
-from bench.retraining.verify import metric_of, verify
+from bench.retraining.protocol import metric_of
+from bench.retraining.verify import verify
 
 
 def propose(config: DictConfig) -> str:

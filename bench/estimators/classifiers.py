@@ -19,9 +19,10 @@ Part = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows to train on, to stop by
 class Classifiers:
     """q(y|x) by a classifier for each fold and set, that starts as the shares of the classes where it is trained.
 
-    x: (folds, sets, n, d) float32; 1 in place of sets where all read the same. y: (sets, n) integers below `classes`.
+    x: (folds, n, d) float32, of which all sets read the same. y: (sets, n) integers below `classes`.
     parts: of each fold; together, the test parts are all samples.
-    initial: (folds, d, hidden) weights that every set's hidden layer starts from; None for linear classifiers.
+    moving: (folds, n, k) further columns, of which set s reads row rows[s, i] in place of i; rows: (sets, n).
+    initial: (folds, k + d, hidden) weights that every set's hidden layer starts from; None for linear classifiers.
     """
 
     def __init__(
@@ -30,15 +31,19 @@ class Classifiers:
         y: torch.Tensor,
         classes: int,
         parts: Sequence[Part],
+        *,
+        moving: torch.Tensor | None = None,
+        rows: torch.Tensor | None = None,
         initial: torch.Tensor | None = None,
     ):
-        self.x, self.y, self.parts = x, y, parts
+        self.x, self.y, self.parts, self.moving, self.rows = x, y, parts, moving, rows
         self.shape = len(parts), len(y)  # folds, sets
+        self.columns = [0 if moving is None else moving.shape[2], x.shape[2]]
         each = len(parts) * len(y)
         counts = torch.stack([one_hot(y[:, training], classes).sum(dim=1) + PSEUDO_COUNT for training, *_ in parts])
         shares = (counts / counts.sum(dim=2, keepdim=True)).log().view(each, 1, classes)
         if initial is None:
-            self.weights = [x.new_zeros(each, x.shape[3], classes), shares]
+            self.weights = [x.new_zeros(each, sum(self.columns), classes), shares]
         else:
             units = initial.shape[2]
             self.weights = [
@@ -54,7 +59,8 @@ class Classifiers:
 
     def log_likelihoods(self) -> torch.Tensor:
         """ln q(y|x), (sets, n), of each sample by the classifiers of the fold that tests on it."""
-        of_folds = self._log_likelihoods(self.x, self.y.expand(len(self.parts), -1, -1)).unflatten(0, self.shape)
+        everyone = torch.arange(self.y.shape[1]).expand(len(self.parts), -1)
+        of_folds = self._log_likelihoods(everyone)().unflatten(0, self.shape)
         tested = torch.empty_like(self.y[0])
         for fold, (*_, test) in enumerate(self.parts):
             tested[test] = fold
@@ -62,18 +68,34 @@ class Classifiers:
 
     def _loss(self, part: int) -> Callable[[], torch.Tensor]:
         """The mean of -ln q over a part of each fold, (folds x sets,); shorter parts are filled up at weight 0."""
-        rows = [torch.from_numpy(fold[part]) for fold in self.parts]
-        weights = pad_sequence([torch.full((len(fold),), 1 / len(fold)) for fold in rows], batch_first=True)
+        samples = [torch.from_numpy(fold[part]) for fold in self.parts]
+        weights = pad_sequence([torch.full((len(fold),), 1 / len(fold)) for fold in samples], batch_first=True)
         weights = weights.repeat_interleave(len(self.y), dim=0)
-        rows = pad_sequence(rows, batch_first=True)
-        x = torch.stack([side[:, here] for side, here in zip(self.x, rows, strict=True)])
-        y = self.y[:, rows].transpose(0, 1)
-        return lambda: -(self._log_likelihoods(x, y) * weights).sum(dim=1)
+        log_likelihoods = self._log_likelihoods(pad_sequence(samples, batch_first=True))
+        return lambda: -(log_likelihoods() * weights).sum(dim=1)
 
-    def _log_likelihoods(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """(folds, sets or 1, m, d) and (folds, sets, m) -> (folds x sets, m)."""
-        weights, bias, *outer = self.weights
-        z = torch.einsum("fsmd,fsdk->fskm", x, weights.unflatten(0, self.shape)).flatten(0, 1) + bias.mT
-        if outer:
-            z = torch.baddbmm(outer[1].mT, outer[0].mT, z.relu())
-        return z.log_softmax(dim=1).gather(1, y.flatten(0, 1)[:, None])[:, 0]
+    def _log_likelihoods(self, samples: torch.Tensor) -> Callable[[], torch.Tensor]:
+        """ln q(y|x) of these samples of each fold, (folds, m), by the weights as they are: (folds x sets, m)."""
+        x = torch.stack([side[here] for side, here in zip(self.x, samples, strict=True)])
+        y = self.y[:, samples].transpose(0, 1).flatten(0, 1)[:, None]
+        moved = None if self.moving is None else self.rows[:, samples].transpose(0, 1)[:, :, None]
+
+        def log_likelihoods():
+            weights, bias, *outer = self.weights
+            of_moving, in_place = weights.unflatten(0, self.shape).split(self.columns, dim=2)
+            z = _products(in_place, x)
+            if (
+                moved is not None
+            ):  # the products of all rows, put in each set's order, for a set's own copy of them would be slow
+                z = z + _products(of_moving, self.moving).gather(3, moved.expand_as(z))
+            z = z.flatten(0, 1) + bias.mT
+            if outer:
+                z = torch.baddbmm(outer[1].mT, outer[0].mT, z.relu())
+            return z.log_softmax(dim=1).gather(1, y)[:, 0]
+
+        return log_likelihoods
+
+
+def _products(weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """(folds, sets, d, units) and (folds, m, d) -> (folds, sets, units, m)."""
+    return (weights.mT.flatten(1, 2) @ x.mT).unflatten(1, (weights.shape[1], -1))

@@ -69,26 +69,31 @@ class Renyi(Resampled):
         of_t, of_target = self._side(t, size), self._side(target, size)
         of_given = given and self._side(given, size)
 
+        def batches_of(rows):
+            """Mini-batches of what belongs to these rows; within one batch order is free, and sorted rows read fast."""
+            order = np.argsort(rows) if len(rows) <= size else slice(None)
+            return lambda partners: self._batches(partners[order], size)
+
         def at(rows):
-            # all samples in one batch: the order of pairs is free, and that of the samples asks for no copy of a
-            order = np.argsort(rows) if len(rows) == t.n == size else np.arange(len(rows))
-            own = self._codes(t, self._batches(rows[order], size))
+            batches = batches_of(rows)
+            own = self._codes(t, batches(rows))
             a, s_a = of_t.at(own), of_t.entropy(own)
 
             def bits(partners):
-                partners = self._batches(partners[order], size)
+                partners = batches(partners)
                 return (s_a + of_target.entropy(partners) - of_target.joint(a, partners)).mean()
 
             return bits
 
         def at_given(rows):
-            own = self._batches(rows, size)
+            batches = batches_of(rows)
+            own = batches(rows)
             c = of_given.at(self._codes(given, own))
             b_c = c * of_target.at(self._codes(target, own))
             fixed = entropy_of(b_c, self.alpha) - entropy_of(c, self.alpha)
 
             def bits(moved):
-                a = of_t.at(self._codes(t, self._batches(moved, size)))
+                a = of_t.at(self._codes(t, batches(moved)))
                 return (entropy_of(a * c, self.alpha) + fixed - entropy_of(a * b_c, self.alpha)).mean()
 
             return bits

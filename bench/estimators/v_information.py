@@ -67,21 +67,20 @@ class VInformation(Estimator):
                 "estimator of densities"
             )
         parts = self._parts(t.groups, rng)
-        own, labels = np.arange(t.n), [target.labels]
+        labels = [target.labels]
         if given is None:
-            rows = own[None]
             labels += [target.shuffled(rng, discrete=True) for _ in range(self.permutations)]
         else:
-            rows = np.stack([own, *permuted_given(given, t.groups, self.permutations, rng)])
+            rows = np.stack([np.arange(t.n), *permuted_given(given, t.groups, self.permutations, rng)])
         labels = np.unique(labels, return_inverse=True)[1].reshape(-1, t.n)
         of_t = self._columns(t, parts)
         if given is None:
             shares = np.stack([np.log2(np.bincount(codes) / t.n)[codes] for codes in labels])
-            gains = self._log_likelihoods([of_t], rows, labels, parts, rng) - shares
+            gains = self._log_likelihoods(of_t, labels, parts, rng) - shares
         else:
             of_given = self._columns(given, parts)
-            alone = self._log_likelihoods([of_given], own[None], labels, parts, rng)
-            gains = self._log_likelihoods([of_t, of_given], rows, labels, parts, rng) - alone
+            alone = self._log_likelihoods(of_given, labels, parts, rng)
+            gains = self._log_likelihoods(of_given, labels, parts, rng, moving=of_t, rows=rows) - alone
         bits, error = gains[0].mean(), 1.96 * clustered_error(gains[0], t.groups)
         return Answer(bits, (bits - error, bits + error), null_of(gains[1:].mean(axis=1)), np.inf)
 
@@ -104,22 +103,23 @@ class VInformation(Estimator):
         read = [torch.from_numpy(features(side, self.components, training)).float() for training, *_ in parts]
         return torch.stack(read)
 
-    def _log_likelihoods(self, sides, rows, labels, parts, rng) -> np.ndarray:
-        """log2 q(y|t) of each sample, (sets, n), by the probe of the fold that tests on it.
+    def _log_likelihoods(self, x, labels, parts, rng, moving=None, rows=None) -> np.ndarray:
+        """log2 q(y|x) of each sample, (sets, n), by the probe of the fold that tests on it.
 
-        The first side is moved by rows (sets or 1, n), the others stay in place; labels: (sets or 1, n).
+        Sets are of labels (sets, n), or of rows (sets, n) that say which of `moving` is read in place of each sample.
         """
-        classes, columns, width = int(labels.max() + 1), sum(side.shape[2] for side in sides), self.hidden or 0
+        classes, width = int(labels.max() + 1), self.hidden or 0
+        columns = x.shape[2] + (0 if moving is None else moving.shape[2])
         initial = None
         if self.hidden is not None:
             initial = torch.randn(len(parts), columns, width, generator=generator_of(rng)) * (2 / columns) ** 0.5
-        sets, moves = max(len(rows), len(labels)), len(rows) > 1
-        at_once = max(1, int(MOST_AT_ONCE / labels.shape[1] / len(parts) / (moves * columns + width + classes)))
+        sets = len(labels) if rows is None else len(rows)
+        y = torch.from_numpy(labels).expand(sets, -1)
+        at_once = max(1, int(MOST_AT_ONCE / labels.shape[1] / len(parts) / (width + classes)))
         logs = []
         for left in range(0, sets, at_once):
             here = slice(left, left + at_once)
-            moved = rows[here] if moves else rows
-            x = torch.stack([torch.cat([sides[0][:, order], *sides[1:]], dim=2) for order in moved], dim=1)
-            y = torch.from_numpy(np.repeat(labels, len(moved), axis=0) if moves else labels[here])
-            logs.append(Classifiers(x, y, classes, parts, initial).fit(self.steps, self.rate).log_likelihoods())
+            moved = None if rows is None else torch.from_numpy(rows[here])
+            probes = Classifiers(x, y[here], classes, parts, moving=moving, rows=moved, initial=initial)
+            logs.append(probes.fit(self.steps, self.rate).log_likelihoods())
         return torch.cat(logs).numpy() / np.log(2)

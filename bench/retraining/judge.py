@@ -11,7 +11,7 @@ from scipy.stats import t as student
 
 from bench.errors import InputError
 
-Verdict = Literal["better", "no worse", "worse", "undecided"]
+Verdict = Literal["better", "no worse", "worse", "undecided", "same design", "not run"]
 CONFIDENCE = 0.95
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isnan
 
 import pandas as pd
 from omegaconf import DictConfig
@@ -14,29 +13,13 @@ from bench import plots, tracking
 from bench.asking.base import Base
 from bench.asking.proposals import Proposal
 from bench.designs.controls import controls
-from bench.errors import InputError
 from bench.retraining import judge
+from bench.retraining.protocol import FINALISTS, SCREENING, by_cost, in_order, metric_of, protocol
 from bench.retraining.results import Retrained
 from bench.retraining.training import Retraining
 from bench.selection import named_rng
 
 log = logging.getLogger(__name__)
-
-PROTOCOL = """\
-Written before any design was retrained.
-Asking, choosing among designs and among proposals: training and validation data alone.
-Retrained alike: the base, the proposals and, at the chosen proposal's parameters and FLOPs, the controls;
-seeds {seeds}; {epochs} epochs each, the best checkpoint by validation.
-Of more than {finalists} proposals for a target of cost, the first {finalists} by this rule after {screening} seeds are
-trained from all.
-Chosen: {rule}.
-Judged once, on the test data: {metric}, paired by seed and test image, 95 % intervals over seeds and images or
-patients.
-Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Else undecided.
-"""
-SCREENING = 2  # seeds
-FINALISTS = 2  # proposals
-SAME = "same design"  # the verdict on a control that came out as what is judged
 
 
 @dataclass(frozen=True)
@@ -47,25 +30,6 @@ class Verified:
     designs: pd.DataFrame
     comparisons: pd.DataFrame
     runs: pd.DataFrame
-
-
-def protocol(config: DictConfig, base: Base, seeds: Sequence[int]) -> str:
-    loss = "any" if config.target.loss is None else f"at most {config.target.loss}"
-    first = "leanest" if not _by_cost(config) else "of the target's cost with the lowest rank score"
-    rule = f"the proposal {first} whose mean validation score is {loss} below the base's, else the best there"
-    return PROTOCOL.format(
-        seeds=", ".join(map(str, seeds)),
-        epochs=base.config.train.epochs,
-        rule=rule,
-        finalists=FINALISTS,
-        screening=SCREENING,
-        metric=metric_of(base),
-        margin=config.retrain.margin,
-    )
-
-
-def metric_of(base: Base) -> str:
-    return {"segmentation": "Dice", "classification": "balanced accuracy", "multilabel": "accuracy"}[base.data.task]
 
 
 def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retraining) -> Verified:
@@ -110,42 +74,12 @@ def screened(
     config: DictConfig, base: Base, proposals: Sequence[Proposal], retraining: Retraining
 ) -> tuple[Sequence[Proposal], list[str]]:
     """The proposals to train from all seeds, by validation after the first few, and what was not run for it."""
-    if not _by_cost(config) or len(proposals) <= FINALISTS:
+    if not by_cost(config) or len(proposals) <= FINALISTS:
         return proposals, []
     designs = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
     missing = retraining(designs, retraining.seeds[:SCREENING])
     ordered = in_order(config, proposals, retraining.read(designs, test=False))
     return [proposal for proposal, _ in ordered[:FINALISTS]], missing
-
-
-def in_order(config: DictConfig, proposals: Sequence[Proposal], results: Retrained) -> list[tuple[Proposal, float]]:
-    """The proposals as they are to be chosen, by validation alone, each with what it lost there against the base.
-
-    Validation rules out, and what was asked decides: first those within target.loss, by rank score where there is a
-    target of cost, or else by their parameters; then the others by their loss.
-    """
-    runs = results.runs[results.runs["seed"].isin(results.seeds)]
-    means = runs.groupby("design")["val_score"].mean()
-    proposals = [proposal for proposal in proposals if proposal.name in means.index]
-    if len(results.seeds) < 2 or "base" not in means.index or not proposals:
-        raise InputError(
-            f"retrain: got {len(results.seeds)} seeds for which base and proposals were all trained, wanted 2 or more; "
-            "raise retrain.minutes or retrain.runs, or see the failed runs"
-        )
-    lost = {proposal.name: float(means["base"] - means[proposal.name]) for proposal in proposals}
-    most = inf if config.target.loss is None else config.target.loss
-
-    def key(proposal: Proposal) -> tuple[bool, float]:
-        if lost[proposal.name] > most:
-            return True, lost[proposal.name]
-        rank = proposal.score.bits if _by_cost(config) else proposal.costs.params
-        return False, inf if isnan(rank) else rank
-
-    return [(proposal, lost[proposal.name]) for proposal in sorted(proposals, key=key)]
-
-
-def _by_cost(config: DictConfig) -> bool:
-    return config.target.params is not None or config.target.flops is not None
 
 
 def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mapping[str, float]) -> pd.DataFrame:
@@ -181,7 +115,7 @@ def comparisons(results: Retrained, chosen: Proposal, controls: Mapping[str, str
                 "gain": gain.mean,
                 "low": gain.low,
                 "high": gain.high,
-                "verdict": SAME if trained == chosen.name else gain.verdict(config.retrain.margin),
+                "verdict": "same design" if trained == chosen.name else gain.verdict(config.retrain.margin),
                 "params_of_control": costs["params"][trained] / chosen.costs.params,
                 "flops_of_control": costs["flops"][trained] / chosen.costs.flops,
             }

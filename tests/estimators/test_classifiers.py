@@ -16,7 +16,7 @@ def parts_of(n, folds, rng):
 
 def problem(n=60, folds=3, sets=2, classes=3):
     rng = np.random.default_rng(0)
-    x = torch.from_numpy(rng.normal(size=(folds, 1, n, 2))).float()
+    x = torch.from_numpy(rng.normal(size=(folds, n, 2))).float()
     y = torch.from_numpy(rng.integers(0, classes, (sets, n)))
     return x, y, classes, list(parts_of(n, folds, rng))
 
@@ -34,15 +34,38 @@ def test_folds_and_sets_at_once_are_those_one_by_one(hidden):
     x, y, classes, parts = problem()
     initial = None if hidden is None else torch.randn(3, 2, hidden, generator=torch.Generator().manual_seed(0))
     together = (
-        Classifiers(x, y, classes, parts, initial).fit(steps=30, rate=0.1).log_likelihoods()
+        Classifiers(x, y, classes, parts, initial=initial).fit(steps=30, rate=0.1).log_likelihoods()
     )  # fewer than the patience
     assert len({len(training) for training, *_ in parts}) == 3
     for fold, (training, stopping, test) in enumerate(parts):
         part = training, stopping, np.arange(60)
         for labels in range(2):
             one = None if initial is None else initial[[fold]]
-            alone = Classifiers(x[[fold]], y[[labels]], classes, [part], one).fit(steps=30, rate=0.1).log_likelihoods()
+            alone = (
+                Classifiers(x[[fold]], y[[labels]], classes, [part], initial=one)
+                .fit(steps=30, rate=0.1)
+                .log_likelihoods()
+            )
             np.testing.assert_allclose(together[labels, test], alone[0, test], atol=1e-5)
+
+
+@pytest.mark.parametrize("hidden", [None, 4])
+def test_moving_columns_are_read_as_a_copy_in_that_order_would_be(hidden):
+    x, y, classes, parts = problem()
+    rng = np.random.default_rng(1)
+    moving = torch.from_numpy(rng.normal(size=(3, 60, 2))).float() + y[0, :, None]
+    rows = torch.stack(
+        [torch.arange(60), torch.from_numpy(rng.integers(0, 60, 60))]
+    )  # a row may stand in more than once
+    initial = None if hidden is None else torch.randn(3, 4, hidden, generator=torch.Generator().manual_seed(0))
+    y = y[:1].expand(2, -1)
+    together = Classifiers(x, y, classes, parts, moving=moving, rows=rows, initial=initial)
+    found = together.fit(steps=30, rate=0.1).log_likelihoods()
+    for number, order in enumerate(rows):
+        alone = Classifiers(torch.cat([moving[:, order], x], dim=2), y[:1], classes, parts, initial=initial)
+        expected = alone.fit(steps=30, rate=0.1).log_likelihoods()[0]
+        np.testing.assert_allclose(found[number], expected, atol=1e-5)
+    assert (found[0] - found[1]).abs().mean() > 0.1
 
 
 def test_linear_ones_predict_as_logistic_regression_does():
@@ -51,7 +74,7 @@ def test_linear_ones_predict_as_logistic_regression_does():
     y = rng.random(3000) < 1 / (1 + np.exp(-2 * x[:, 0] + 1))
     parts = [(rest, rest, test) for rest, _, test in parts_of(3000, 2, rng)]  # the minimum, not an early stop
     classifiers = Classifiers(
-        torch.from_numpy(x).float().expand(2, 1, -1, -1), torch.from_numpy(y[None].astype(int)), 2, parts
+        torch.from_numpy(x).float().expand(2, -1, -1), torch.from_numpy(y[None].astype(int)), 2, parts
     )
     found = classifiers.fit(steps=1000, rate=0.1).log_likelihoods()[0].numpy()
     for training, _, test in parts:

@@ -9,8 +9,9 @@ from bench.asking.proposals import Proposal
 from bench.designs import UNetDesign
 from bench.designs.costs import Costs
 from bench.errors import InputError
+from bench.retraining.protocol import in_order
 from bench.retraining.results import Retrained
-from bench.retraining.verify import comparisons, in_order, screened
+from bench.retraining.verify import comparisons, screened
 
 PROPOSALS = [
     Proposal(f"lean_{n}", UNetDesign((4, 2 * n), (4,), ("cat",)), (), Costs(1000 // n, 100), *2 * [Loss(n, n, n, True)])
