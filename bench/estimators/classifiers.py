@@ -84,9 +84,7 @@ class Classifiers:
             weights, bias, *outer = self.weights
             of_moving, in_place = weights.unflatten(0, self.shape).split(self.columns, dim=2)
             z = _products(in_place, x)
-            if (
-                moved is not None
-            ):  # the products of all rows, put in each set's order, for a set's own copy of them would be slow
+            if moved is not None:  # products are put in each set's order, since copies of the columns would be slow
                 z = z + _products(of_moving, self.moving).gather(3, moved.expand_as(z))
             z = z.flatten(0, 1) + bias.mT
             if outer:

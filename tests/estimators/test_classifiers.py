@@ -33,9 +33,8 @@ def test_untrained_they_are_the_class_shares_of_their_training_part():
 def test_folds_and_sets_at_once_are_those_one_by_one(hidden):
     x, y, classes, parts = problem()
     initial = None if hidden is None else torch.randn(3, 2, hidden, generator=torch.Generator().manual_seed(0))
-    together = (
-        Classifiers(x, y, classes, parts, initial=initial).fit(steps=30, rate=0.1).log_likelihoods()
-    )  # fewer than the patience
+    fitted = Classifiers(x, y, classes, parts, initial=initial).fit(steps=30, rate=0.1)  # fewer than the patience
+    together = fitted.log_likelihoods()
     assert len({len(training) for training, *_ in parts}) == 3
     for fold, (training, stopping, test) in enumerate(parts):
         part = training, stopping, np.arange(60)
@@ -54,9 +53,8 @@ def test_moving_columns_are_read_as_a_copy_in_that_order_would_be(hidden):
     x, y, classes, parts = problem()
     rng = np.random.default_rng(1)
     moving = torch.from_numpy(rng.normal(size=(3, 60, 2))).float() + y[0, :, None]
-    rows = torch.stack(
-        [torch.arange(60), torch.from_numpy(rng.integers(0, 60, 60))]
-    )  # a row may stand in more than once
+    repeating = torch.from_numpy(rng.integers(0, 60, 60))  # a row may stand in more than once
+    rows = torch.stack([torch.arange(60), repeating])
     initial = None if hidden is None else torch.randn(3, 4, hidden, generator=torch.Generator().manual_seed(0))
     y = y[:1].expand(2, -1)
     together = Classifiers(x, y, classes, parts, moving=moving, rows=rows, initial=initial)
