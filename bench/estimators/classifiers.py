@@ -1,4 +1,4 @@
-"""Softmax classifiers, linear or of one hidden layer: one for each fold and each set of labels, trained at once."""
+"""Softmax classifiers, linear or of one hidden layer: one for each fold and set of samples, trained at once."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Classifiers:
     def log_likelihoods(self) -> torch.Tensor:
         """ln q(y|x), (sets, n), of each sample by the classifiers of the fold that tests on it."""
         everyone = torch.arange(self.y.shape[1]).expand(len(self.parts), -1)
-        of_folds = self._log_likelihoods(everyone)().unflatten(0, self.shape)
+        of_folds = self._log_likelihoods_of(everyone)().unflatten(0, self.shape)
         tested = torch.empty_like(self.y[0])
         for fold, (*_, test) in enumerate(self.parts):
             tested[test] = fold
@@ -71,16 +71,16 @@ class Classifiers:
         samples = [torch.from_numpy(fold[part]) for fold in self.parts]
         weights = pad_sequence([torch.full((len(fold),), 1 / len(fold)) for fold in samples], batch_first=True)
         weights = weights.repeat_interleave(len(self.y), dim=0)
-        log_likelihoods = self._log_likelihoods(pad_sequence(samples, batch_first=True))
+        log_likelihoods = self._log_likelihoods_of(pad_sequence(samples, batch_first=True))
         return lambda: -(log_likelihoods() * weights).sum(dim=1)
 
-    def _log_likelihoods(self, samples: torch.Tensor) -> Callable[[], torch.Tensor]:
-        """ln q(y|x) of these samples of each fold, (folds, m), by the weights as they are: (folds x sets, m)."""
+    def _log_likelihoods_of(self, samples: torch.Tensor) -> Callable[[], torch.Tensor]:
+        """What returns ln q(y|x), (folds x sets, m), of these samples of each fold, (folds, m), by the weights then."""
         x = torch.stack([side[here] for side, here in zip(self.x, samples, strict=True)])
         y = self.y[:, samples].transpose(0, 1).flatten(0, 1)[:, None]
         moved = None if self.moving is None else self.rows[:, samples].transpose(0, 1)[:, :, None]
 
-        def log_likelihoods():
+        def by_the_weights() -> torch.Tensor:
             weights, bias, *outer = self.weights
             of_moving, in_place = weights.unflatten(0, self.shape).split(self.columns, dim=2)
             z = _products(in_place, x)
@@ -91,7 +91,7 @@ class Classifiers:
                 z = torch.baddbmm(outer[1].mT, outer[0].mT, z.relu())
             return z.log_softmax(dim=1).gather(1, y)[:, 0]
 
-        return log_likelihoods
+        return by_the_weights
 
 
 def _products(weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

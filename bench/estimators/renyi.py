@@ -69,31 +69,26 @@ class Renyi(Resampled):
         of_t, of_target = self._side(t, size), self._side(target, size)
         of_given = given and self._side(given, size)
 
-        def batches_of(rows):
-            """Mini-batches of what belongs to these rows; within one batch order is free, and sorted rows read fast."""
-            order = np.argsort(rows) if len(rows) <= size else slice(None)
-            return lambda partners: self._batches(partners[order], size)
-
         def at(rows):
-            batches = batches_of(rows)
-            own = self._codes(t, batches(rows))
+            order = _order(rows, size)
+            own = self._codes(t, self._batches(rows[order], size))
             a, s_a = of_t.at(own), of_t.entropy(own)
 
             def bits(partners):
-                partners = batches(partners)
+                partners = self._batches(partners[order], size)
                 return (s_a + of_target.entropy(partners) - of_target.joint(a, partners)).mean()
 
             return bits
 
         def at_given(rows):
-            batches = batches_of(rows)
-            own = batches(rows)
+            order = _order(rows, size)
+            own = self._batches(rows[order], size)
             c = of_given.at(self._codes(given, own))
             b_c = c * of_target.at(self._codes(target, own))
             fixed = entropy_of(b_c, self.alpha) - entropy_of(c, self.alpha)
 
             def bits(moved):
-                a = of_t.at(self._codes(t, batches(moved)))
+                a = of_t.at(self._codes(t, self._batches(moved[order], size)))
                 return (entropy_of(a * c, self.alpha) + fixed - entropy_of(a * b_c, self.alpha)).mean()
 
             return bits
@@ -131,6 +126,11 @@ class Renyi(Resampled):
                 )
             return median
         return self.width
+
+
+def _order(rows: np.ndarray, size: int) -> np.ndarray:
+    """The order to read samples in: as drawn in mini-batches; in one batch any will do, and sorted rows read fast."""
+    return np.argsort(rows) if len(rows) <= size else np.arange(len(rows))
 
 
 def median_of(values: np.ndarray) -> float:

@@ -21,6 +21,10 @@ def problem(n=60, folds=3, sets=2, classes=3):
     return x, y, classes, list(parts_of(n, folds, rng))
 
 
+def fitted(*problem, **moving_and_initial):
+    return Classifiers(*problem, **moving_and_initial).fit(steps=30, rate=0.1).log_likelihoods()  # below the patience
+
+
 def test_untrained_they_are_the_class_shares_of_their_training_part():
     x, y, classes, parts = problem()
     found = Classifiers(x, y, classes, parts).log_likelihoods()
@@ -33,18 +37,13 @@ def test_untrained_they_are_the_class_shares_of_their_training_part():
 def test_folds_and_sets_at_once_are_those_one_by_one(hidden):
     x, y, classes, parts = problem()
     initial = None if hidden is None else torch.randn(3, 2, hidden, generator=torch.Generator().manual_seed(0))
-    fitted = Classifiers(x, y, classes, parts, initial=initial).fit(steps=30, rate=0.1)  # fewer than the patience
-    together = fitted.log_likelihoods()
+    together = fitted(x, y, classes, parts, initial=initial)
     assert len({len(training) for training, *_ in parts}) == 3
     for fold, (training, stopping, test) in enumerate(parts):
         part = training, stopping, np.arange(60)
         for labels in range(2):
             one = None if initial is None else initial[[fold]]
-            alone = (
-                Classifiers(x[[fold]], y[[labels]], classes, [part], initial=one)
-                .fit(steps=30, rate=0.1)
-                .log_likelihoods()
-            )
+            alone = fitted(x[[fold]], y[[labels]], classes, [part], initial=one)
             np.testing.assert_allclose(together[labels, test], alone[0, test], atol=1e-5)
 
 
@@ -57,11 +56,10 @@ def test_moving_columns_are_read_as_a_copy_in_that_order_would_be(hidden):
     rows = torch.stack([torch.arange(60), repeating])
     initial = None if hidden is None else torch.randn(3, 4, hidden, generator=torch.Generator().manual_seed(0))
     y = y[:1].expand(2, -1)
-    together = Classifiers(x, y, classes, parts, moving=moving, rows=rows, initial=initial)
-    found = together.fit(steps=30, rate=0.1).log_likelihoods()
+    found = fitted(x, y, classes, parts, moving=moving, rows=rows, initial=initial)
     for number, order in enumerate(rows):
-        alone = Classifiers(torch.cat([moving[:, order], x], dim=2), y[:1], classes, parts, initial=initial)
-        expected = alone.fit(steps=30, rate=0.1).log_likelihoods()[0]
+        copied = torch.cat([moving[:, order], x], dim=2)
+        expected = fitted(copied, y[:1], classes, parts, initial=initial)[0]
         np.testing.assert_allclose(found[number], expected, atol=1e-5)
     assert (found[0] - found[1]).abs().mean() > 0.1
 
