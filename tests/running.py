@@ -15,11 +15,14 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 import torch
+from hydra import compose, initialize_config_dir
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from omegaconf import DictConfig
 from PIL import Image
 
-from bench.__main__ import main
+from bench.__main__ import CONF, main
+from bench.settings import register
 from bench.store import default_uri
 
 TINY = (
@@ -142,6 +145,18 @@ def layers(folder: Path, run: Run) -> pd.DataFrame:
 def points(folder: Path, run: Run, key: str) -> dict[int, float]:
     """A metric's value by step."""
     return {point.step: point.value for point in store(folder).get_metric_history(run.info.run_id, key)}
+
+
+def names(group: str) -> list[str]:
+    """Of the yamls of a config group."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def composed(*overrides: str) -> DictConfig:
+    """The config of `python -m bench` with these overrides."""
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", list(overrides))
 
 
 def is_drawing(path: Path) -> bool:

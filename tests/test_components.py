@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
-from running import is_drawing
+from running import composed, is_drawing, names
 
 from bench.__main__ import CONF
 from bench.build import build, build_each, build_network, fill_in
@@ -18,22 +17,11 @@ from bench.diagnostics import Diagnostic, Findings
 from bench.errors import EstimationError, InputError
 from bench.estimators import Estimator
 from bench.probe import Probe
-from bench.settings import register
 from bench.tables import COLUMNS, LayerTable, Moment
 from bench.train import loss_function
 from bench.types import SPLITS, Data
 
 LISTS = ("estimator", "diagnostic")  # groups of which a config takes several, each under its own name
-
-
-def names(group):
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-
-
-def composed(*overrides):
-    register()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("config", list(overrides))
 
 
 def arguments(config, where):
@@ -197,38 +185,3 @@ def test_dataset(name):
     assert json.loads(json.dumps(data.card()))["fingerprint"] == build(config, "dataset").fingerprint
     sets = [set(data.split(split).names) for split in SPLITS]
     assert len(set.union(*sets)) == sum(map(len, sets)), f"{name}: splits share samples"
-
-
-# Experiments, and the default
-
-
-@pytest.mark.parametrize("name", [None, *names("experiment")])
-def test_experiment_composes_and_builds(name):
-    config = composed(*([f"+experiment={name}"] if name else []))
-    task = "classification" if "num_classes" in config.model else "segmentation"
-    data = phantoms(task, channels=config.dataset.get("channels", 1), size=32, n=(4, 4, 4))
-    fill_in(config.model, data)
-    model = build_network(config.model, seed=0)
-    assert list(build_each(config.estimator, "estimator")) == list(config.estimator)
-    assert list(build_each(config.diagnostic, "diagnostic")) == list(config.diagnostic)
-    optimizer = build(config.train, "train")["optimizer"](model.parameters())
-    assert optimizer.param_groups[0]["lr"] == config.train.optimizer.lr
-    if name:
-        assert config.tracking.experiment == name, f"conf/experiment/{name}.yaml: wanted tracking.experiment: {name}"
-
-
-def test_yu2020_is_the_papers_setting():
-    config = composed("+experiment=yu2020", "dataset.root=data")
-    assert (config.model.filters, config.model.hidden) == ([6, 16], [120, 84])
-    paper = config.estimator.renyi_yu2020
-    assert (paper.alpha, paper.width, paper.h, paper.h_errors, paper.batch_size) == (1.01, "silverman", 5, 0.1, 100)
-    assert config.estimator.renyi_2.width == "median"
-    assert {"modified_information_plane", "data_processing", "filter_count"} <= set(config.diagnostic)
-
-
-def test_lee2021_is_the_papers_setting():
-    config = composed("+experiment=lee2021", "dataset.root=data")
-    assert config.model.widths == [16, 32, 64, 128, 256]
-    assert config.estimator.kde.noise_variance == 0.2
-    assert {"fractions", "coarse", "kmeans"} == set(config.probe.labels)
-    assert config.dataset.root == "data"

@@ -5,11 +5,9 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from hydra import compose, initialize_config_dir
-from running import artifact, artifacts, is_drawing, layers, points, runs, tiny, uri
+from running import artifact, artifacts, composed, is_drawing, layers, points, runs, tiny, uri
 
 import bench
-from bench.__main__ import CONF
 from bench.build import build_network, fill_in
 from bench.datasets import phantoms
 
@@ -206,7 +204,6 @@ def test_classification(tmp_path):
     ],
 )
 def test_published_presets(preset, data, parameters):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", [f"model={preset}"])
+    config = composed(f"model={preset}")
     fill_in(config.model, phantoms(n=(4, 4, 4), **data))
     assert sum(parameter.numel() for parameter in build_network(config.model, seed=0).parameters()) == parameters

@@ -10,7 +10,7 @@ from torch.nn import Module
 
 from bench import plots
 from bench.diagnostics.base import Diagnostic, Findings, of_each_estimator, renyis
-from bench.diagnostics.mini_batches import Partners, in_mini_batches, taps_with_maps, targets
+from bench.diagnostics.mini_batches import MiniBatches, Partners, in_mini_batches, taps_with_maps, targets
 from bench.diagnostics.subsets import Curve, InMiniBatches, of_all_samples
 from bench.errors import EstimationError
 from bench.estimate import SATURATED
@@ -68,7 +68,7 @@ class FilterCount(Diagnostic):
     def _asked(self, network: Module, probe: Probe, tap: Tap) -> dict[tuple[str, str], Callable[[], Iterator[Curve]]]:
         """What gives the curves about a layer, of each estimator and target; called, it may raise EstimationError."""
         asked = {}
-        for name, batches in in_mini_batches(network, probe, tap, self.mini_batches, least=1):
+        for name, batches in in_mini_batches(network, probe, tap, self.mini_batches, least=1).items():
             for about, (_, target) in targets(probe).items():
                 rng = named_rng(probe.seed, "filters", tap.name, name, about)
                 asked[name, about] = partial(self._in_mini_batches, batches, target, rng)
@@ -79,10 +79,11 @@ class FilterCount(Diagnostic):
             asked[name, "Y"] = partial(of_all_samples, probe.estimators[name], columns, label, self.permutations, rng)
         return {key: asked[key] for key in sorted(asked, key=lambda key: list(probe.estimators).index(key[0]))}
 
-    def _in_mini_batches(self, batches, target: Variable, rng: np.random.Generator) -> Iterator[Curve]:
-        if isinstance(batches, EstimationError):
-            raise batches
-        return InMiniBatches(batches, Partners(batches, target, self.permutations, rng)).curves(self.orders, rng)
+    def _in_mini_batches(
+        self, batches: Callable[[], MiniBatches], target: Variable, rng: np.random.Generator
+    ) -> Iterator[Curve]:
+        asked = InMiniBatches(batches(), Partners(batches(), target, self.permutations, rng))
+        return asked.curves(self.orders, rng)
 
     def __call__(self, table: LayerTable) -> Findings:
         curves = table.detail(CURVES)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 from scipy.stats import t as student
@@ -162,18 +163,14 @@ def targets(probe: Probe) -> dict[str, tuple[str | None, Variable]]:
 
 def in_mini_batches(
     network: Module, probe: Probe, tap: Tap, most: int, least: int
-) -> Iterator[tuple[str, MiniBatches | EstimationError]]:
-    """Each matrix-based estimator's name, and a layer's maps in its mini-batches or the reason why there are none.
+) -> dict[str, Callable[[], MiniBatches]]:
+    """What gives a layer's maps in the mini-batches of each matrix-based estimator, by its name.
 
-    least: maps that must vary.
+    least: maps that must vary. Called, raises EstimationError where there are no such mini-batches.
     """
-    try:
-        layer = Layer.of(network, probe, tap, least, most)
-    except EstimationError as error:
-        yield from ((name, error) for name in renyis(probe))
-        return
-    for name, estimator in renyis(probe).items():
-        try:
-            yield name, MiniBatches(estimator, layer, most, least, named_rng(probe.seed, "mini-batches", tap.name))
-        except EstimationError as error:
-            yield name, error
+    layer = cache(partial(Layer.of, network, probe, tap, least, most))
+
+    def of(estimator: Renyi) -> MiniBatches:
+        return MiniBatches(estimator, layer(), most, least, named_rng(probe.seed, "mini-batches", tap.name))
+
+    return {name: cache(partial(of, estimator)) for name, estimator in renyis(probe).items()}

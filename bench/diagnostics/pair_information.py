@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -27,15 +28,13 @@ class PairInformation:
     def of(self, network: Module, probe: Probe) -> Iterator[tuple[dict, list[dict]]]:
         """Rows of the LayerTable, each with a row for every pair; what can't be estimated has its reason."""
         for tap, channels in taps_with_maps(network, probe).items():
-            for name, batches in in_mini_batches(network, probe, tap, self.mini_batches, least=2):
-                pairs = None
+            for name, batches in in_mini_batches(network, probe, tap, self.mini_batches, least=2).items():
+                pairs_of = cache(_Pairs)
                 for about, (label, target) in targets(probe).items():
                     try:
-                        if isinstance(batches, EstimationError):
-                            raise batches
-                        partners = Partners(batches, target, self.permutations, named_rng(probe.seed, "pairs", about))
-                        pairs = pairs or _Pairs(batches)
-                        answers = pairs.answers(partners)
+                        rng = named_rng(probe.seed, "pairs", about)
+                        partners = Partners(batches(), target, self.permutations, rng)
+                        answers = pairs_of(batches()).answers(partners)
                     except EstimationError as error:
                         answers = {quantity: ({"reason": str(error)}, []) for quantity in READINGS}
                     for quantity, (values, details) in answers.items():

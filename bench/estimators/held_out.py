@@ -32,7 +32,7 @@ def features(side: Variable, components: int, training: np.ndarray) -> np.ndarra
     """
     columns = side.coordinates(components)
     variance = columns[training].var(axis=0)
-    if side.samples is None or side.dim > components:
+    if len(variance) and (side.samples is None or side.dim > components):  # none where no column varies
         variance = variance.mean(keepdims=True)
     return np.arcsinh((columns - columns[training].mean(axis=0)) / np.sqrt(np.where(variance > 0, variance, 1)))
 

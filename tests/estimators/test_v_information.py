@@ -161,6 +161,14 @@ def test_streamed_layers_enter_by_their_principal_coordinates():
     assert estimate.bits > 0.8
 
 
+@pytest.mark.filterwarnings("error")
+def test_samples_that_are_all_alike_tell_nothing():
+    constant = Variable.of(np.ones((400, 3)))
+    estimate = VInformation(permutations=3).estimate(constant, np.arange(400) % 2, rng=np.random.default_rng(0))
+    assert abs(estimate.bits) < 0.05
+    assert not estimate.significant
+
+
 def test_the_same_rng_gives_the_same_bits_and_the_global_state_stays():
     t, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 3
     torch.manual_seed(3)
