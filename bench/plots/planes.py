@@ -59,7 +59,7 @@ def information_over_epochs(frame: pd.DataFrame, title: str = "") -> Figure:
             if len(control):
                 axes.vlines(-0.25, control.min(), control.max(), color=colour, lw=2)
         axes.set_ylabel(f"{quantity} [bits]")
-        axes.set_xlabel("epoch (bars at the left: untrained controls)")
+        axes.set_xlabel("epoch (dotted: null; bars at the left: untrained controls)")
         if taps:
             axes.legend(fontsize=6, ncols=2, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     figure.suptitle(title, fontsize=10)
