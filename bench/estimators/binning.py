@@ -51,4 +51,4 @@ class Binning(Resampled):
 
             return bits if target.labels is not None else lambda _: h_t
 
-        return Statistic(at, ceiling=np.log2(t.n))
+        return Statistic(at, ceiling=lambda rows: np.log2(len(rows)))

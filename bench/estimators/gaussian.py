@@ -74,7 +74,10 @@ class Gaussian(Noised):
             table[rows] = standardised(of_target[rows], "the target")
             return self._movable(own, table, rows, np.inf)
 
-        return Statistic(at, ceiling=np.inf if of_target is not None else plug_in_entropy(target.labels))
+        def ceiling(rows):
+            return np.inf if target.labels is None else plug_in_entropy(target.labels[rows])
+
+        return Statistic(at, ceiling)
 
     def _columns(self, variable: Variable) -> np.ndarray:
         columns = variable.coordinates(min(self.components, variable.dim))

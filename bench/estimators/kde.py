@@ -67,7 +67,7 @@ class KDE(Resampled):
 
             return bits if target.labels is not None else lambda _: -np.log2(density).mean()
 
-        return Statistic(at, ceiling=np.log2(t.n))
+        return Statistic(at, ceiling=lambda rows: np.log2(len(rows)))
 
     def _kernel(self, t: Variable) -> np.ndarray:
         distances = t.read(Distances())

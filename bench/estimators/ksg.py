@@ -84,7 +84,7 @@ class KSG(Noised):
             return lambda moved: self._bits(of_t.at(moved), y_c, c)
 
         ceiling = np.inf if target.labels is not None else self._ceiling(t, target, given)
-        return Statistic(at if given is None else at_given, ceiling)
+        return Statistic(at if given is None else at_given, lambda rows: ceiling)
 
     def _bits(self, t: Cloud, y_c: Cloud, c: Cloud | None) -> float:
         joint = t.joined(y_c)

@@ -74,7 +74,7 @@ class LNC(Noised):
 
             return bits
 
-        return Statistic(at, ceiling=np.inf)
+        return Statistic(at, ceiling=lambda rows: np.inf)
 
     def _require_few_columns(self, t: Variable, target: Variable) -> None:
         if target.labels is not None:

@@ -105,11 +105,14 @@ class Renyi(Resampled):
 
             return bits
 
-        rows = _batches(np.arange(t.n), size)
-        most = (side.entropy(self.codes(variable, rows)) for side, variable in ((of_t, t), (of_target, target)))
-        ceiling = np.minimum(*most).mean()
-        if ceiling < 1e-9:
-            raise EstimationError("got identical rows, wanted rows that differ: their entropy is 0")
+        def ceiling(rows):
+            batches = _batches(rows[_order(rows, size)], size)
+            sides = (side.entropy(self.codes(variable, batches)) for side, variable in ((of_t, t), (of_target, target)))
+            most = np.minimum(*sides).mean()
+            if most < 1e-9:
+                raise EstimationError("got identical rows, wanted rows that differ: their entropy is 0")
+            return most
+
         return Statistic(at if given is None else at_given, ceiling)
 
     def side(self, side: Variable, size: int) -> Samples | Classes:

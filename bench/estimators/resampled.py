@@ -22,11 +22,11 @@ class Statistic:
     at(rows): computes once what does not change with the pairing of these samples (m,), and returns a function from
     the side that a null moves to bits. That side is the target's partners of the rows, (m,): labels where it is read as
     discrete, else rows of the target. With a third variable given, target and given stay and it is t's rows, (m,).
-    ceiling: the most that it could be for these samples.
+    ceiling(rows): the most that it could be for these samples.
     """
 
     at: Callable[[np.ndarray], Movable]
-    ceiling: float
+    ceiling: Callable[[np.ndarray], float]
 
 
 class Resampled(Estimator):
@@ -48,7 +48,7 @@ class Resampled(Estimator):
         discrete = given is None and self.discrete(target)
         own = target.labels if discrete else np.arange(t.n)
         rows = rng.permutation(t.n)  # so that consecutive samples make a random mini-batch
-        here = statistic.at(rows)
+        ceiling, here = statistic.ceiling(rows), statistic.at(rows)
         bits = here(own[rows])
         spread = np.std([statistic.at(half)(own[half]) for half in halves(t.groups, self.subsamples, rng)], ddof=1)
         null = None
@@ -58,4 +58,4 @@ class Resampled(Estimator):
             else:
                 moved = permuted_given(given, t.groups, self.permutations, rng)
             null = null_of([here(partners[rows]) for partners in moved])
-        return Answer(bits, (bits - 1.96 * spread, bits + 1.96 * spread), null, statistic.ceiling)
+        return Answer(bits, (bits - 1.96 * spread, bits + 1.96 * spread), null, ceiling)

@@ -125,7 +125,7 @@ def test_estimate_equals_a_slow_reference_in_mini_batches():
     t, x = rng.normal(size=(60, 5)), rng.normal(size=(60, 7))
     got = Renyi(alpha=1.01, batch_size=25).estimate(t, x, rng=np.random.default_rng(3))
     rows = np.random.default_rng(3).permutation(60)
-    expected = []
+    expected, most = [], []
     for batch in (rows[:25], rows[25:50]):  # the ten left over make no mini-batch
         entropies = []
         for sides in ([t], [x], [t, x]):
@@ -138,7 +138,16 @@ def test_estimate_equals_a_slow_reference_in_mini_batches():
             eigenvalues = np.linalg.eigvalsh(k / 25)
             entropies.append(np.log2((eigenvalues.clip(0) ** 1.01).sum()) / -0.01)
         expected.append(entropies[0] + entropies[1] - entropies[2])
+        most.append(min(entropies[:2]))
     assert got.bits == pytest.approx(np.mean(expected), abs=1e-9)
+    assert got.ceiling == pytest.approx(np.mean(most), abs=1e-9)
+
+
+def test_samples_in_the_order_of_their_classes_have_the_ceiling_of_their_random_mini_batches():
+    clusters = np.repeat(np.arange(4), 25)[:, None] * 10.0  # mini-batches of 25 in this order would be identical rows
+    estimate = Renyi(alpha=1.01, width=1.0, batch_size=25).estimate(clusters, clusters, rng=np.random.default_rng(0))
+    assert estimate.bits == pytest.approx(estimate.ceiling)
+    assert 1.8 < estimate.ceiling < 2
 
 
 @pytest.mark.parametrize("alpha", [1.01, 2])
