@@ -65,7 +65,8 @@ class ResNet(resnet.ResNet):
     ):
         if spatial_dims != 2:
             raise ValueError(f"spatial_dims: got {spatial_dims!r}, wanted 2; for volumes choose another network")
-        checks.classes(num_classes, checks.choice("multilabel", multilabel, (True, False)))
+        checks.choice("multilabel", multilabel, (True, False))
+        checks.classes(num_classes, multilabel)
         checks.choice("stem", stem, STEMS)
         checks.choice("output_stride", output_stride, OUTPUT_STRIDES[stem])
         filters, stem_filters = _channels(filters, stem_filters, width)
