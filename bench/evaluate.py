@@ -45,7 +45,10 @@ def evaluate(model: torch.nn.Module, data: Data, split: Split, *, seed: int) -> 
 
 
 def score(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> float:
-    """What the best checkpoint is chosen by: mean Dice, balanced accuracy, or mean AUROC for multi-label data."""
+    """What the best checkpoint is chosen by: mean Dice, balanced accuracy, mean AUROC for multi-label data, or the
+    negative squared error of a reconstruction."""
+    if data.task == "reconstruction":
+        return -float((logits - targets).square().mean())
     if data.task == "segmentation":
         return float(_dice(_masks(logits, targets, len(data.classes))).mean())
     scores = classification_scores(logits, targets, data)

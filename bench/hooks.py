@@ -44,6 +44,42 @@ def hooked(model: torch.nn.Module, taps: Iterable[Tap], receive: Receive, signal
             handle.remove()
 
 
+def upto(model: torch.nn.Module, tap: Tap) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The network as far as a tap, as a function of images, in evaluation mode; gradients pass, the rest is not run.
+
+    >>> from models import UNet
+    >>> network = UNet(widths=(4, 8))
+    >>> upto(network, network.taps()[0])(torch.zeros(2, 3, 16, 16)).shape
+    torch.Size([2, 4, 16, 16])
+    """
+
+    def activation(images: torch.Tensor) -> torch.Tensor:
+        def leave(_module, _inputs, output):
+            raise _Reached(output if tap.transform is None else tap.transform(output))
+
+        handle = model.get_submodule(tap.module).register_forward_hook(leave)
+        was_training = model.training
+        model.eval()
+        try:
+            model(images)
+        except _Reached as reached:
+            return reached.activation
+        finally:
+            model.train(was_training)
+            handle.remove()
+        raise InputError(f"tap {tap.name}: its module {tap.module} doesn't run in a forward pass; tap one that does")
+
+    return activation
+
+
+class _Reached(Exception):
+    """What the rest of the forward pass computes is not needed."""
+
+    def __init__(self, activation: torch.Tensor):
+        super().__init__()
+        self.activation = activation
+
+
 def tap_shapes(model: torch.nn.Module, taps: list[Tap], images: torch.Tensor) -> dict[Tap, tuple[int, ...]]:
     """Shape of one sample's activation at each tap, (channels, *spatial); images: (1, channels, *spatial).
 

@@ -53,6 +53,7 @@ class Probe:
         batch_size: int = 32,
         loss: Loss | None = None,
     ):
+        self.data = data
         self.seed = seed
         self.split_name = split
         self.samples = choose_samples(data, split, n, seed)

@@ -12,7 +12,7 @@ import torch
 
 from bench.errors import InputError
 
-Task = Literal["segmentation", "classification", "multilabel"]
+Task = Literal["segmentation", "classification", "multilabel", "reconstruction"]
 SPLITS = ("train", "val", "test")
 
 
@@ -21,7 +21,8 @@ class Split:
     """Samples of one split, in memory and in a fixed order.
 
     images: (n, channels, *spatial) float32.
-    targets: int64; (n, *spatial) class masks, (n,) classes, or (n, labels) of 0 and 1.
+    targets: int64; (n, *spatial) class masks, (n,) classes, or (n, labels) of 0 and 1; in reconstruction float32, what
+        is to be made of `images`.
     groups: (n,) what belongs together (a patient), else each sample for itself.
     names: n names that a message or a table can show.
     """

@@ -3,6 +3,7 @@
 from bench.diagnostics.base import Diagnostic, Findings
 from bench.diagnostics.bottleneck import Bottleneck
 from bench.diagnostics.data_processing import DataProcessing
+from bench.diagnostics.discarding.diagnostic import InformationDiscarding
 from bench.diagnostics.filter_count import FilterCount
 from bench.diagnostics.information_plane import InformationPlane
 from bench.diagnostics.modified_information_plane import ModifiedInformationPlane
@@ -14,6 +15,7 @@ __all__ = [
     "Diagnostic",
     "FilterCount",
     "Findings",
+    "InformationDiscarding",
     "InformationPlane",
     "ModifiedInformationPlane",
     "UPlot",

@@ -3,6 +3,7 @@
 from bench.plots.calibration import calibration
 from bench.plots.chains import chains
 from bench.plots.designs import COSTS, pareto, predicted_loss, training_curves
+from bench.plots.discarding import discarding, discarding_maps, over_epochs
 from bench.plots.filter_counts import filter_count
 from bench.plots.pairs import pairs
 from bench.plots.planes import information_over_epochs, information_plane
@@ -12,9 +13,12 @@ __all__ = [
     "COSTS",
     "calibration",
     "chains",
+    "discarding",
+    "discarding_maps",
     "filter_count",
     "information_over_epochs",
     "information_plane",
+    "over_epochs",
     "overlaid",
     "pairs",
     "pareto",

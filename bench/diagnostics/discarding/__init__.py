@@ -1,0 +1,8 @@
+"""Information discarding: what each layer throws away of an image, cell by cell."""
+
+from bench.diagnostics.discarding.published import PublishedDescent
+from bench.diagnostics.discarding.reconstruction import Decoders
+from bench.diagnostics.discarding.solvers import WaterFilling
+from bench.diagnostics.discarding.strict import Discarding, strict_information_discarding
+
+__all__ = ["Decoders", "Discarding", "PublishedDescent", "WaterFilling", "strict_information_discarding"]

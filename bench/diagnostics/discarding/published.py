@@ -1,0 +1,49 @@
+"""The published optimisation of information discarding, for comparison with ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from bench.diagnostics.discarding.solvers import Problem, Solution
+from bench.estimators.base import above_zero, at_least
+
+
+@dataclass(frozen=True)
+class PublishedDescent:
+    """Stochastic gradient descent on D/δ² - λ H, H the mean entropy in nats; of its steps the one nearest β is taken.
+
+    weight: λ. rate: of the descent on log σ, of the sum over cells of both terms, so that it is one for any grid; ours,
+    as are the draws of each step: of those the paper says less than is needed. The noise begins as τ everywhere.
+    Source: Ma et al. 2022, ICML, arXiv 1906.04109; the optimum lies at D/δ² = λ/2, which 100 steps don't reach.
+    """
+
+    weight: float = 5.0
+    steps: int = 100
+    rate: float = 0.004
+    draws: int = 16
+
+    def __post_init__(self):
+        above_zero("weight", self.weight)
+        above_zero("rate", self.rate)
+        at_least("steps", self.steps, 1)
+        at_least("draws", self.draws, 2)
+
+    def __call__(self, problem: Problem) -> Solution:
+        d = problem.distortion
+        n, cells = len(d.x), torch.Size(d.grid).numel()
+        every = torch.arange(n, device=d.x.device)
+        logs = torch.full((n, cells), d.tau, dtype=torch.float64, device=d.x.device).log()
+        best, nearest = logs, torch.full((n,), torch.inf, dtype=torch.float64, device=d.x.device)
+        for _ in range(self.steps):
+            seed = problem.seed()
+            ratio, _ = d(logs.exp(), every, seed, self.draws)
+            closer = (ratio - problem.beta).abs() < nearest
+            best = torch.where(closer[:, None], logs, best)
+            nearest = torch.where(closer, (ratio - problem.beta).abs(), nearest)
+            unit = d.unit(seed, self.draws).mean(1, keepdim=True)
+            slope = 2 * d.by_cell(logs.exp(), seed, self.draws)[1] / unit * cells - self.weight
+            logs = (logs - self.rate * slope).clamp(max=torch.tensor(problem.sigma_max).log())
+        ratio, error = d(best.exp(), every, problem.seed(), 16 * self.draws)
+        return Solution(best.exp(), ratio, error)

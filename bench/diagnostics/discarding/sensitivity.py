@@ -1,0 +1,87 @@
+"""Sensitivity: how far each cell of an image moves an activation, by the columns of the Jacobian."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.diagnostics.discarding.grids import per_cell
+from bench.errors import EstimationError, InputError
+
+EXACT = 128  # outputs up to which the whole Jacobian is taken
+ROWS = 32  # images in one pass
+
+Activation = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """norms: (n, cells), summed squared norms of the Jacobian's columns of each cell, float64.
+    rows: (n, outputs, C, *spatial), the Jacobian where it was taken as a whole."""
+
+    norms: Tensor
+    rows: Tensor | None
+
+
+def sensitivity(f: Activation, x: Tensor, grid: Sequence[int], tau: float, probes: int, seed: int) -> Sensitivity:
+    """Of f at images x, (n, C, *spatial).
+
+    With up to 128 outputs the Jacobian at x; else Hutchinson's mean of (Jᵀv)² over random signs v, each at x with noise
+    of its own, τε: one more of a linear f's exact answers, and of a network's what the scale of the noise sees.
+    Raises InputError where no gradient passes f, EstimationError where an activation is not finite.
+    """
+    with torch.no_grad():
+        outputs = f(x[:1])[0].numel()
+    if outputs <= EXACT:
+        activation, image = _followed(f, x)
+        rows = [_pulled_back(activation, image, vector) for vector in _unit_vectors(activation)]
+        norms = sum(per_cell(row.double().square().sum(1), grid) for row in rows)
+        return Sensitivity(norms, torch.stack(rows, dim=1))
+    generator, norms = torch.Generator(x.device).manual_seed(seed), 0.0
+    chunk = max(1, ROWS // len(x))
+    for first in range(0, probes, chunk):
+        count = min(chunk, probes - first)
+        noise = torch.stack([gaussian(x, generator) for _ in range(count)])
+        activation, noisy = _followed(f, (x[:, None] + tau * noise).flatten(0, 1))
+        signs = torch.randint(0, 2, (count, *activation.shape[1:]), generator=generator, device=x.device)
+        signs = (2 * signs - 1).to(activation).expand(len(x), *signs.shape).flatten(0, 1)
+        squares = _pulled_back(activation, noisy, signs).double().square().sum(1)
+        norms = norms + per_cell(squares, grid).unflatten(0, (len(x), count)).sum(1)
+    return Sensitivity(norms / probes, None)
+
+
+def gaussian(x: Tensor, generator: torch.Generator) -> Tensor:
+    """One draw of standard noise for an image of the batch x; drawn singly, whatever the number of draws."""
+    return torch.randn(x.shape[1:], generator=generator, device=x.device, dtype=x.dtype)
+
+
+def require_finite(activation: Tensor) -> None:
+    if not torch.isfinite(activation).all():
+        raise EstimationError("the activation is not finite (NaN or infinite)")
+
+
+def _followed(f: Activation, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The activation with the images that its gradient leads back to."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        activation = f(x)
+    if not activation.requires_grad:
+        raise InputError("f: got an activation without gradient, wanted one that differentiable steps lead to from x")
+    require_finite(activation)
+    return activation, x
+
+
+def _pulled_back(activation: Tensor, x: Tensor, vectors: Tensor) -> Tensor:
+    """Jᵀv of each image, (n, C, *spatial); zero where the activation has nothing of x."""
+    (row,) = torch.autograd.grad(activation, x, vectors, retain_graph=True, allow_unused=True)
+    return torch.zeros_like(x) if row is None else row
+
+
+def _unit_vectors(activation: Tensor):
+    for index in range(activation[0].numel()):
+        vector = torch.zeros_like(activation[0]).flatten()
+        vector[index] = 1
+        yield vector.reshape(activation.shape[1:]).expand_as(activation)
