@@ -32,9 +32,9 @@ def discarding(rows: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(max(6, 0.4 * len(taps) + 2), 2.6 * len(panels)), layout="constrained")
     for axes, (name, label) in zip(column(figure, len(panels)), panels.items(), strict=True):
         of = {weights: part for weights, part in rows.groupby("weights")}
-        untrained = rows[(rows["weights"] == "untrained") | ((rows["weights"] == "epoch") & (rows["epoch"] == 0))]
+        untrained = rows[rows["weights"] == "untrained"]
         if untrained[name].notna().any():
-            means = untrained.groupby(["weights", "seed", "tap"])[name].mean().groupby("tap").agg(["min", "max"])
+            means = untrained.groupby(["seed", "tap"])[name].mean().groupby("tap").agg(["min", "max"])
             means = means.reindex(taps)
             axes.fill_between(range(len(taps)), means["min"], means["max"], color=CONTROL, lw=3, label="untrained")
         if "damaged" in of:
@@ -80,8 +80,8 @@ def discarding_maps(maps: pd.DataFrame, images: dict[str, tuple[np.ndarray, np.n
     """Image, mask and the map of each layer or skip, a line per image; of volumes the middle slice.
 
     maps: rows with tap, image, closed and a column per cell, such as 3.15. images: picture and mask by name, (H, W)
-    both. kind: `maps` for entropies, where bright is discarded, `carried` for what only a skip carried. The colours of a
-    map span its own 2 % to 98 %, which stand below it.
+    both. kind: `maps` for entropies, where bright is discarded, `carried` for what only a skip carried. Its colours
+    span a map's own 2 % to 98 %, which stand below it.
     """
     key, title = KINDS[kind]
     columns = _thinned(list(dict.fromkeys(maps[key])))

@@ -33,8 +33,8 @@ class InformationDiscarding(Diagnostic):
     running maximum over the layers so far, as published; concentration on the mask or, without one, the central box;
     the realised distortion with its error; the image's Dice or probability of its class.
 
-    name: of all that is found. images: of the probe's samples, in a seeded choice. epoch_images: of these, in training
-    after epoch 0. grid: cells a side, one number or one per axis; None for the largest divisors up to 16. beta, tau,
+    name: of all that is found. images: of the probe's samples, in a seeded choice. epoch_images: of these, in training.
+    grid: cells a side, one number or one per axis; None for the largest divisors up to 16. beta, tau,
     sigma_max: of the noise, in units of images in [0, 1] or else of their range. solver: `WaterFilling` or
     `PublishedDescent`. absolute: SID also under one budget for all layers, β times the energy of noise τ on the image;
     along layers that stretch no distance, it can't fall. skips: what only each skip of a U-Net carries. damage: tap
@@ -47,7 +47,7 @@ class InformationDiscarding(Diagnostic):
     def __init__(
         self,
         name: str = "discarding",
-        images: int = 8,
+        images: int = 4,
         epoch_images: int = 2,
         grid: int | Sequence[int] | None = None,
         beta: float = 1.5,
@@ -89,7 +89,7 @@ class InformationDiscarding(Diagnostic):
         return {self.name: [row for row, _ in measured], f"{self.name}_maps": maps}
 
     def _of(self, network: Module, probe: Probe, moment: Moment) -> Iterator[tuple[dict, Tensor | None]]:
-        in_training = moment.weights == "epoch" and moment.epoch > 0
+        in_training = moment.weights == "epoch"
         looked = self.looked.first(self.epoch_images) if in_training else self.looked
         size = probe.data.image_size
         grid = checked_grid(default_grid(size) if self.grid is None else self.grid, size)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.diagnostics.discarding.grids import per_cell, per_pixel
-from bench.diagnostics.discarding.sensitivity import ROWS, Activation, gaussian, require_finite
+from bench.diagnostics.discarding.sensitivity import Activation, copies, gaussian, require_finite
 
 
 @dataclass
@@ -34,6 +34,12 @@ class Distortion:
         require_finite(self.clean)
         self._unit: tuple[tuple[int, int], Tensor] | None = None
 
+    def of(self, image: int) -> Distortion:
+        """Of one of the images."""
+        one = slice(image, image + 1)
+        rows = None if self.rows is None else self.rows[one]
+        return Distortion(self.f, self.x[one], self.grid, self.tau, rows, self.normaliser)
+
     def unit(self, seed: int, draws: int) -> Tensor:
         """δ² by draw, (n, draws)."""
         if self._unit is None or self._unit[0] != (seed, draws):
@@ -45,11 +51,6 @@ class Distortion:
                 moved = torch.full((n, draws), self.normaliser, dtype=torch.float64, device=device)
             self._unit = (seed, draws), moved
         return self._unit[1]
-
-    @property
-    def last_unit(self) -> Tensor:
-        """δ² as the last draws had it, (n,)."""
-        return self._unit[1].mean(1)
 
     def __call__(self, sigma: Tensor, images: Tensor, seed: int, draws: int) -> tuple[Tensor, Tensor]:
         """Ratio and its standard error for noise sigma, (n, cells), on the images of these indices; (n,) each."""
@@ -79,7 +80,7 @@ class Distortion:
 
     def _noise(self, scale: Tensor, generator: torch.Generator, draws: int):
         """scale ε in parts, (n, count, C, *spatial); every image gets the same ε."""
-        chunk = max(1, ROWS // len(scale))
+        chunk = copies(self.x[: len(scale)])
         for first in range(0, draws, chunk):
             count = min(chunk, draws - first)
             yield scale[:, None] * torch.stack([gaussian(self.x, generator) for _ in range(count)])

@@ -105,7 +105,9 @@ class Look:
         }
 
     def _rows(self, tap: Tap, columns: dict) -> Iterator[dict]:
-        values = {name: np.asarray(torch.as_tensor(column).cpu(), float) for name, column in columns.items()}
+        values = {
+            name: column.cpu().numpy() if isinstance(column, Tensor) else column for name, column in columns.items()
+        }
         for index in range(len(self.looked.samples)):
             yield self._where(tap, index) | {key: column[index] for key, column in values.items()}
 

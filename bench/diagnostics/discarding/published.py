@@ -45,5 +45,5 @@ class PublishedDescent:
             unit = d.unit(seed, self.draws).mean(1, keepdim=True)
             slope = 2 * d.by_cell(logs.exp(), seed, self.draws)[1] / unit * cells - self.weight
             logs = (logs - self.rate * slope).clamp(max=torch.tensor(problem.sigma_max).log())
-        ratio, error = d(best.exp(), every, problem.seed(), 16 * self.draws)
-        return Solution(best.exp(), ratio, error)
+        seed, draws = problem.seed(), 16 * self.draws
+        return Solution(best.exp(), *d(best.exp(), every, seed, draws), d.unit(seed, draws).mean(1))

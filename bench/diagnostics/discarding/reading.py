@@ -18,7 +18,7 @@ from bench.tables import LayerTable
 OF_LAYERS = ("sid", "sid_running_max", "sid_absolute", "ru", "reconstruction_error", "ru_concentration")
 WHERE = ["tap", "order", "place", "role", "level"]
 FEWEST = 4  # values of a rank correlation
-CONTROL = "(weights == 'untrained' or (weights == 'epoch' and epoch == 0))"
+UNTRAINED = "weights == 'untrained'"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Reading:
         names = [name for name in self.opened if name in OF_LAYERS or name.startswith("concentration")]
         by_tap = self.best.groupby("tap", sort=False)
         found = by_tap[WHERE[1:]].first().reset_index()
-        untrained = self.opened.query(CONTROL).groupby(["weights", "seed", "tap"])[names].mean().groupby("tap")
+        untrained = self.opened.query(UNTRAINED).groupby(["seed", "tap"])[names].mean().groupby("tap")
         damaged = self.opened.query("weights == 'damaged'").groupby("tap")[names].mean()
         for name in names:
             found[name] = found["tap"].map(by_tap[name].mean())
@@ -111,7 +111,7 @@ class Reading:
         best = rows.query("weights == 'best'").groupby(["closed", "tap"], sort=False)["carried"]
         found = best.agg(["mean", "std", "size"]).reset_index()
         found.columns = ["closed", "tap", "carried", "carried_spread", "n"]
-        for name, which in {"untrained": CONTROL, "damaged": "weights == 'damaged'"}.items():
+        for name, which in {"untrained": UNTRAINED, "damaged": "weights == 'damaged'"}.items():
             found[f"carried_{name}"] = found["closed"].map(rows.query(which).groupby("closed")["carried"].mean())
         return found
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bench.build import channels_last
 from bench.diagnostics.discarding.grids import HALF_LOG_2PIE, per_pixel
-from bench.diagnostics.discarding.sensitivity import ROWS, Activation, gaussian
+from bench.diagnostics.discarding.sensitivity import Activation, copies, gaussian
 from bench.estimators.base import above_zero, at_least
 from bench.train import fit
 from bench.types import Data, Split
@@ -28,7 +28,7 @@ def squared_errors(
     """
     scale = per_pixel(sigma, grid, x.shape[2:]).unsqueeze(1).to(x)
     generator = torch.Generator(x.device).manual_seed(int(torch.randint(2**62, (), generator=rng, device=rng.device)))
-    total, chunk = 0.0, max(1, ROWS // len(x))
+    total, chunk = 0.0, copies(x)
     with torch.no_grad():
         for first in range(0, draws, chunk):
             noise = torch.stack([gaussian(x, generator) for _ in range(min(chunk, draws - first))])
@@ -59,7 +59,7 @@ class Decoders:
     """
 
     images: int = 128
-    epochs: int = 20
+    epochs: int = 40
     batch_size: int = 16
     rate: float = 0.003
     width: int = 16
@@ -76,7 +76,7 @@ class Decoders:
         rows = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[: self.images]
         images = images[rows.to(images.device)]
         with torch.no_grad():
-            activations = torch.cat([f(batch) for batch in images.split(ROWS)])
+            activations = torch.cat([f(batch) for batch in images.split(copies(images[:1]))])
         held = ceil(len(images) / 5)
         parts = {"train": slice(held, None), "val": slice(0, held), "test": slice(0, held)}
         data = Data("decoder", "reconstruction", (), **{p: _split(activations, images, s) for p, s in parts.items()})

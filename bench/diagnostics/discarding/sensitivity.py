@@ -12,7 +12,7 @@ from bench.diagnostics.discarding.grids import per_cell
 from bench.errors import EstimationError, InputError
 
 EXACT = 128  # outputs up to which the whole Jacobian is taken
-ROWS = 32  # images in one pass
+PIXELS = 2**19  # in one pass, 32 images of 128x128
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -41,7 +41,7 @@ def sensitivity(f: Activation, x: Tensor, grid: Sequence[int], tau: float, probe
         norms = sum(per_cell(row.double().square().sum(1), grid) for row in rows)
         return Sensitivity(norms, torch.stack(rows, dim=1))
     generator, norms = torch.Generator(x.device).manual_seed(seed), 0.0
-    chunk = max(1, ROWS // len(x))
+    chunk = copies(x)
     for first in range(0, probes, chunk):
         count = min(chunk, probes - first)
         noise = torch.stack([gaussian(x, generator) for _ in range(count)])
@@ -51,6 +51,11 @@ def sensitivity(f: Activation, x: Tensor, grid: Sequence[int], tau: float, probe
         squares = _pulled_back(activation, noisy, signs).double().square().sum(1)
         norms = norms + per_cell(squares, grid).unflatten(0, (len(x), count)).sum(1)
     return Sensitivity(norms / probes, None)
+
+
+def copies(x: Tensor) -> int:
+    """How many copies of a batch of images go through a network at once."""
+    return max(1, PIXELS // (len(x) * x.shape[2:].numel()))
 
 
 def gaussian(x: Tensor, generator: torch.Generator) -> Tensor:

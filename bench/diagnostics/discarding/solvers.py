@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import log
+from dataclasses import dataclass, replace
+from math import ceil, log
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from bench.diagnostics.discarding.sensitivity import sensitivity
 from bench.estimators.base import at_least
 
 WITHIN = 0.02  # of β: where the realised distortion counts as met
-FEW, WANTED_ERROR = 16, 0.005  # draws to begin with; standard error, as a share of β, that more draws are spent on
+FEW, WANTED_ERROR = 16, WITHIN / 3  # draws to begin with; standard error, as a share of β, that more are spent on
 STEPS, CHECKS = 40, 4
 
 
@@ -30,14 +30,19 @@ class Problem:
     def seed(self) -> int:
         return int(torch.randint(2**62, (), generator=self.rng, device=self.rng.device))
 
+    def of(self, image: int, seed: int) -> Problem:
+        """Of one of the images, with seeds of its own."""
+        return replace(self, distortion=self.distortion.of(image), rng=torch.Generator().manual_seed(seed))
+
 
 @dataclass(frozen=True)
 class Solution:
-    """sigma: (n, cells). distortion: realised on fresh draws, with its standard error, (n,)."""
+    """sigma: (n, cells). distortion: realised on fresh draws, with its standard error; unit: δ² on them, (n,)."""
 
     sigma: Tensor
     distortion: Tensor
     error: Tensor
+    unit: Tensor
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class WaterFilling:
     """Closed form from the Jacobian, capped by water-filling, scaled by bisection to the realised distortion.
 
     probes: random signs of Hutchinson's estimate. draws: of noise at most, where the bisection ends; fewer where the
-    standard error is 0.5 % of β before. refine: steps of gradient ascent before that, of 4 draws each, for networks
+    standard error is 0.7 % of β before. refine: steps of gradient ascent before that, of 4 draws each, for networks
     that are far from linear at the scale of the noise; the result is taken where its entropy is greater. 24 of them,
     scaled by the curvature that a linear f has, find what 600 steps of Adam find, and more steadily.
     """
@@ -87,19 +92,25 @@ class WaterFilling:
         return (-2 * logs).exp()
 
     def _finished(self, problem: Problem, norms: Tensor, level: Tensor) -> Solution:
-        """With as many draws as the error asks for; fresh draws then say what was reached."""
-        beta, every = problem.beta, torch.arange(len(norms), device=norms.device)
-        _, error = Scale(problem, norms, problem.seed()).realised(level, every, FEW)
-        draws = FEW * int((error.amax() / beta / WANTED_ERROR).square().ceil().clamp(1, self.draws // FEW))
+        """Image by image, with as many draws as the error asks for; fresh draws then say what was reached."""
+        seed = problem.seed()  # the same for every image, whatever images are asked with it
+        ends = [self._end(problem.of(i, seed), norms[i : i + 1], level[i : i + 1]) for i in range(len(norms))]
+        return Solution(*(torch.cat(parts) for parts in zip(*ends, strict=True)))
+
+    def _end(self, problem: Problem, norms: Tensor, level: Tensor) -> tuple[Tensor, ...]:
+        beta, one = problem.beta, torch.zeros(1, dtype=torch.long, device=norms.device)
+        _, error = Scale(problem, norms, problem.seed()).realised(level, one, FEW)
+        draws = min(self.draws, FEW * ceil(max(1.0, float(error) / beta / WANTED_ERROR) ** 2))
         for _ in range(CHECKS):
             scale = Scale(problem, norms, problem.seed())
-            level = scale.level(level, draws, max(WITHIN / 10, float(error.amax()) / beta / 2))
-            ratio, error = Scale(problem, norms, problem.seed()).realised(level, every, draws)
+            level = scale.level(level, draws, max(WITHIN / 10, float(error) / beta / 2))
+            check = Scale(problem, norms, problem.seed())
+            ratio, error = check.realised(level, one, draws)
             met = (ratio - beta).abs() <= (3 * error).clamp(min=WITHIN * beta)
             if (met | (level >= scale.top)).all():
                 break
             draws = min(2 * draws, self.draws)
-        return Solution(scale.sigma(level), ratio, error)
+        return scale.sigma(level), ratio, error, problem.distortion.unit(check.seed, draws).mean(1)
 
 
 @dataclass

@@ -99,5 +99,5 @@ def strict_information_discarding(
         of_all(found.distortion),
         of_all(found.error),
         of_all(capped),
-        of_all(distortion.last_unit),
+        of_all(found.unit),
     )
