@@ -17,8 +17,8 @@ MOST_MAPS, SMALLEST = 4, 4  # maps at its coarsest as a multiple of width; cells
 class Decoder(nn.Module):
     """Activations (N, *activation) to images (N, *image), as real numbers.
 
-    Maps are doubled up to the image's size, with a 3x3 convolution before each doubling and one at the end; a vector is
-    first spread over 4 cells a side by a linear layer.
+    The activation is brought to mean 0 and variance 1. Maps are doubled up to the image's size, with a 3x3 convolution
+    before each doubling and one at the end; a vector is first spread over 4 cells a side by a linear layer.
 
     activation, image: shapes without the batch's axis, (channels, *spatial) or (features,). width: channels at full
     resolution, up to four times as many below.
@@ -36,23 +36,19 @@ class Decoder(nn.Module):
         self.start = tuple(activation[1:]) or tuple(min(SMALLEST, side) for side in size)
         doublings = max(0, ceil(max(log2(side / start) for side, start in zip(size, self.start, strict=True))))
         widths = [min(MOST_MAPS, 2**number) * width for number in range(doublings, -1, -1)]
-        block = {"norm": "batch", "activation": "relu", "spatial_dims": dims}
+        block = {"norm": "none", "activation": "relu", "spatial_dims": dims}
         if len(activation) == 1:
-            self.spread = nn.Sequential(
-                nn.Linear(activation[0], widths[0] * prod(self.start)), nn.Unflatten(1, (widths[0], *self.start))
-            )
+            spread = nn.Linear(activation[0], widths[0] * prod(self.start))
+            self.begin = nn.Sequential(nn.BatchNorm1d(activation[0]), spread, nn.Unflatten(1, (widths[0], *self.start)))
         else:
-            self.spread = nn.Identity()
+            self.begin = layer("BatchNorm", dims)(activation[0])
         first = widths[0] if len(activation) == 1 else activation[0]
         before = [first, *widths[:-1]]
         self.steps = nn.ModuleList(ConvBlock(a, b, **block) for a, b in zip(before, widths, strict=True))
         self.out = layer("Conv", dims)(widths[-1], channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.spread(x)
-        for number, step in enumerate(self.steps):
-            x = step(x)
-            left = len(self.steps) - 1 - number  # doublings
-            if left:
-                x = F.interpolate(x, size=[ceil(side / 2 ** (left - 1)) for side in self.size])
+        x = self.begin(x)
+        for left, step in zip(reversed(range(len(self.steps))), self.steps, strict=True):
+            x = F.interpolate(step(x), size=[ceil(side / 2 ** max(left - 1, 0)) for side in self.size])
         return self.out(x)

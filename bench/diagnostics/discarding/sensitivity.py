@@ -29,13 +29,13 @@ class Sensitivity:
 def sensitivity(f: Activation, x: Tensor, grid: Sequence[int], tau: float, probes: int, seed: int) -> Sensitivity:
     """Of f at images x, (n, C, *spatial).
 
-    With up to 128 outputs the Jacobian at x; else Hutchinson's mean of (Jᵀv)² over random signs v, each at x with noise
-    of its own, τε: one more of a linear f's exact answers, and of a network's what the scale of the noise sees.
+    With up to 128 outputs, or as many as probes, the Jacobian at x; else Hutchinson's mean of (Jᵀv)² over random signs
+    v, each at x with noise of its own, τε: the same for a linear f, and for a network what noise of this scale meets.
     Raises InputError where no gradient passes f, EstimationError where an activation is not finite.
     """
     with torch.no_grad():
         outputs = f(x[:1])[0].numel()
-    if outputs <= EXACT:
+    if outputs <= max(EXACT, probes):
         activation, image = _followed(f, x)
         rows = [_pulled_back(activation, image, vector) for vector in _unit_vectors(activation)]
         norms = sum(per_cell(row.double().square().sum(1), grid) for row in rows)

@@ -79,7 +79,7 @@ def strict_information_discarding(
         raise InputError(f"x: got {tuple(x.shape)} {x.dtype}, wanted floating-point images (n, channels, *spatial)")
     cells = checked_grid(grid, x.shape[2:])
 
-    depends = Distortion(f, x, cells, tau).unit(seed=0, draws=FEW).mean(1) > 0
+    depends = _moves(Distortion(f, x, cells, tau))
     if not depends.any():
         raise EstimationError(UNDEFINED)
     distortion = Distortion(f, x[depends], cells, tau, normaliser=normaliser)
@@ -101,3 +101,10 @@ def strict_information_discarding(
         of_all(capped),
         of_all(found.unit),
     )
+
+
+def _moves(distortion: Distortion) -> Tensor:
+    """Whether noise τ moves the activation of each image, (n,), by more than rounding does."""
+    rounding = 8 * torch.finfo(distortion.clean.dtype).eps
+    energy = distortion.clean.flatten(1).square().sum(1, dtype=torch.float64)
+    return distortion.unit(seed=0, draws=FEW).mean(1) > rounding**2 * energy
