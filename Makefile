@@ -23,6 +23,7 @@ perf: $(INSTALLED) ## ratios of times in one run; minutes
 	$(BIN)/python tests/perf/pairs.py
 	$(BIN)/python tests/perf/measurement.py
 	$(BIN)/python tests/perf/asking.py
+	$(BIN)/python tests/perf/discarding.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

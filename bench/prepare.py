@@ -11,7 +11,8 @@ import torch
 from monai.utils import set_determinism
 from omegaconf import DictConfig, OmegaConf
 
-from bench.build import build_with
+from bench import load
+from bench.build import build_with, check_output
 from bench.errors import InputError
 from bench.train import loss_function
 from bench.types import Data
@@ -30,8 +31,8 @@ def prepare(config: DictConfig) -> torch.device:
     return torch.device(name)
 
 
-def prepare_training(config: DictConfig, model: torch.nn.Module, data: Data) -> dict:
-    """The arguments of `fit` that the config decides."""
+def prepare_training(config: DictConfig, model: torch.nn.Module, data: Data, uri: str | None = None) -> dict:
+    """The arguments of `fit` that the config decides; uri: of the store that holds the run of a teacher."""
     optimizer = build_with(config.optimizer, "train.optimizer", model.parameters())
     return {
         "epochs": config.epochs,
@@ -40,7 +41,17 @@ def prepare_training(config: DictConfig, model: torch.nn.Module, data: Data) -> 
         "schedule": config.schedule and build_with(config.schedule, "train.schedule", optimizer),
         "loss": loss_function(config.loss, data),
         "amp": config.amp,
+        "teacher": config.teacher and _teacher(config.teacher, uri, next(model.parameters()).device, data),
     }
+
+
+def _teacher(run: str, uri: str | None, device: torch.device, data: Data) -> torch.nn.Module:
+    teacher = load(run, uri).to(device)
+    try:
+        check_output(teacher, data)
+    except InputError as error:
+        raise InputError(f"train.teacher: got run {run}, wanted one for these data: {error}") from error
+    return teacher
 
 
 def fingerprint_of(config: DictConfig, data: Data) -> str:

@@ -35,7 +35,7 @@ def run(config: DictConfig) -> str:
     check_output(model, data)
     estimators = build_each(config.estimator, "estimator")
     diagnostics = build_each(config.diagnostic, "diagnostic")
-    training = prepare_training(config.train, model, data)
+    training = prepare_training(config.train, model, data, config.tracking.uri)
     asked = OmegaConf.to_container(config.probe)
     epochs, untrained_seeds = {0, *asked.pop("epochs")}, asked.pop("untrained_seeds")
     probe = Probe(model, data, estimators, seed=config.seed, loss=training["loss"], **asked) if estimators else None

@@ -16,6 +16,7 @@ class Training:
     optimizer: Any = MISSING
     schedule: Any = None
     loss: str = MISSING
+    teacher: str | None = None
     amp: bool = MISSING
 
 

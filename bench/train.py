@@ -37,16 +37,20 @@ def fit(
     amp: bool,
     seed: int,
     on_epoch: Callable[[int, dict[str, float]], None],
+    teacher: torch.nn.Module | None = None,
 ) -> Fitted:
     """Train in place and leave the model with the best checkpoint's weights.
 
     optimizer: of the model's parameters; schedule: of the optimiser, stepped each epoch. on_epoch(epoch, metrics) is
-    called for the untrained network (epoch 0) and after every epoch. amp: mixed precision, on CUDA alone.
+    called for the untrained network (epoch 0) and after every epoch. amp: mixed precision, on CUDA alone. teacher: a
+    network whose probabilities are learnt in place of the labels (Hinton et al. 2015, arXiv 1503.02531, at temperature
+    1); validation is on the labels.
     Raises TrainingError when the loss is not finite.
     """
     device = next(model.parameters()).device
     scaler = torch.amp.GradScaler(device.type, enabled=amp and device.type == "cuda")
     batches = Batches(data, batch_size, seed)
+    learns = loss if teacher is None else soft_loss(data)
 
     best = Fitted(0, _validate(model, data, loss, epoch=0)["val/score"])
     best_weights = copy.deepcopy(model.state_dict())
@@ -55,8 +59,12 @@ def fit(
         model.train()
         total = 0.0
         for images, targets in batches:
+            images, targets = images.to(device), targets.to(device)
             with torch.autocast(device.type, enabled=scaler.is_enabled()):
-                value = loss(model(images.to(device)), targets.to(device))
+                if teacher is not None:
+                    with torch.no_grad():
+                        targets = teacher(images)
+                value = learns(model(images), targets)
             _finite(value.item(), "loss", epoch)
             optimizer.zero_grad()
             scaler.scale(value).backward()
@@ -121,6 +129,15 @@ def loss_function(name: str, data: Data) -> Callable[[torch.Tensor, torch.Tensor
     kind = DiceLoss if name == "dice" else DiceCELoss
     criterion = kind(sigmoid=True) if yes_or_no else kind(softmax=True, to_onehot_y=True)
     return lambda logits, targets: criterion(logits, targets[:, None].float())
+
+
+def soft_loss(data: Data) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Cross-entropy of logits with the probabilities of a teacher's logits, of each output or over the classes."""
+    if data.task == "multilabel" or data.outputs == 1:
+        criterion = BCEWithLogitsLoss()
+        return lambda logits, taught: criterion(logits, taught.sigmoid())
+    criterion = CrossEntropyLoss()
+    return lambda logits, taught: criterion(logits, taught.softmax(dim=1))
 
 
 def _validate(model: torch.nn.Module, data: Data, loss, epoch: int) -> dict[str, float]:

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from torch.nn.functional import softplus
 from bench.datasets import phantoms
 from bench.errors import InputError, TrainingError
 from bench.evaluate import predict, score
-from bench.train import Batches, fit, loss_function
+from bench.train import Batches, fit, loss_function, soft_loss
 from models import CNN, UNet
 
 
@@ -17,12 +18,12 @@ def data():
     return phantoms(n=(24, 8, 8), size=16, difficulty=0.1)
 
 
-def train(model, data, epochs=3, lr=1e-2, on_epoch=lambda epoch, metrics: None, schedule=None):
+def train(model, data, epochs=3, lr=1e-2, on_epoch=lambda epoch, metrics: None, schedule=None, teacher=None):
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     schedule = schedule and schedule(optimizer)
     loss = loss_function("auto", data)
     return fit(model, data, epochs=epochs, batch_size=8, optimizer=optimizer, schedule=schedule, loss=loss, amp=True,
-               seed=0, on_epoch=on_epoch)  # fmt: skip
+               seed=0, on_epoch=on_epoch, teacher=teacher)  # fmt: skip
 
 
 def network():
@@ -42,6 +43,30 @@ def test_training_finds_the_organ_and_keeps_the_best_checkpoint(data):
     assert best.val_score > 0.8 > seen[0][0]
     assert score(predict(model, data.val.images), data.val.targets, data) == best.val_score
     assert all(torch.equal(tensor, seen[best.epoch][1][name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_student_learns_what_its_teacher_says_and_not_the_labels(data):
+    teacher = network()
+    train(teacher, data, epochs=12)
+    wrong = replace(data, train=replace(data.train, targets=1 - data.train.targets))
+    torch.manual_seed(1)
+    student = UNet(1, 1, widths=(8, 16), norm="batch")
+    taught = train(student, wrong, epochs=20, teacher=teacher.eval())
+    assert taught.val_score > 0.8
+    agreement = ((predict(student, data.test.images) > 0) == (predict(teacher, data.test.images) > 0)).float().mean()
+    assert agreement > 0.9
+
+
+@pytest.mark.parametrize(("task", "classes"), [("segmentation", 3), ("classification", 3), ("segmentation", 2)])
+def test_the_loss_of_a_student_is_least_where_it_says_what_the_teacher_says(task, classes):
+    data = phantoms(task, classes=classes, n=(4, 2, 2), size=16)
+    shape = (4, data.outputs) if task == "classification" else (4, data.outputs, 16, 16)
+    taught = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    loss = soft_loss(data)
+    logits = taught.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(loss(logits, taught), logits)
+    assert slope.abs().max() < 1e-6
+    assert loss(taught + torch.randn(shape, generator=torch.Generator().manual_seed(1)), taught) > loss(taught, taught)
 
 
 def test_the_same_seed_trains_the_same_network(data):

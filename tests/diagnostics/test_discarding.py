@@ -1,0 +1,178 @@
+"""The diagnostic in a run: what it logs, and what it says of its own numbers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from running import artifact, assert_refused, composed, is_drawing, points, runs, tiny
+
+from bench.build import build_each
+from bench.diagnostics.discarding import PublishedDescent
+from bench.diagnostics.discarding.reading import Reading
+from bench.tables import LayerTable
+
+FAST = (
+    "estimator=[kde]",
+    "dataset.classes=3",
+    "dataset.difficulty=0",
+    "diagnostic=[discarding]",
+    "diagnostic.discarding.images=4",
+    "diagnostic.discarding.epoch_images=2",
+    "diagnostic.discarding.grid=8",
+    "diagnostic.discarding.solver.refine=2",
+    "diagnostic.discarding.solver.draws=64",
+    "diagnostic.discarding.absolute=true",
+    "diagnostic.discarding.reconstruction={_target_:bench.diagnostics.discarding.Decoders,images:12,epochs:2,draws:4}",
+    "train.epochs=2",
+    "probe.epochs=[1]",
+    "probe.untrained_seeds=1",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("discarding")
+    ended = tiny(folder, *FAST)
+    assert ended.code == 0, ended.err
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    (run,) = runs(folder)
+    return run
+
+
+@pytest.fixture(scope="module")
+def rows(folder, run):
+    return pd.read_csv(artifact(folder, run, "tables/discarding.csv"))
+
+
+def test_every_tap_and_image_of_every_network_has_a_row(rows):
+    layers = rows[rows["closed"].isna()]
+    counts = layers.groupby(["weights", "epoch"])["image"].agg(["nunique", "size"])
+    taps = layers["tap"].nunique()
+    assert taps == 8
+    assert counts.loc[("untrained", 0)].tolist() == [4, 4 * taps]
+    assert counts.loc[("epoch", 0)].tolist() == counts.loc[("epoch", 1)].tolist() == [2, 2 * taps]
+    for weights in ("best", "damaged"):
+        assert layers[layers["weights"] == weights].groupby("tap").size().eq(4).all()
+    skips = rows[rows["closed"].notna()]
+    assert set(skips["closed"]) == {"skip1"}
+    assert set(skips["weights"]) == {"untrained", "best", "damaged"}
+
+
+def test_each_row_has_its_safeguards(rows):
+    layers = rows[rows["closed"].isna() & rows["sid"].notna()]
+    columns = ["distortion", "distortion_error", "capped", "sid_absolute", "score", "seconds", "concentration"]
+    assert layers[columns].notna().all().all()
+    assert layers["concentration.organ"].notna().all()
+    assert layers["concentration.lesion"].notna().all()
+    of_best = layers[layers["weights"] == "best"]
+    assert of_best[["ru", "reconstruction_error", "ru_concentration"]].notna().all().all()
+    assert layers.loc[layers["weights"] == "epoch", "ru"].isna().all()
+    for _, image in of_best.groupby("image"):
+        assert np.allclose(image["sid_running_max"], np.maximum.accumulate(image["sid"]))
+
+
+def test_the_same_command_gives_the_same_table(folder, rows, tmp_path):
+    assert tiny(tmp_path, *FAST).code == 0
+    (again,) = runs(tmp_path)
+    repeated = pd.read_csv(artifact(tmp_path, again, "tables/discarding.csv"))
+    pd.testing.assert_frame_equal(repeated.drop(columns="seconds"), rows.drop(columns="seconds"))
+
+
+def test_maps_are_kept_and_their_means_are_the_rows(folder, run, rows):
+    maps = pd.read_csv(artifact(folder, run, "tables/discarding_maps.csv"))
+    cells = [name for name in maps if name[0].isdigit()]
+    assert len(cells) == 64
+    assert set(maps["weights"]) == {"untrained", "best", "damaged"}
+    keys = ["weights", "seed", "tap", "image"]
+    means = maps[maps["closed"].isna()].set_index(keys)[cells].mean(axis=1)
+    sid = rows[rows["closed"].isna() & (rows["weights"] != "epoch")].set_index(keys)["sid"].reindex(means.index)
+    assert np.allclose(means, sid, atol=1e-4)
+
+
+def test_what_is_logged_of_it(folder, run, rows):
+    for name in ("discarding", "discarding_maps", "discarding_maps.untrained", "discarding_maps.damaged",
+                 "discarding_carried", "discarding_concentration"):  # fmt: skip
+        assert is_drawing(artifact(folder, run, f"figures/{name}.png")), name
+    best = rows[(rows["weights"] == "best") & rows["closed"].isna()]
+    curve = points(folder, run, "profile/discarding.sid")
+    assert list(curve.values()) == pytest.approx(best.groupby("tap", sort=False)["sid"].mean().tolist())
+    assert min(curve) == 0
+    assert max(curve) == 100
+    metrics = run.data.metrics
+    concentration = best.query("tap == 'out'")["concentration"].mean()
+    assert metrics["discarding/concentration.out"] == pytest.approx(concentration)
+    carried = rows.query("weights == 'best' and closed == 'skip1'")["carried"].mean()
+    assert metrics["discarding/carried.skip1"] == pytest.approx(carried)
+    assert metrics["discarding/damage"] > 0
+    assert 0.8 < metrics["discarding/met"] <= 1
+    layers = pd.read_csv(artifact(folder, run, "tables/discarding_layers.csv"))
+    assert {"sid", "sid_spread", "sid_untrained_low", "sid_untrained_high", "sid_damaged", "ru_damaged"} <= set(layers)
+    against = pd.read_csv(artifact(folder, run, "tables/discarding_and_information.csv"))
+    assert set(against["quantity"]) == {"I(X;T)", "I(T;Y)"}
+    assert against["rank_correlation"].abs().max() <= 1
+
+
+def test_the_published_preset_is_the_published_setting():
+    preset = build_each(composed("diagnostic=[discarding_authors2022]").diagnostic, "diagnostic")
+    diagnostic = preset["discarding_authors2022"]
+    assert isinstance(diagnostic.solver, PublishedDescent)
+    assert (diagnostic.solver.weight, diagnostic.solver.steps, diagnostic.grid) == (5, 100, 16)
+    assert diagnostic.noise == {"beta": 1.5, "tau": 0.01, "sigma_max": 1.0}
+
+
+# What is read of rows
+
+
+def reading(rows, beta=1.5):
+    return Reading("discarding", pd.DataFrame(rows), pd.DataFrame(), None, beta)
+
+
+def row(tap, order, sid, **more):
+    where = {"tap": tap, "order": order, "place": 10 * order, "role": "encoder", "level": 1, "image": "a"}
+    numbers = {"sid": sid, "concentration": 0.0, "score": 1.0, "distortion": 1.5, "distortion_error": 0.01, "capped": 0}
+    return {"weights": "best", "epoch": 1, "seed": 0} | where | numbers | more
+
+
+def test_a_distortion_that_was_missed_is_counted():
+    rows = [row("a", 0, -4, distortion=d, distortion_error=e, capped=c)
+            for d, e, c in [(1.52, 0.0, 0), (1.6, 0.05, 0), (1.6, 0.01, 0), (0.3, 0.0, 1)]]  # fmt: skip
+    assert dict(reading(rows).metrics())["discarding/met"] == 0.75
+
+
+def test_rank_correlations_with_the_score_and_with_information():
+    rows = [row(f"t{t}", t, sid=t + image, image=image, score=-image) for t in range(5) for image in range(6)]
+    scores = reading(rows).against_score()
+    assert np.allclose(scores["sid"], -1)
+    assert scores["concentration"].isna().all()  # the same for all
+    table = LayerTable(
+        {"epoch": 1, "weights": "best", "seed": 0, "tap": f"t{t}", "order": t, "quantity": "I(X;T)", "view": "image",
+         "estimator": "kde", "bits": bits} for t, bits in enumerate([5.0, 4.0, 3.0, 1.0, 2.0])
+    )  # fmt: skip
+    (found,) = reading(rows).against_information(table)
+    assert found["rank_correlation"] == pytest.approx(-0.9)
+    assert found["of"] == "bits"
+    assert found["apart"] in ("t3", "t4")
+
+
+def test_damage_is_the_mean_change_from_the_damaged_layer_on():
+    rows = [row(f"t{t}", t, sid=-4.0) for t in range(4)]
+    rows += [row(f"t{t}", t, sid=-4 + 0.5 * (t > 1), weights="damaged", damaged="t1") for t in range(4)]
+    assert dict(reading(rows).metrics())["discarding/damage"] == pytest.approx(1 / 3)
+
+
+# Bad input
+
+
+def test_bad_input_is_one_line_before_anything_is_trained(tmp_path):
+    asked = ("diagnostic=[discarding]",)
+    for override, parts in {
+        "diagnostic.discarding.grid=5": ("grid: got [5, 5] cells for an image of [16, 16]",),
+        "diagnostic.discarding.damage=enc9": ("damage: got 'enc9', wanted one of enc1.conv1",),
+        "diagnostic.discarding.beta=0": ("beta", "got 0"),
+        "diagnostic.discarding.solver.probes=0": ("probes: got 0, wanted an integer of at least 1",),
+    }.items():
+        assert_refused(tiny(tmp_path, *asked, override), *parts)
+    assert runs(tmp_path) == []

@@ -1,0 +1,57 @@
+"""Time of information discarding at all 23 taps of the published U-Net, against the published optimisation: `make perf`."""
+
+import time
+
+import torch
+
+from bench.datasets import phantoms
+from bench.diagnostics.discarding import PublishedDescent, WaterFilling, strict_information_discarding
+from bench.diagnostics.discarding.solvers import FEW, WANTED_ERROR
+from bench.hooks import upto
+from models import UNet
+
+COMPARED = ("enc1.conv2", "enc3.conv2", "bottleneck.conv2", "dec3.conv2", "dec1.conv2")
+
+
+def timed(network, tap, x, solver):
+    started = time.perf_counter()
+    found = strict_information_discarding(
+        upto(network, tap), x, grid=16, rng=torch.Generator().manual_seed(0), solver=solver
+    )
+    return found, time.perf_counter() - started
+
+
+def main() -> None:
+    x = phantoms(size=128, channels=3, n=[1, 1, 1], seed=0).test.images
+    torch.manual_seed(0)
+    network = UNet(init="glorot").eval()
+    taps = [tap for tap in network.taps() if tap.role != "skip"]
+    for refine in (0, 24):
+        found = [timed(network, tap, x, WaterFilling(refine=refine)) for tap in taps]
+        missed = max(abs(float(each.distortion) - 1.5) / 1.5 for each, _ in found)
+        seconds = sum(seconds for _, seconds in found)
+        print(f"{len(taps)} taps, one image of 128×128, 16×16 cells, {refine} steps of refinement")
+        print(f"  {seconds:.1f} s (wanted < 60 without refinement); distortion within {100 * missed:.1f} % of β")
+        if refine == 0:
+            ours = dict(zip((tap.name for tap in taps), found, strict=True))
+
+    print("100 steps of the published descent, each with the draws that know its distortion to 0.7 %")
+    times = {"ours": 0.0, "published": 0.0}
+    for tap in (tap for tap in taps if tap.name in COMPARED):
+        mine, seconds = ours[tap.name]
+        once, _ = timed(network, tap, x, PublishedDescent(steps=1, draws=FEW))
+        error = float(once.distortion_error) * 4  # of 16 draws: that of the end is of 16 times as many
+        draws = FEW * max(1, round((error / 1.5 / WANTED_ERROR) ** 2))
+        theirs, long = timed(network, tap, x, PublishedDescent(draws=draws))
+        times["ours"] += seconds
+        times["published"] += long
+        print(
+            f"  {tap.name:17s} {draws:4d} draws, {long / seconds:5.1f} times as long; distortion "
+            f"{float(theirs.distortion):.3f}, ours {float(mine.distortion):.3f}; SID {float(theirs.sid_bits):.3f}, "
+            f"ours {float(mine.sid_bits):.3f} bits"
+        )
+    print(f"  in all {times['published'] / times['ours']:.1f} times as long (wanted >= 20)")
+
+
+if __name__ == "__main__":
+    main()
