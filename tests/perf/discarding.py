@@ -1,4 +1,4 @@
-"""Time of information discarding at all 23 taps of the published U-Net, against the published optimisation: `make perf`."""
+"""Time of information discarding at the 23 taps of the published U-Net, against the published way: `make perf`."""
 
 import time
 

@@ -38,7 +38,9 @@ class Distortion:
         """Of one of the images."""
         one = slice(image, image + 1)
         rows = None if self.rows is None else self.rows[one]
-        return Distortion(self.f, self.x[one], self.grid, self.tau, rows, self.normaliser)
+        alone = Distortion(self.f, self.x[one], self.grid, self.tau, rows, self.normaliser)
+        alone._unit = self._unit and (self._unit[0], self._unit[1][one])
+        return alone
 
     def unit(self, seed: int, draws: int) -> Tensor:
         """δ² by draw, (n, draws)."""

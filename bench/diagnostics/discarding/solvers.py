@@ -78,7 +78,7 @@ class WaterFilling:
             relevel = refined.level(torch.zeros_like(level), FEW, WITHIN)
             more = refined.sigma(relevel).log().mean(1) > scale.sigma(level).log().mean(1)
             level, norms = torch.where(more, relevel, level), torch.where(more[:, None], refined.norms, norms)
-        return self._finished(problem, norms, level)
+        return self._finished(problem, norms, level, scale.seed)
 
     def _refined(self, scale: Scale, level: Tensor) -> Tensor:
         """Norms by which water-filling gives noise of which every cell below the cap adds as much."""
@@ -91,25 +91,25 @@ class WaterFilling:
             logs = (logs - rate / 2 * (share.clamp(-1, 3) - 1 + excess)).clamp(max=most)
         return (-2 * logs).exp()
 
-    def _finished(self, problem: Problem, norms: Tensor, level: Tensor) -> Solution:
+    def _finished(self, problem: Problem, norms: Tensor, level: Tensor, seed: int) -> Solution:
         """Image by image, with as many draws as the error asks for; fresh draws then say what was reached."""
-        seed = problem.seed()  # the same for every image, whatever images are asked with it
-        ends = [self._end(problem.of(i, seed), norms[i : i + 1], level[i : i + 1]) for i in range(len(norms))]
+        own = problem.seed()  # the same for every image, whatever images are asked with it
+        ends = [self._end(problem.of(i, own), norms[i : i + 1], level[i : i + 1], seed) for i in range(len(norms))]
         return Solution(*(torch.cat(parts) for parts in zip(*ends, strict=True)))
 
-    def _end(self, problem: Problem, norms: Tensor, level: Tensor) -> tuple[Tensor, ...]:
+    def _end(self, problem: Problem, norms: Tensor, level: Tensor, seed: int) -> tuple[Tensor, ...]:
         beta, one = problem.beta, torch.zeros(1, dtype=torch.long, device=norms.device)
-        _, error = Scale(problem, norms, problem.seed()).realised(level, one, FEW)
+        scale = Scale(problem, norms, seed)
+        _, error = scale.realised(level, one, FEW)
         draws = min(self.draws, FEW * ceil(max(1.0, float(error) / beta / WANTED_ERROR) ** 2))
         for _ in range(CHECKS):
-            scale = Scale(problem, norms, problem.seed())
             level = scale.level(level, draws, max(WITHIN / 10, float(error) / beta / 2))
             check = Scale(problem, norms, problem.seed())
             ratio, error = check.realised(level, one, draws)
             met = (ratio - beta).abs() <= (3 * error).clamp(min=WITHIN * beta)
             if (met | (level >= scale.top)).all():
                 break
-            draws = min(2 * draws, self.draws)
+            draws, scale = min(2 * draws, self.draws), Scale(problem, norms, problem.seed())
         return scale.sigma(level), ratio, error, problem.distortion.unit(check.seed, draws).mean(1)
 
 
