@@ -3,12 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from running import artifact, assert_refused, composed, is_drawing, points, runs, tiny
 
 from bench.build import build_each
-from bench.diagnostics.discarding import PublishedDescent
+from bench.diagnostics import InformationDiscarding
+from bench.diagnostics.discarding import PublishedDescent, WaterFilling
 from bench.diagnostics.discarding.reading import Reading
-from bench.tables import LayerTable
+from bench.estimators import KDE
+from bench.probe import Probe
+from bench.tables import LayerTable, Moment
+from bench.types import Data, Split
+from models import UNet
 
 FAST = (
     "estimator=[kde]",
@@ -176,3 +182,30 @@ def test_bad_input_is_one_line_before_anything_is_trained(tmp_path):
     }.items():
         assert_refused(tiny(tmp_path, *asked, override), *parts)
     assert runs(tmp_path) == []
+
+
+# Volumes
+
+
+def test_volumes_are_measured_and_drawn_like_images(tmp_path):
+    rng = torch.Generator().manual_seed(0)
+    volumes = torch.rand(16, 1, 8, 8, 4, generator=rng)
+    masks = (volumes[:, 0] > 0.8).long()
+    split = Split(volumes, masks, np.arange(16), tuple(map(str, range(16))))
+    data = Data("volumes", "segmentation", ("background", "bright"), split, split, split)
+    torch.manual_seed(0)
+    network = UNet(1, 1, (4, 8), convs_per_level=1, spatial_dims=3).eval()
+    probe = Probe(network, data, {"kde": KDE()}, seed=0, views=["image"])
+    diagnostic = InformationDiscarding(images=2, solver=WaterFilling())
+    diagnostic.check(probe)
+    table = LayerTable()
+    for weights in ("untrained", "best"):
+        for name, measured in diagnostic.measure(network, probe, Moment(0, weights, 0)).items():
+            table.extend(measured, name)
+    found = diagnostic(table)
+    layers = found.tables["discarding_layers"].set_index("tap")
+    assert layers.loc["enc1.conv1", ["sid", "concentration"]].notna().all()
+    assert "7.7.3" in table.detail("discarding_maps")
+    for name, figure in found.figures.items():
+        figure.savefig(tmp_path / f"{name}.png")
+        assert is_drawing(tmp_path / f"{name}.png"), name

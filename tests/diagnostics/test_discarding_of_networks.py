@@ -11,8 +11,8 @@ from bench.datasets import phantoms
 from bench.diagnostics.discarding import WaterFilling, strict_information_discarding
 from bench.diagnostics.discarding.damage import damaged
 from bench.diagnostics.discarding.distortion import Distortion
+from bench.diagnostics.discarding.images import Images
 from bench.diagnostics.discarding.look import Look, Settings
-from bench.diagnostics.discarding.looked import Looked
 from bench.diagnostics.discarding.skips import carried_by_skips, closed, merged_at
 from bench.errors import InputError
 from bench.hooks import upto
@@ -119,8 +119,8 @@ def test_damage_shuffles_the_weights_of_one_layer_and_nothing_else(trained):
 
 
 def look_at(network, data, images=2):
-    looked = Looked.chosen(data, data.val, images, seed=0)
-    return Look(network, looked, Settings((8, 8), 1.5, 0.01, 1.0, WaterFilling()), seed=0)
+    images = Images.chosen(data, data.val, images, seed=0)
+    return Look(network, images, Settings((8, 8), 1.5, 0.01, 1.0, WaterFilling()), seed=0)
 
 
 def test_a_closed_skip_lets_nothing_through(trained, data):
@@ -196,7 +196,7 @@ def test_images_outside_0_and_1_are_measured_in_units_of_their_range(data):
     f = upto(network, network.taps()[0])
     x = data.val.images[:2]
     units = found(f, x)
-    shifted = Looked(data, data.val, low=-2.0, span=4.0)
+    shifted = Images(data, data.val, low=-2.0, span=4.0)
     wide = found(shifted.from_units(lambda images: f((images + 2) / 4)), shifted.units(4 * x - 2, network))
     torch.testing.assert_close(units.entropy_bits, wide.entropy_bits, atol=1e-3, rtol=0)
 

@@ -6,7 +6,8 @@ import torch
 
 from bench.datasets import phantoms
 from bench.diagnostics.discarding import PublishedDescent, WaterFilling, strict_information_discarding
-from bench.diagnostics.discarding.solvers import FEW, WANTED_ERROR
+from bench.diagnostics.discarding.problem import FEW
+from bench.diagnostics.discarding.water_filling import WANTED_ERROR
 from bench.hooks import upto
 from models import UNet
 

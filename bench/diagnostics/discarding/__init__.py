@@ -2,7 +2,7 @@
 
 from bench.diagnostics.discarding.published import PublishedDescent
 from bench.diagnostics.discarding.reconstruction import Decoders
-from bench.diagnostics.discarding.solvers import WaterFilling
 from bench.diagnostics.discarding.strict import Discarding, strict_information_discarding
+from bench.diagnostics.discarding.water_filling import WaterFilling
 
 __all__ = ["Decoders", "Discarding", "PublishedDescent", "WaterFilling", "strict_information_discarding"]

@@ -12,12 +12,12 @@ from torch.nn import Module
 from bench.diagnostics.base import Diagnostic, Findings
 from bench.diagnostics.discarding.damage import damaged
 from bench.diagnostics.discarding.grids import checked_grid, default_grid
+from bench.diagnostics.discarding.images import Images
 from bench.diagnostics.discarding.look import Look, Settings
-from bench.diagnostics.discarding.looked import Looked
 from bench.diagnostics.discarding.reading import Reading
 from bench.diagnostics.discarding.reconstruction import Decoders
 from bench.diagnostics.discarding.skips import carried_by_skips
-from bench.diagnostics.discarding.solvers import WaterFilling
+from bench.diagnostics.discarding.water_filling import WaterFilling
 from bench.errors import InputError
 from bench.estimators.base import above_zero, at_least
 from bench.probe import Probe
@@ -60,7 +60,7 @@ class InformationDiscarding(Diagnostic):
         reconstruction: Decoders | None = None,
     ):
         self.name = name
-        self.images = at_least("images", images, 1)
+        self.count = at_least("images", images, 1)
         self.epoch_images = at_least("epoch_images", epoch_images, 1)
         self.grid = grid
         self.noise = {"beta": beta, "tau": tau, "sigma_max": sigma_max}
@@ -68,7 +68,7 @@ class InformationDiscarding(Diagnostic):
             above_zero(name, value)
         self.solver = solver or WaterFilling(refine=24)
         self.absolute, self.skips, self.damage, self.reconstruction = absolute, skips, damage, reconstruction
-        self.looked: Looked | None = None
+        self.images: Images | None = None
 
     def check(self, probe: Probe) -> None:
         size = probe.data.image_size
@@ -78,8 +78,8 @@ class InformationDiscarding(Diagnostic):
             raise InputError(f"diagnostic discarding.damage: got {self.damage!r}, wanted one of {', '.join(names)}")
 
     def measure(self, network: Module, probe: Probe, moment: Moment) -> dict[str, list[dict]]:
-        if self.looked is None:
-            self.looked = Looked.chosen(probe.data, probe.samples, self.images, probe.seed)
+        if self.images is None:
+            self.images = Images.chosen(probe.data, probe.samples, self.count, probe.seed)
         measured = list(self._of(network, probe, moment))
         if moment.weights == "best":
             broken, tap = damaged(network, self.damage, probe.seed)
@@ -90,10 +90,10 @@ class InformationDiscarding(Diagnostic):
 
     def _of(self, network: Module, probe: Probe, moment: Moment) -> Iterator[tuple[dict, Tensor | None]]:
         in_training = moment.weights == "epoch"
-        looked = self.looked.first(self.epoch_images) if in_training else self.looked
+        images = self.images.first(self.epoch_images) if in_training else self.images
         size = probe.data.image_size
         grid = checked_grid(default_grid(size) if self.grid is None else self.grid, size)
-        look = Look(network, looked, Settings(grid, solver=self.solver, **self.noise), probe.seed)
+        look = Look(network, images, Settings(grid, solver=self.solver, **self.noise), probe.seed)
         places = {tap.name: place(tap, probe.taps) for tap in probe.taps}
         for row, entropy in look.layers(probe.taps, self.absolute, None if in_training else self.reconstruction):
             yield moment.row() | {"place": places[row["tap"]]} | row, entropy
@@ -105,7 +105,7 @@ class InformationDiscarding(Diagnostic):
         rows = table.detail(self.name)
         if rows.empty or "sid" not in rows:
             return Findings()
-        return Reading(self.name, rows, table.detail(f"{self.name}_maps"), self.looked, self.noise["beta"]).findings(
+        return Reading(self.name, rows, table.detail(f"{self.name}_maps"), self.images, self.noise["beta"]).findings(
             table
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import e, log2, pi, prod
+from math import e, log2, pi
 
 from torch import Tensor
 
@@ -38,6 +38,7 @@ def checked_grid(grid: int | Sequence[int], size: Sequence[int]) -> tuple[int, .
 def per_cell(pixels: Tensor, grid: Sequence[int]) -> Tensor:
     """Sums over the pixels of each cell: (n, *spatial) to (n, cells), row by row.
 
+    >>> import torch
     >>> per_cell(torch.arange(8.0).reshape(1, 2, 4), (1, 2))
     tensor([[10., 18.]])
     """
@@ -49,6 +50,7 @@ def per_cell(pixels: Tensor, grid: Sequence[int]) -> Tensor:
 def per_pixel(cells: Tensor, grid: Sequence[int], size: Sequence[int]) -> Tensor:
     """Each cell's value at all its pixels: (n, cells) to (n, *spatial).
 
+    >>> import torch
     >>> per_pixel(torch.tensor([[1.0, 2.0]]), (1, 2), (2, 4))[0]
     tensor([[1., 1., 2., 2.],
             [1., 1., 2., 2.]])
@@ -62,7 +64,3 @@ def per_pixel(cells: Tensor, grid: Sequence[int], size: Sequence[int]) -> Tensor
 def entropy_bits(sigma: Tensor) -> Tensor:
     """Of Gaussian noise, bits: log2 σ + ½ log2 2πe."""
     return sigma.log2() + HALF_LOG_2PIE
-
-
-def number_of(grid: Sequence[int]) -> int:
-    return prod(grid)

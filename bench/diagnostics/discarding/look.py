@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.diagnostics.discarding.looked import Looked
+from bench.diagnostics.discarding.images import Images
 from bench.diagnostics.discarding.reconstruction import Decoders, reconstruction_uncertainty, squared_errors
 from bench.diagnostics.discarding.sensitivity import Activation
 from bench.diagnostics.discarding.strict import UNDEFINED, Discarding, strict_information_discarding
@@ -36,17 +36,17 @@ class Look:
     """At a network's layers, with the same noise whatever its weights."""
 
     network: nn.Module
-    looked: Looked
+    images: Images
     settings: Settings
     seed: int
 
     @property
     def x(self) -> Tensor:
-        return self.looked.units(self.looked.samples.images, self.network)
+        return self.images.units(self.images.samples.images, self.network)
 
     def discarding(self, f: Activation, x: Tensor, tap: Tap, normaliser: float | None = None) -> Discarding:
         asked = {"rng": self.rng(tap.name), "normaliser": normaliser, **vars(self.settings)}
-        return strict_information_discarding(self.looked.from_units(f), x, **asked)
+        return strict_information_discarding(self.images.from_units(f), x, **asked)
 
     def rng(self, *names: str) -> torch.Generator:
         return torch.Generator().manual_seed(int(named_rng(self.seed, "discarding", *names).integers(2**62)))
@@ -55,8 +55,8 @@ class Look:
         self, taps: list[Tap], absolute: bool, decoders: Decoders | None
     ) -> Iterator[tuple[dict, Tensor | None]]:
         """A row for each tap and image, with its map, (*grid), bits; without one where the row says the reason."""
-        most = np.full(len(self.looked.samples), -np.inf)
-        scores = self.looked.scores(self.network)
+        most = np.full(len(self.images.samples), -np.inf)
+        scores = self.images.scores(self.network)
         for tap in taps:
             f, started = upto(self.network, tap), time.perf_counter()
             try:
@@ -72,7 +72,7 @@ class Look:
                 "distortion": found.distortion,
                 "distortion_error": found.distortion_error,
                 "capped": found.capped,
-                **self.looked.concentrations(found.entropy_bits.cpu()),
+                **self.images.concentrations(found.entropy_bits.cpu()),
                 "score": scores,
             }
             if absolute:
@@ -87,8 +87,8 @@ class Look:
 
     def _reconstructed(self, f: Activation, found: Discarding, tap: Tap, decoders: Decoders) -> dict:
         """Uncertainty of a decoder of this layer, its error without noise, and how the uncertainty is spread."""
-        train = self.looked.units(self.looked.data.train.images, self.network)
-        f = self.looked.from_units(f)
+        train = self.images.units(self.images.data.train.images, self.network)
+        f = self.images.from_units(f)
         decoder = decoders.trained(f, train, self.seed)
         sigma = found.sigma.flatten(1)
 
@@ -97,7 +97,7 @@ class Look:
             return squared_errors(lambda x: decoder(f(x)), self.x, sigma, **made)
 
         uncertainty = reconstruction_uncertainty(errors(sigma, decoders.draws)).cpu()
-        spread = self.looked.concentrations(uncertainty)
+        spread = self.images.concentrations(uncertainty)
         return {
             "ru": uncertainty.flatten(1).mean(1),
             "reconstruction_error": errors(torch.zeros_like(sigma), 1).flatten(1).mean(1),
@@ -108,7 +108,7 @@ class Look:
         values = {
             name: column.cpu().numpy() if isinstance(column, Tensor) else column for name, column in columns.items()
         }
-        for index in range(len(self.looked.samples)):
+        for index in range(len(self.images.samples)):
             yield self._where(tap, index) | {key: column[index] for key, column in values.items()}
 
     def _refused(self, tap: Tap, reason: str, scores: np.ndarray) -> Iterator[tuple[dict, None]]:
@@ -116,6 +116,6 @@ class Look:
             yield self._where(tap, index) | {"score": score, "reason": reason}, None
 
     def _where(self, tap: Tap, index: int) -> dict:
-        samples = self.looked.samples
+        samples = self.images.samples
         place_ = {"tap": tap.name, "order": tap.order, "role": tap.role, "level": tap.level}
         return place_ | {"image": samples.names[index], "group": samples.groups[index]}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from bench.diagnostics.discarding.solvers import Problem, Solution
+from bench.diagnostics.discarding.problem import Problem, Solution
 from bench.estimators.base import above_zero, at_least
 
 

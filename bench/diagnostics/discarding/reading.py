@@ -1,4 +1,4 @@
-"""Reading what was looked at: layers against their controls, against the network's success, and against information."""
+"""Readings: layers against their controls, against the network's success, and against information."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from scipy.stats import spearmanr
 
 from bench import plots
 from bench.diagnostics.base import Findings
-from bench.diagnostics.discarding.looked import Looked
-from bench.diagnostics.discarding.solvers import WITHIN
+from bench.diagnostics.discarding.images import Images
+from bench.diagnostics.discarding.problem import WITHIN
 from bench.tables import LayerTable
 
 OF_LAYERS = ("sid", "sid_running_max", "sid_absolute", "ru", "reconstruction_error", "ru_concentration")
@@ -23,12 +23,13 @@ UNTRAINED = "weights == 'untrained'"
 
 @dataclass(frozen=True)
 class Reading:
-    """name: of what is found. rows: by tap and image, also with a skip closed. maps: theirs. looked: the images."""
+    """name: of what is found. rows: by tap and image, also with a skip closed. maps: theirs.
+    images: those looked at."""
 
     name: str
     rows: pd.DataFrame
     maps: pd.DataFrame
-    looked: Looked
+    images: Images
     beta: float
 
     def findings(self, table: LayerTable) -> Findings:
@@ -120,10 +121,11 @@ class Reading:
         missed = (self.opened["distortion"] - self.beta).abs()
         met = missed <= (3 * self.opened["distortion_error"]).clip(lower=WITHIN * self.beta)
         yield f"{self.name}/met", float((met | (self.opened["capped"] == 1)).mean())
-        last = self.best[self.best["order"] == self.best["order"].max()]
-        for name in ("sid", "concentration"):
-            if last[name].notna().any():
-                yield f"{self.name}/{name}.{last['tap'].iloc[0]}", float(last[name].mean())
+        ends = self.best.drop_duplicates("tap")
+        bottleneck = ends.loc[ends["role"] == "bottleneck", "tap"]
+        for tap in [*bottleneck.tail(1), *ends["tap"].tail(1)]:
+            for name in ("sid", "concentration"):
+                yield f"{self.name}/{name}.{tap}", float(self.best.loc[self.best["tap"] == tap, name].mean())
         damaged = self.opened.query("weights == 'damaged'").set_index(["tap", "image"])
         if len(damaged):
             order = self.best.drop_duplicates("tap").set_index("tap")["order"].get(damaged["damaged"].iloc[0], 0)
@@ -142,7 +144,7 @@ class Reading:
 
     def pictures(self) -> dict:
         """Maps of the best checkpoint and its controls, and of what skips carry; of several controls the first."""
-        images = dict(zip(self.looked.samples.names, self.looked.pictures(), strict=True))
+        images = dict(zip(self.images.samples.names, self.images.pictures(), strict=True))
         found = {}
         for weights in ("best", "untrained", "damaged"):
             maps = self.maps[self.maps["weights"] == weights]

@@ -74,15 +74,15 @@ class Decoders:
     def trained(self, f: Activation, images: Tensor, seed: int) -> Callable[[Tensor], Tensor]:
         """A decoder of f's activations, as a function of them; images: those of the training split."""
         rows = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[: self.images]
-        images = images[rows.to(images.device)]
+        images, device = images[rows.to(images.device)], images.device
         with torch.no_grad():
-            activations = torch.cat([f(batch) for batch in images.split(copies(images[:1]))])
-        held = ceil(len(images) / 5)
+            activations = torch.cat([f(batch).cpu() for batch in images.split(copies(images[:1]))])
+        images, held = images.cpu(), ceil(len(images) / 5)
         parts = {"train": slice(held, None), "val": slice(0, held), "test": slice(0, held)}
         data = Data("decoder", "reconstruction", (), **{p: _split(activations, images, s) for p, s in parts.items()})
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            decoder = channels_last(Decoder(activations.shape[1:], images.shape[1:], self.width)).to(images.device)
+            decoder = channels_last(Decoder(activations.shape[1:], images.shape[1:], self.width)).to(device)
         optimizer = torch.optim.Adam(decoder.parameters(), lr=self.rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)
         fit(

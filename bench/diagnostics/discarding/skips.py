@@ -22,10 +22,10 @@ def carried_by_skips(look: Look, taps: list[Tap]) -> Iterator[tuple[dict, Tensor
     """
     for skip in (tap for tap in taps if tap.role == "skip"):
         tap = merged_at(taps, skip)
-        for index, name in enumerate(look.looked.samples.names):
+        for index, name in enumerate(look.images.samples.names):
             where = {"tap": tap.name, "role": tap.role, "level": tap.level, "image": name, "closed": skip.name}
             x = look.x[index : index + 1]
-            image = look.looked.low + look.looked.span * x
+            image = look.images.low + look.images.span * x
             try:
                 opened = look.discarding(upto(look.network, tap), x, tap)
                 shut = look.discarding(closed(look.network, skip, tap, image), x, tap, normaliser=float(opened.unit))

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from bench.diagnostics.discarding.distortion import Distortion
 from bench.diagnostics.discarding.grids import checked_grid, entropy_bits
+from bench.diagnostics.discarding.problem import FEW, Problem, Solution
 from bench.diagnostics.discarding.sensitivity import Activation
-from bench.diagnostics.discarding.solvers import FEW, Problem, Solution, WaterFilling
+from bench.diagnostics.discarding.water_filling import WaterFilling
 from bench.errors import EstimationError, InputError
 
 UNDEFINED = "undefined: the activation doesn't depend on the image (δ² = 0)"

@@ -16,7 +16,7 @@ from bench.types import Data, Split
 
 
 @dataclass(frozen=True)
-class Looked:
+class Images:
     """samples: those looked at. low, span: what is 0 and the range that is 1 in units of the noise."""
 
     data: Data
@@ -25,15 +25,15 @@ class Looked:
     span: float
 
     @classmethod
-    def chosen(cls, data: Data, samples: Split, count: int, seed: int) -> Looked:
+    def chosen(cls, data: Data, samples: Split, count: int, seed: int) -> Images:
         """A seeded choice of the samples; images outside [0, 1] are in units of their whole range."""
         rows = named_rng(seed, "images to look at").permutation(len(samples))[:count]
         least, most = float(samples.images.min()), float(samples.images.max())
         low, span = (0.0, 1.0) if least >= 0 and most <= 1 else (least, most - least)
         return cls(data, samples.take(rows), low, span)
 
-    def first(self, count: int) -> Looked:
-        return Looked(self.data, self.samples.take(np.arange(min(count, len(self.samples)))), self.low, self.span)
+    def first(self, count: int) -> Images:
+        return Images(self.data, self.samples.take(np.arange(min(count, len(self.samples)))), self.low, self.span)
 
     def units(self, images: Tensor, network: nn.Module) -> Tensor:
         """Images in units of the noise, where the network is."""
