@@ -43,7 +43,7 @@ TAPS = "enc1.conv1, enc1.conv2, bottleneck.conv1, bottleneck.conv2, up1, skip1, 
         ("estimator=[renyi] estimator.renyi.alpha=-1.5", "alpha: got -1.5, wanted a number above 0"),
         (
             "diagnostic=[u_plot,v_plot]",
-            "diagnostic: got 'v_plot', wanted one of bottleneck, data_processing, filter_count",
+            "diagnostic: got 'v_plot', wanted one of bottleneck, data_processing, discarding",
         ),
         ("+experiment=lee2022", "experiment: got 'lee2022', wanted one of lee2021"),
         ("probe.n=17", "probe.n: got 17, wanted at most 16, the size of probe.split=val; lower it or take"),

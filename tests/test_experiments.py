@@ -11,7 +11,8 @@ from bench.datasets import phantoms
 def test_experiment_composes_and_builds(name):
     config = composed(*([f"+experiment={name}"] if name else []))
     task = "classification" if "num_classes" in config.model else "segmentation"
-    data = phantoms(task, channels=config.dataset.get("channels", 1), size=32, n=(4, 4, 4))
+    channels = config.dataset.get("channels", 1)
+    data = phantoms(task, channels=1 if channels == "auto" else channels, size=32, n=(4, 4, 4))
     fill_in(config.model, data)
     model = build_network(config.model, seed=0)
     assert list(build_each(config.estimator, "estimator")) == list(config.estimator)
@@ -29,6 +30,16 @@ def test_yu2020_is_the_papers_setting():
     assert (paper.alpha, paper.width, paper.h, paper.h_errors, paper.batch_size) == (1.01, "silverman", 5, 0.1, 100)
     assert config.estimator.renyi_2.width == "median"
     assert {"modified_information_plane", "data_processing", "filter_count"} <= set(config.diagnostic)
+
+
+def test_ma2022_is_the_papers_setting_with_controls():
+    config = composed("+experiment=ma2022", "dataset.root=data")
+    asked = config.diagnostic.discarding
+    assert (asked.beta, asked.tau, asked.sigma_max, asked.images) == (1.5, 0.01, 1.0, 8)
+    assert asked.absolute
+    assert asked.skips
+    assert asked.reconstruction._target_.endswith("Decoders")
+    assert config.probe.untrained_seeds >= 1
 
 
 def test_lee2021_is_the_papers_setting():
