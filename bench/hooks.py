@@ -25,13 +25,10 @@ def hooked(model: torch.nn.Module, taps: Iterable[Tap], receive: Receive, signal
     for tap in taps:
 
         def hook(_module, _inputs, output, tap=tap):
-            if not isinstance(output, torch.Tensor):
-                raise InputError(f"tap {tap.name}: {tap.module} gives a {type(output).__name__}, wanted a tensor")
             if signal == "error":
-                output.register_hook(lambda error: receive(tap, error.detach()))
-                return
-            activation = output.detach()
-            receive(tap, activation if tap.transform is None else tap.transform(activation))
+                _tensor(tap, output).register_hook(lambda error: receive(tap, error.detach()))
+            else:
+                receive(tap, _activation(tap, _tensor(tap, output).detach()))
 
         handles.append(model.get_submodule(tap.module).register_forward_hook(hook))
     was_training = model.training
@@ -55,7 +52,7 @@ def upto(model: torch.nn.Module, tap: Tap) -> Callable[[torch.Tensor], torch.Ten
 
     def activation(images: torch.Tensor) -> torch.Tensor:
         def leave(_module, _inputs, output):
-            raise _Reached(output if tap.transform is None else tap.transform(output))
+            raise _Reached(_activation(tap, _tensor(tap, output)))
 
         handle = model.get_submodule(tap.module).register_forward_hook(leave)
         was_training = model.training
@@ -70,6 +67,16 @@ def upto(model: torch.nn.Module, tap: Tap) -> Callable[[torch.Tensor], torch.Ten
         raise InputError(f"tap {tap.name}: its module {tap.module} doesn't run in a forward pass; tap one that does")
 
     return activation
+
+
+def _tensor(tap: Tap, output) -> torch.Tensor:
+    if not isinstance(output, torch.Tensor):
+        raise InputError(f"tap {tap.name}: {tap.module} gives a {type(output).__name__}, wanted a tensor")
+    return output
+
+
+def _activation(tap: Tap, output: torch.Tensor) -> torch.Tensor:
+    return output if tap.transform is None else tap.transform(output)
 
 
 class _Reached(Exception):

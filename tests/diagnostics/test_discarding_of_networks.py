@@ -73,6 +73,16 @@ def test_refinement_finds_noise_of_no_less_entropy(trained, data):
     assert min(gains) > -0.03  # bits; distortions are β within 2 % or three standard errors
 
 
+@pytest.mark.parametrize("seed", [3, 7, 17, 26])
+def test_cells_that_only_strong_noise_wakes_are_not_given_the_most(data, seed):
+    torch.manual_seed(seed)  # where the image is black, every unit of these is dead, until noise of σ_max comes in
+    network = UNet(1, 1, widths=(4, 8)).eval()
+    got = found(upto(network, network.taps()[0]), data.val.images[:2])
+    assert ((got.distortion - 1.5).abs() <= (3 * got.distortion_error).clamp(min=0.03)).all()
+    assert got.capped.tolist() == [0, 0]
+    assert (got.sid_bits > -6).all()
+
+
 def test_networks_that_compute_the_same_have_the_same_map_whatever_their_weights():
     torch.manual_seed(0)
     one = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(864, 3))
@@ -191,7 +201,29 @@ def test_rows_of_layers_and_what_is_undefined(data):
         assert "undefined" in row["reason"]
 
 
+def test_a_layer_without_gradient_and_one_that_is_not_finite_are_rows_with_their_reason(data):
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.whole, self.stepped, self.endless = nn.Conv2d(1, 2, 3, padding=1), nn.Identity(), nn.Identity()
+
+        def forward(self, x):
+            x = self.whole(x)
+            return self.endless(self.stepped((x.detach() > 0).float()) / 0)[:, :1]
+
+        def taps(self):
+            return [Tap(name, name, "feature", 1, order) for order, name in enumerate(("whole", "stepped", "endless"))]
+
+    network = Odd().eval()
+    rows = [row for row, _ in look_at(network, data).layers(network.taps(), absolute=False, decoders=None)]
+    reasons = {row["tap"]: row.get("reason") for row in rows}
+    assert reasons["whole"] is None
+    assert "without gradient" in reasons["stepped"]
+    assert "not finite" in reasons["endless"]
+
+
 def test_images_outside_0_and_1_are_measured_in_units_of_their_range(data):
+    torch.manual_seed(0)
     network = UNet(1, 1, (4, 8)).eval()
     f = upto(network, network.taps()[0])
     x = data.val.images[:2]
@@ -199,6 +231,16 @@ def test_images_outside_0_and_1_are_measured_in_units_of_their_range(data):
     shifted = Images(data, data.val, low=-2.0, span=4.0)
     wide = found(shifted.from_units(lambda images: f((images + 2) / 4)), shifted.units(4 * x - 2, network))
     torch.testing.assert_close(units.entropy_bits, wide.entropy_bits, atol=1e-3, rtol=0)
+
+
+def test_a_tap_of_a_module_that_gives_no_tensor_is_named():
+    class Pair(nn.Module):
+        def forward(self, x):
+            return x, x
+
+    network = nn.Sequential(Pair())
+    with pytest.raises(InputError, match="tap pair: 0 gives a tuple, wanted a tensor"):
+        upto(network, Tap("pair", "0", "feature", 1, 0))(torch.zeros(1, 1, 4, 4))
 
 
 def test_a_tap_that_does_not_run_is_named():

@@ -56,7 +56,7 @@ class Distortion:
 
     def __call__(self, sigma: Tensor, images: Tensor, seed: int, draws: int) -> tuple[Tensor, Tensor]:
         """Ratio and its standard error for noise sigma, (n, cells), on the images of these indices; (n,) each."""
-        moved, unit = self._moved(self._pixels(sigma), images, seed, draws), self.unit(seed, draws)[images]
+        moved, unit = self._moved(self.pixels(sigma), images, seed, draws), self.unit(seed, draws)[images]
         ratio = moved.mean(1) / unit.mean(1)
         residual = moved - ratio[:, None] * unit
         return ratio, residual.std(1) / unit.mean(1) / draws**0.5
@@ -67,7 +67,7 @@ class Distortion:
         Of a linear f these add up to it; of others they say what a change of a cell's noise would change.
         """
         generator, parts, total = torch.Generator(self.x.device).manual_seed(seed), 0.0, 0.0
-        for noise in self._noise(self._pixels(sigma), generator, draws):
+        for noise in self._noise(self.pixels(sigma), generator, draws):
             with torch.enable_grad():
                 noisy = (self.x[:, None] + noise).flatten(0, 1).requires_grad_()
                 moved = (self.f(noisy) - self.clean.repeat_interleave(noise.shape[1], 0)).flatten(1).square().sum(1)
@@ -77,7 +77,8 @@ class Distortion:
             total = total + moved.detach().double().unflatten(0, noise.shape[:2]).sum(1)
         return total / draws, parts / draws
 
-    def _pixels(self, sigma: Tensor) -> Tensor:
+    def pixels(self, sigma: Tensor) -> Tensor:
+        """Each cell's noise at its pixels, (n, 1, *spatial)."""
         return per_pixel(sigma, self.grid, self.x.shape[2:]).unsqueeze(1).to(self.x)
 
     def _noise(self, scale: Tensor, generator: torch.Generator, draws: int):

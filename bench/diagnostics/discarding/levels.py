@@ -9,9 +9,10 @@ from math import log
 import torch
 from torch import Tensor
 
-from bench.diagnostics.discarding.problem import FEW, Problem
+from bench.diagnostics.discarding.problem import Problem
 
 STEPS = 40
+RANGE = 100.0  # nats of a level, or of a distortion, that are told apart
 
 
 @dataclass
@@ -21,11 +22,6 @@ class Levels:
     problem: Problem
     norms: Tensor
     seed: int
-
-    @property
-    def target(self) -> Tensor:
-        """β δ², (n,)."""
-        return self.problem.beta * self.problem.distortion.unit(self.seed, FEW).mean(1)
 
     @property
     def top(self) -> Tensor:
@@ -79,7 +75,7 @@ def bisected(measure: Callable[[Tensor, Tensor], Tensor], start: Tensor, top: Te
     below, above = torch.zeros_like(at), torch.zeros_like(at)
     rows = torch.arange(len(at), device=at.device)
     for step in range(STEPS):
-        value = measure(at[rows], rows)
+        value = measure(at[rows], rows).clamp(-RANGE, RANGE)
         rises = value < 0
         low[rows[rises]], below[rows[rises]] = at[rows[rises]], value[rises]
         high[rows[~rises]], above[rows[~rises]] = at[rows[~rises]], value[~rises]
@@ -91,5 +87,5 @@ def bisected(measure: Callable[[Tensor, Tensor], Tensor], start: Tensor, top: Te
         inside = (low + high) / 2 if step % 3 == 2 else secant
         reach = 2.0**step  # where one side is still open, ever further
         outside = torch.where(low.isinf(), high - reach * above, low - reach * below)
-        at[rows] = torch.minimum(torch.where(width.isfinite(), inside, outside), top)[rows]
+        at[rows] = torch.where(width.isfinite(), inside, outside).clamp(top - RANGE, top)[rows]
     return at

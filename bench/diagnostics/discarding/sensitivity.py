@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.diagnostics.discarding.grids import per_cell
-from bench.errors import EstimationError, InputError
+from bench.errors import EstimationError
 
 EXACT = 128  # outputs up to which the whole Jacobian is taken
 PIXELS = 2**19  # in one pass, 32 images of 128x128
@@ -29,28 +29,35 @@ class Sensitivity:
 def sensitivity(f: Activation, x: Tensor, grid: Sequence[int], tau: float, probes: int, seed: int) -> Sensitivity:
     """Of f at images x, (n, C, *spatial).
 
-    With up to 128 outputs, or as many as probes, the Jacobian at x; else Hutchinson's mean of (Jᵀv)² over random signs
-    v, each at x with noise of its own, τε: the same for a linear f, and for a network what noise of this scale meets.
-    Raises InputError where no gradient passes f, EstimationError where an activation is not finite.
+    With up to 128 outputs, or as many as probes, the Jacobian at x; else Hutchinson's estimate at x with noise τ: the
+    same for a linear f, and for a network what noise of this scale meets.
+    Raises EstimationError where no gradient passes f, and where an activation is not finite.
     """
     with torch.no_grad():
         outputs = f(x[:1])[0].numel()
-    if outputs <= max(EXACT, probes):
-        activation, image = _followed(f, x)
-        rows = [_pulled_back(activation, image, vector) for vector in _unit_vectors(activation)]
-        norms = sum(per_cell(row.double().square().sum(1), grid) for row in rows)
-        return Sensitivity(norms, torch.stack(rows, dim=1))
+    if outputs > max(EXACT, probes):
+        return Sensitivity(hutchinson(f, x, grid, torch.full_like(x[:, :1], tau), probes, seed), None)
+    activation, image = _followed(f, x)
+    rows = [_pulled_back(activation, image, vector) for vector in _unit_vectors(activation)]
+    return Sensitivity(sum(per_cell(row.double().square().sum(1), grid) for row in rows), torch.stack(rows, dim=1))
+
+
+def hutchinson(f: Activation, x: Tensor, grid: Sequence[int], scale: Tensor, probes: int, seed: int) -> Tensor:
+    """Norms of the Jacobian's columns by cell, (n, cells): the mean of (Jᵀv)² over random signs v.
+
+    scale: (n, 1, *spatial), of the noise on x, drawn anew for each v.
+    """
     generator, norms = torch.Generator(x.device).manual_seed(seed), 0.0
     chunk = copies(x)
     for first in range(0, probes, chunk):
         count = min(chunk, probes - first)
         noise = torch.stack([gaussian(x, generator) for _ in range(count)])
-        activation, noisy = _followed(f, (x[:, None] + tau * noise).flatten(0, 1))
+        activation, noisy = _followed(f, (x[:, None] + scale[:, None] * noise).flatten(0, 1))
         signs = torch.randint(0, 2, (count, *activation.shape[1:]), generator=generator, device=x.device)
         signs = (2 * signs - 1).to(activation).expand(len(x), *signs.shape).flatten(0, 1)
         squares = _pulled_back(activation, noisy, signs).double().square().sum(1)
         norms = norms + per_cell(squares, grid).unflatten(0, (len(x), count)).sum(1)
-    return Sensitivity(norms / probes, None)
+    return norms / probes
 
 
 def copies(x: Tensor) -> int:
@@ -74,7 +81,9 @@ def _followed(f: Activation, x: Tensor) -> tuple[Tensor, Tensor]:
         x = x.detach().requires_grad_()
         activation = f(x)
     if not activation.requires_grad:
-        raise InputError("f: got an activation without gradient, wanted one that differentiable steps lead to from x")
+        raise EstimationError(
+            "f: got an activation without gradient, wanted one that differentiable steps lead to from x"
+        )
     require_finite(activation)
     return activation, x
 

@@ -59,8 +59,8 @@ def strict_information_discarding(
     solver: `WaterFilling()`, `WaterFilling(refine=24)` where f is far from linear, `PublishedDescent()`.
 
     Entropies are in bits, 0 at σ = 0.242. Under δ² a map says how unevenly f looks at the image, not how strongly.
-    Raises InputError for settings out of range and for an f without gradient; EstimationError where an activation is
-    not finite, and where δ² = 0 for every image.
+    Raises InputError for settings out of range; EstimationError where no gradient passes f, where an activation is not
+    finite, and where δ² = 0 for every image.
 
     Source: Ma et al. 2022, ICML, arXiv 1906.04109, SID; in nats there, by gradient descent.
 

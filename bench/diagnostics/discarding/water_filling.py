@@ -10,11 +10,12 @@ from torch import Tensor
 
 from bench.diagnostics.discarding.levels import Levels, level_for
 from bench.diagnostics.discarding.problem import FEW, WITHIN, Problem, Solution
-from bench.diagnostics.discarding.sensitivity import sensitivity
+from bench.diagnostics.discarding.sensitivity import hutchinson, sensitivity
 from bench.estimators.base import at_least
 
 WANTED_ERROR = WITHIN / 3  # standard error, as a share of β, that draws are spent on where the bisection ends
 CHECKS = 4
+ASLEEP = 1e-8  # of the mean sensitivity, below which a cell counts as asleep
 
 
 @dataclass(frozen=True)
@@ -37,36 +38,51 @@ class WaterFilling:
         at_least("refine", self.refine, 0)
 
     def __call__(self, problem: Problem) -> Solution:
+        norms, seed, d = self._norms(problem), problem.seed(), problem.distortion
+        target = problem.beta * d.unit(seed, FEW).mean(1)
+        found = self._raised(problem, norms, target, seed)
+        even = torch.full_like(found.sigma, d.tau * problem.beta**0.5)  # no linear f bears less
+        if d.normaliser is None and (found.entropy < even.log().mean(1)).any():
+            found = found.or_better(self._raised(problem, bearing(even, target), target, seed))
+        if self.refine:
+            sigma = self._refined(problem, found.sigma, target)
+            found = found.or_better(self._raised(problem, bearing(sigma, target), target, seed))
+        return self._finished(problem, found, seed)
+
+    def _raised(self, problem: Problem, norms: Tensor, target: Tensor, seed: int) -> Raised:
+        """Noise by these norms, as far as few draws say that it can rise."""
+        levels = Levels(problem, norms, seed)
+        level = levels.at_beta(level_for(norms, target, problem.sigma_max), FEW, WITHIN)
+        return Raised(norms, level, levels.sigma(level))
+
+    def _norms(self, problem: Problem) -> Tensor:
+        """Sensitivity of each cell, (n, cells); 0 where the most noise does not wake it."""
         d = problem.distortion
         found = sensitivity(d.f, d.x, d.grid, d.tau, self.probes, problem.seed())
-        d.rows = found.rows
-        dead = found.norms.sum(1, keepdim=True) == 0  # at x, though noise moves it: cells begin as equals
-        norms = torch.where(dead, 1.0, found.norms)
-        levels = Levels(problem, norms, problem.seed())
-        start = torch.where(dead[:, 0], 2 * log(d.tau), level_for(norms, levels.target, problem.sigma_max))
-        level = levels.at_beta(start, FEW, WITHIN)
-        if self.refine:
-            refined = Levels(problem, self._refined(levels, level), levels.seed)
-            relevel = refined.at_beta(torch.zeros_like(level), FEW, WITHIN)
-            more = refined.sigma(relevel).log().mean(1) > levels.sigma(level).log().mean(1)
-            level, norms = torch.where(more, relevel, level), torch.where(more[:, None], refined.norms, norms)
-        return self._finished(problem, norms, level, levels.seed)
+        d.rows, norms = found.rows, found.norms
+        asleep = norms <= ASLEEP * norms.mean(1, keepdim=True)
+        if asleep.any():
+            noise = d.pixels(torch.where(asleep, problem.sigma_max, d.tau).double())
+            norms = torch.where(asleep, hutchinson(d.f, d.x, d.grid, noise, self.probes, problem.seed()), norms)
+        flat = norms.sum(1, keepdim=True) == 0  # without slope everywhere, as steps have: cells begin as equals
+        return torch.where(flat, 1.0, norms)
 
-    def _refined(self, levels: Levels, level: Tensor) -> Tensor:
-        """Norms by which water-filling gives noise of which every cell below the cap adds as much."""
-        logs, most = levels.sigma(level).log(), log(levels.problem.sigma_max)
+    def _refined(self, problem: Problem, sigma: Tensor, target: Tensor) -> Tensor:
+        """Noise to which every cell below the cap adds as much."""
+        logs, most = sigma.log(), log(problem.sigma_max)
         for step in range(self.refine):
             rate = 0.5 * 0.1 ** (step / max(self.refine - 1, 1))
-            moved, parts = levels.problem.distortion.by_cell(logs.exp(), levels.problem.seed(), draws=4)
+            moved, parts = problem.distortion.by_cell(logs.exp(), problem.seed(), draws=4)
             share = parts / parts.abs().mean(1, keepdim=True)
-            excess = (moved / levels.target).log()[:, None]
+            excess = (moved / target).log()[:, None]
             logs = (logs - rate / 2 * (share.clamp(-1, 3) - 1 + excess)).clamp(max=most)
-        return (-2 * logs).exp()
+        return logs.exp()
 
-    def _finished(self, problem: Problem, norms: Tensor, level: Tensor, seed: int) -> Solution:
+    def _finished(self, problem: Problem, found: Raised, seed: int) -> Solution:
         """Image by image, with as many draws as the error asks for; fresh draws then say what was reached."""
         own = problem.seed()  # the same for every image, whatever images are asked with it
-        ends = [self._end(problem.of(i, own), norms[i : i + 1], level[i : i + 1], seed) for i in range(len(norms))]
+        norms, level = found.norms[:, None], found.level[:, None]
+        ends = [self._end(problem.of(i, own), norms[i], level[i], seed) for i in range(len(norms))]
         return Solution(*(torch.cat(parts) for parts in zip(*ends, strict=True)))
 
     def _end(self, problem: Problem, norms: Tensor, level: Tensor, seed: int) -> tuple[Tensor, ...]:
@@ -83,3 +99,28 @@ class WaterFilling:
                 break
             draws, levels = min(2 * draws, self.draws), Levels(problem, norms, problem.seed())
         return levels.sigma(level), ratio, error, problem.distortion.unit(check.seed, draws).mean(1)
+
+
+def bearing(sigma: Tensor, target: Tensor) -> Tensor:
+    """Norms of a linear activation that just this noise distorts by the target, each cell as much; (n, cells), (n,)."""
+    return target[:, None] / sigma.shape[1] / sigma.square()
+
+
+@dataclass(frozen=True)
+class Raised:
+    """Noise sigma, (n, cells), of a level by norms."""
+
+    norms: Tensor
+    level: Tensor
+    sigma: Tensor
+
+    @property
+    def entropy(self) -> Tensor:
+        """Mean over cells, nats, but for what all noise has, (n,)."""
+        return self.sigma.log().mean(1)
+
+    def or_better(self, other: Raised) -> Raised:
+        """Of each image the noise of the greater entropy."""
+        better = other.entropy > self.entropy
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Raised(*(torch.where(better.reshape(-1, *[1] * (a.ndim - 1)), b, a) for a, b in pairs))
