@@ -77,9 +77,9 @@ def over_epochs(rows: pd.DataFrame, name: str) -> Figure:
 
 
 def discarding_maps(maps: pd.DataFrame, images: dict[str, tuple[np.ndarray, np.ndarray]], kind: str) -> Figure:
-    """Image, mask and the map of each layer or skip, a line per image; of volumes the middle slice.
+    """Image, foreground and the map of each layer or skip, a line per image; of volumes the middle slice.
 
-    maps: rows with tap, image, closed and a column per cell, such as 3.15. images: picture and mask by name, (H, W)
+    maps: rows with tap, image, closed and a column per cell, such as 3.15. images: picture and foreground by name, (H, W)
     both. kind: `maps` for entropies, where bright is discarded, `carried` for what only a skip carried. Its colours
     span a map's own 2 % to 98 %, which stand below it.
     """
@@ -89,7 +89,7 @@ def discarding_maps(maps: pd.DataFrame, images: dict[str, tuple[np.ndarray, np.n
     figure = Figure(figsize=(CELL * (len(columns) + 2), 1.3 * CELL * len(names)), layout="constrained")
     grid = figure.subplots(len(names), len(columns) + 2, squeeze=False)
     for line, name in zip(grid, names, strict=True):
-        for axes, picture, what in zip(line[:2], images[name], ("image", "mask"), strict=True):
+        for axes, picture, what in zip(line[:2], images[name], ("image", "foreground"), strict=True):
             axes.imshow(picture, cmap="gray")
             axes.set_title(what, fontsize=7)
         of_image = maps[maps["image"] == name].set_index(key)
