@@ -79,8 +79,8 @@ def over_epochs(rows: pd.DataFrame, name: str) -> Figure:
 def discarding_maps(maps: pd.DataFrame, images: dict[str, tuple[np.ndarray, np.ndarray]], kind: str) -> Figure:
     """Image, foreground and the map of each layer or skip, a line per image; of volumes the middle slice.
 
-    maps: rows with tap, image, closed and a column per cell, such as 3.15. images: picture and foreground by name, (H, W)
-    both. kind: `maps` for entropies, where bright is discarded, `carried` for what only a skip carried. Its colours
+    maps: rows with tap, image, closed and a column per cell, such as 3.15. images: picture and foreground by name,
+    (H, W) both. kind: `maps` for entropies, where bright is discarded, `carried` for what only a skip carried. Colours
     span a map's own 2 % to 98 %, which stand below it.
     """
     key, title = KINDS[kind]

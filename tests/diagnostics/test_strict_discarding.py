@@ -217,7 +217,7 @@ def test_the_published_descent_tends_to_half_its_weight_and_stops_nearest_beta()
     assert found(linear(weights), solver=far).sigma[0].tolist() == pytest.approx(CLOSED[0][1], rel=0.1)
     short = found(linear(weights), solver=PublishedDescent(draws=400))
     assert float(short.distortion) == pytest.approx(1.5, abs=0.1)
-    assert short.sigma.log().std() < 0.5 * found(linear(weights)).sigma.log().std()  # too flat
+    assert short.sigma.log().std() < 0.6 * found(linear(weights)).sigma.log().std()  # too flat
     assert short.sid_bits < found(linear(weights)).sid_bits
 
 

@@ -34,13 +34,15 @@ class Levels:
     def realised(self, level: Tensor, images: Tensor, draws: int) -> tuple[Tensor, Tensor]:
         return self.problem.distortion(self.sigma(level, images), images, self.seed, draws)
 
-    def at_beta(self, start: Tensor, draws: int, within: float) -> Tensor:
-        """The level at which the realised distortion is β, (n,); top, where it stays below."""
+    def at_beta(self, start: Tensor, draws: int, within: float) -> tuple[Tensor, Tensor]:
+        """The level at which the realised distortion is β, top where it stays below, and its standard error; (n,)."""
+        errors = torch.zeros_like(start)
 
         def above(level: Tensor, images: Tensor) -> Tensor:
-            return (self.realised(level, images, draws)[0] / self.problem.beta).log()
+            ratio, errors[images] = self.realised(level, images, draws)
+            return (ratio / self.problem.beta).log()
 
-        return bisected(above, start, self.top, within)
+        return bisected(above, start, self.top, within), errors
 
 
 def level_for(norms: Tensor, target: Tensor, most: float) -> Tensor:

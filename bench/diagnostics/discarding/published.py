@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 
 import torch
 
@@ -36,14 +37,13 @@ class PublishedDescent:
         every = torch.arange(n, device=d.x.device)
         logs = torch.full((n, cells), d.tau, dtype=torch.float64, device=d.x.device).log()
         best, nearest = logs, torch.full((n,), torch.inf, dtype=torch.float64, device=d.x.device)
+        unit = d.unit(problem.seed(), 16 * self.draws).mean(1)
         for _ in range(self.steps):
-            seed = problem.seed()
-            ratio, _ = d(logs.exp(), every, seed, self.draws)
-            closer = (ratio - problem.beta).abs() < nearest
-            best = torch.where(closer[:, None], logs, best)
-            nearest = torch.where(closer, (ratio - problem.beta).abs(), nearest)
-            unit = d.unit(seed, self.draws).mean(1, keepdim=True)
-            slope = 2 * d.by_cell(logs.exp(), seed, self.draws)[1] / unit * cells - self.weight
-            logs = (logs - self.rate * slope).clamp(max=torch.tensor(problem.sigma_max).log())
+            moved, parts = d.by_cell(logs.exp(), problem.seed(), self.draws)
+            missed = (moved / unit - problem.beta).abs()
+            best = torch.where((missed < nearest)[:, None], logs, best)
+            nearest = torch.minimum(missed, nearest)
+            slope = 2 * parts / unit[:, None] * cells - self.weight
+            logs = (logs - self.rate * slope).clamp(max=log(problem.sigma_max))
         seed, draws = problem.seed(), 16 * self.draws
         return Solution(best.exp(), *d(best.exp(), every, seed, draws), d.unit(seed, draws).mean(1))

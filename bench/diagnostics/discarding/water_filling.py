@@ -52,8 +52,8 @@ class WaterFilling:
     def _raised(self, problem: Problem, norms: Tensor, target: Tensor, seed: int) -> Raised:
         """Noise by these norms, as far as few draws say that it can rise."""
         levels = Levels(problem, norms, seed)
-        level = levels.at_beta(level_for(norms, target, problem.sigma_max), FEW, WITHIN)
-        return Raised(norms, level, levels.sigma(level))
+        level, error = levels.at_beta(level_for(norms, target, problem.sigma_max), FEW, WITHIN / 10)
+        return Raised(norms, level, error, levels.sigma(level))
 
     def _norms(self, problem: Problem) -> Tensor:
         """Sensitivity of each cell, (n, cells); 0 where the most noise does not wake it."""
@@ -81,24 +81,23 @@ class WaterFilling:
     def _finished(self, problem: Problem, found: Raised, seed: int) -> Solution:
         """Image by image, with as many draws as the error asks for; fresh draws then say what was reached."""
         own = problem.seed()  # the same for every image, whatever images are asked with it
-        norms, level = found.norms[:, None], found.level[:, None]
-        ends = [self._end(problem.of(i, own), norms[i], level[i], seed) for i in range(len(norms))]
+        ends = [self._end(problem.of(i, own), found.of(i), seed) for i in range(len(found.norms))]
         return Solution(*(torch.cat(parts) for parts in zip(*ends, strict=True)))
 
-    def _end(self, problem: Problem, norms: Tensor, level: Tensor, seed: int) -> tuple[Tensor, ...]:
-        beta, one = problem.beta, torch.zeros(1, dtype=torch.long, device=norms.device)
-        levels = Levels(problem, norms, seed)
-        _, error = levels.realised(level, one, FEW)
+    def _end(self, problem: Problem, found: Raised, seed: int) -> tuple[Tensor, ...]:
+        beta, one = problem.beta, torch.zeros(1, dtype=torch.long, device=found.norms.device)
+        level, error, levels = found.level, found.error, Levels(problem, found.norms, seed)
         draws = min(self.draws, FEW * ceil(max(1.0, float(error) / beta / WANTED_ERROR) ** 2))
-        for _ in range(CHECKS):
-            level = levels.at_beta(level, draws, max(WITHIN / 10, float(error) / beta / 2))
-            check = Levels(problem, norms, problem.seed())
-            ratio, error = check.realised(level, one, draws)
+        for check in range(CHECKS):
+            if check or draws > FEW:
+                level, _ = levels.at_beta(level, draws, max(WITHIN / 10, float(error) / beta / 2))
+            fresh = Levels(problem, found.norms, problem.seed())
+            ratio, error = fresh.realised(level, one, draws)
             met = (ratio - beta).abs() <= (3 * error).clamp(min=WITHIN * beta)
             if (met | (level >= levels.top)).all():
                 break
-            draws, levels = min(2 * draws, self.draws), Levels(problem, norms, problem.seed())
-        return levels.sigma(level), ratio, error, problem.distortion.unit(check.seed, draws).mean(1)
+            draws, levels = min(2 * draws, self.draws), Levels(problem, found.norms, problem.seed())
+        return levels.sigma(level), ratio, error, problem.distortion.unit(fresh.seed, draws).mean(1)
 
 
 def bearing(sigma: Tensor, target: Tensor) -> Tensor:
@@ -108,16 +107,21 @@ def bearing(sigma: Tensor, target: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Raised:
-    """Noise sigma, (n, cells), of a level by norms."""
+    """Noise sigma, (n, cells), of a level by norms, and the standard error of its distortion by few draws, (n,)."""
 
     norms: Tensor
     level: Tensor
+    error: Tensor
     sigma: Tensor
 
     @property
     def entropy(self) -> Tensor:
         """Mean over cells, nats, but for what all noise has, (n,)."""
         return self.sigma.log().mean(1)
+
+    def of(self, image: int) -> Raised:
+        """Of one of the images."""
+        return Raised(*(values[image : image + 1] for values in vars(self).values()))
 
     def or_better(self, other: Raised) -> Raised:
         """Of each image the noise of the greater entropy."""
