@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.diagnostics.discarding.distortion import Distortion
 from bench.diagnostics.discarding.grids import checked_grid, entropy_bits
-from bench.diagnostics.discarding.problem import FEW, Problem, Solution
+from bench.diagnostics.discarding.problem import Problem, Solution
 from bench.diagnostics.discarding.sensitivity import Activation
 from bench.diagnostics.discarding.water_filling import WaterFilling
 from bench.errors import EstimationError, InputError
@@ -108,4 +108,4 @@ def _moves(distortion: Distortion) -> Tensor:
     """Whether noise τ moves the activation of each image, (n,), by more than rounding does."""
     rounding = 8 * torch.finfo(distortion.clean.dtype).eps
     energy = distortion.clean.flatten(1).square().sum(1, dtype=torch.float64)
-    return distortion.unit(seed=0, draws=FEW).mean(1) > rounding**2 * energy
+    return distortion.unit(seed=0, draws=2).mean(1) > rounding**2 * energy

@@ -52,7 +52,7 @@ class WaterFilling:
     def _raised(self, problem: Problem, norms: Tensor, target: Tensor, seed: int) -> Raised:
         """Noise by these norms, as far as few draws say that it can rise."""
         levels = Levels(problem, norms, seed)
-        level, error = levels.at_beta(level_for(norms, target, problem.sigma_max), FEW, WITHIN / 10)
+        level, error = levels.at_beta(level_for(norms, target, problem.sigma_max), FEW, WITHIN / 4)
         return Raised(norms, level, error, levels.sigma(level))
 
     def _norms(self, problem: Problem) -> Tensor:
