@@ -5,51 +5,15 @@ import math
 
 import pytest
 import torch
+from discarded import found, look_at, seeded
 from torch import nn
 
-from bench.datasets import phantoms
-from bench.diagnostics.discarding import WaterFilling, strict_information_discarding
-from bench.diagnostics.discarding.damage import damaged
+from bench.diagnostics.discarding import WaterFilling
 from bench.diagnostics.discarding.distortion import Distortion
 from bench.diagnostics.discarding.images import Images
-from bench.diagnostics.discarding.look import Look, Settings
-from bench.diagnostics.discarding.skips import carried_by_skips, closed, merged_at
 from bench.errors import InputError
 from bench.hooks import upto
-from bench.train import fit, loss_function
 from models import Tap, UNet
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def found(f, x, **settings):
-    return strict_information_discarding(f, x, **{"grid": 8, "rng": seeded()} | settings)
-
-
-@pytest.fixture(scope="module")
-def data():
-    return phantoms(n=(32, 16, 8), size=16, difficulty=0.0)
-
-
-@pytest.fixture(scope="module")
-def trained(data):
-    torch.manual_seed(0)
-    network = UNet(1, 1, (4, 8, 8), convs_per_level=1, norm="batch")
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
-    best = fit(
-        network, data, epochs=6, batch_size=4, optimizer=optimizer, schedule=None, loss=loss_function("dice_ce", data),
-        amp=False, seed=0, on_epoch=lambda *_: None,
-    )  # fmt: skip
-    assert best.val_score > 0.8
-    return network.eval()
-
-
-@pytest.fixture(scope="module")
-def untrained():
-    torch.manual_seed(1)
-    return UNet(1, 1, (4, 8, 8), convs_per_level=1, norm="batch").eval()
 
 
 @pytest.mark.parametrize("refine", [0, 8])
@@ -98,78 +62,6 @@ def test_networks_that_compute_the_same_have_the_same_map_whatever_their_weights
         torch.testing.assert_close(a, b, atol=0.02, rtol=0)
     hidden = [found(network[:2], x).entropy_bits for network in (one, other)]
     assert (hidden[0] - hidden[1]).abs().max() > 0.02  # there the networks are not the same
-
-
-def test_damage_is_seen_from_the_damaged_layer_on_and_not_before(trained, data):
-    broken, at = damaged(trained, "enc2.conv1", seed=0)
-    x = data.val.images[:3]
-    for tap in trained.taps():
-        whole, hurt = (found(upto(network, tap), x).entropy_bits for network in (trained, broken))
-        if tap.order < at.order or tap.name == "skip1":
-            assert torch.equal(whole, hurt), tap.name
-        elif tap.name in ("enc2.conv1", "bottleneck.conv1"):
-            assert (whole - hurt).abs().mean() > 0.05, tap.name
-
-
-def test_damage_shuffles_the_weights_of_one_layer_and_nothing_else(trained):
-    broken, at = damaged(trained, None, seed=0)
-    changed = [
-        name for name, weight in trained.named_parameters() if not torch.equal(weight, broken.get_parameter(name))
-    ]
-    assert changed == [f"{at.module}.0.weight"]
-    whole, hurt = (network.get_parameter(changed[0]).detach() for network in (trained, broken))
-    assert torch.equal(whole.flatten().sort().values, hurt.flatten().sort().values)
-    again, _ = damaged(trained, None, seed=0)
-    assert torch.equal(again.get_parameter(changed[0]), broken.get_parameter(changed[0]))
-    with pytest.raises(InputError, match=r"damage: got 'enc9', wanted a tap with weights, one of enc1\.conv1,"):
-        damaged(trained, "enc9", seed=0)
-
-
-# Skips
-
-
-def look_at(network, data, images=2):
-    images = Images.chosen(data, data.val, images, seed=0)
-    return Look(network, images, Settings((8, 8), 1.5, 0.01, 1.0, WaterFilling()), seed=0)
-
-
-def test_a_closed_skip_lets_nothing_through(trained, data):
-    x = data.val.images[:1]
-    taps = {tap.name: tap for tap in trained.taps()}
-    f = closed(trained, taps["skip1"], taps["dec1.conv1"], x)
-    torch.testing.assert_close(f(x), upto(trained, taps["dec1.conv1"])(x))  # on the clean image it changes nothing
-    noisy = x + 0.1 * torch.randn(4, *x.shape[1:], generator=seeded())
-    assert not torch.equal(f(noisy), upto(trained, taps["dec1.conv1"])(noisy))
-    with torch.no_grad():  # nothing comes from below either: nothing moves
-        blind = copy.deepcopy(trained)
-        nn.init.zeros_(blind.up1.weight)
-        moved = closed(blind, taps["skip1"], taps["dec1.conv1"], x)(noisy)
-        torch.testing.assert_close(moved, moved[:1].expand_as(moved))
-    assert merged_at(trained.taps(), taps["skip2"]).name == "dec2.conv1"
-
-
-def test_what_goes_by_the_skip_alone_is_what_a_blind_bottleneck_leaves_to_it(untrained, data):
-    blind = copy.deepcopy(untrained)
-    for name in ("up1", "up2"):
-        nn.init.zeros_(blind.get_submodule(name).weight)
-    rows = list(carried_by_skips(look_at(blind, data), blind.taps()))
-    assert [row["closed"] for row, _ in rows] == ["skip2", "skip2", "skip1", "skip1"]
-    for row, carried in rows:  # with the skip closed nothing of the image is left
-        assert carried is None
-        assert "undefined" in row["reason"]
-    whole = list(carried_by_skips(look_at(untrained, data), untrained.taps()))
-    assert all(row["carried"] > 0 and carried.shape == (8, 8) for row, carried in whole)
-    assert all(row["carried"] == pytest.approx(row["sid"] - row["sid_open"], abs=1e-6) for row, _ in whole)
-
-
-def test_a_network_without_skips_carries_nothing_by_them(data):
-    network = UNet(1, 1, (4, 8), skips="none").eval()
-    assert list(carried_by_skips(look_at(network, data), network.taps())) == []
-
-
-def test_a_skip_that_ends_nowhere_is_an_error():
-    with pytest.raises(InputError, match="tap skip1: the model has no tap of the decoder at level 1"):
-        merged_at([Tap("skip1", "skip1", "skip", 1, 0)], Tap("skip1", "skip1", "skip", 1, 0))
 
 
 # Layers

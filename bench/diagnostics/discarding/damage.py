@@ -17,8 +17,8 @@ DAMAGED_AT = 25  # place along the data's way of the layer that is damaged where
 def damaged(network: nn.Module, name: str | None, seed: int) -> tuple[nn.Module, Tap]:
     """A copy in which the weights of one layer are shuffled, and its tap.
 
-    name: of the tap; None for the layer with weights nearest to a quarter of the data's way. Biases, normalisation and
-    so the number and the distribution of weights stay as they are.
+    name: of the tap; None for the layer with weights nearest to a quarter of the data's way. Biases and
+    normalisation stay as they are, and so does the distribution of the weights.
     """
     network = copy.deepcopy(network)
     taps = network.taps()

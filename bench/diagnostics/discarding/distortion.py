@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.diagnostics.discarding.grids import per_cell, per_pixel
-from bench.diagnostics.discarding.sensitivity import Activation, copies, gaussian, require_finite
+from bench.diagnostics.discarding.noise import noises
+from bench.diagnostics.discarding.sensitivity import Activation, require_finite
 
 
 @dataclass
@@ -66,8 +67,8 @@ class Distortion:
 
         Of a linear f these add up to it; of others they say what a change of a cell's noise would change.
         """
-        generator, parts, total = torch.Generator(self.x.device).manual_seed(seed), 0.0, 0.0
-        for noise in self._noise(self.pixels(sigma), generator, draws):
+        parts, total = 0.0, 0.0
+        for noise in noises(self.x, self.pixels(sigma), draws, seed):
             with torch.enable_grad():
                 noisy = (self.x[:, None] + noise).flatten(0, 1).requires_grad_()
                 moved = (self.f(noisy) - self.clean.repeat_interleave(noise.shape[1], 0)).flatten(1).square().sum(1)
@@ -81,19 +82,12 @@ class Distortion:
         """Each cell's noise at its pixels, (n, 1, *spatial)."""
         return per_pixel(sigma, self.grid, self.x.shape[2:]).unsqueeze(1).to(self.x)
 
-    def _noise(self, scale: Tensor, generator: torch.Generator, draws: int):
-        """scale ε in parts, (n, count, C, *spatial); every image gets the same ε."""
-        chunk = copies(self.x[: len(scale)])
-        for first in range(0, draws, chunk):
-            count = min(chunk, draws - first)
-            yield scale[:, None] * torch.stack([gaussian(self.x, generator) for _ in range(count)])
-
     @torch.no_grad()
     def _moved(self, scale: Tensor, images: Tensor, seed: int, draws: int) -> Tensor:
         """||f(x + scale ε) - f(x)||² by draw, (images, draws)."""
         x, clean = self.x[images], self.clean[images]
         moved, linear = [], []
-        for noise in self._noise(scale, torch.Generator(x.device).manual_seed(seed), draws):
+        for noise in noises(x, scale, draws, seed):
             noisy = self.f((x[:, None] + noise).flatten(0, 1)).unflatten(0, noise.shape[:2])
             moved.append((noisy - clean[:, None]).flatten(2).square().sum(2, dtype=torch.float64))
             if self.rows is not None:

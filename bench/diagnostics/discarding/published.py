@@ -15,8 +15,8 @@ from bench.estimators.base import above_zero, at_least
 class PublishedDescent:
     """Stochastic gradient descent on D/δ² - λ H, H the mean entropy in nats; of its steps the one nearest β is taken.
 
-    weight: λ. rate: of the descent on log σ, of the sum over cells of both terms, so that it is one for any grid; ours,
-    as are the draws of each step: of those the paper says less than is needed. The noise begins as τ everywhere.
+    weight: λ. rate: of the descent on log σ, of the sum over cells of both terms, so that it is one for any grid; rate
+    and draws of a step are ours. The noise begins as τ everywhere.
     Source: Ma et al. 2022, ICML, arXiv 1906.04109; the optimum lies at D/δ² = λ/2, which 100 steps don't reach.
     """
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from bench.build import channels_last
 from bench.diagnostics.discarding.grids import HALF_LOG_2PIE, per_pixel
-from bench.diagnostics.discarding.sensitivity import Activation, copies, gaussian
+from bench.diagnostics.discarding.noise import at_once, noises
+from bench.diagnostics.discarding.sensitivity import Activation
 from bench.estimators.base import above_zero, at_least
 from bench.train import fit
 from bench.types import Data, Split
@@ -27,12 +28,10 @@ def squared_errors(
     same ε.
     """
     scale = per_pixel(sigma, grid, x.shape[2:]).unsqueeze(1).to(x)
-    generator = torch.Generator(x.device).manual_seed(int(torch.randint(2**62, (), generator=rng, device=rng.device)))
-    total, chunk = 0.0, copies(x)
+    seed, total = int(torch.randint(2**62, (), generator=rng, device=rng.device)), 0.0
     with torch.no_grad():
-        for first in range(0, draws, chunk):
-            noise = torch.stack([gaussian(x, generator) for _ in range(min(chunk, draws - first))])
-            made = reconstruct((x[:, None] + scale[:, None] * noise).flatten(0, 1)).unflatten(0, (len(x), -1))
+        for noise in noises(x, scale, draws, seed):
+            made = reconstruct((x[:, None] + noise).flatten(0, 1)).unflatten(0, noise.shape[:2])
             total = total + (made - x[:, None]).double().square().sum(1)
     return total / draws
 
@@ -76,7 +75,7 @@ class Decoders:
         rows = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[: self.images]
         images, device = images[rows.to(images.device)], images.device
         with torch.no_grad():
-            activations = torch.cat([f(batch).cpu() for batch in images.split(copies(images[:1]))])
+            activations = torch.cat([f(batch).cpu() for batch in images.split(at_once(images[:1]))])
         images, held = images.cpu(), ceil(len(images) / 5)
         parts = {"train": slice(held, None), "val": slice(0, held), "test": slice(0, held)}
         data = Data("decoder", "reconstruction", (), **{p: _split(activations, images, s) for p, s in parts.items()})

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from bench.diagnostics.discarding.grids import per_cell
+from bench.diagnostics.discarding.noise import noises
 from bench.errors import EstimationError
 
 EXACT = 128  # outputs up to which the whole Jacobian is taken
-PIXELS = {"cpu": 2**16, "cuda": 2**21}  # in one pass: 4 images of 128x128 keep a CPU's cache, 128 a GPU busy
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -47,27 +47,15 @@ def hutchinson(f: Activation, x: Tensor, grid: Sequence[int], scale: Tensor, pro
 
     scale: (n, 1, *spatial), of the noise on x, drawn anew for each v.
     """
-    generator, norms = torch.Generator(x.device).manual_seed(seed), 0.0
-    chunk = copies(x)
-    for first in range(0, probes, chunk):
-        count = min(chunk, probes - first)
-        noise = torch.stack([gaussian(x, generator) for _ in range(count)])
-        activation, noisy = _followed(f, (x[:, None] + scale[:, None] * noise).flatten(0, 1))
-        signs = torch.randint(0, 2, (count, *activation.shape[1:]), generator=generator, device=x.device)
-        signs = (2 * signs - 1).to(activation).expand(len(x), *signs.shape).flatten(0, 1)
+    generator, norms = torch.Generator(x.device).manual_seed(seed + 1), 0.0
+    for noise in noises(x, scale, probes, seed):
+        n, count = noise.shape[:2]
+        activation, noisy = _followed(f, (x[:, None] + noise).flatten(0, 1))
+        drawn = [torch.randint(0, 2, activation.shape[1:], generator=generator, device=x.device) for _ in range(count)]
+        signs = (2 * torch.stack(drawn) - 1).to(activation).repeat(n, *[1] * (activation.ndim - 1))
         squares = _pulled_back(activation, noisy, signs).double().square().sum(1)
-        norms = norms + per_cell(squares, grid).unflatten(0, (len(x), count)).sum(1)
+        norms = norms + per_cell(squares, grid).unflatten(0, (n, count)).sum(1)
     return norms / probes
-
-
-def copies(x: Tensor) -> int:
-    """How many copies of a batch of images go through a network at once."""
-    return max(1, PIXELS[x.device.type] // (len(x) * x.shape[2:].numel()))
-
-
-def gaussian(x: Tensor, generator: torch.Generator) -> Tensor:
-    """One draw of standard noise for an image of the batch x; drawn singly, whatever the number of draws."""
-    return torch.randn(x.shape[1:], generator=generator, device=x.device, dtype=x.dtype)
 
 
 def require_finite(activation: Tensor) -> None:

@@ -24,8 +24,8 @@ class WaterFilling:
 
     probes: random signs of Hutchinson's estimate. draws: of noise at most, where the bisection ends; fewer where the
     standard error is 0.7 % of β before. refine: steps of gradient ascent before that, of 4 draws each, for networks
-    that are far from linear at the scale of the noise; the result is taken where its entropy is greater. 24 of them,
-    scaled by the curvature that a linear f has, find what 600 steps of Adam find, and more steadily.
+    that are far from linear at the scale of the noise, scaled by the curvature that a linear f has; the result is taken
+    where its entropy is greater.
     """
 
     probes: int = 32

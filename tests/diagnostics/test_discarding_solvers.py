@@ -1,0 +1,83 @@
+"""How noise is found for activations that are far from linear, the published way, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+from linear import CLOSED, found, linear
+
+from bench.diagnostics.discarding import PublishedDescent, WaterFilling
+from bench.diagnostics.discarding.distortion import Distortion
+from bench.errors import EstimationError, InputError
+
+
+def bent(x):
+    """Far from linear at the scale of the noise: half of the pixels saturate."""
+    flat = x.flatten(1)
+    return torch.cat([torch.tanh(60 * flat[:, :8]), flat[:, 8:] * torch.linspace(1, 30, 8)], 1)
+
+
+def test_refinement_evens_out_what_cells_add_where_the_closed_form_does_not():
+    x = torch.zeros(1, 1, 16)
+
+    def spread(sigma):
+        _, parts = Distortion(bent, x[None], (1, 16), 0.01).by_cell(sigma.reshape(1, -1), seed=5, draws=4000)
+        return float((parts / parts.mean()).std())
+
+    plain, refined = (found(bent, x, cells=16, solver=WaterFilling(refine=n)) for n in (0, 60))
+    assert float(refined.sid_bits) > float(plain.sid_bits) + 0.02
+    assert spread(refined.sigma) < spread(plain.sigma) / 2
+    assert abs(float(refined.distortion) - 1.5) <= max(0.03, 3 * float(refined.distortion_error))
+
+
+def test_a_jacobian_of_zeros_where_noise_does_move_the_activation_is_no_obstacle():
+    dead = found(lambda x: torch.relu(x.flatten(1) - 0.005), torch.zeros(1, 1, 4), cells=4)
+    assert abs(float(dead.distortion) - 1.5) <= max(0.03, 3 * float(dead.distortion_error))
+    assert float(dead.sigma.std() / dead.sigma.mean()) < 0.5
+
+
+def test_the_published_descent_tends_to_half_its_weight_and_stops_nearest_beta():
+    weights = np.diag([1.0, 2, 4])
+    far = PublishedDescent(weight=3.0, steps=600, rate=0.01, draws=64)  # its optimum is at 3 / 2
+    assert found(linear(weights), solver=far).sigma[0].tolist() == pytest.approx(CLOSED[0][1], rel=0.1)
+    short = found(linear(weights), solver=PublishedDescent(draws=400))
+    assert float(short.distortion) == pytest.approx(1.5, abs=0.1)
+    assert short.sigma.log().std() < 0.6 * found(linear(weights)).sigma.log().std()  # too flat
+    assert short.sid_bits < found(linear(weights)).sid_bits
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(("name", "value"), [("beta", 0), ("beta", -1.5), ("tau", 0.0), ("sigma_max", float("inf"))])
+def test_settings_out_of_range_are_refused(name, value):
+    with pytest.raises(InputError, match=rf"{name}: got {value}, wanted a finite number above 0"):
+        found(linear(np.eye(3)), **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [(3, r"grid: got \[3, 3\] cells for an image of \[8, 8\], which they don't divide; \[8, 8\] do"),
+     ((2.5, 2), "wanted a positive integer or 2 of them"), (0, "grid: got 0, wanted a positive integer")],
+)  # fmt: skip
+def test_a_grid_that_does_not_fit_is_refused(grid, message):
+    with pytest.raises(InputError, match=message):
+        found(lambda x: x, torch.rand(1, 1, 8, 8), grid=grid)
+
+
+def test_an_activation_without_gradient_is_refused():
+    with pytest.raises(EstimationError, match="f: got an activation without gradient"):
+        found(lambda x: x.detach().flatten(1))
+
+
+def test_an_activation_that_does_not_depend_on_the_image_is_undefined():
+    with pytest.raises(EstimationError, match=r"undefined: the activation doesn't depend on the image \(δ² = 0\)"):
+        found(lambda x: 0 * x.flatten(1))
+    x = torch.stack([torch.zeros(1, 1, 3), torch.ones(1, 1, 3)])  # the first is where every unit is dead
+    half = found(lambda x: torch.relu(x.flatten(1) - 0.5), x)
+    assert half.sid_bits.isnan().tolist() == [True, False]
+    assert half.sigma[0].isnan().all()
+
+
+def test_activations_that_are_not_finite_are_an_error():
+    with pytest.raises(EstimationError, match="not finite"):
+        found(lambda x: x.flatten(1) / 0)
