@@ -1,4 +1,4 @@
-"""The diagnostic in a run: what it logs, and what it says of its own numbers."""
+"""The diagnostic in a run: what it logs, and what it refuses."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,6 @@ from running import artifact, assert_refused, composed, is_drawing, points, runs
 from bench.build import build_each
 from bench.diagnostics import InformationDiscarding
 from bench.diagnostics.discarding import PublishedDescent, WaterFilling
-from bench.diagnostics.discarding.reading import Reading
 from bench.estimators import KDE
 from bench.probe import Probe
 from bench.tables import LayerTable, Moment
@@ -69,8 +68,8 @@ def test_every_tap_and_image_of_every_network_has_a_row(rows):
 
 def test_each_row_has_its_safeguards(rows):
     layers = rows[rows["closed"].isna() & rows["sid"].notna()]
-    columns = ["distortion", "distortion_error", "capped", "sid_absolute", "score", "seconds", "concentration"]
-    assert layers[columns].notna().all().all()
+    safeguards = ["distortion", "distortion_error", "capped", "unevenness", "seconds"]
+    assert layers[[*safeguards, "sid_absolute", "score", "concentration"]].notna().all().all()
     assert layers["concentration.organ"].notna().all()
     assert layers["concentration.lesion"].notna().all()
     of_best = layers[layers["weights"] == "best"]
@@ -127,46 +126,6 @@ def test_the_published_preset_is_the_published_setting():
     assert isinstance(diagnostic.solver, PublishedDescent)
     assert (diagnostic.solver.weight, diagnostic.solver.steps) == (5, 100)
     assert diagnostic.noise == {"beta": 1.5, "tau": 0.01, "sigma_max": 1.0}
-
-
-# What is read of rows
-
-
-def reading(rows, beta=1.5):
-    return Reading("discarding", pd.DataFrame(rows), pd.DataFrame(), None, beta)
-
-
-def row(tap, order, sid, **more):
-    where = {"tap": tap, "order": order, "place": 10 * order, "role": "encoder", "level": 1, "image": "a"}
-    numbers = {"sid": sid, "concentration": 0.0, "score": 1.0, "distortion": 1.5, "distortion_error": 0.01, "capped": 0}
-    return {"weights": "best", "epoch": 1, "seed": 0} | where | numbers | more
-
-
-def test_a_distortion_that_was_missed_is_counted():
-    rows = [row("a", 0, -4, distortion=d, distortion_error=e, capped=c)
-            for d, e, c in [(1.52, 0.0, 0), (1.6, 0.05, 0), (1.6, 0.01, 0), (0.3, 0.0, 1)]]  # fmt: skip
-    assert dict(reading(rows).metrics())["discarding/met"] == 0.75
-
-
-def test_rank_correlations_with_the_score_and_with_information():
-    rows = [row(f"t{t}", t, sid=t + image, image=image, score=-image) for t in range(5) for image in range(6)]
-    scores = reading(rows).against_score()
-    assert np.allclose(scores["sid"], -1)
-    assert scores["concentration"].isna().all()  # the same for all
-    table = LayerTable(
-        {"epoch": 1, "weights": "best", "seed": 0, "tap": f"t{t}", "order": t, "quantity": "I(X;T)", "view": "image",
-         "estimator": "kde", "bits": bits} for t, bits in enumerate([5.0, 4.0, 3.0, 1.0, 2.0])
-    )  # fmt: skip
-    (found,) = reading(rows).against_information(table)
-    assert found["rank_correlation"] == pytest.approx(-0.9)
-    assert found["of"] == "bits"
-    assert found["apart"] in ("t3", "t4")
-
-
-def test_damage_is_the_mean_change_from_the_damaged_layer_on():
-    rows = [row(f"t{t}", t, sid=-4.0) for t in range(4)]
-    rows += [row(f"t{t}", t, sid=-4 + 0.5 * (t > 1), weights="damaged", damaged="t1") for t in range(4)]
-    assert dict(reading(rows).metrics())["discarding/damage"] == pytest.approx(1 / 3)
 
 
 # Bad input

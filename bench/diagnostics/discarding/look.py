@@ -72,6 +72,7 @@ class Look:
                 "distortion": found.distortion,
                 "distortion_error": found.distortion_error,
                 "capped": found.capped,
+                "unevenness": found.unevenness,
                 **self.images.concentrations(found.entropy_bits.cpu()),
                 "score": scores,
             }

@@ -38,3 +38,16 @@ class Solution:
     distortion: Tensor
     error: Tensor
     unit: Tensor
+
+
+def unevenness(problem: Problem, sigma: Tensor) -> Tensor:
+    """Spread of what cells below the cap add to the distortion, relative to their mean, (n,): 0 at the optimum.
+
+    From two sets of draws, whose chance agrees in nothing; NaN where every cell is capped, or none adds anything.
+    """
+    free = sigma < problem.sigma_max
+    halves = torch.stack([problem.distortion.by_cell(sigma, problem.seed(), FEW)[1] for _ in range(2)])
+    count = free.sum(1)
+    mean = (halves * free).sum(2).mean(0) / count
+    away = (halves - mean[:, None]) * free
+    return (away.prod(0).sum(1) / count).clamp(min=0).sqrt() / mean

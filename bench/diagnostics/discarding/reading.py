@@ -15,7 +15,7 @@ from bench.diagnostics.discarding.images import Images
 from bench.diagnostics.discarding.problem import WITHIN
 from bench.tables import LayerTable
 
-OF_LAYERS = ("sid", "sid_running_max", "sid_absolute", "ru", "reconstruction_error", "ru_concentration")
+OF_LAYERS = ("sid", "unevenness", "sid_running_max", "sid_absolute", "ru", "reconstruction_error", "ru_concentration")
 WHERE = ["tap", "order", "place", "role", "level"]
 FEWEST = 4  # values of a rank correlation
 UNTRAINED = "weights == 'untrained'"
@@ -121,6 +121,7 @@ class Reading:
         missed = (self.opened["distortion"] - self.beta).abs()
         met = missed <= (3 * self.opened["distortion_error"]).clip(lower=WITHIN * self.beta)
         yield f"{self.name}/met", float((met | (self.opened["capped"] == 1)).mean())
+        yield f"{self.name}/unevenness", float(self.best.groupby("tap")["unevenness"].mean().max())
         ends = self.best.drop_duplicates("tap")
         bottleneck = ends.loc[ends["role"] == "bottleneck", "tap"]
         for tap in [*bottleneck.tail(1), *ends["tap"].tail(1)]:
