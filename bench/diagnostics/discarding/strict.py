@@ -16,7 +16,7 @@ from bench.diagnostics.discarding.sensitivity import Activation
 from bench.diagnostics.discarding.water_filling import WaterFilling
 from bench.errors import EstimationError, InputError
 
-UNDEFINED = "undefined: the activation doesn't depend on the image (δ² = 0)"
+UNDEFINED = "undefined: the activation doesn't depend on the image beyond rounding (δ² = 0)"
 
 
 @dataclass(frozen=True)
