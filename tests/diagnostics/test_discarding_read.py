@@ -35,6 +35,8 @@ def test_rank_correlations_with_the_score_and_with_information():
     scores = reading(rows).against_score()
     assert np.allclose(scores["sid"], -1)
     assert scores["concentration"].isna().all()  # the same for all
+    alone = [row("t0", 0, sid=image, image=image, weights="untrained", score=0.5) for image in range(6)]
+    assert np.allclose(reading(rows + alone).against_score()["sid_untrained"].iloc[0], -1)  # with the best one's scores
     table = LayerTable(
         {"epoch": 1, "weights": "best", "seed": 0, "tap": f"t{t}", "order": t, "quantity": "I(X;T)", "view": "image",
          "estimator": "kde", "bits": bits} for t, bits in enumerate([5.0, 4.0, 3.0, 1.0, 2.0])

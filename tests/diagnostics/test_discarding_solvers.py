@@ -88,7 +88,9 @@ def test_an_activation_without_gradient_is_refused():
 
 
 def test_an_activation_that_does_not_depend_on_the_image_is_undefined():
-    with pytest.raises(EstimationError, match=r"undefined: the activation doesn't depend on the image beyond rounding \(δ² = 0\)"):
+    with pytest.raises(
+        EstimationError, match=r"undefined: the activation doesn't depend on the image beyond rounding \(δ² = 0\)"
+    ):
         found(lambda x: 0 * x.flatten(1))
     x = torch.stack([torch.zeros(1, 1, 3), torch.ones(1, 1, 3)])  # the first is where every unit is dead
     half = found(lambda x: torch.relu(x.flatten(1) - 0.5), x)

@@ -79,12 +79,21 @@ class Reading:
         return found.assign(n=found["tap"].map(by_tap.size())).dropna(axis=1, how="all")
 
     def against_score(self) -> pd.DataFrame:
-        """By tap, the rank correlation over images of SID and of concentration with the network's score on them."""
+        """By tap, the rank correlation over images of SID and of concentration with the network's score on them.
+
+        Beside it, that of its controls, untrained and damaged, with the same scores: what the images alone explain.
+        """
+        measures = ["sid", "concentration"]
+        asked = self.opened.query("weights != 'epoch'").groupby(["tap", "weights", "image"])[measures].mean()
+        scores = self.best.drop_duplicates("image").set_index("image")["score"]
         rows = []
         for tap, images in self.best.groupby("tap", sort=False):
-            found = {name: _rank(images[name], images["score"]) for name in ("sid", "concentration")}
-            rows.append({"tap": tap, "n": len(images)} | found)
-        return pd.DataFrame(rows).dropna(subset=["sid", "concentration"], how="all")
+            found = {"tap": tap, "n": len(images)}
+            for weights, values in asked.loc[tap].groupby("weights"):
+                suffix = "" if weights == "best" else f"_{weights}"
+                found |= {f"{name}{suffix}": _rank(values.loc[weights, name], scores) for name in measures}
+            rows.append(found)
+        return pd.DataFrame(rows).dropna(subset=measures, how="all")
 
     def against_information(self, table: LayerTable) -> Iterator[dict]:
         """By estimator, view and quantity, the rank correlation over layers of SID with the information they have.
