@@ -25,7 +25,7 @@ class Discarding:
 
     sigma: noise of each cell, in units of the image, (*grid). entropy_bits: its entropy, (*grid). sid_bits: the mean
     over cells. distortion: realised, relative to δ². distortion_error: its Monte-Carlo standard error. capped: share of
-    cells at sigma_max. unevenness: spread of what the other cells add to the distortion, relative to their mean; 0
+    cells at sigma_max. unevenness: spread of what the other cells add to the distortion, in even shares of it; 0
     where the search has converged. unit: δ², in units of the activation squared. Tensors, float64; NaN for an image of
     a batch where δ² = 0.
     """
