@@ -15,6 +15,7 @@ from bench.estimators.base import at_least
 
 WANTED_ERROR = WITHIN / 3  # standard error, as a share of β, that draws are spent on where the bisection ends
 CHECKS = 4
+ROUND = 24  # steps of refinement, whose rate falls from 0.5 to 0.05
 ASLEEP = 1e-8  # of the mean sensitivity, below which a cell counts as asleep
 
 
@@ -24,8 +25,8 @@ class WaterFilling:
 
     probes: random signs of Hutchinson's estimate. draws: of noise at most, where the bisection ends; fewer where the
     standard error is 0.7 % of β before. refine: steps of gradient ascent before that, of 4 draws each, for networks
-    that are far from linear at the scale of the noise, scaled by the curvature that a linear f has; the result is taken
-    where its entropy is greater.
+    that are far from linear at the scale of the noise, scaled by the curvature that a linear f has; in rounds of 24,
+    each from the noise of the greatest entropy so far.
     """
 
     probes: int = 32
@@ -44,8 +45,8 @@ class WaterFilling:
         even = torch.full_like(found.sigma, d.tau * problem.beta**0.5)  # no linear f bears less
         if d.normaliser is None and (found.entropy < even.log().mean(1)).any():
             found = found.or_better(self._raised(problem, bearing(even, target), target, seed))
-        if self.refine:
-            sigma = self._refined(problem, found.sigma, target)
+        for first in range(0, self.refine, ROUND):
+            sigma = self._refined(problem, found.sigma, target, min(ROUND, self.refine - first))
             found = found.or_better(self._raised(problem, bearing(sigma, target), target, seed))
         return self._finished(problem, found, seed)
 
@@ -67,11 +68,11 @@ class WaterFilling:
         flat = norms.sum(1, keepdim=True) == 0  # without slope everywhere, as steps have: cells begin as equals
         return torch.where(flat, 1.0, norms)
 
-    def _refined(self, problem: Problem, sigma: Tensor, target: Tensor) -> Tensor:
+    def _refined(self, problem: Problem, sigma: Tensor, target: Tensor, steps: int) -> Tensor:
         """Noise to which every cell below the cap adds as much."""
         logs, most = sigma.log(), log(problem.sigma_max)
-        for step in range(self.refine):
-            rate = 0.5 * 0.1 ** (step / max(self.refine - 1, 1))
+        for step in range(steps):
+            rate = 0.5 * 0.1 ** (step / max(steps - 1, 1))
             moved, parts = problem.distortion.by_cell(logs.exp(), problem.seed(), draws=4)
             share = parts / parts.abs().mean(1, keepdim=True)
             excess = (moved / target).log()[:, None]
