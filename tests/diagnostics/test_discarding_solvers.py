@@ -6,8 +6,8 @@ import torch
 from linear import CLOSED, found, linear
 
 from bench.diagnostics.discarding import PublishedDescent, WaterFilling
+from bench.diagnostics.discarding.convergence import unevenness
 from bench.diagnostics.discarding.distortion import Distortion
-from bench.diagnostics.discarding.problem import Problem, unevenness
 from bench.errors import EstimationError, InputError
 
 
@@ -37,21 +37,26 @@ def test_more_rounds_of_refinement_never_end_with_less():
     assert found_by[1] <= found_by[2] + 0.01
 
 
+def uneven(f, sigma, sigma_max=1.0):
+    x = torch.zeros(1, 1, 1, sigma.shape[1], dtype=torch.float64)
+    distortion = Distortion(f, x, (1, sigma.shape[1]), 0.01)
+    return unevenness(distortion, sigma, sigma_max, torch.Generator().manual_seed(0))
+
+
 def test_unevenness_is_the_spread_of_what_cells_add_in_even_shares():
     cells = 4096
     sigma = torch.full((1, cells), 0.01, dtype=torch.float64)
     sigma[0, ::2] *= 3**0.5  # adds 3 times as much: 3 and 1 are 1 away from 2
     sigma[0, :8] = 0.03  # capped
-    still = Distortion(linear(np.eye(cells)), torch.zeros(1, 1, 1, cells, dtype=torch.float64), (1, cells), 0.01)
-    problem = Problem(still, beta=1.5, sigma_max=0.03, rng=torch.Generator().manual_seed(0))
-    assert float(unevenness(problem, sigma)) == pytest.approx(0.5, abs=0.05)
-    assert unevenness(problem, torch.full((1, cells), 0.03)).isnan().all()
+    assert float(uneven(linear(np.eye(cells)), sigma, sigma_max=0.03)) == pytest.approx(0.5, abs=0.05)
+    assert uneven(linear(np.eye(cells)), torch.full((1, cells), 0.03), sigma_max=0.03).isnan().all()
 
 
 def test_unevenness_tells_an_optimum_from_where_the_published_descent_stops():
-    sensitive = linear(np.diag(np.logspace(-1, 1, 256)))
-    assert float(found(sensitive, cells=256).unevenness) < 0.1
-    assert float(found(sensitive, cells=256, solver=PublishedDescent()).unevenness) > 0.4
+    f = linear(np.diag(np.logspace(-1, 1, 256)))
+    chance = (3 * 2 / 16 / 256**0.5) ** 0.5  # three standard errors: of one draw, what a cell adds varies by √2
+    assert float(uneven(f, found(f, cells=256).sigma.flatten(1))) < chance
+    assert float(uneven(f, found(f, cells=256, solver=PublishedDescent()).sigma.flatten(1))) > 0.4
 
 
 def test_a_jacobian_of_zeros_where_noise_does_move_the_activation_is_no_obstacle():

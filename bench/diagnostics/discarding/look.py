@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.diagnostics.discarding.convergence import unevenness
+from bench.diagnostics.discarding.distortion import Distortion
 from bench.diagnostics.discarding.images import Images
 from bench.diagnostics.discarding.reconstruction import Decoders, reconstruction_uncertainty, squared_errors
 from bench.diagnostics.discarding.sensitivity import Activation
@@ -48,6 +50,12 @@ class Look:
         asked = {"rng": self.rng(tap.name), "normaliser": normaliser, **vars(self.settings)}
         return strict_information_discarding(self.images.from_units(f), x, **asked)
 
+    def unevenness(self, f: Activation, found: Discarding, tap: Tap) -> Tensor:
+        """How far the noise found is from an optimum, (images,)."""
+        distortion = Distortion(self.images.from_units(f), self.x, self.settings.grid, self.settings.tau)
+        rng = self.rng(tap.name, "unevenness")
+        return unevenness(distortion, found.sigma.flatten(1), self.settings.sigma_max, rng)
+
     def rng(self, *names: str) -> torch.Generator:
         return torch.Generator().manual_seed(int(named_rng(self.seed, "discarding", *names).integers(2**62)))
 
@@ -72,7 +80,7 @@ class Look:
                 "distortion": found.distortion,
                 "distortion_error": found.distortion_error,
                 "capped": found.capped,
-                "unevenness": found.unevenness,
+                "unevenness": self.unevenness(f, found, tap),
                 **self.images.concentrations(found.entropy_bits.cpu()),
                 "score": scores,
             }

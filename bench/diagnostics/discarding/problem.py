@@ -38,17 +38,3 @@ class Solution:
     distortion: Tensor
     error: Tensor
     unit: Tensor
-
-
-def unevenness(problem: Problem, sigma: Tensor) -> Tensor:
-    """Spread of what cells below the cap add to the distortion, in even shares of it, (n,): 0 at the optimum.
-
-    From two sets of draws, whose chance agrees in nothing; NaN where every cell is capped.
-    """
-    free = sigma < problem.sigma_max
-    moved, parts = zip(*(problem.distortion.by_cell(sigma, problem.seed(), FEW) for _ in range(2)), strict=True)
-    halves = torch.stack(parts)
-    mean = (halves * free).sum(2).mean(0) / free.sum(1)
-    away = (halves - mean[:, None]) * free
-    share = torch.stack(moved).mean(0) / sigma.shape[1]
-    return (away.prod(0).sum(1) / free.sum(1)).clamp(min=0).sqrt() / share

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.diagnostics.discarding.distortion import Distortion
 from bench.diagnostics.discarding.grids import checked_grid, entropy_bits
-from bench.diagnostics.discarding.problem import Problem, Solution, unevenness
+from bench.diagnostics.discarding.problem import Problem, Solution
 from bench.diagnostics.discarding.sensitivity import Activation
 from bench.diagnostics.discarding.water_filling import WaterFilling
 from bench.errors import EstimationError, InputError
@@ -25,9 +25,8 @@ class Discarding:
 
     sigma: noise of each cell, in units of the image, (*grid). entropy_bits: its entropy, (*grid). sid_bits: the mean
     over cells. distortion: realised, relative to δ². distortion_error: its Monte-Carlo standard error. capped: share of
-    cells at sigma_max. unevenness: spread of what the other cells add to the distortion, in even shares of it; 0
-    where the search has converged. unit: δ², in units of the activation squared. Tensors, float64; NaN for an image of
-    a batch where δ² = 0.
+    cells at sigma_max. unit: δ², in units of the activation squared. Tensors, float64; NaN for an image of a batch
+    where δ² = 0.
     """
 
     sigma: Tensor
@@ -36,7 +35,6 @@ class Discarding:
     distortion: Tensor
     distortion_error: Tensor
     capped: Tensor
-    unevenness: Tensor
     unit: Tensor
 
 
@@ -86,8 +84,7 @@ def strict_information_discarding(
     if not depends.any():
         raise EstimationError(UNDEFINED)
     distortion = Distortion(f, x[depends], cells, tau, normaliser=normaliser)
-    problem = Problem(distortion, beta, sigma_max, rng)
-    found = (solver or WaterFilling())(problem)
+    found = (solver or WaterFilling())(Problem(distortion, beta, sigma_max, rng))
 
     def of_all(values: Tensor) -> Tensor:
         every = torch.full((len(x), *values.shape[1:]), torch.nan, dtype=torch.float64, device=x.device)
@@ -103,7 +100,6 @@ def strict_information_discarding(
         of_all(found.distortion),
         of_all(found.error),
         of_all(capped),
-        of_all(unevenness(problem, found.sigma)),
         of_all(found.unit),
     )
 
