@@ -30,7 +30,7 @@ def test_refinement_evens_out_what_cells_add_where_the_closed_form_does_not():
     assert abs(float(refined.distortion) - 1.5) <= max(0.03, 3 * float(refined.distortion_error))
 
 
-def test_more_rounds_of_refinement_never_end_with_less():
+def test_more_rounds_of_refinement_end_with_no_less_where_few_draws_tell():
     x = torch.zeros(1, 1, 16)
     found_by = [float(found(bent, x, cells=16, solver=WaterFilling(refine=24 * n)).sid_bits) for n in (1, 2, 5)]
     assert found_by[0] <= found_by[1] + 0.01  # bits; distortions are β within 2 %
