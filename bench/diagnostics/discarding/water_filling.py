@@ -26,7 +26,7 @@ class WaterFilling:
     probes: random signs of Hutchinson's estimate. draws: of noise at most, where the bisection ends; fewer where the
     standard error is 0.7 % of β before. refine: steps of gradient ascent before that, of 4 draws each, for networks
     that are far from linear at the scale of the noise, scaled by the curvature that a linear f has; in rounds of 24,
-    each from the noise of the greatest entropy so far.
+    each from what has the greatest entropy so far by 16 draws, which heavy tails of the distortion can mislead.
     """
 
     probes: int = 32
