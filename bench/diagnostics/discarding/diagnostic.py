@@ -66,7 +66,7 @@ class InformationDiscarding(Diagnostic):
         self.noise = {"beta": beta, "tau": tau, "sigma_max": sigma_max}
         for name, value in self.noise.items():
             above_zero(name, value)
-        self.solver = solver or WaterFilling(refine=24)
+        self.solver = solver or WaterFilling(refine=100)
         self.absolute, self.skips, self.damage, self.reconstruction = absolute, skips, damage, reconstruction
         self.images: Images | None = None
 

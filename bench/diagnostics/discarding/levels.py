@@ -34,7 +34,7 @@ class Levels:
     def realised(self, level: Tensor, images: Tensor, draws: int) -> tuple[Tensor, Tensor]:
         return self.problem.distortion(self.sigma(level, images), images, self.seed, draws)
 
-    def at_beta(self, start: Tensor, draws: int, within: float) -> tuple[Tensor, Tensor]:
+    def at_beta(self, start: Tensor, draws: int, within: float, stride: float = 1.0) -> tuple[Tensor, Tensor]:
         """The level at which the realised distortion is β, top where it stays below, and its standard error; (n,)."""
         errors = torch.zeros_like(start)
 
@@ -42,7 +42,7 @@ class Levels:
             ratio, errors[images] = self.realised(level, images, draws)
             return (ratio / self.problem.beta).log()
 
-        return bisected(above, start, self.top, within), errors
+        return bisected(above, start, self.top, within, stride), errors
 
 
 def level_for(norms: Tensor, target: Tensor, most: float) -> Tensor:
@@ -62,11 +62,13 @@ def level_for(norms: Tensor, target: Tensor, most: float) -> Tensor:
     return torch.where(fits.any(1), level, most**2 * rising[:, -1]).log()
 
 
-def bisected(measure: Callable[[Tensor, Tensor], Tensor], start: Tensor, top: Tensor, within: float) -> Tensor:
+def bisected(
+    measure: Callable[[Tensor, Tensor], Tensor], start: Tensor, top: Tensor, within: float, stride: float = 1.0
+) -> Tensor:
     """Where each of several rising functions is 0, (n,); top where it is below 0 even there.
 
     measure(at, rows) gives the values of the functions of these indices. Secant steps inside the bracket, halving it
-    where they creep.
+    where they creep; from the start outwards by stride, 1 over a slope that is expected, and ever further.
 
     >>> cube = lambda at, rows: at**3 - torch.tensor([8.0, 27.0])[rows]
     >>> bisected(cube, torch.ones(2), torch.full((2,), 9.0), 1e-3).round(decimals=2)
@@ -87,7 +89,7 @@ def bisected(measure: Callable[[Tensor, Tensor], Tensor], start: Tensor, top: Te
         width = high - low
         secant = low + width * (-below / (above - below)).clamp(0.05, 0.95)
         inside = (low + high) / 2 if step % 3 == 2 else secant
-        reach = 2.0**step  # where one side is still open, ever further
+        reach = stride * 2.0**step
         outside = torch.where(low.isinf(), high - reach * above, low - reach * below)
         at[rows] = torch.where(width.isfinite(), inside, outside).clamp(top - RANGE, top)[rows]
     return at

@@ -56,7 +56,7 @@ def strict_information_discarding(
     image (C, *spatial): of four axes with a single number as grid it is read as a batch of 2-D images. grid: cells a
     side, one number or one per axis; pixels and channels of a cell share its noise. beta: E||f(x+σε)-f(x)||² in units
     of δ² = E||f(x+τε)-f(x)||², or of `normaliser`, an absolute budget. sigma_max: the most noise of a cell.
-    solver: `WaterFilling()`, `WaterFilling(refine=24)` where f is far from linear, `PublishedDescent()`.
+    solver: `WaterFilling()`, `WaterFilling(refine=100)` where f is far from linear, `PublishedDescent()`.
 
     Entropies are in bits, 0 at σ = 0.242. Under δ² a map says how unevenly f looks at the image, not how strongly.
     Raises InputError for settings out of range; EstimationError where no gradient passes f, where an activation is not

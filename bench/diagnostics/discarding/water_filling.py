@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, log
+from math import ceil
 
 import torch
 from torch import Tensor
 
+from bench.diagnostics.discarding.ascent import ascended
 from bench.diagnostics.discarding.levels import Levels, level_for
 from bench.diagnostics.discarding.problem import FEW, WITHIN, Problem, Solution
 from bench.diagnostics.discarding.sensitivity import hutchinson, sensitivity
@@ -15,7 +16,7 @@ from bench.estimators.base import at_least
 
 WANTED_ERROR = WITHIN / 3  # standard error, as a share of β, that draws are spent on where the bisection ends
 CHECKS = 4
-ROUND = 24  # steps of refinement, whose rate falls from 0.5 to 0.05
+STEEP = 1 / 8  # stride of levels after refinement, where a distortion may rise eight times as steeply as a linear one
 ASLEEP = 1e-8  # of the mean sensitivity, below which a cell counts as asleep
 
 
@@ -24,9 +25,8 @@ class WaterFilling:
     """Closed form from the Jacobian, capped by water-filling, scaled by bisection to the realised distortion.
 
     probes: random signs of Hutchinson's estimate. draws: of noise at most, where the bisection ends; fewer where the
-    standard error is 0.7 % of β before. refine: steps of gradient ascent before that, of 4 draws each, for networks
-    that are far from linear at the scale of the noise, scaled by the curvature that a linear f has; in rounds of 24,
-    each from what has the greatest entropy so far by 16 draws, which heavy tails of the distortion can mislead.
+    standard error is 0.7 % of β before. refine: steps of ascent before that at most, of 8 draws each, for networks that
+    are far from linear at the scale of the noise; kept where the noise that they reach has the greater entropy.
     """
 
     probes: int = 32
@@ -45,15 +45,15 @@ class WaterFilling:
         even = torch.full_like(found.sigma, d.tau * problem.beta**0.5)  # no linear f bears less
         if d.normaliser is None and (found.entropy < even.log().mean(1)).any():
             found = found.or_better(self._raised(problem, bearing(even, target), target, seed))
-        for first in range(0, self.refine, ROUND):
-            sigma = self._refined(problem, found.sigma, target, min(ROUND, self.refine - first))
-            found = found.or_better(self._raised(problem, bearing(sigma, target), target, seed))
+        if self.refine:
+            sigma = ascended(problem, found.sigma, target, self.refine)
+            found = found.or_better(self._raised(problem, bearing(sigma, target), target, seed, STEEP))
         return self._finished(problem, found, seed)
 
-    def _raised(self, problem: Problem, norms: Tensor, target: Tensor, seed: int) -> Raised:
+    def _raised(self, problem: Problem, norms: Tensor, target: Tensor, seed: int, stride: float = 1.0) -> Raised:
         """Noise by these norms, as far as few draws say that it can rise."""
         levels = Levels(problem, norms, seed)
-        level, error = levels.at_beta(level_for(norms, target, problem.sigma_max), FEW, WITHIN / 4)
+        level, error = levels.at_beta(level_for(norms, target, problem.sigma_max), FEW, WITHIN / 4, stride)
         return Raised(norms, level, error, levels.sigma(level))
 
     def _norms(self, problem: Problem) -> Tensor:
@@ -68,17 +68,6 @@ class WaterFilling:
         flat = norms.sum(1, keepdim=True) == 0  # without slope everywhere, as steps have: cells begin as equals
         return torch.where(flat, 1.0, norms)
 
-    def _refined(self, problem: Problem, sigma: Tensor, target: Tensor, steps: int) -> Tensor:
-        """Noise to which every cell below the cap adds as much."""
-        logs, most = sigma.log(), log(problem.sigma_max)
-        for step in range(steps):
-            rate = 0.5 * 0.1 ** (step / max(steps - 1, 1))
-            moved, parts = problem.distortion.by_cell(logs.exp(), problem.seed(), draws=4)
-            share = parts / parts.abs().mean(1, keepdim=True)
-            excess = (moved / target).log()[:, None]
-            logs = (logs - rate / 2 * (share.clamp(-1, 3) - 1 + excess)).clamp(max=most)
-        return logs.exp()
-
     def _finished(self, problem: Problem, found: Raised, seed: int) -> Solution:
         """Image by image, with as many draws as the error asks for; fresh draws then say what was reached."""
         own = problem.seed()  # the same for every image, whatever images are asked with it
@@ -88,10 +77,11 @@ class WaterFilling:
     def _end(self, problem: Problem, found: Raised, seed: int) -> tuple[Tensor, ...]:
         beta, one = problem.beta, torch.zeros(1, dtype=torch.long, device=found.norms.device)
         level, error, levels = found.level, found.error, Levels(problem, found.norms, seed)
+        stride = STEEP if self.refine else 1.0
         draws = min(self.draws, FEW * ceil(max(1.0, float(error) / beta / WANTED_ERROR) ** 2))
         for check in range(CHECKS):
             if check or draws > FEW:
-                level, _ = levels.at_beta(level, draws, max(WITHIN / 10, float(error) / beta / 2))
+                level, _ = levels.at_beta(level, draws, max(WITHIN / 10, float(error) / beta / 2), stride)
             fresh = Levels(problem, found.norms, problem.seed())
             ratio, error = fresh.realised(level, one, draws)
             met = (ratio - beta).abs() <= (3 * error).clamp(min=WITHIN * beta)

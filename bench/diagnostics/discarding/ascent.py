@@ -1,0 +1,41 @@
+"""Ascent: noise of ever more entropy while a layer bears it, for layers that are far from linear."""
+
+from __future__ import annotations
+
+from math import ceil, log
+
+import torch
+from torch import Tensor
+
+from bench.diagnostics.discarding.convergence import spread
+from bench.diagnostics.discarding.problem import WITHIN, Problem
+
+DRAWS = 8  # of noise, each step
+FIRST, LAST = 0.3, 0.05  # nats that a cell's log σ moves by at most
+EVEN = 0.3  # unevenness, chance included, that leaves less than 0.02 nats to gain
+PRICES = (0.1, 10.0)
+ENDING = 5  # one part in so many of the steps, whose mean is taken
+
+
+def ascended(problem: Problem, sigma: Tensor, target: Tensor, steps: int) -> Tensor:
+    """Noise, (n, cells), of which every cell below the cap adds as much to the distortion, just below its target, (n,).
+
+    Maximises Σ log σ under the distortion, by steps on σ and on its price λ. A cell that adds s_k, in units of the mean
+    size of what cells add, moves its log σ_k by rate (1 - λ s_k) / (1 + λ |s_k|): however heavy the tail of s_k, by no
+    more than the rate. The price rises while the distortion is above its target. Where neither moves, all λ s_k are 1:
+    an optimum, if not the best of several. Ends early where all images are even.
+    """
+    logs, most = sigma.log(), log(problem.sigma_max)
+    price, parts, ends = torch.ones_like(target), None, []
+    for step in range(steps):
+        rate = FIRST * (LAST / FIRST) ** (step / max(steps - 1, 1))
+        moved, now = problem.distortion.by_cell(logs.exp(), problem.seed(), DRAWS)
+        if (~(spread(now, now, logs < most) > EVEN)).all():
+            return logs.exp()
+        parts = now if parts is None else (parts + now) / 2
+        excess = (moved / target / (1 - WITHIN)).log().clamp(-1, 1)
+        price = (price * (2 * rate * excess).exp()).clamp(*PRICES)
+        cost = (price * (2 * excess).exp())[:, None] * parts / parts.abs().mean(1, keepdim=True)
+        logs = (logs + rate * (1 - cost) / (1 + cost.abs())).clamp(max=most)
+        ends = [*ends, logs][-ceil(steps / ENDING) :]
+    return torch.stack(ends).mean(0).exp()
