@@ -15,6 +15,10 @@ from bench.types import Data
 
 def build(config: DictConfig, section: str) -> Any:
     """Make what `_target_` names; a value it refuses becomes an InputError that names the section."""
+    if "_target_" not in config:
+        raise InputError(
+            f"{section}: got settings of no component, wanted its choice in the group, or '~{section}' to drop them"
+        )
     try:
         return instantiate(config, _convert_="all")
     except InstantiationException as error:

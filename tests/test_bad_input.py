@@ -42,6 +42,10 @@ TAPS = "enc1.conv1, enc1.conv2, bottleneck.conv1, bottleneck.conv2, up1, skip1, 
         ("estimator=[renyi] estimator.renyi.alpha=0", "estimator.renyi: alpha: got 0, wanted a number above 0"),
         ("estimator=[renyi] estimator.renyi.alpha=-1.5", "alpha: got -1.5, wanted a number above 0"),
         (
+            "+experiment=ma2022 dataset=phantoms diagnostic=[u_plot]",
+            "diagnostic.discarding: got settings of no component, wanted its choice in the group",
+        ),
+        (
             "diagnostic=[u_plot,v_plot]",
             "diagnostic: got 'v_plot', wanted one of bottleneck, data_processing, discarding",
         ),

@@ -9,6 +9,7 @@ from discarded import found, look_at, seeded
 from torch import nn
 
 from bench.diagnostics.discarding import WaterFilling
+from bench.diagnostics.discarding.convergence import unevenness
 from bench.diagnostics.discarding.distortion import Distortion
 from bench.diagnostics.discarding.images import Images
 from bench.errors import InputError
@@ -35,6 +36,16 @@ def test_refinement_finds_noise_of_no_less_entropy(trained, data):
         plain, refined = (found(upto(trained, tap), x, solver=WaterFilling(refine=n)).sid_bits for n in (0, 24))
         gains += (refined - plain).tolist()
     assert min(gains) > -0.03  # bits; distortions are β within 2 % or three standard errors
+
+
+def test_refinement_ends_even_and_at_the_same_entropy_by_other_draws(trained, data):
+    x = data.val.images[:2]
+    for tap in trained.taps():
+        f = upto(trained, tap)
+        one, other = (found(f, x, solver=WaterFilling(refine=100), rng=seeded(seed)) for seed in (0, 1))
+        assert (one.sid_bits - other.sid_bits).abs().max() < 0.05, tap.name
+        left = unevenness(Distortion(f, x, (8, 8), 0.01), one.sigma.flatten(1), 1.0, seeded())
+        assert left.nan_to_num().max() < 0.3, tap.name
 
 
 @pytest.mark.parametrize("seed", [3, 7, 17, 26])

@@ -6,8 +6,9 @@ import torch
 from linear import CLOSED, found, linear
 
 from bench.diagnostics.discarding import PublishedDescent, WaterFilling
-from bench.diagnostics.discarding.convergence import unevenness
+from bench.diagnostics.discarding.convergence import DRAWS, unevenness
 from bench.diagnostics.discarding.distortion import Distortion
+from bench.diagnostics.discarding.levels import bisected
 from bench.errors import EstimationError, InputError
 
 
@@ -30,11 +31,33 @@ def test_refinement_evens_out_what_cells_add_where_the_closed_form_does_not():
     assert abs(float(refined.distortion) - 1.5) <= max(0.03, 3 * float(refined.distortion_error))
 
 
-def test_more_rounds_of_refinement_end_with_no_less_where_few_draws_tell():
+def test_more_steps_of_refinement_end_with_no_less():
     x = torch.zeros(1, 1, 16)
     found_by = [float(found(bent, x, cells=16, solver=WaterFilling(refine=24 * n)).sid_bits) for n in (1, 2, 5)]
     assert found_by[0] <= found_by[1] + 0.01  # bits; distortions are β within 2 %
     assert found_by[1] <= found_by[2] + 0.01
+
+
+def test_refinement_reaches_the_optimum_of_cubes_which_the_closed_form_misses():
+    weights = torch.logspace(-1, 1, 8, dtype=torch.float64)
+    x = torch.zeros(1, 64, 8, dtype=torch.float64)
+    optimum = 0.01 * (1.5 * weights.square().mean() / weights.square()) ** (
+        1 / 6
+    )  # each adds as much: a² σ⁶ is the same
+    plain, refined = (
+        found(lambda x: weights * x**3, x, cells=8, solver=WaterFilling(refine=n)).sigma[0] for n in (0, 100)
+    )
+    assert (plain / optimum).log().abs().max() > 1
+    assert (refined / optimum).log().abs().max() < 0.1
+
+
+def test_a_search_for_a_level_by_short_strides_does_not_step_over_a_valley():
+    def steep(at, rows):
+        return torch.where(at < -0.8, 1.0, torch.where(at < 0, -1.0, 8 * at))
+
+    at = [float(bisected(steep, torch.tensor([0.25]), torch.tensor([9.0]), 0.01, stride)) for stride in (0.125, 1.0)]
+    assert abs(at[0]) < 0.01
+    assert at[1] < -0.7
 
 
 def uneven(f, sigma, sigma_max=1.0):
@@ -43,7 +66,7 @@ def uneven(f, sigma, sigma_max=1.0):
     return unevenness(distortion, sigma, sigma_max, torch.Generator().manual_seed(0))
 
 
-def test_unevenness_is_the_spread_of_what_cells_add_in_even_shares():
+def test_unevenness_is_the_spread_of_what_cells_add_in_units_of_its_mean_size():
     cells = 4096
     sigma = torch.full((1, cells), 0.01, dtype=torch.float64)
     sigma[0, ::2] *= 3**0.5  # adds 3 times as much: 3 and 1 are 1 away from 2
@@ -54,7 +77,7 @@ def test_unevenness_is_the_spread_of_what_cells_add_in_even_shares():
 
 def test_unevenness_tells_an_optimum_from_where_the_published_descent_stops():
     f = linear(np.diag(np.logspace(-1, 1, 256)))
-    chance = (3 * 2 / 16 / 256**0.5) ** 0.5  # three standard errors: of one draw, what a cell adds varies by √2
+    chance = (3 * 2 / DRAWS / 256**0.5) ** 0.5  # three standard errors: of one draw, what a cell adds varies by √2
     assert float(uneven(f, found(f, cells=256).sigma.flatten(1))) < chance
     assert float(uneven(f, found(f, cells=256, solver=PublishedDescent()).sigma.flatten(1))) > 0.4
 
