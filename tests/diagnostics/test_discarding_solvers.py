@@ -88,6 +88,18 @@ def test_a_jacobian_of_zeros_where_noise_does_move_the_activation_is_no_obstacle
     assert float(dead.sigma.std() / dead.sigma.mean()) < 1e-6
 
 
+@pytest.mark.parametrize("refine", [0, 12])
+def test_cells_of_an_activation_without_any_slope_are_equals_beside_an_image_where_it_has_one(refine):
+    def stepped(x):
+        flat = x.flatten(1)
+        return torch.where(flat < 100, (flat > 0.005).to(flat) + 0 * flat, flat)
+
+    x = torch.stack([torch.zeros(1, 1, 4), torch.full((1, 1, 4), 200.0)])
+    got = found(stepped, x, cells=4, solver=WaterFilling(refine=refine))
+    assert ((got.distortion - 1.5).abs() <= (3 * got.distortion_error).clamp(min=0.03)).all()
+    assert (got.sigma[0].log().std() < 1e-6).all()
+
+
 def test_the_published_descent_tends_to_half_its_weight_and_stops_nearest_beta():
     weights = np.diag([1.0, 2, 4])
     far = PublishedDescent(weight=3.0, steps=600, rate=0.01, draws=64)  # its optimum is at 3 / 2

@@ -13,7 +13,7 @@ from bench.diagnostics.discarding.problem import WITHIN, Problem
 DRAWS = 8  # of noise, each step
 FIRST, LAST = 0.3, 0.05  # nats that a cell's log σ moves by at most
 EVEN = 0.3  # unevenness, chance included, that leaves less than 0.02 nats to gain
-PRICES = (0.1, 10.0)
+PRICES = (0.1, 10.0)  # held within, or it would rise for as long as no noise near brings the distortion down
 ENDING = 5  # one part in so many of the steps, whose mean is taken
 
 
@@ -30,12 +30,13 @@ def ascended(problem: Problem, sigma: Tensor, target: Tensor, steps: int) -> Ten
     for step in range(steps):
         rate = FIRST * (LAST / FIRST) ** (step / max(steps - 1, 1))
         moved, now = problem.distortion.by_cell(logs.exp(), problem.seed(), DRAWS)
-        if (~(spread(now, now, logs < most) > EVEN)).all():
+        if not (spread(now, now, logs < most) > EVEN).any():
             return logs.exp()
         parts = now if parts is None else (parts + now) / 2
         excess = (moved / target / (1 - WITHIN)).log().clamp(-1, 1)
         price = (price * (2 * rate * excess).exp()).clamp(*PRICES)
-        cost = (price * (2 * excess).exp())[:, None] * parts / parts.abs().mean(1, keepdim=True)
+        size = parts.abs().mean(1, keepdim=True).clamp(min=torch.finfo(parts.dtype).tiny)  # 0 without any slope
+        cost = (price * (2 * excess).exp())[:, None] * parts / size
         logs = (logs + rate * (1 - cost) / (1 + cost.abs())).clamp(max=most)
         ends = [*ends, logs][-ceil(steps / ENDING) :]
     return torch.stack(ends).mean(0).exp()
