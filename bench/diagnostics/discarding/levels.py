@@ -34,13 +34,20 @@ class Levels:
     def realised(self, level: Tensor, images: Tensor, draws: int) -> tuple[Tensor, Tensor]:
         return self.problem.distortion(self.sigma(level, images), images, self.seed, draws)
 
-    def at_beta(self, start: Tensor, draws: int, within: float, stride: float = 1.0) -> tuple[Tensor, Tensor]:
-        """The level at which the realised distortion is β, top where it stays below, and its standard error; (n,)."""
+    def at_beta(
+        self, start: Tensor, draws: int, within: float, stride: float = 1.0, known_to: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """The level at which the realised distortion is β, top where it stays below, and its standard error; (n,).
+
+        within: a share of β, or known_to standard errors where that is more.
+        """
         errors = torch.zeros_like(start)
 
         def above(level: Tensor, images: Tensor) -> Tensor:
             ratio, errors[images] = self.realised(level, images, draws)
-            return (ratio / self.problem.beta).log()
+            known = known_to * errors[images] / self.problem.beta
+            off = (ratio / self.problem.beta).log()
+            return torch.where(off.abs() > known, off, 0.0)
 
         return bisected(above, start, self.top, within, stride), errors
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, log
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from bench.estimators.base import at_least
 WANTED_ERROR = WITHIN / 3  # standard error, as a share of β, that draws are spent on where the bisection ends
 CHECKS = 4
 STEEP = 1 / 8  # stride of levels after refinement, where a distortion may rise eight times as steeply as a linear one
+SOME = 64  # draws for the level of refined noise, whose distortion has the heavier tail
 ASLEEP = 1e-8  # of the mean sensitivity, below which a cell counts as asleep
 
 
@@ -40,21 +41,16 @@ class WaterFilling:
 
     def __call__(self, problem: Problem) -> Solution:
         norms, seed, d = self._norms(problem), problem.seed(), problem.distortion
-        target = problem.beta * d.unit(seed, FEW).mean(1)
-        found = self._raised(problem, norms, target, seed)
-        even = torch.full_like(found.sigma, d.tau * problem.beta**0.5)  # no linear f bears less
-        if d.normaliser is None and (found.entropy < even.log().mean(1)).any():
-            found = found.or_better(self._raised(problem, bearing(even, target), target, seed))
+        draws = SOME if self.refine else FEW
+        target = problem.beta * d.unit(seed, draws).mean(1)
+        found = raised(Levels(problem, norms, seed), level_for(norms, target, problem.sigma_max), draws)
+        borne = torch.full_like(found.sigma, d.tau)  # by whatever f: the unit of the distortion
+        if d.normaliser is None and (found.entropy < borne.log().mean(1) + log(problem.beta) / 2).any():
+            found = found.or_better(raised_from(problem, borne, seed, draws))
         if self.refine:
-            sigma = ascended(problem, found.sigma, target, self.refine)
-            found = found.or_better(self._raised(problem, bearing(sigma, target), target, seed, STEEP))
+            refined = ascended(problem, found.sigma, self.refine)
+            found = found.or_better(raised_from(problem, refined, seed, draws))
         return self._finished(problem, found, seed)
-
-    def _raised(self, problem: Problem, norms: Tensor, target: Tensor, seed: int, stride: float = 1.0) -> Raised:
-        """Noise by these norms, as far as few draws say that it can rise."""
-        levels = Levels(problem, norms, seed)
-        level, error = levels.at_beta(level_for(norms, target, problem.sigma_max), FEW, WITHIN / 4, stride)
-        return Raised(norms, level, error, levels.sigma(level))
 
     def _norms(self, problem: Problem) -> Tensor:
         """Sensitivity of each cell, (n, cells); 0 where the most noise does not wake it."""
@@ -91,9 +87,16 @@ class WaterFilling:
         return levels.sigma(level), ratio, error, problem.distortion.unit(fresh.seed, draws).mean(1)
 
 
-def bearing(sigma: Tensor, target: Tensor) -> Tensor:
-    """Norms of a linear activation that just this noise distorts by the target, each cell as much; (n, cells), (n,)."""
-    return target[:, None] / sigma.shape[1] / sigma.square()
+def raised(levels: Levels, start: Tensor, draws: int, **search) -> Raised:
+    """Noise of these levels, as far as draws say that it can rise, from a start, (n,)."""
+    level, error = levels.at_beta(start, draws, WITHIN / 4, **search)
+    return Raised(levels.norms, level, error * (draws / FEW) ** 0.5, levels.sigma(level))
+
+
+def raised_from(problem: Problem, sigma: Tensor, seed: int, draws: int) -> Raised:
+    """Noise of this shape, (n, cells), by strides too short to miss a valley of the distortion."""
+    levels = Levels(problem, 1 / sigma.square(), seed)
+    return raised(levels, torch.zeros_like(sigma[:, 0]), draws, stride=STEEP, known_to=0.5)
 
 
 @dataclass(frozen=True)
