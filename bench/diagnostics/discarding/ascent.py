@@ -11,7 +11,7 @@ from bench.diagnostics.discarding.convergence import spread
 from bench.diagnostics.discarding.problem import Problem
 
 DRAWS, UNIT_DRAWS = 8, 256  # of noise: each step, and of δ², which may have a heavy tail too
-BELOW = 0.1  # of β, that is left to rise by: in a valley of the distortion the noise can't shrink instead
+BELOW = 0.2  # of β, that is left to rise by: in a valley of the distortion the noise can't shrink instead
 FIRST, LAST = 0.3, 0.05  # nats that a cell's log σ moves by at most
 EVEN = 0.3  # unevenness, chance included, that leaves less than 0.02 nats to gain
 PRICES = (0.1, 10.0)  # held within, or it would rise for as long as no noise near brings the distortion down
