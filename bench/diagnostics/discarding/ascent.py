@@ -23,8 +23,8 @@ def ascended(problem: Problem, sigma: Tensor, steps: int) -> Tensor:
 
     Maximises Σ log σ under the distortion, by steps on σ and on its price λ. A cell that adds s_k, in units of the mean
     size of what cells add, moves its log σ_k by rate (1 - λ s_k) / (1 + λ |s_k|): however heavy the tail of s_k, by no
-    more than the rate. The price rises while the distortion is above β. Where neither moves, all λ s_k are 1:
-    an optimum, if not the best of several. Ends early where all images are even, twice.
+    more than the rate. The price rises while the distortion is above its target, below β. Where neither moves, all
+    λ s_k are 1: an optimum, if not the best of several. Ends early where all images are even, twice.
     """
     logs, most = sigma.log(), log(problem.sigma_max)
     target = (1 - BELOW) * problem.beta * problem.distortion.unit(problem.seed(), UNIT_DRAWS).mean(1)
