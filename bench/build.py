@@ -15,10 +15,6 @@ from bench.types import Data
 
 def build(config: DictConfig, section: str) -> Any:
     """Make what `_target_` names; a value it refuses becomes an InputError that names the section."""
-    if "_target_" not in config:
-        raise InputError(
-            f"{section}: got settings of no component, wanted its choice in the group, or '~{section}' to drop them"
-        )
     try:
         return instantiate(config, _convert_="all")
     except InstantiationException as error:
@@ -40,6 +36,12 @@ def build_with(config: DictConfig, section: str, argument) -> Any:
 
 def build_each(configs: DictConfig | None, group: str) -> dict[str, Any]:
     """The components of a group that may be a list of choices, each under its own name."""
+    for name, config in (configs or {}).items():
+        if "_target_" not in config:
+            raise InputError(
+                f"{group}.{name}: got settings of no component, wanted its choice in the group, or '~{group}.{name}' "
+                "to drop them"
+            )
     return {name: build(config, f"{group}.{name}") for name, config in (configs or {}).items()}
 
 
