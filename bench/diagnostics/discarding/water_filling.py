@@ -44,9 +44,10 @@ class WaterFilling:
         draws = SOME if self.refine else FEW
         target = problem.beta * d.unit(seed, draws).mean(1)
         found = raised(Levels(problem, norms, seed), level_for(norms, target, problem.sigma_max), draws)
-        borne = torch.full_like(found.sigma, d.tau)  # by whatever f: the unit of the distortion
-        if d.normaliser is None and (found.entropy < borne.log().mean(1) + log(problem.beta) / 2).any():
-            found = found.or_better(raised_from(problem, borne, seed, draws))
+        lowest = log(d.tau) + log(problem.beta) / 2  # a linear f bears as much; any bears τ, the unit of the distortion
+        if d.normaliser is None and (found.entropy < lowest).any():
+            even = Levels(problem, torch.ones_like(norms), seed)
+            found = found.or_better(raised(even, torch.full_like(target, 2 * log(d.tau)), draws))
         if self.refine:
             refined = ascended(problem, found.sigma, self.refine)
             found = found.or_better(raised_from(problem, refined, seed, draws))
