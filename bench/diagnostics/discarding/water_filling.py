@@ -95,7 +95,7 @@ def raised(levels: Levels, start: Tensor, draws: int, **search) -> Raised:
 
 
 def raised_from(problem: Problem, sigma: Tensor, seed: int, draws: int) -> Raised:
-    """Noise of this shape, (n, cells), by strides too short to miss a valley of the distortion."""
+    """Noise of this shape, (n, cells), by strides short enough for valleys of the distortion."""
     levels = Levels(problem, 1 / sigma.square(), seed)
     return raised(levels, torch.zeros_like(sigma[:, 0]), draws, stride=STEEP, known_to=0.5)
 
