@@ -35,13 +35,12 @@ class Distortion:
         require_finite(self.clean)
         self._unit: tuple[tuple[int, int], Tensor] | None = None
 
-    def of(self, image: int) -> Distortion:
-        """Of one of the images."""
-        one = slice(image, image + 1)
-        rows = None if self.rows is None else self.rows[one]
-        alone = Distortion(self.f, self.x[one], self.grid, self.tau, rows, self.normaliser)
-        alone._unit = self._unit and (self._unit[0], self._unit[1][one])
-        return alone
+    def of(self, images: Tensor) -> Distortion:
+        """Of some of the images."""
+        rows = None if self.rows is None else self.rows[images]
+        some = Distortion(self.f, self.x[images], self.grid, self.tau, rows, self.normaliser)
+        some._unit = self._unit and (self._unit[0], self._unit[1][images])
+        return some
 
     def unit(self, seed: int, draws: int) -> Tensor:
         """δ² by draw, (n, draws)."""

@@ -25,9 +25,9 @@ class Problem:
     def seed(self) -> int:
         return int(torch.randint(2**62, (), generator=self.rng, device=self.rng.device))
 
-    def of(self, image: int, seed: int) -> Problem:
-        """Of one of the images, with seeds of its own."""
-        return replace(self, distortion=self.distortion.of(image), rng=torch.Generator().manual_seed(seed))
+    def of(self, images: Tensor, seed: int) -> Problem:
+        """Of some of the images, with seeds of its own."""
+        return replace(self, distortion=self.distortion.of(images), rng=torch.Generator().manual_seed(seed))
 
 
 @dataclass(frozen=True)

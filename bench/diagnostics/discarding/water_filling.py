@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.diagnostics.discarding.ascent import ascended
+from bench.diagnostics.discarding.convergence import unevenness
 from bench.diagnostics.discarding.levels import Levels, level_for
 from bench.diagnostics.discarding.problem import FEW, WITHIN, Problem, Solution
 from bench.diagnostics.discarding.sensitivity import hutchinson, sensitivity
@@ -16,6 +17,7 @@ from bench.estimators.base import at_least
 
 WANTED_ERROR = WITHIN / 3  # standard error, as a share of β, that draws are spent on where the bisection ends
 CHECKS = 4
+EVEN = 0.2  # unevenness of the closed form that leaves 0.01 nats to gain by refinement
 STEEP = 1 / 8  # stride of levels after refinement, where a distortion may rise eight times as steeply as a linear one
 SOME = 64  # draws for the level of refined noise, whose distortion has the heavier tail
 ASLEEP = 1e-8  # of the mean sensitivity, below which a cell counts as asleep
@@ -26,8 +28,8 @@ class WaterFilling:
     """Closed form from the Jacobian, capped by water-filling, scaled by bisection to the realised distortion.
 
     probes: random signs of Hutchinson's estimate. draws: of noise at most, where the bisection ends; fewer where the
-    standard error is 0.7 % of β before. refine: steps of ascent before that at most, of 8 draws each, for networks that
-    are far from linear at the scale of the noise; kept where the noise that they reach has the greater entropy.
+    standard error is 0.7 % of β before. refine: steps of ascent before that, of 8 draws each, for images of which cells
+    add unevenly, f being far from linear at the scale of the noise; kept where the noise so reached has more entropy.
     """
 
     probes: int = 32
@@ -49,8 +51,7 @@ class WaterFilling:
             even = Levels(problem, torch.ones_like(norms), seed)
             found = found.or_better(raised(even, torch.full_like(target, 2 * log(d.tau)), draws))
         if self.refine:
-            refined = ascended(problem, found.sigma, self.refine)
-            found = found.or_better(raised_from(problem, refined, seed, draws))
+            found = self._refined(problem, found, seed, draws)
         return self._finished(problem, found, seed)
 
     def _norms(self, problem: Problem) -> Tensor:
@@ -65,10 +66,21 @@ class WaterFilling:
         flat = norms.sum(1, keepdim=True) == 0  # without slope everywhere, as steps have: cells begin as equals
         return torch.where(flat, 1.0, norms)
 
+    def _refined(self, problem: Problem, found: Raised, seed: int, draws: int) -> Raised:
+        """By ascent, where what cells add is uneven."""
+        uneven = unevenness(problem.distortion, found.sigma, problem.sigma_max, problem.rng) > EVEN
+        own, images = problem.seed(), uneven.nonzero()[:, 0]
+        if not len(images):
+            return found
+        some, before = problem.of(images, own), found.of(images)
+        refined = raised_from(some, ascended(some, before.sigma, self.refine), seed, draws)
+        return found.put(images, before.or_better(refined))
+
     def _finished(self, problem: Problem, found: Raised, seed: int) -> Solution:
         """Image by image, with as many draws as the error asks for; fresh draws then say what was reached."""
         own = problem.seed()  # the same for every image, whatever images are asked with it
-        ends = [self._end(problem.of(i, own), found.of(i), seed) for i in range(len(found.norms))]
+        each = torch.arange(len(found.norms), device=found.norms.device).split(1)
+        ends = [self._end(problem.of(image, own), found.of(image), seed) for image in each]
         return Solution(*(torch.cat(parts) for parts in zip(*ends, strict=True)))
 
     def _end(self, problem: Problem, found: Raised, seed: int) -> tuple[Tensor, ...]:
@@ -114,9 +126,14 @@ class Raised:
         """Mean over cells, nats, but for what all noise has, (n,)."""
         return self.sigma.log().mean(1)
 
-    def of(self, image: int) -> Raised:
-        """Of one of the images."""
-        return Raised(*(values[image : image + 1] for values in vars(self).values()))
+    def of(self, images: Tensor) -> Raised:
+        """Of some of the images."""
+        return Raised(*(values[images] for values in vars(self).values()))
+
+    def put(self, images: Tensor, some: Raised) -> Raised:
+        """With this noise in place of its own for some of the images."""
+        pairs = zip(vars(self).values(), vars(some).values(), strict=True)
+        return Raised(*(mine.index_copy(0, images, theirs) for mine, theirs in pairs))
 
     def or_better(self, other: Raised) -> Raised:
         """Of each image the noise of the greater entropy."""
