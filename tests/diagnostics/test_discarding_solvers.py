@@ -8,7 +8,8 @@ from linear import CLOSED, found, linear
 from bench.diagnostics.discarding import PublishedDescent, WaterFilling
 from bench.diagnostics.discarding.convergence import unevenness
 from bench.diagnostics.discarding.distortion import Distortion
-from bench.diagnostics.discarding.levels import bisected
+from bench.diagnostics.discarding.levels import Levels, bisected
+from bench.diagnostics.discarding.problem import Problem
 from bench.errors import EstimationError, InputError
 
 
@@ -127,6 +128,15 @@ def descended(norms, tau=0.01, beta=1.5, weight=5.0, rate=0.004):
 def test_settings_out_of_range_are_refused(name, value):
     with pytest.raises(InputError, match=rf"{name}: got {value}, wanted a finite number above 0"):
         found(linear(np.eye(3)), **{name: value})
+
+
+def test_at_the_top_every_cell_has_the_most_noise_whatever_rounding_says():
+    norms = torch.rand(1000, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = torch.zeros(1, 1, 3, dtype=torch.float64)
+    problem = Problem(Distortion(linear(CLOSED[0][0]), x, (1, 3), 0.01), 1.5, 0.3, torch.Generator())
+    levels = Levels(problem, norms, seed=0)
+    assert (levels.sigma(levels.top) == 0.3).all()
+    assert (levels.sigma(levels.top - 1e-9).amin(1) < 0.3).all()
 
 
 @pytest.mark.parametrize(

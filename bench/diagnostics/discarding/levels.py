@@ -29,7 +29,8 @@ class Levels:
         return 2 * log(self.problem.sigma_max) + self.norms.amax(1).log()
 
     def sigma(self, level: Tensor, images=slice(None)) -> Tensor:
-        return (level[:, None].exp() / self.norms[images]).sqrt().clamp(max=self.problem.sigma_max)
+        most, capped = self.problem.sigma_max, (level >= self.top[images])[:, None]  # there rounding leaves none below
+        return (level[:, None].exp() / self.norms[images]).sqrt().clamp(max=most).masked_fill(capped, most)
 
     def realised(self, level: Tensor, images: Tensor, draws: int) -> tuple[Tensor, Tensor]:
         return self.problem.distortion(self.sigma(level, images), images, self.seed, draws)
