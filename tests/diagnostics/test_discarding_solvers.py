@@ -6,10 +6,12 @@ import torch
 from linear import CLOSED, found, linear
 
 from bench.diagnostics.discarding import PublishedDescent, WaterFilling
+from bench.diagnostics.discarding.ascent import ascended
 from bench.diagnostics.discarding.convergence import unevenness
 from bench.diagnostics.discarding.distortion import Distortion
 from bench.diagnostics.discarding.levels import Levels, bisected
 from bench.diagnostics.discarding.problem import Problem
+from bench.diagnostics.discarding.sensitivity import sensitivity
 from bench.errors import EstimationError, InputError
 
 
@@ -58,6 +60,29 @@ def test_a_search_for_a_level_by_short_strides_does_not_step_over_a_valley():
     at = [float(bisected(steep, torch.tensor([0.25]), torch.tensor([9.0]), 0.01, stride)) for stride in (0.125, 1.0)]
     assert abs(at[0]) < 0.01
     assert at[1] < -0.7
+
+
+def test_at_the_top_every_cell_has_the_most_noise_whatever_rounding_says():
+    norms = torch.rand(1000, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = torch.zeros(1, 1, 3, dtype=torch.float64)
+    problem = Problem(Distortion(linear(CLOSED[0][0]), x, (1, 3), 0.01), 1.5, 0.3, torch.Generator())
+    levels = Levels(problem, norms, seed=0)
+    assert (levels.sigma(levels.top) == 0.3).all()
+    assert (levels.sigma(levels.top - 1e-9).amin(1) < 0.3).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_ascent_finds_the_optimum_of_one_nearly_sure_output(seed):
+    weights = torch.logspace(-1, 0, 16, dtype=torch.float64)
+
+    def sure(x):
+        return torch.sigmoid(300 * (x.flatten(1) @ weights) - 6)[:, None]  # of one sum: at best all cells add alike
+
+    x = torch.zeros(1, 1, 1, 16, dtype=torch.float64)
+    rows = sensitivity(sure, x, (1, 16), 0.01, probes=1, seed=0).rows
+    problem = Problem(Distortion(sure, x, (1, 16), 0.01, rows), 1.5, 1.0, torch.Generator().manual_seed(seed))
+    added = (ascended(problem, torch.full((1, 16), 0.01, dtype=torch.float64), steps=100) * weights).log()
+    assert float(added.std()) < 0.2
 
 
 def uneven(f, sigma, sigma_max=1.0):
@@ -128,15 +153,6 @@ def descended(norms, tau=0.01, beta=1.5, weight=5.0, rate=0.004):
 def test_settings_out_of_range_are_refused(name, value):
     with pytest.raises(InputError, match=rf"{name}: got {value}, wanted a finite number above 0"):
         found(linear(np.eye(3)), **{name: value})
-
-
-def test_at_the_top_every_cell_has_the_most_noise_whatever_rounding_says():
-    norms = torch.rand(1000, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    x = torch.zeros(1, 1, 3, dtype=torch.float64)
-    problem = Problem(Distortion(linear(CLOSED[0][0]), x, (1, 3), 0.01), 1.5, 0.3, torch.Generator())
-    levels = Levels(problem, norms, seed=0)
-    assert (levels.sigma(levels.top) == 0.3).all()
-    assert (levels.sigma(levels.top - 1e-9).amin(1) < 0.3).all()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from bench.diagnostics.discarding.problem import Problem
 
-DRAWS, UNIT_DRAWS = 8, 256  # of noise: each step, and of δ², which may have a heavy tail too
+DRAWS, FEW_OUTPUTS_DRAWS = 8, 64  # of noise, each step; a few outputs scatter more than thousands do
+UNIT_DRAWS = 256  # of δ², which may have a heavy tail too
 BELOW = 0.2  # of β, that is left to rise by: in a valley of the distortion the noise can't shrink instead
 FIRST, LAST = 0.3, 0.05  # nats that a cell's log σ moves by at most
 PRICES = (0.1, 10.0)  # held within, or it would rise for as long as no noise near brings the distortion down
@@ -25,10 +26,11 @@ def ascended(problem: Problem, sigma: Tensor, steps: int) -> Tensor:
     """
     logs, most = sigma.log(), log(problem.sigma_max)
     target = (1 - BELOW) * problem.beta * problem.distortion.unit(problem.seed(), UNIT_DRAWS).mean(1)
+    draws = DRAWS if problem.distortion.rows is None else FEW_OUTPUTS_DRAWS
     price, parts, visited = torch.ones_like(target), None, []
     for step in range(steps):
         rate = FIRST * (LAST / FIRST) ** (step / max(steps - 1, 1))
-        moved, now = problem.distortion.by_cell(logs.exp(), problem.seed(), DRAWS)
+        moved, now = problem.distortion.by_cell(logs.exp(), problem.seed(), draws)
         parts = now if parts is None else (parts + now) / 2
         excess = (moved / target - 1).clamp(max=3)
         price = (price * (2 * rate * excess).exp()).clamp(*PRICES)

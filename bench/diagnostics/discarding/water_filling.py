@@ -28,8 +28,9 @@ class WaterFilling:
     """Closed form from the Jacobian, capped by water-filling, scaled by bisection to the realised distortion.
 
     probes: random signs of Hutchinson's estimate. draws: of noise at most, where the bisection ends; fewer where the
-    standard error is 0.7 % of β before. refine: steps of ascent before that, of 8 draws each, for images of which cells
-    add unevenly, f being far from linear at the scale of the noise; kept where the noise so reached has more entropy.
+    standard error is 0.7 % of β before. refine: steps of ascent before that, of 8 draws each (of 64 where outputs are
+    up to 128), for images of which cells add unevenly, f being far from linear at the scale of the noise; kept where
+    the noise so reached has more entropy.
     """
 
     probes: int = 32
