@@ -26,7 +26,8 @@ def ascended(problem: Problem, sigma: Tensor, steps: int) -> Tensor:
     """
     logs, most = sigma.log(), log(problem.sigma_max)
     target = (1 - BELOW) * problem.beta * problem.distortion.unit(problem.seed(), UNIT_DRAWS).mean(1)
-    draws = DRAWS if problem.distortion.rows is None else FEW_OUTPUTS_DRAWS
+    few_outputs = problem.distortion.rows is not None  # of which the whole Jacobian was taken
+    draws = FEW_OUTPUTS_DRAWS if few_outputs else DRAWS
     price, parts, visited = torch.ones_like(target), None, []
     for step in range(steps):
         rate = FIRST * (LAST / FIRST) ** (step / max(steps - 1, 1))
