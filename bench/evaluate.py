@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
+from monai.inferers import sliding_window_inference
 from monai.metrics import compute_dice, compute_hausdorff_distance, compute_iou
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from torch.nn.functional import one_hot
@@ -14,6 +16,7 @@ from torch.nn.functional import one_hot
 from bench.types import Data, Split
 
 RESAMPLES = 1000
+WINDOWS = 4  # of a volume in one batch
 
 
 @torch.no_grad()
@@ -24,23 +27,44 @@ def predict(model: torch.nn.Module, images: torch.Tensor, batch_size: int = 32) 
     return torch.cat([model(batch.to(device)).float().cpu() for batch in images.split(batch_size)])
 
 
-def evaluate(model: torch.nn.Module, data: Data, split: Split, *, seed: int) -> tuple[dict[str, float], pd.DataFrame]:
+@torch.no_grad()
+def predict_volume(model: torch.nn.Module, volume: torch.Tensor, patch: tuple[int, ...]) -> torch.Tensor:
+    """Logits on the CPU, (1, outputs, *spatial), of a volume (channels, *spatial) by windows that overlap by half."""
+    device = next(model.parameters()).device
+    model.eval()
+    windows = {"roi_size": patch, "sw_batch_size": WINDOWS, "overlap": 0.5, "mode": "gaussian"}
+    return sliding_window_inference(volume[None], predictor=model, sw_device=device, device="cpu", **windows).float()
+
+
+def predictions(model: torch.nn.Module, data: Data, split: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Logits and targets of a split: of all its samples at once, or of one volume after the other."""
+    whole = data.whole(split)
+    if isinstance(whole, Split):
+        yield predict(model, whole.images), whole.targets
+        return
+    for image, target in zip(whole.images, whole.targets, strict=True):
+        yield predict_volume(model, image, data.image_size), target[None]
+
+
+def evaluate(model: torch.nn.Module, data: Data, split: str, *, seed: int) -> tuple[dict[str, float], pd.DataFrame]:
     """Metrics of a split, with `_low` and `_high` (95 %, over groups), and the table per image behind them."""
-    logits = predict(model, split.images)
+    whole = data.whole(split)
     if data.task == "segmentation":
-        table = segmentation_table(logits, split.targets, len(data.classes))
+        predicted = predictions(model, data, split)
+        table = pd.concat([segmentation_table(*each, data.classes) for each in predicted], ignore_index=True)
     else:
-        table = pd.DataFrame({"correct": correct(logits, split.targets, data)})
+        logits = predict(model, whole.images)
+        table = pd.DataFrame({"correct": correct(logits, whole.targets, data)})
     measured = list(table.columns)
-    table.insert(0, "name", split.names)
-    table.insert(1, "group", split.groups)
+    table.insert(0, "name", whole.names)
+    table.insert(1, "group", whole.groups)
     if data.task == "classification":
-        table.insert(2, "class", [data.classes[target] for target in split.targets])
+        table.insert(2, "class", [data.classes[target] for target in whole.targets])
     metrics = dict(_means_with_intervals(table, measured, seed))
     if data.task == "segmentation":
         metrics["hd95_undefined"] = float(table["hd95"].isna().sum())
     else:
-        metrics |= classification_scores(logits, split.targets, data)
+        metrics |= classification_scores(logits, whole.targets, data)
     return metrics, table
 
 
@@ -55,20 +79,22 @@ def score(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> float:
     return scores["auroc"] if data.task == "multilabel" else scores["balanced_accuracy"]
 
 
-def segmentation_table(logits: torch.Tensor, targets: torch.Tensor, classes: int) -> pd.DataFrame:
-    """Dice, IoU and HD95 (pixels) of every image, each the mean over the foreground classes.
+def segmentation_table(logits: torch.Tensor, targets: torch.Tensor, classes: Sequence[str]) -> pd.DataFrame:
+    """Dice, IoU and HD95 (pixels) of every image, each the mean over the foreground classes; of several, Dice of each.
 
     logits: (n, outputs, *spatial); targets: (n, *spatial). An image where prediction and truth are both empty has Dice
     and IoU 1; where one is empty, HD95 is undefined (NaN).
     """
-    masks = _masks(logits, targets, classes)
+    masks = _masks(logits, targets, len(classes))
     with warnings.catch_warnings(action="ignore"):  # of empty masks, which the result tells too
         distances = compute_hausdorff_distance(*masks, include_background=False, percentile=95).numpy()
     distances[~np.isfinite(distances)] = np.nan
     defined = np.isfinite(distances)
     hd95 = np.where(defined.any(axis=1), np.nansum(distances, axis=1) / np.maximum(defined.sum(axis=1), 1), np.nan)
     iou = compute_iou(*masks, include_background=False, ignore_empty=False).mean(dim=1)
-    return pd.DataFrame({"dice": _dice(masks).numpy(), "iou": iou.numpy(), "hd95": hd95})
+    dice = compute_dice(*masks, include_background=False, ignore_empty=False).numpy()  # (n, foreground classes)
+    of_each = {f"dice.{name}": dice[:, row] for row, name in enumerate(classes[1:])} if len(classes) > 2 else {}
+    return pd.DataFrame({"dice": dice.mean(axis=1), "iou": iou.numpy(), "hd95": hd95, **of_each})
 
 
 def correct(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> np.ndarray:

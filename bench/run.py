@@ -84,7 +84,7 @@ def run(config: DictConfig) -> str:
                 tracked.table(table.detail(name), f"tables/{name}.csv")
         tracked.curves(table.profile_points())
 
-        test, images = evaluate(model, data, data.test, seed=config.seed)
+        test, images = evaluate(model, data, "test", seed=config.seed)
         tracked.table(images, "test.csv")
         costs = cost(model, data.test.images[: config.train.batch_size])
         chosen = {"best_epoch": best.epoch, "val_score": best.val_score}

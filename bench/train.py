@@ -7,14 +7,15 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from monai.losses import DiceCELoss, DiceLoss
 from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 from tqdm import trange
 
 from bench.errors import InputError, TrainingError
-from bench.evaluate import predict, score
-from bench.types import Data, Split
+from bench.evaluate import predictions, score
+from bench.types import Data, Split, Volumes
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,10 @@ def fit(
 
 @dataclass
 class Batches:
-    """Shuffled, augmented mini-batches of the training split; the same seed gives the same batches."""
+    """Shuffled, augmented mini-batches of the training split, a patch of each where it has volumes.
+
+    The same seed gives the same batches.
+    """
 
     data: Data
     size: int
@@ -96,17 +100,18 @@ class Batches:
             self.data.augment.set_random_state(self.seed)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        train = self.data.train
+        train = self.data.whole("train")
         for rows in torch.randperm(len(train), generator=self.generator).split(self.size):
             if len(rows) > 1 or len(train) == 1:  # batch norm can't learn from one sample
                 yield self._augmented(train, rows)
 
-    def _augmented(self, train: Split, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        images, targets = train.images[rows], train.targets[rows]
+    def _augmented(self, train: Split | Volumes, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if self.data.augment is None:
-            return images, targets
+            return train.images[rows], train.targets[rows]
+        images, targets = ([side[row] for row in rows] for side in (train.images, train.targets))
         if self.data.task != "segmentation":
-            return torch.stack([self.data.augment({"image": image})["image"] for image in images]), targets
+            images = [self.data.augment({"image": image})["image"] for image in images]
+            return torch.stack(images), torch.stack(targets)
         pairs = [self.data.augment({"image": i, "mask": m[None]}) for i, m in zip(images, targets, strict=True)]
         return torch.stack([p["image"] for p in pairs]), torch.stack([p["mask"][0] for p in pairs]).long()
 
@@ -141,9 +146,11 @@ def soft_loss(data: Data) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor
 
 
 def _validate(model: torch.nn.Module, data: Data, loss, epoch: int) -> dict[str, float]:
-    logits = predict(model, data.val.images)
-    value = _finite(float(loss(logits, data.val.targets)), "validation loss", epoch)
-    return {"val/loss": value, "val/score": score(logits, data.val.targets, data)}
+    losses, scores = [], []
+    for logits, targets in predictions(model, data, "val"):
+        losses.append(_finite(float(loss(logits, targets)), "validation loss", epoch))
+        scores.append(score(logits, targets, data))
+    return {"val/loss": float(np.mean(losses)), "val/score": float(np.mean(scores))}
 
 
 def _finite(value: float, name: str, epoch: int) -> float:

@@ -52,11 +52,28 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Volumes:
+    """The whole volumes of one split, each of its own size, of which a `Split` of the same names holds a patch each.
+
+    images: n of (channels, *spatial) float32. targets: n of (*spatial) int64 class masks.
+    """
+
+    images: tuple[torch.Tensor, ...]
+    targets: tuple[torch.Tensor, ...]
+    groups: np.ndarray
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
 class Data:
     """A dataset, ready to train and to measure on.
 
     augment: maps {"image": (C, *spatial), "mask": (1, *spatial)} (no mask in classification) to the same, for training
     samples only; a MONAI transform, so that `set_random_state(seed)` makes it repeatable.
+    volumes: by split, where samples are patches; training then draws from them by `augment`, and accuracy is theirs.
     """
 
     name: str
@@ -66,6 +83,7 @@ class Data:
     val: Split
     test: Split
     augment: Callable[[dict], dict] | None = None
+    volumes: dict[str, Volumes] | None = None
     licence: str = "unknown"
     source: str = ""
     splits: dict[str, Split] = field(init=False, repr=False)
@@ -89,6 +107,10 @@ class Data:
                 return Split.join(*self.splits.values())
         return self.splits[name]
 
+    def whole(self, name: str) -> Split | Volumes:
+        """What a split is trained on and evaluated by: its volumes, or without any its samples."""
+        return self.volumes[name] if self.volumes else self.splits[name]
+
     @property
     def channels(self) -> int:
         return self.train.images.shape[1]
@@ -109,7 +131,9 @@ class Data:
         digest = hashlib.sha256()
         for name, split in self.splits.items():
             digest.update(f"{name}{tuple(split.images.shape)}{list(split.groups)}".encode())
-            for tensor in (split.images, split.targets):
+            whole = self.whole(name)
+            volumes = [*whole.images, *whole.targets] if self.volumes else []
+            for tensor in (split.images, split.targets, *volumes):
                 digest.update(np.ascontiguousarray(tensor.numpy()).data)
         return digest.hexdigest()[:16]
 
@@ -127,6 +151,9 @@ class Data:
             "fingerprint": self.fingerprint,
         }
         if self.task == "segmentation":
-            pixels = torch.cat([split.targets.flatten() for split in self.splits.values()])
+            pixels = torch.cat([mask.flatten() for name in self.splits for mask in self.whole(name).targets])
             card["foreground_share"] = float((pixels > 0).float().mean())
+        if self.volumes:
+            sizes = [tuple(mask.shape) for volumes in self.volumes.values() for mask in volumes.targets]
+            card["volumes"] = {"smallest": np.min(sizes, axis=0).tolist(), "largest": np.max(sizes, axis=0).tolist()}
         return card

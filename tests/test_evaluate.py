@@ -22,7 +22,7 @@ def test_overlap_and_distance_of_shifted_squares():
     truth, predicted = truth.clone(), predicted.clone()
     truth[0, 4:8, 4:8] = 1
     predicted[0, 4:8, 6:10] = 1  # 8 of 16 pixels shared, every outer column 2 pixels away
-    row = segmentation_table(masks_to_logits(predicted), truth, 2).iloc[0]
+    row = segmentation_table(masks_to_logits(predicted), truth, ("ground", "square")).iloc[0]
     assert row["dice"] == pytest.approx(2 * 8 / 32)
     assert row["iou"] == pytest.approx(8 / 24)
     assert row["hd95"] == pytest.approx(2)
@@ -32,7 +32,7 @@ def test_empty_masks():
     empty, full = torch.zeros(1, 8, 8, dtype=torch.int64), torch.ones(1, 8, 8, dtype=torch.int64)
     truth = torch.cat([empty, empty, full])
     predicted = torch.cat([empty, full, empty])
-    table = segmentation_table(masks_to_logits(predicted), truth, 2)
+    table = segmentation_table(masks_to_logits(predicted), truth, ("ground", "square"))
     assert table["dice"].tolist() == [1, 0, 0]
     assert table["iou"].tolist() == [1, 0, 0]
     assert table["hd95"].isna().all()
@@ -44,7 +44,7 @@ def test_several_classes_are_averaged_over_the_foreground():
     predicted = truth.clone()
     predicted[0, 3, :2] = 0  # class 1 all right, class 2 half found: Dice 2·2 / (2 + 4)
     logits = torch.nn.functional.one_hot(predicted, 3).movedim(-1, 1).float()
-    assert segmentation_table(logits, truth, 3)["dice"].item() == pytest.approx((1 + 2 / 3) / 2)
+    assert segmentation_table(logits, truth, ("ground", "a", "b"))["dice"].item() == pytest.approx((1 + 2 / 3) / 2)
 
 
 def test_interval_is_over_patients_not_images():
@@ -67,7 +67,7 @@ def test_interval_is_over_patients_not_images():
     by_image = data_of(images, truth, "segmentation", 2)
     widths = []
     for data in (by_patient, by_image):
-        metrics, table = evaluate(Fixed(), data, data.test, seed=0)
+        metrics, table = evaluate(Fixed(), data, "test", seed=0)
         assert metrics["dice"] == pytest.approx(0.5)
         assert metrics["hd95_undefined"] == 50
         assert metrics["hd95"] == 0

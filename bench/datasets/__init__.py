@@ -4,10 +4,11 @@ A new dataset is a new file and a yaml in conf/dataset with `_target_: bench.dat
 shorter names too.
 """
 
+from bench.datasets.decathlon import decathlon
 from bench.datasets.dsb2018 import dsb2018
 from bench.datasets.image_folder import image_folder
 from bench.datasets.medmnist import medmnist
 from bench.datasets.mnist import fashion_mnist, mnist
 from bench.datasets.phantoms import phantoms
 
-__all__ = ["dsb2018", "fashion_mnist", "image_folder", "medmnist", "mnist", "phantoms"]
+__all__ = ["decathlon", "dsb2018", "fashion_mnist", "image_folder", "medmnist", "mnist", "phantoms"]

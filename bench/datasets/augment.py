@@ -13,8 +13,13 @@ CHOICES = ("flips", "rotations", "intensity")
 KEYS = ("image", "mask")
 
 
-def augmentation(names: str | Sequence[str] | None, spatial_dims: int) -> Callable[[dict], dict] | None:
+def augmentation(
+    names: str | Sequence[str] | None, spatial_dims: int, patch: tuple[int, ...] | None = None
+) -> Callable[[dict], dict] | None:
     """One transform for any of `flips`, `rotations` (up to 15°), `intensity` (scale, shift, noise); None for none.
+
+    patch: first a patch of this size is drawn, one half of them around a foreground voxel, the others around one of the
+    background.
 
     Maps {"image": (C, *spatial) float32, "mask": (1, *spatial) int64} to the same; the mask may be left out, and is
     resampled to its nearest class. `set_random_state(seed)` makes it repeatable.
@@ -23,7 +28,7 @@ def augmentation(names: str | Sequence[str] | None, spatial_dims: int) -> Callab
     unknown = [name for name in names if name not in CHOICES]
     if unknown:
         raise InputError(f"dataset.augment: got {unknown[0]!r}, wanted any of {list(CHOICES)}; change dataset.augment")
-    if not names:
+    if not names and patch is None:
         return None
 
     from monai import transforms as mt
@@ -42,6 +47,8 @@ def augmentation(names: str | Sequence[str] | None, spatial_dims: int) -> Callab
         ],
     }
     chosen = [step for name in CHOICES if name in names for step in steps[name]]
+    if patch is not None:
+        chosen = [mt.RandCropByPosNegLabeld(KEYS, "mask", patch, pos=1, neg=1, num_samples=1), *chosen]
     return Untracked(mt.Compose([*chosen, mt.EnsureTyped(**either, dtype=(torch.float32, torch.int64))]))
 
 
@@ -60,6 +67,7 @@ class Untracked:
         tracked = get_track_meta()
         set_track_meta(False)
         try:
-            return self.transform(sample)
+            result = self.transform(sample)
+            return result[0] if isinstance(result, list) else result  # of patches there are lists
         finally:
             set_track_meta(tracked)

@@ -1,0 +1,118 @@
+"""A task of the Medical Segmentation Decathlon, or any folder of its layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench.datasets.common import existing_folder, reason, seeded_split, shown, with_val
+from bench.datasets.load import Pair
+from bench.datasets.volumes import volumetric
+from bench.errors import InputError
+from bench.types import Data
+
+SUFFIX = ".nii.gz"
+
+
+def decathlon(
+    root: str,
+    task: str = "Task04_Hippocampus",
+    download: bool = False,
+    patch: int | Sequence[int] | None = None,
+    spacing: float | Sequence[float] | None = None,
+    intensity: str = "zscore",
+    n: Sequence[int | None] | None = None,
+    val_share: float = 0.2,
+    test_share: float = 0.2,
+    split_seed: int = 0,
+    augment: str | Sequence[str] | None = None,
+) -> Data:
+    """Volumes of root/TASK/dataset.json with their masks, in RAS orientation; its test volumes have none and stay out.
+
+    Training draws patches, accuracy is of whole volumes by sliding windows, and what is measured of layers is measured
+    on one patch of each volume, around the middle of what is labelled.
+
+    download: fetch root/TASK.tar by MONAI, which checks its MD5.
+    patch: a side, or one per axis; None is as large as the smallest volume.
+    spacing: millimetres of a voxel to resample to, one or three; None keeps each volume's own.
+    intensity: of each volume and channel, `zscore`, `minmax` or `percentiles` (0.5 and 99.5 to 0 and 1, clipped).
+    n: a seeded draw of so many for (train, val, test); None in it, or for it, means all.
+
+    Errors: `InputError` for a missing folder, a dataset.json that is not one, files that can't be read or do not fit,
+    mask values that are no classes, a volume smaller than the patch.
+    Source: Antonelli et al., Nature Communications 13:4128 (2022), http://medicaldecathlon.com.
+
+    Example::
+
+        decathlon("decathlon", task="Task04_Hippocampus", patch=[32, 40, 24]).card()
+    """
+    root = _downloaded(root, task) if download else existing_folder(root)
+    folder = root / task
+    content = read_description(folder / "dataset.json")
+    pairs = [_pair(folder, each) for each in content["training"]]
+    if len({pair.name for pair in pairs}) < len(pairs):
+        raise InputError(f"{folder / 'dataset.json'}: lists an image twice, wanted each once; correct training")
+    groups = np.array([pair.name for pair in pairs])
+    numbered = {int(number): name for number, name in content["labels"].items()}
+    if sorted(numbered) != list(range(len(numbered))) or len(numbered) < 2:
+        raise InputError(f"{folder / 'dataset.json'}: got labels {shown(numbered)}, wanted 0, 1 and so on; renumber")
+    return volumetric(
+        task,
+        pairs,
+        with_val(seeded_split(groups, test_share, split_seed), groups, val_share, split_seed),
+        classes=[str(numbered[number]).lower() for number in sorted(numbered)],
+        patch=patch,
+        spacing=spacing,
+        intensity=intensity,
+        n=n,
+        seed=split_seed,
+        augment=augment,
+        licence=str(content.get("licence", "unknown")),
+        source=str(folder),
+    )
+
+
+def read_description(path: Path) -> dict:
+    """dataset.json, with its `labels` and a list of image and label in `training`."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check dataset.root and dataset.task, or set dataset.download=true")
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(f"{path}: unreadable ({reason(error)}), wanted the description of a task; mend it") from error
+    fits = isinstance(content, dict) and isinstance(content.get("labels"), dict) and content.get("training")
+    if not fits or not all(isinstance(each, dict) and {"image", "label"} <= set(each) for each in content["training"]):
+        raise InputError(f"{path}: wanted labels, and image and label of each in training; correct it")
+    return content
+
+
+def _pair(folder: Path, listed: dict) -> Pair:
+    image, mask = folder / listed["image"], folder / listed["label"]
+    for path in (image, mask):
+        if not path.is_file():
+            raise InputError(f"{path}: listed in dataset.json, and no such file; add it or take it off the list")
+    return Pair(image.name.removesuffix(SUFFIX), image, mask)
+
+
+def _downloaded(root: str, task: str) -> Path:
+    from monai.apps import DecathlonDataset, download_and_extract
+
+    if task not in DecathlonDataset.resource:
+        raise InputError(
+            f"dataset.task: got {task!r}, wanted one of {', '.join(DecathlonDataset.resource)} to download"
+        )
+    if root is None:
+        return existing_folder(root)
+    Path(root).mkdir(parents=True, exist_ok=True)
+    if not (Path(root) / task).is_dir():
+        url, md5 = DecathlonDataset.resource[task], DecathlonDataset.md5[task]
+        try:
+            download_and_extract(url, Path(root) / f"{task}.tar", Path(root), hash_val=md5, progress=False)
+        except (OSError, RuntimeError) as error:
+            raise InputError(
+                f"{task}: download failed ({reason(error)}); put the unpacked folder into {root} by hand"
+            ) from error
+    return Path(root)
