@@ -13,6 +13,8 @@ def load(run: str, uri: str | None = None):
     from bench.tracking import saved_network
 
     config, weights = saved_network(run, uri)
+    if config.model.get("encoder_weights"):
+        config.model.encoder_weights = None  # the run's own come in their place
     network = build_network(config.model, config.seed)
     network.load_state_dict(weights)
     return network.eval()

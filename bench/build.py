@@ -9,6 +9,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 
+from bench.datasets.common import shown
 from bench.errors import InputError
 from bench.types import Data
 
@@ -62,7 +63,7 @@ def channels_last(network: torch.nn.Module) -> torch.nn.Module:
 
 
 def fill_in(config: DictConfig, data: Data) -> None:
-    """Set those of the model's arguments that are null and that the data determines."""
+    """Set those of the model's arguments that are null and that the data determines, also of a network inside it."""
     known = {
         "in_channels": data.channels,
         "out_channels": data.outputs,
@@ -72,9 +73,11 @@ def fill_in(config: DictConfig, data: Data) -> None:
         "multilabel": data.task == "multilabel",
     }
     with open_dict(config):
-        for key, value in known.items():
-            if key in config and config[key] is None:
-                config[key] = value
+        for key in config:
+            if isinstance(config[key], DictConfig):
+                fill_in(config[key], data)
+            elif key in known and config[key] is None:
+                config[key] = known[key]
 
 
 def check_output(model: torch.nn.Module, data: Data) -> None:
@@ -88,7 +91,14 @@ def check_output(model: torch.nn.Module, data: Data) -> None:
         raise InputError(f"model: refuses images of shape {tuple(images.shape[1:])} ({error})") from error
     wanted = (data.outputs, *data.image_size) if data.task == "segmentation" else (data.outputs,)
     if got != wanted:
+        if len(got) != len(wanted):
+            fix = f"choose a network for {data.task}, such as model={'unet' if data.task == 'segmentation' else 'cnn'}"
+        elif got[0] != wanted[0]:
+            fix = (
+                f"leave its number of outputs null, or set {wanted[0]}: the data have the classes {shown(data.classes)}"
+            )
+        else:
+            fix = "let it end in the size of the mask, by padding or interpolation"
         raise InputError(
-            f"model: got an output of shape {got}, wanted {wanted} for {data.task} on dataset {data.name}; "
-            f"choose a network for {data.task}, such as model={'unet' if data.task == 'segmentation' else 'cnn'}"
+            f"model: got an output of shape {got}, wanted {wanted} for {data.task} on dataset {data.name}; {fix}"
         )

@@ -73,13 +73,21 @@ def proposal_report(proposals: pd.DataFrame, folder: Path) -> str:
         lines.append(
             f"\n{row.design}: {row.params:,} parameters ({row.params_fewer:.1f} times fewer), "
             f"{row.flops / 1e6:,.1f} MFLOPs an image ({row.flops_fewer:.1f} times fewer), {row.latency_ms:.1f} ms\n"
-            f"rank score {row.rank_score:.3f} ({row.score_low:.3f} to {row.score_high:.3f}): gives up "
-            f"{row.bits_given_up:.3f} bits{'' if row.within_margin else ', more than the margin allows'}"
-            f"{'' if row.rank_score == row.bits_given_up else '; the rest is charged for its narrowest layer'}\n"
+            f"{_rank(row)}\n"
             f"  python -m bench --config-dir {folder} +experiment=retrain model={row.design}\n  {row.overrides}\n"
         )
         lines += [f"  - {reason}\n" for reason in row.why.splitlines()]
     return "".join(lines)
+
+
+def _rank(row) -> str:
+    if pd.isna(row.rank_score):
+        return "no rank score"
+    return (
+        f"rank score {row.rank_score:.3f} ({row.score_low:.3f} to {row.score_high:.3f}): gives up "
+        f"{row.bits_given_up:.3f} bits{'' if row.within_margin else ', more than the margin allows'}"
+        f"{'' if row.rank_score == row.bits_given_up else '; the rest is charged for its narrowest layer'}"
+    )
 
 
 def validity_report(board: pd.DataFrame, judged_on: str, dataset: str) -> str:
@@ -106,3 +114,11 @@ def verdict_report(verified, metric: str) -> str:
         f"{verdicts.to_string()}\n"
         f"gain of {verified.chosen.name}, chosen by validation, over each\n"
     )
+
+
+def modules_report(modules: pd.DataFrame) -> str:
+    """The modules of a network as a table, words to the left and numbers to the right."""
+    shown = modules.assign(parameters=modules["parameters"].map("{:,}".format))
+    for name in ("module", "class", "output", "tap"):
+        shown[name] = shown[name].str.ljust(shown[name].str.len().max())
+    return "".join(f"{line.rstrip()}\n" for line in shown.to_string(index=False, justify="left").splitlines())

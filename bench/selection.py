@@ -39,6 +39,8 @@ def choose_samples(data: Data, split: str, n: int | None, seed: int) -> Split:
 
 def choose_taps(taps: list[Tap], patterns: Sequence[str] | None) -> list[Tap]:
     """Taps whose names match a pattern, in the order of the data's way; InputError lists the choices."""
+    if not taps:
+        raise InputError("model: names no taps, wanted one at least; `python -m bench taps model=…` lists its modules")
     if patterns is None:
         return [tap for tap in taps if tap.role != "skip"]
     for pattern in patterns:

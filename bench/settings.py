@@ -138,6 +138,18 @@ class ValiditySettings(Common):
     folder: str = MISSING
 
 
+@dataclass
+class TapsSettings:
+    """The config of `taps`."""
+
+    dataset: Any = MISSING
+    model: Any = MISSING
+    seed: int = MISSING
+    device: str = MISSING
+    tracking: Tracking = MISSING
+    depth: int | None = None
+
+
 def register() -> None:
     """Tell Hydra the types of every verb's config."""
     kinds = {
@@ -145,6 +157,7 @@ def register() -> None:
         "calibration_settings": CalibrationSettings,
         "propose_settings": ProposalSettings,
         "validity_settings": ValiditySettings,
+        "taps_settings": TapsSettings,
     }
     for name, kind in kinds.items():
         ConfigStore.instance().store(name, kind)

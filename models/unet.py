@@ -8,11 +8,11 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import checks
 from models.blocks import ConvBlock, initialise, layer
+from models.padding import padded
 from models.taps import Tap, along, sigmoid, softmax
 
 SKIPS = {"all": "cat", "none": "off", "add": "add"}
@@ -117,10 +117,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         checks.images(x, self.in_channels, self.spatial_dims)
-        size = x.shape[2:]
-        missing = [-side % 2**self.depth for side in size]
-        x = F.pad(x, [pad for m in reversed(missing) for pad in (m // 2, m - m // 2)])
-
+        x, inside = padded(x, 2**self.depth)
         branches = []
         for number in self.levels:
             branches.append(self.get_submodule(f"enc{number}")(x))
@@ -134,8 +131,6 @@ class UNet(nn.Module):
             elif skip.mode == "add":
                 x = skip(branch) + x
             x = self.get_submodule(f"dec{number}")(x)
-
-        inside = [slice(m // 2, m // 2 + side) for m, side in zip(missing, size, strict=True)]
         return self.out(x[:, :, *inside])
 
     def taps(self) -> list[Tap]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 
 import pandas as pd
 
@@ -19,7 +20,10 @@ LEANER = (2, 4)  # how many times fewer parameters and FLOPs than the leanest de
 
 @dataclass(frozen=True)
 class Proposal:
-    """A design and the removals that led to it. loss: bits given up in all; score: with the charge, to rank by."""
+    """A design and the removals that led to it. loss: bits given up in all; score: with the charge, to rank by.
+
+    swap: what it has in place of a part of the base, of which nothing can be asked; its loss and score are NaN.
+    """
 
     name: str
     design: Design
@@ -27,16 +31,22 @@ class Proposal:
     costs: Costs
     loss: Loss
     score: Loss
+    swap: str | None = None
 
     @property
     def within_margin(self) -> bool:
         """Whether every removal was one that the numbers allow."""
-        return all(step.may_go for step in of_each_part(self.steps))
+        return self.swap is None and all(step.may_go for step in of_each_part(self.steps))
+
+    def why(self, told: float) -> str:
+        """Why its parts went, in sentences."""
+        if self.swap:
+            return f"{self.swap} in place of the base's: another network, of which the base can't be asked"
+        return "\n".join(step.sentence(told) for step in of_each_part(self.steps))
 
     def overrides(self) -> str:
         """What follows `python -m bench` to train this design in place of the base's."""
-        values = self.design.arguments().items()
-        return " ".join(f"model.{key}='[{','.join(map(str, value))}]'" for key, value in values)
+        return " ".join(_overrides("model", self.design.arguments()))
 
 
 def propose_designs(search: Search, base: Design, target: Mapping[str, float | None]) -> list[Proposal]:
@@ -65,10 +75,26 @@ def propose_designs(search: Search, base: Design, target: Mapping[str, float | N
         found = [parts, allowed, *([*allowed, *search.channels(start, most)] for most in halves)]
     distinct = {_after(steps, base): steps for steps in reversed(found) if steps}
     ranked = sorted(distinct, key=lambda design: -search.pricing(design).params)
-    return [
+    narrower = [
         Proposal(f"lean_{rank}", design, distinct[design], search.pricing(design), *search.losses(design))
         for rank, design in enumerate(ranked, 1)
     ]
+    unknown = Loss(nan, nan, nan, False)
+    return narrower + [
+        Proposal(f"swap_{rank}", design, (), search.pricing(design), unknown, unknown, swap)
+        for rank, (swap, design) in enumerate(base.swaps().items(), 1)
+        if _missed(design, search, wanted) is None
+    ]
+
+
+def _overrides(path: str, values: Mapping) -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _overrides(f"++{path.lstrip('+')}.{key}", value)  # a key that the config may not have
+        else:
+            yield (
+                f"{path}.{key}='[{','.join(map(str, value))}]'" if isinstance(value, list) else f"{path}.{key}={value}"
+            )
 
 
 def _after(steps: Sequence[Step], base: Design) -> Design:
@@ -117,7 +143,7 @@ def ranked(proposals: Sequence[Proposal], base: Base, told: float) -> pd.DataFra
             "high": proposal.loss.high,
             "reliable": proposal.loss.reliable,
             "within_margin": proposal.within_margin,
-            "why": "\n".join(step.sentence(told) for step in of_each_part(proposal.steps)),
+            "why": proposal.why(told),
         }
         for proposal in proposals
     )

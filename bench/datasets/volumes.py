@@ -93,8 +93,8 @@ def load_volume(
     found = np.unique(mask)
     if len(np.setdiff1d(found, np.arange(classes))):
         raise InputError(
-            f"{pair.mask}: got mask values {shown(found)}, wanted all of {shown(range(classes))}; correct dataset.json, "
-            "or the mask"
+            f"{pair.mask}: got mask values {shown(found)}, wanted all of {shown(range(classes))}; correct the mask, "
+            "or the labels in dataset.json"
         )
     if not torch.isfinite(image).all():
         raise InputError(f"{pair.image}: got NaN or infinite voxels, wanted numbers; replace or remove the file")

@@ -4,16 +4,20 @@ from torch import nn
 
 from bench.designs.base import Cut, Design, Pair, Place, flat, random_design, scaled, widths_of
 from bench.designs.cnn import CNNDesign
+from bench.designs.monai import MonaiDesign
+from bench.designs.smp import SmpDesign
 from bench.designs.unet import UNetDesign
 from bench.errors import InputError
-from models import CNN, UNet
+from models import CNN, Monai, Smp, UNet
 
 __all__ = [
     "CNNDesign",
     "Cut",
     "Design",
+    "MonaiDesign",
     "Pair",
     "Place",
+    "SmpDesign",
     "UNetDesign",
     "design_of",
     "flat",
@@ -22,7 +26,7 @@ __all__ = [
     "widths_of",
 ]
 
-FAMILIES = {UNet: UNetDesign, CNN: CNNDesign}
+FAMILIES = {UNet: UNetDesign, CNN: CNNDesign, Smp: SmpDesign, Monai: MonaiDesign}
 
 
 def design_of(network: nn.Module) -> Design:

@@ -65,6 +65,9 @@ class Design(Protocol):
     def removals(self) -> dict[str, Self]:
         """The parts that can go as a whole, by name, and the design without each."""
 
+    def swaps(self) -> dict[str, Self]:
+        """Parts that can be had leaner, of which a trained base tells nothing, by name, and the design with each."""
+
     def pairs(self) -> list[Pair]:
         """The question of each such part on its own."""
 

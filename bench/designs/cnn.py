@@ -60,5 +60,8 @@ class CNNDesign:
     def cut(self, base: CNNDesign) -> Cut:
         return Cut()
 
+    def swaps(self) -> dict[str, CNNDesign]:
+        return {}
+
     def shuffled(self, rng: np.random.Generator) -> CNNDesign:
         return self

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from bench.build import build
 from bench.cost import flops
 from bench.designs.base import Design
+from bench.errors import InputError
 
 HALVINGS = 40
 
@@ -44,12 +45,18 @@ class Pricing:
 
     def __call__(self, design: Design) -> Costs:
         if design not in self._known:
-            with torch.device("meta"):
-                network = build(self.config(design), "model").eval()
-                image = torch.zeros(1, *self.shape)
-                params = sum(parameter.numel() for parameter in network.parameters())  # of a family all are used
-                self._known[design] = Costs(params, flops(network, image))
+            try:
+                self._known[design] = self._counted(design, "meta")
+            except InputError:  # of networks that compute while they are built
+                self._known[design] = self._counted(design, "cpu")
         return self._known[design]
+
+    def _counted(self, design: Design, device: str) -> Costs:
+        with torch.device(device):
+            network = build(self.config(design), "model").eval()
+            image = torch.zeros(1, *self.shape)
+            params = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+            return Costs(params, flops(network, image))
 
     def at_equal(self, kind: str, wanted: int, make: Callable[[float], Design], most: float) -> Design:
         """Of `make(x)`, 0 < x <= most, whose cost grows with x, the one nearest to `wanted` by ratio.

@@ -118,6 +118,9 @@ class UNetDesign:
             removals[f"level {self.depth + 1}"] = self._without_bottom()
         return removals
 
+    def swaps(self) -> dict[str, UNetDesign]:
+        return {}
+
     def shuffled(self, rng: np.random.Generator) -> UNetDesign:
         design = self
         for _ in range(rng.integers(self.depth)):

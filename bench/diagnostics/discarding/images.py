@@ -64,7 +64,7 @@ class Images:
         """How well the network does on each image, (n,): Dice, the probability of the class, or the share of labels."""
         logits, targets = predict(network, self.samples.images), self.samples.targets
         if self.data.task == "segmentation":
-            return segmentation_table(logits, targets, len(self.data.classes))["dice"].to_numpy()
+            return segmentation_table(logits, targets, self.data.classes)["dice"].to_numpy()
         if self.data.task == "multilabel":
             return correct(logits, targets, self.data)
         return logits.softmax(1).gather(1, targets[:, None])[:, 0].numpy()

@@ -56,11 +56,11 @@ def closed(network: nn.Module, skip: Tap, tap: Tap, image: Tensor) -> Activation
 
 
 def merged_at(taps: list[Tap], skip: Tap) -> Tap:
-    """The first tap of the decoder that has what a skip brings.
+    """The first tap of the decoder, or the output, that has what a skip brings: it is of the skip's level or finer.
 
-    Raises InputError where the network names none at the level of the skip.
+    Raises InputError where the network names none.
     """
     for tap in taps:
-        if tap.role == "decoder" and tap.level == skip.level:
+        if tap.role in ("decoder", "output") and tap.level <= skip.level:
             return tap
-    raise InputError(f"tap {skip.name}: the model has no tap of the decoder at level {skip.level}, where it ends")
+    raise InputError(f"tap {skip.name}: the model has no tap of the decoder at level {skip.level} or finer to end at")

@@ -1,0 +1,179 @@
+"""Segmentation networks of segmentation-models-pytorch, any architecture on any encoder, with taps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
+from inspect import signature
+
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from segmentation_models_pytorch.encoders import get_encoder_names
+from torch import Tensor, nn
+
+from models import checks, weights
+from models.padding import padded
+from models.taps import Tap
+from models.tracing import NEAREST, Call, calls, place, said_by, traced_taps
+from models.unet import Skip
+
+ARCHITECTURES: dict[str, type[nn.Module]] = smp.MODEL_ARCHITECTURES_MAPPING
+STEPWISE = ("unet", "manet", "linknet")  # whose decoder's blocks take one skip each, the deepest first
+
+
+class Smp(nn.Module):
+    """Images (N, in_channels, H, W) to logits (N, out_channels, H, W), by a network of segmentation-models-pytorch.
+
+    Sizes that the encoder can't divide are padded as in `UNet`. Parameters that the output doesn't depend on, such as
+    those of the stages beyond encoder_depth, are frozen, so that they are neither trained nor counted.
+
+    architecture: a key of `ARCHITECTURES`, such as unet, fpn or deeplabv3plus. encoder_name: of smp, such as resnet18
+    or efficientnet-b0, or of timm with `tu-` before it.
+    encoder_depth: stages of the encoder; None is smp's own of the architecture.
+    decoder_channels: of each block, the deepest first, where the architecture has blocks, else one number; None keeps
+        smp's own, of a U-Net those of the same resolution.
+    encoder_weights: such as imagenet, which wants download=true; fetched at smp's revision and checked by SHA-256. The
+        untrained controls of such a network have them too.
+    options: further arguments of the architecture, by smp's names.
+    input_size: of the images that levels are found by.
+
+    Raises ValueError for what smp or timm has not, with the nearest names, and for what they refuse.
+
+    >>> network = Smp("linknet", "resnet18", encoder_depth=3, in_channels=1)
+    >>> [tap.name for tap in network.taps()]
+    ['enc1', 'enc2', 'bottleneck', 'skip2', 'decoder.blocks.0', 'skip1', 'decoder.blocks.1', 'decoder.blocks.2', 'out']
+    """
+
+    def __init__(
+        self,
+        architecture: str = "unet",
+        encoder_name: str = "resnet18",
+        encoder_depth: int | None = None,
+        decoder_channels: int | Sequence[int] | None = None,
+        encoder_weights: str | None = None,
+        download: bool = False,
+        in_channels: int = 3,
+        out_channels: int = 1,
+        options: Mapping | None = None,
+        input_size: Sequence[int] = (64, 64),
+    ):
+        super().__init__()
+        if len(input_size) != 2:
+            raise ValueError(f"input_size: got {tuple(input_size)}, wanted 2 sides, as smp knows; choose model=monai")
+        self.architecture = _known("architecture", architecture, ARCHITECTURES)
+        self.encoder_name = _known_encoder(encoder_name)
+        takes = signature(ARCHITECTURES[architecture]).parameters
+        self.encoder_depth = checks.count("encoder_depth", encoder_depth or takes["encoder_depth"].default)
+        self.in_channels = checks.count("in_channels", in_channels)
+        self.out_channels = checks.count("out_channels", out_channels)
+        self.input_size = tuple(input_size)
+        if decoder_channels is not None and "decoder_channels" not in takes:
+            raise ValueError(f"decoder_channels: got {decoder_channels}, and {architecture} takes none; set null")
+        if decoder_channels is None and "decoder_channels" in takes:
+            own = takes["decoder_channels"].default
+            decoder_channels = own if isinstance(own, int) else own[-self.encoder_depth :]  # of the same resolution
+        self.decoder_channels = decoder_channels
+        chosen = {} if decoder_channels is None else {"decoder_channels": decoder_channels}
+        unknown = set(options or ()) - set(takes)
+        if unknown and not encoder_name.startswith("tu-"):  # timm's encoders take more
+            raise ValueError(f"options: got {min(unknown)!r}, wanted any of {', '.join(takes)}; correct the spelling")
+        weights.check(encoder_name, encoder_weights, download)
+        with said_by(f"smp's {architecture} on {encoder_name}"):
+            network = ARCHITECTURES[architecture](
+                encoder_name, encoder_depth=self.encoder_depth, encoder_weights=encoder_weights,
+                in_channels=in_channels, classes=out_channels, **chosen, **(options or {}),
+            )  # fmt: skip
+            network.to(torch.get_default_device())  # smp puts some weights on the CPU whatever the device
+            self.encoder, self.decoder = network.encoder, network.decoder
+            self.segmentation_head, self.out = network.segmentation_head, nn.Identity()
+            self.multiple = self.encoder.output_stride if network.requires_divisible_input_shape else 1
+            self._name_stages()
+
+    def forward(self, x: Tensor) -> Tensor:
+        checks.images(x, self.in_channels, 2)
+        x, inside = padded(x, self.multiple)
+        features, *tokens = self._encoded(x)
+        features = [self.stages[f"{i}"](f) if f"{i}" in self.stages else f for i, f in enumerate(features)]
+        return self.out(self.segmentation_head(self.decoder(features, *tokens))[:, :, *inside])
+
+    def _encoded(self, x: Tensor) -> tuple:
+        """The features, finest first, and what further a decoder takes."""
+        encoded = self.encoder(x)
+        return encoded if isinstance(encoded, tuple) else (encoded,)
+
+    def _name_stages(self) -> None:
+        """A module for each feature that the decoder may take, and parameters that nothing reaches frozen."""
+        image = self._zeros()
+        with torch.no_grad():
+            features, *_ = self.eval()._encoded(image)
+        # some encoders give the image itself, or nothing at all, as their first features
+        deep = [i for i, f in enumerate(features) if f.shape[1] and not (i == 0 and f.shape[1] == self.in_channels)]
+        self.stages = nn.ModuleDict({f"{i}": Skip("cat", features[i].shape[1], features[i].shape[1]) for i in deep})
+        outputs: dict[str, Tensor] = {}
+        handles = [
+            stage.register_forward_hook(lambda _module, _inputs, output, i=i: outputs.__setitem__(i, output))
+            for i, stage in self.stages.items()
+        ]
+        parameters = list(self.parameters())
+        with torch.enable_grad():
+            score = self(image).sum()
+        gradients = torch.autograd.grad(score, [*parameters, *outputs.values()], allow_unused=True)
+        for handle in handles:
+            handle.remove()
+        for parameter, gradient in zip(parameters, gradients, strict=False):
+            parameter.requires_grad_(gradient is not None)
+        self.read = [
+            i for i, gradient in zip(outputs, gradients[len(parameters) :], strict=True) if gradient is not None
+        ]
+        self.train()
+
+    def _zeros(self) -> Tensor:
+        image = torch.zeros(1, self.in_channels, *self.input_size, device=next(self.parameters()).device)
+        return padded(image, self.multiple)[0]
+
+    def taps(self) -> list[Tap]:
+        """Every stage of the encoder, block of the decoder, feature that the decoder takes, and the output.
+
+        The deepest feature that the decoder takes is the bottleneck, those above it are its skips. At which block a
+        skip ends is known of U-Net, MA-Net and LinkNet; else it is taken to be at the output, the last that it can be.
+        """
+        seen = calls(self, self._zeros())
+        *above, deepest = self.read
+        before = [i for i in self.stages if int(i) < int(deepest)]
+        skips = [place(f"skip{i}", f"stages.{i}", "skip") for i in reversed(above)]
+        blocks = [place(path, path, "decoder") for path in _blocks(seen)]
+        places = [place(f"enc{i}", f"stages.{i}", "encoder") for i in before]
+        places.append(place("bottleneck", f"stages.{deepest}", "bottleneck"))
+        if self.architecture in STEPWISE:
+            for block in blocks:
+                places += [skips.pop(0), block] if skips and block.name.startswith("decoder.blocks.") else [block]
+        else:
+            places += [*blocks, *skips]
+        return traced_taps(self, self._zeros(), [*places, place("out", "out", "output")])
+
+
+def _blocks(seen: Mapping[str, Call]) -> list[str]:
+    """The decoder's parts that are no single layers, run once and give maps, in the order in which they run."""
+    once = [path for path, call in seen.items() if path.startswith("decoder.") and call.times == 1]
+    maps = [path for path in once if len(seen[path].shape or ()) == 3 and _made_of(path, seen)]
+    return [path for path in maps if not any(path.startswith(f"{other}.") for other in maps)]
+
+
+def _made_of(path: str, seen: Mapping[str, Call]) -> bool:
+    return any(other.startswith(f"{path}.") for other in seen)
+
+
+def _known(name: str, got: str, options: Collection[str]) -> str:
+    if got not in options:
+        near = ", ".join(get_close_matches(str(got), list(options), NEAREST, cutoff=0))
+        raise ValueError(f"{name}: got {got!r}, which smp does not have; the nearest are {near}; correct the spelling")
+    return got
+
+
+def _known_encoder(got: str) -> str:
+    if str(got).startswith("tu-"):
+        if not timm.is_model(got.removeprefix("tu-")):
+            _known("encoder_name", got, [f"tu-{name}" for name in timm.list_models()])
+        return got
+    return _known("encoder_name", got, get_encoder_names())

@@ -1,0 +1,123 @@
+"""Tracing: which modules of a network run on an image, in which order, and what comes out of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from math import floor, log2
+
+import torch
+from torch import Tensor, nn
+
+from models.taps import Role, Tap, sigmoid, softmax
+
+NEAREST = 3  # names that an error offers
+ALMOST = 0.15  # of a halving, that rounded sizes may lack
+
+
+@contextmanager
+def said_by(library: str) -> Iterator[None]:
+    """Within: what a library refuses in its own ways becomes a ValueError of one line."""
+    try:
+        yield
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split()) or repr(error)
+        raise ValueError(f"{library} refuses: {reason}; change its arguments or the size of the images") from error
+
+
+@dataclass(frozen=True)
+class Call:
+    """A module that ran: its dotted path and class, how often it ran, and what came out of it, for one image.
+
+    output: of the last time; None where that is no tensor.
+    """
+
+    module: str
+    kind: str
+    times: int
+    output: Tensor | None
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return None if self.output is None else tuple(self.output.shape[1:])
+
+
+@torch.no_grad()
+def calls(network: nn.Module, image: Tensor) -> dict[str, Call]:
+    """Every module but the network itself that runs on an image (1, C, *spatial), in the order in which they end.
+
+    Raises ValueError where the network refuses the image.
+
+    >>> list(calls(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), torch.zeros(1, 2)))
+    ['0', '1']
+    """
+    seen: dict[str, Call] = {}
+    handles = []
+    for path, module in network.named_modules():
+
+        def ended(module, _inputs, output, path=path):
+            before = seen.pop(path, None)
+            tensor = output if isinstance(output, Tensor) else None
+            seen[path] = Call(path, type(module).__name__, 1 + (before.times if before else 0), tensor)
+
+        if path:
+            handles.append(module.register_forward_hook(ended))
+    was_training = network.training
+    network.eval()
+    try:
+        with said_by(f"the network, given an image of {tuple(image.shape[1:])},"):
+            network(image)
+    finally:
+        network.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+def level(shape: Sequence[int], image_size: Sequence[int], otherwise: int) -> int:
+    """1 for full resolution, one more for each halving of the side that shrank least; `otherwise` without sides.
+
+    >>> level((8, 16, 16), (64, 64), otherwise=1), level((10,), (64, 64), otherwise=4)
+    (3, 4)
+    """
+    if len(shape) != len(image_size) + 1:
+        return otherwise
+    least = min(side / got for side, got in zip(image_size, shape[1:], strict=True))
+    return 1 + max(0, floor(log2(least) + ALMOST))
+
+
+def place(name: str, module: str, role: Role, transform: Callable[[Tensor], Tensor] | None = None) -> Tap:
+    """A tap whose level and order are still to be traced."""
+    return Tap(name, module, role, 1, 0, transform)
+
+
+def traced_taps(network: nn.Module, image: Tensor, places: Sequence[Tap], multilabel: bool = False) -> list[Tap]:
+    """The taps, given in the order of the data's way, with the levels at which they lie.
+
+    image: zeros, (1, C, *spatial). The output's tap turns logits into probabilities, independent ones if multilabel.
+    Raises ValueError for a path that is no module, with the nearest names, or that does not run once.
+    """
+    known, seen = dict(network.named_modules()), calls(network, image)
+    taps: list[Tap] = []
+    for order, tap in enumerate(places):
+        if fault := _fault(tap.module, known, seen):
+            raise ValueError(f"taps: got {tap.module!r}, {fault}; `python -m bench taps` lists the modules")
+        output, transform = seen[tap.module].output, tap.transform
+        shape = (output if transform is None else transform(output)).shape[1:]
+        if tap.role == "output":
+            transform = sigmoid if multilabel or shape[0] == 1 else softmax
+        at = level(shape, image.shape[2:], otherwise=taps[-1].level + 1 if taps else 1)
+        taps.append(replace(tap, level=at, order=order, transform=transform))
+    return taps
+
+
+def _fault(path: str, known: dict[str, nn.Module], seen: dict[str, Call]) -> str | None:
+    if path not in known:
+        near = get_close_matches(path, list(seen), NEAREST, cutoff=0)
+        return f"which is no module of the network; the nearest are {', '.join(near)}"
+    times = seen[path].times if path in seen else 0
+    if times != 1:
+        return f"which runs {times} times in a forward pass, wanted once"
+    return "whose output is no tensor, wanted a module with one" if seen[path].output is None else None
