@@ -15,7 +15,7 @@ def rows(ended):
 
 def test_the_modules_of_a_unet_with_their_taps(tmp_path):
     table = rows(command(tmp_path, "taps", "model.widths=[4,8]", *QUIET))
-    assert table["enc1.conv1.0"].split()[1:] == ["Conv2d", *"4 × 32 × 32".split(), "1", "36"]
+    assert table["enc1.conv1.0"].split()[1:] == ["Conv2d", *["4", "×", "32", "×", "32"], "1", "36"]
     assert table["enc1.conv1"].endswith("enc1.conv1 (encoder, level 1)")
     assert table["bottleneck.conv2"].endswith("bottleneck.conv2 (bottleneck, level 2)")
     assert "16 × 16" in table["bottleneck.conv2"]

@@ -21,6 +21,26 @@ def existing_folder(root: str | Path | None, option: str = "dataset.root") -> Pa
     return Path(root)
 
 
+def unpacked(root: str | Path | None, folder: str, url: str, md5: str) -> Path:
+    """The root in which a folder lies, whose archive is else fetched by MONAI, held to its MD5 and unpacked."""
+    from monai.apps import download_and_extract
+
+    if root is None:
+        return existing_folder(root)
+    root = Path(root)
+    root.mkdir(parents=True, exist_ok=True)
+    if not (root / folder).is_dir():
+        try:
+            download_and_extract(
+                url, root / url.rpartition("/")[2], root, hash_val=md5, hash_type="md5", progress=False
+            )
+        except Exception as error:  # MONAI raises no narrower one
+            raise InputError(
+                f"{root / folder}: download failed ({reason(error)}); put the unpacked folder there by hand"
+            ) from error
+    return root
+
+
 def shown(values, most: int = 8) -> str:
     """The first few of many, for a message."""
     values = [str(value) for value in values]
@@ -90,10 +110,15 @@ def classification(
     n: Sequence[int | None] | None = None,
     seed: int = 0,
     augment: str | Sequence[str] | None = None,
+    spatial_dims: int = 2,
+    names: Sequence[str] | None = None,
     licence: str,
     source: str,
 ) -> Data:
-    """A `Data` of images (n, H, W) or (n, H, W, C) uint8, scaled to [0, 1], and labels (n,) or, multilabel, (n, L)."""
+    """A `Data` of images (n, *spatial) or (n, *spatial, C) uint8, scaled to [0, 1], and labels.
+
+    labels: (n,) or, multilabel, (n, L). names: of the images; None numbers them.
+    """
     limit = 2 if task == "multilabel" else len(classes)
     wrong = np.setdiff1d(labels, np.arange(limit))
     if len(wrong):
@@ -104,16 +129,17 @@ def classification(
 
     def take(rows: np.ndarray) -> Split:
         pixels = torch.from_numpy(images[rows]).float() / 255
-        pixels = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.movedim(-1, 1)  # (n, C, H, W)
-        names = tuple(f"{row:05d}" for row in rows)
-        return Split(pixels.contiguous(), torch.from_numpy(labels[rows].astype(np.int64)), np.array(names), names)
+        grey = pixels.ndim == spatial_dims + 1
+        pixels = pixels.unsqueeze(1) if grey else pixels.movedim(-1, 1)  # (n, C, *spatial)
+        named = tuple(f"{row:05d}" if names is None else names[row] for row in rows)
+        return Split(pixels.contiguous(), torch.from_numpy(labels[rows].astype(np.int64)), np.array(named), named)
 
     return Data(
         name=name,
         task=task,
         classes=tuple(classes),
         **{part: take(rows) for part, rows in rows_by_split(split, n, seed).items()},
-        augment=augmentation(augment, spatial_dims=2),
+        augment=augmentation(augment, spatial_dims),
         licence=licence,
         source=source,
     )

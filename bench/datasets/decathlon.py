@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.datasets.common import existing_folder, reason, seeded_split, shown, with_val
+from bench.datasets.common import existing_folder, reason, seeded_split, shown, unpacked, with_val
 from bench.datasets.load import Pair
 from bench.datasets.volumes import volumetric
 from bench.errors import InputError
@@ -98,21 +98,10 @@ def _pair(folder: Path, listed: dict) -> Pair:
 
 
 def _downloaded(root: str, task: str) -> Path:
-    from monai.apps import DecathlonDataset, download_and_extract
+    from monai.apps import DecathlonDataset
 
     if task not in DecathlonDataset.resource:
         raise InputError(
             f"dataset.task: got {task!r}, wanted one of {', '.join(DecathlonDataset.resource)} to download"
         )
-    if root is None:
-        return existing_folder(root)
-    Path(root).mkdir(parents=True, exist_ok=True)
-    if not (Path(root) / task).is_dir():
-        url, md5 = DecathlonDataset.resource[task], DecathlonDataset.md5[task]
-        try:
-            download_and_extract(url, Path(root) / f"{task}.tar", Path(root), hash_val=md5, progress=False)
-        except (OSError, RuntimeError) as error:
-            raise InputError(
-                f"{task}: download failed ({reason(error)}); put the unpacked folder into {root} by hand"
-            ) from error
-    return Path(root)
+    return unpacked(root, task, DecathlonDataset.resource[task], DecathlonDataset.md5[task])

@@ -1,4 +1,4 @@
-"""MedMNIST and any other npz of its layout."""
+"""MedMNIST, in two and three dimensions, and any other npz of its layout."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.datasets.common import classification, existing_folder, reason, shown
 from bench.errors import InputError
 from bench.types import SPLITS, Data
 
-SIZES = (28, 64, 128, 224)
+SIZES = {2: (28, 64, 128, 224), 3: (28, 64)}  # by the number of axes
 
 
 def medmnist(
@@ -27,12 +27,12 @@ def medmnist(
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
 ) -> Data:
-    """A 2-D set of MedMNIST, (1 or 3, size, size) in [0, 1], with its official splits.
+    """A set of MedMNIST, (1 or 3, size, size) or (1, size, size, size) in [0, 1], with its official splits.
 
     flag, root, size: root/FLAG.npz, or root/FLAG_64.npz for size=64, as the project publishes them.
-    file: instead, an npz of that layout: train_images (n, H, W) or (n, H, W, 3) uint8, train_labels (n, 1), or (n, L)
-        for multilabel; likewise val and test. A known flag in its name brings the class names; else a classes.txt
-        beside it does, one a line.
+    file: instead, an npz of that layout: train_images (n, H, W), (n, H, W, 3) or (n, D, H, W) uint8, train_labels
+        (n, 1), or (n, L) for multilabel; likewise val and test. A known flag in its name brings the class names; else a
+        classes.txt beside it does, one a line.
     n: a seeded draw of so many for (train, val, test); None in it, or for it, means all.
 
     Errors: `InputError` for an unknown flag, a missing file, missing keys, pickled objects, labels out of range.
@@ -44,20 +44,19 @@ def medmnist(
     """
     from medmnist import INFO
 
-    flat = {name: info for name, info in INFO.items() if not name.endswith("3d")}
-    if flag is not None and flag not in flat:
-        raise InputError(f"dataset.flag: got {flag!r}, wanted one of {list(flat)}; change dataset.flag")
+    if flag is not None and flag not in INFO:
+        raise InputError(f"dataset.flag: got {flag!r}, wanted one of {list(INFO)}; change dataset.flag")
     if file is None:
-        path = _by_flag(flat, flag, root, size, download)
+        path = _by_flag(INFO, flag, root, size, download)
     else:
         path = Path(file)
         named = re.sub(r"_\d+$", "", path.stem)
-        flag = flag or (named if named in flat else None)
+        flag = flag or (named if named in INFO else None)
     if not path.is_file():
         raise InputError(f"{path}: no such file; check dataset.root or dataset.file, or set dataset.download=true")
     images, labels, split = read_npz(path)
     task = "multilabel" if labels.shape[1] > 1 else "classification"
-    classes = tuple(flat[flag]["label"].values()) if flag else _class_names(path, labels)
+    classes = tuple(INFO[flag]["label"].values()) if flag else _class_names(path, labels)
     if task == "multilabel" and labels.shape[1] != len(classes):
         raise InputError(f"{path}: got {labels.shape[1]} labels a row, wanted {len(classes)}; check dataset.flag")
     return classification(
@@ -70,13 +69,14 @@ def medmnist(
         n=n,
         seed=split_seed,
         augment=augment,
-        licence=flat[flag]["license"] if flag else "unknown",
+        spatial_dims=3 if images.shape[3:] not in ((), (3,)) else 2,
+        licence=INFO[flag]["license"] if flag else "unknown",
         source=str(path),
     )
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images (n, H, W) or (n, H, W, 3) uint8, labels (n, L) integers and split (n,) of all three splits."""
+    """Images (n, H, W), (n, H, W, 3) or (n, D, H, W) uint8, labels (n, L) integers and split (n,) of all splits."""
     keys = [f"{part}_{what}" for part in SPLITS for what in ("images", "labels")]
     try:
         with zipfile.ZipFile(path) as archive:
@@ -92,10 +92,10 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         raise InputError(f"{path}: got no {shown(missing)}, wanted the MedMNIST layout; rename or add the arrays")
     for part in SPLITS:
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
-        if images.dtype != np.uint8 or images.shape[3:] not in ((), (3,)) or images.ndim < 3:
+        if images.dtype != np.uint8 or images.ndim not in (3, 4):
             raise InputError(
-                f"{path}: got {part}_images {images.dtype} {images.shape}, wanted uint8 (n, H, W) or (n, H, W, 3); "
-                "convert them"
+                f"{path}: got {part}_images {images.dtype} {images.shape}, wanted uint8 (n, H, W), (n, H, W, 3) "
+                "or (n, D, H, W); convert them"
             )
         if labels.dtype.kind not in "biu" or labels.ndim != 2 or len(labels) != len(images):
             raise InputError(
@@ -110,16 +110,17 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return images, labels.astype(np.int64), np.repeat(SPLITS, [len(arrays[f"{part}_images"]) for part in SPLITS])
 
 
-def _by_flag(flat: dict, flag: str | None, root: str | None, size: int, download: bool) -> Path:
+def _by_flag(known: dict, flag: str | None, root: str | None, size: int, download: bool) -> Path:
     if flag is None:
-        raise InputError(f"dataset.flag: got neither flag nor file, wanted one of {list(flat)}, or dataset.file=NPZ")
-    if size not in SIZES:
-        raise InputError(f"dataset.size: got {size}, wanted one of {list(SIZES)}; change dataset.size")
+        raise InputError(f"dataset.flag: got neither flag nor file, wanted one of {list(known)}, or dataset.file=NPZ")
+    sizes = SIZES[3 if flag.endswith("3d") else 2]
+    if size not in sizes:
+        raise InputError(f"dataset.size: got {size}, wanted one of {list(sizes)} for {flag}; change dataset.size")
     if download and root is not None:
         Path(root).mkdir(parents=True, exist_ok=True)
     path = existing_folder(root) / (f"{flag}.npz" if size == 28 else f"{flag}_{size}.npz")
     if download and not path.exists():
-        _download(flat[flag]["python_class"], path, size)
+        _download(known[flag]["python_class"], path, size)
     return path
 
 

@@ -43,6 +43,21 @@ def test_every_kind_of_label(tmp_path, flag, labels, classes, colour, task):
     assert data.licence.startswith("CC BY")
 
 
+def test_volumes(tmp_path):
+    volumes = {
+        f"{part}_images": np.random.default_rng(0).integers(0, 256, (n, 28, 28, 28), np.uint8) for part, n in N.items()
+    }
+    write_npz(tmp_path / "organmnist3d.npz", classes=11, **volumes)
+    data = medmnist(flag="organmnist3d", root=tmp_path, augment="flips")
+    assert data.channels == 1
+    assert data.image_size == (28, 28, 28)
+    assert len(data.classes) == 11
+    assert torch.equal(data.test.images[:, 0], torch.from_numpy(volumes["test_images"]).float() / 255)
+    assert data.augment({"image": data.train.images[0]})["image"].shape == (1, 28, 28, 28)
+    write_npz(tmp_path / "mine.npz", **volumes)
+    assert medmnist(file=tmp_path / "mine.npz").image_size == (28, 28, 28)
+
+
 def test_size_chooses_the_file_and_its_name_the_flag(tmp_path):
     write_npz(tmp_path / "pneumoniamnist_64.npz")
     for data in (
@@ -84,7 +99,8 @@ def test_seeded_draw(tmp_path):
         ({"val_labels": np.zeros((3, 1), int)}, r"got val_labels int64 \(3, 1\), wanted integers \(4, labels\)"),
         ({"val_labels": np.zeros((4, 2), int)}, r"got splits of shapes .*, wanted one shape"),
         ({"val_images": np.zeros((4, 28, 28))}, r"got val_images float64 \(4, 28, 28\), wanted uint8 \(n, H, W\)"),
-        ({"val_images": np.zeros((4, 28, 28, 28), np.uint8)}, r"got val_images uint8 \(4, 28, 28, 28\), wanted uint8"),
+        ({"val_images": np.zeros((4, 28), np.uint8)}, r"got val_images uint8 \(4, 28\), wanted uint8"),
+        ({"val_images": np.zeros((4, 28, 28, 28), np.uint8)}, r"got splits of shapes .*, wanted one shape"),
         ({"val_images": np.zeros((0, 28, 28), np.uint8), "val_labels": np.zeros((0, 1), int)}, r"val split is empty"),
     ],
 )
@@ -107,7 +123,13 @@ def test_bad_options(tmp_path):
         flag="lungmnist",
         root=tmp_path,
     )
-    assert_refused(r"dataset.flag: got 'organmnist3d', wanted one of", medmnist, flag="organmnist3d", root=tmp_path)
+    assert_refused(
+        r"dataset.size: got 128, wanted one of \[28, 64\] for organmnist3d",
+        medmnist,
+        flag="organmnist3d",
+        root=tmp_path,
+        size=128,
+    )
     assert_refused(r"dataset.flag: got neither flag nor file", medmnist)
     assert_refused(r"dataset.root: got nothing", medmnist, flag="pathmnist")
     assert_refused(

@@ -1,0 +1,78 @@
+"""MedNIST: a folder of pictures for each class, of radiographs and slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from bench.datasets.common import classification, existing_folder, rows_by_split, seeded_split, unpacked, with_val
+from bench.datasets.files import files_by_stem, read_image
+from bench.datasets.load import by
+from bench.errors import InputError
+from bench.types import Data
+
+
+def mednist(
+    root: str,
+    download: bool = False,
+    n: Sequence[int | None] | None = None,
+    val_share: float = 0.1,
+    test_share: float = 0.1,
+    split_seed: int = 0,
+    augment: str | Sequence[str] | None = None,
+) -> Data:
+    """Pictures (1 or 3, H, W) in [0, 1] of root/MedNIST/CLASS/*.jpeg, or of the class folders in root themselves.
+
+    Splits are drawn picture by picture, since no patients are known: neighbouring slices of one fall into several, and
+    accuracy is too high for it. Only pictures that are drawn are read.
+
+    download: fetch root/MedNIST.tar.gz by MONAI, which checks its MD5.
+    n: a seeded draw of so many for (train, val, test); None in it, or for it, means all, 58,954 in six classes.
+
+    Errors: `InputError` for a missing folder, fewer than two classes, pictures that can't be read or differ in size.
+    Source: B. J. Erickson, Mayo Clinic, as MONAI distributes it.
+
+    Example::
+
+        mednist("data", download=True, n=[3000, 600, 600]).card()
+    """
+    root = _downloaded(root) if download else existing_folder(root)
+    folder = root / "MedNIST" if (root / "MedNIST").is_dir() else root
+    classes = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if len(classes) < 2:
+        raise InputError(f"{folder}: got {len(classes)} folders, wanted one for each class; check dataset.root")
+    files = [(label, path) for label, name in enumerate(classes) for path in files_by_stem(folder / name).values()]
+    groups = np.array([f"{classes[label]}/{path.stem}" for label, path in files])
+    split = with_val(seeded_split(groups, test_share, split_seed), groups, val_share / (1 - test_share), split_seed)
+    rows = np.sort(np.concatenate(list(rows_by_split(split, n, split_seed).values())))
+    pictures = []
+    for row in tqdm(rows, desc="load MedNIST", unit="picture", leave=False, disable=None):
+        picture = np.moveaxis(read_image(files[row][1]), 0, -1)  # (H, W, C)
+        if pictures and picture.shape != pictures[0].shape:
+            raise InputError(
+                f"{files[row][1]}: got {by(picture.shape)} after {by(pictures[0].shape)}, wanted one size; resize it"
+            )
+        if picture.dtype != np.uint8:
+            raise InputError(f"{files[row][1]}: got {picture.dtype} pixels, wanted uint8; convert it")
+        pictures.append(picture)
+    return classification(
+        "mednist",
+        np.stack(pictures),
+        np.array([files[row][0] for row in rows]),
+        split[rows],
+        classes,
+        seed=split_seed,
+        augment=augment,
+        names=groups[rows],
+        licence="CC-BY-SA-4.0",
+        source=str(folder),
+    )
+
+
+def _downloaded(root: str) -> Path:
+    from monai.apps import MedNISTDataset
+
+    return unpacked(root, "MedNIST", MedNISTDataset.resource, MedNISTDataset.md5)
