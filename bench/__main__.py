@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import signal
 import sys
@@ -15,14 +14,12 @@ from hydra.errors import MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bench.errors import InputError, explain, leave
+from bench.errors import InputError, leave
 from bench.settings import register
 
 CONF = Path(__file__).parents[1] / "conf"
 # verb, which is also its module and function -> its config
 VERBS = {"run": "config", **{verb: verb for verb in ("calibrate", "propose", "validity", "taps")}}
-
-log = logging.getLogger("bench")
 
 
 def main() -> None:
@@ -36,14 +33,17 @@ def main() -> None:
 
         def job(config: DictConfig):
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # in a launcher's process too
+            of_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
             try:
-                return getattr(importlib.import_module(f"bench.{verb}"), verb)(config)
+                result = getattr(importlib.import_module(f"bench.{verb}"), verb)(config)
             except Exception as error:
-                if HydraConfig.get().mode == RunMode.RUN:
+                if not of_sweep:
                     leave(error)
-                known = explain(error)
-                log.error("job %s failed: %s", HydraConfig.get().job.num, known[1] if known else repr(error))
-                raise
+                importlib.import_module("bench.sweep").done(config, error)
+                return None  # so that the other jobs are done; the sweep fails at its end
+            if of_sweep:
+                importlib.import_module("bench.sweep").done(config)
+            return result
 
         os.environ.setdefault("BENCH_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, where it would print and exit with its own code

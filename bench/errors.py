@@ -26,6 +26,10 @@ class TrainingError(RuntimeError):
     """Training can't go on: the loss is NaN or infinite."""
 
 
+class JobsFailed(RuntimeError):
+    """Jobs of a sweep failed; the others were done."""
+
+
 def was_stopped(error: BaseException | None) -> bool:
     """Whether a Ctrl-C is behind an error: a library interrupted halfway may raise one of its own on top.
 
@@ -57,6 +61,8 @@ def explain(error: BaseException) -> tuple[int, str] | None:
         return 130, f"stopped; {KEPT}"
     if isinstance(error, InputError | HydraException | OmegaConfBaseException):
         return 2, str(error)
+    if isinstance(error, JobsFailed):
+        return 1, str(error)
     if isinstance(error, TrainingError):
         return 1, f"{error}; {KEPT}"
     if isinstance(error, MemoryError | OutOfMemoryError) or "can't allocate memory" in str(error):

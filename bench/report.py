@@ -116,6 +116,12 @@ def verdict_report(verified, metric: str) -> str:
     )
 
 
+def failures_report(failed: pd.DataFrame) -> str:
+    """The jobs of a sweep that failed, each with the reason."""
+    wide = failed["job"].str.len().max()
+    return "\njobs that failed\n" + "".join(f"  {row.job:{wide}}  {row.why}\n" for row in failed.itertuples())
+
+
 def modules_report(modules: pd.DataFrame) -> str:
     """The modules of a network as a table, words to the left and numbers to the right."""
     shown = modules.assign(parameters=modules["parameters"].map("{:,}".format))

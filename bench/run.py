@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from torch.nn import Module
 
-from bench import tracking
+from bench import jobs, tracking
 from bench.build import build, build_each, build_network, check_output, fill_in
 from bench.checks import check
 from bench.cost import cost
@@ -45,7 +45,7 @@ def run(config: DictConfig) -> str:
     store = connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
     fingerprint = fingerprint_of(config, data)
     design = HydraConfig.get().job.override_dirname or HydraConfig.get().runtime.choices.model
-    if config.tracking.parent and config.resume and (done := tracking.finished(store, fingerprint)):
+    if config.tracking.parent and config.resume and (done := jobs.claim(store, fingerprint)):
         tracking.Run(store, config.tracking.parent).tag(f"{tracking.REUSED}{done}", design)
         log.info("finished before as run %s, so not run again; resume=false runs it", done)
         return done

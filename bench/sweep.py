@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import prod
 
 import pandas as pd
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
-from bench import plots, tracking
-from bench.errors import leave
+from bench import jobs, plots, tracking
+from bench.errors import InputError, JobsFailed, explain, leave
+from bench.heartbeat import owner_of
+from bench.report import failures_report
 from bench.store import Store, connect
 from bench.tables import LayerTable
+
+COMMAND = "overrides"  # tag of a parent
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -73,34 +83,96 @@ def name_by_what_is_swept(config: DictConfig) -> None:
 
 
 def start(config: DictConfig) -> None:
-    """Begin the parent run, and have Hydra compose its id into every job."""
+    """Begin the parent run, or go on with one that was cut off, and have Hydra compose its id into every job.
+
+    Raises InputError where a living process has a sweep of this name.
+    """
     swept = [override for override in asked(config) if override.is_sweep_override()]
     name = config.tracking.name or " ".join(["sweep", *(override.input_line for override in swept)])
-    tags = {tracking.SWEEP: "parent", "overrides": " ".join(config.hydra.overrides.task)}
-
+    command = " ".join(config.hydra.overrides.task)
     store, ending = connect(config.tracking.uri, config.tracking.experiment), ExitStack()
-    parent = ending.enter_context(tracking.started(store, name, tags))
+    alike = [run for run in jobs.sweeps(store, name) if config.tracking.name or run.data.tags.get(COMMAND) == command]
+    refuse_living(alike, store)
+    unfinished = cut_off(alike, command) if config.get("resume", True) else None
+    if unfinished:
+        log.info("goes on with the sweep of run %s", unfinished)
+        parent = ending.enter_context(tracking.taken_up(store, unfinished))
+    else:
+        tags = {tracking.SWEEP: "parent", COMMAND: command}
+        parent = ending.enter_context(tracking.started(store, name, tags))
+    parent.tag(jobs.JOBS, str(count(config, swept)))
     _open.append(Sweep(store, parent, ending))
     with read_write(config), open_dict(config):
         config.hydra.overrides.hydra += [f"tracking.parent={parent.id}", f"tracking.uri='{store.uri}'"]
 
 
+def refuse_living(alike: list, store: Store) -> None:
+    """Raise InputError where a living process has one of these sweeps; mark those that died."""
+    for run in alike:
+        if run.info.status == "RUNNING" and not jobs.buried(store, run):
+            raise InputError(
+                f"tracking.name: the sweep {run.info.run_name!r} is under way as run {run.info.run_id}, by "
+                f"{owner_of(run.data.tags)}; wait for its end, or give this one another tracking.name"
+            )
+
+
+def cut_off(alike: list, command: str) -> str | None:
+    """The newest sweep of this command, where it did not finish."""
+    same = [run for run in alike if run.data.tags.get(COMMAND) == command]
+    return same[0].info.run_id if same and same[0].info.status != "FINISHED" else None
+
+
+def count(config: DictConfig, swept: list[Override]) -> int:
+    """How many jobs the sweeper will start."""
+    if "n_trials" in config.hydra.sweeper:
+        return config.hydra.sweeper.n_trials
+    return prod(len(list(override.sweep_iterator())) for override in swept)
+
+
+def done(config: DictConfig, error: Exception | None = None) -> None:
+    """Note on the parent of a job how it ended; the table at the end of the sweep says it again."""
+    job = HydraConfig.get().job
+    store = connect(config.tracking.uri, config.tracking.experiment)
+    overrides = list(HydraConfig.get().overrides.task)
+    if error is None:
+        jobs.note_success(store, config.tracking.parent, overrides)
+        return
+    known = explain(error)
+    why = known[1] if known else f"{type(error).__name__}: {error}"
+    log.error("job %s failed: %s", job.num, why, exc_info=None if known else error)
+    jobs.note_failure(store, config.tracking.parent, overrides, f"{job.override_dirname} seed={config.seed}", why)
+
+
 def close(error: BaseException | None = None) -> None:
-    """Log what the finished jobs of an open sweep have in common, and end its parent run, as failed after an error."""
+    """Log what the finished jobs of an open sweep have in common, and end its parent run, as failed after an error.
+
+    Raises JobsFailed, after a table that says which and why.
+    """
     while _open:
         sweep = _open.pop()
         try:
             with sweep.ending:
-                jobs = tracking.jobs(sweep.store, sweep.parent.id)
-                frames = {run: tracking.table_of(sweep.store, run, "layers.csv") for run in jobs}
-                tables = [(jobs[run], LayerTable(frame.to_dict("records"))) for run, frame in frames.items()]
+                designs = jobs.of_sweep(sweep.store, sweep.parent.id)
+                frames = {run: tracking.table_of(sweep.store, run, "layers.csv") for run in designs}
+                tables = [(designs[run], LayerTable(frame.to_dict("records"))) for run, frame in frames.items()]
                 if any(table.rows for _, table in tables):
                     sum_up(tables, sweep.parent)
                 if error:
                     raise error
+                tell_failures(sweep)
         except BaseException as raised:
             if raised is not error:
                 raise
+
+
+def tell_failures(sweep: Sweep) -> None:
+    failed = jobs.failures(sweep.store, sweep.parent.id)
+    if failed.empty:
+        return
+    sweep.parent.table(failed, "tables/failed.csv")
+    sys.stderr.write(failures_report(failed))
+    of = sweep.store.client.get_run(sweep.parent.id).data.tags[jobs.JOBS]
+    raise JobsFailed(f"{len(failed)} of {of} jobs failed, for the reasons above; the same command tries them again")
 
 
 def sum_up(tables: list[tuple[str, LayerTable]], parent: tracking.Run) -> None:

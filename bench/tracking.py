@@ -25,6 +25,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig, OmegaConf
 
 from bench.errors import InputError, was_stopped
+from bench.heartbeat import beating, owner_tags
 from bench.store import Store, default_uri
 from bench.types import Data
 
@@ -100,13 +101,32 @@ class Run:
 
 @contextmanager
 def started(store: Store, name: str, tags: dict[str, str], parent: str | None = None) -> Iterator[Run]:
-    """A run that ends FINISHED, KILLED on Ctrl-C, or FAILED with its traceback as an artifact."""
+    """A new run, `ended` as what is within ends."""
     tags = resolve_tags(
-        tags | ({MLFLOW_PARENT_RUN_ID: parent, SWEEP: parent} if parent else {})
+        tags | owner_tags() | ({MLFLOW_PARENT_RUN_ID: parent, SWEEP: parent} if parent else {})
     )  # user, source, commit
-    run = Run(store, store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id)
-    try:
+    with ended(Run(store, store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id)) as run:
         yield run
+
+
+@contextmanager
+def taken_up(store: Store, run_id: str) -> Iterator[Run]:
+    """A run whose process is gone, done by this one from here on."""
+    store.client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
+    run = Run(store, run_id)
+    for key, value in owner_tags().items():
+        run.tag(key, value)
+    with ended(run):
+        yield run
+
+
+@contextmanager
+def ended(run: Run) -> Iterator[Run]:
+    """Within: a run that beats; it ends FINISHED, KILLED on Ctrl-C, or FAILED with its traceback as an artifact."""
+    store = run.store
+    try:
+        with beating(run.tag):
+            yield run
     except BaseException as error:
         stopped = was_stopped(error) or isinstance(error, SystemExit)
         try:
@@ -115,22 +135,6 @@ def started(store: Store, name: str, tags: dict[str, str], parent: str | None = 
             store.client.set_terminated(run.id, RunStatus.to_string(RunStatus.KILLED if stopped else RunStatus.FAILED))
         raise
     store.client.set_terminated(run.id)
-
-
-def finished(store: Store, fingerprint: str) -> str | None:
-    """The id of a finished run of the experiment with this fingerprint."""
-    query = f"tags.{FINGERPRINT} = '{fingerprint}' and attributes.status = 'FINISHED'"
-    runs = store.client.search_runs([store.experiment_id], query, max_results=1)
-    return runs[0].info.run_id if runs else None
-
-
-def jobs(store: Store, parent: str) -> dict[str, str]:
-    """The finished runs of a sweep and the design of each, those that it found already done included."""
-    query = f"tags.{SWEEP} = '{parent}' and attributes.status = 'FINISHED'"
-    runs = store.client.search_runs([store.experiment_id], query, max_results=50_000)
-    designs = {run.info.run_id: run.data.tags[DESIGN] for run in runs if DESIGN in run.data.tags}
-    tags = store.client.get_run(parent).data.tags
-    return designs | {key.removeprefix(REUSED): design for key, design in tags.items() if key.startswith(REUSED)}
 
 
 def table_of(store: Store, run_id: str, path: str) -> pd.DataFrame:

@@ -2,7 +2,6 @@ import math
 import signal
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
@@ -144,39 +143,6 @@ def test_a_signal_waits_until_a_write_is_done(store, monkeypatch, sent):
     assert len(written) == 1
     assert stopped.data.metrics == {"a": 1.0}
     assert stopped.info.status == "KILLED"
-
-
-def test_finished_finds_finished_runs_of_this_experiment_alone(store):
-    tags = {tracking.FINGERPRINT: "abc"}
-    with pytest.raises(ValueError, match="boom"), tracking.started(store, "failed", tags, None):
-        raise ValueError("boom")
-    assert tracking.finished(store, "abc") is None
-    with tracking.started(store, "done", tags, None) as run:
-        assert tracking.finished(store, "abc") is None
-    assert tracking.finished(store, "abc") == run.id
-    assert tracking.finished(store, "xyz") is None
-    assert tracking.finished(connect(store.uri, "others"), "abc") is None
-
-
-def test_jobs_of_a_sweep_are_its_finished_runs_and_those_it_found_done(store):
-    def job(name, parent, fails=False):
-        with tracking.started(store, name, {tracking.DESIGN: name}, parent) as run:
-            run.table(pd.DataFrame({"tap": [name]}), "layers.csv")
-            if fails:
-                raise ValueError("boom")
-        return run
-
-    before = job("before", None)
-    with tracking.started(store, "sweep", {}, None) as parent:
-        own = job("own", parent.id)
-        with pytest.raises(ValueError, match="boom"):
-            job("failed", parent.id, fails=True)
-        job("another sweep's", before.id)
-        parent.tag(f"{tracking.REUSED}{before.id}", "before")
-    found = tracking.jobs(store, parent.id)
-    assert found == {own.id: "own", before.id: "before"}
-    assert tracking.table_of(store, own.id, "layers.csv")["tap"].tolist() == ["own"]
-    assert logged(own).data.tags["mlflow.parentRunId"] == parent.id
 
 
 def test_load_of_no_run_or_of_one_without_weights(store):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench import tracking
+from bench import jobs, tracking
 
 KEPT = {
     "summary/val_score": "val_score",
@@ -34,7 +34,7 @@ class Retrained:
 def retrained(parent: tracking.Run, names: Collection[str], test: bool) -> Retrained:
     """The finished runs of a sweep of these designs. test: whether to read how they did on the test data."""
     store, rows, images = parent.store, [], []
-    for run_id, design in tracking.jobs(store, parent.id).items():
+    for run_id, design in jobs.of_sweep(store, parent.id).items():
         name = design.rpartition("=")[2]
         if name not in names:
             continue

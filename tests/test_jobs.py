@@ -1,0 +1,144 @@
+"""Jobs of a sweep: found, waited for, buried and told of."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from running import uri, with_store
+
+from bench import jobs, tracking
+from bench.heartbeat import BEAT, MISSED, OWNER, SECONDS, is_alive, owner_of, owner_tags
+from bench.store import connect
+
+
+@pytest.fixture
+def store(tmp_path):
+    return connect(uri(with_store(tmp_path)), "tests")
+
+
+def logged(run):
+    return run.store.client.get_run(run.id)
+
+
+def test_finished_finds_finished_runs_of_this_experiment_alone(store):
+    tags = {tracking.FINGERPRINT: "abc"}
+    with pytest.raises(ValueError, match="boom"), tracking.started(store, "failed", tags, None):
+        raise ValueError("boom")
+    assert jobs.finished(store, "abc") is None
+    with tracking.started(store, "done", tags, None) as run:
+        assert jobs.finished(store, "abc") is None
+    assert jobs.finished(store, "abc") == run.id
+    assert jobs.finished(store, "xyz") is None
+    assert jobs.finished(connect(store.uri, "others"), "abc") is None
+
+
+def test_jobs_of_a_sweep_are_its_finished_runs_and_those_it_found_done(store):
+    def job(name, parent, fails=False):
+        with tracking.started(store, name, {tracking.DESIGN: name}, parent) as run:
+            run.table(pd.DataFrame({"tap": [name]}), "layers.csv")
+            if fails:
+                raise ValueError("boom")
+        return run
+
+    before = job("before", None)
+    with tracking.started(store, "sweep", {}, None) as parent:
+        own = job("own", parent.id)
+        with pytest.raises(ValueError, match="boom"):
+            job("failed", parent.id, fails=True)
+        job("another sweep's", before.id)
+        parent.tag(f"{tracking.REUSED}{before.id}", "before")
+    found = jobs.of_sweep(store, parent.id)
+    assert found == {own.id: "own", before.id: "before"}
+    assert tracking.table_of(store, own.id, "layers.csv")["tap"].tolist() == ["own"]
+    assert logged(own).data.tags["mlflow.parentRunId"] == parent.id
+
+
+def of_process(pid, host=None, since=None, beat=0.0):
+    """Tags of a run that some process does; beat: seconds since it was heard of."""
+    owner = {"host": host or socket.gethostname(), "pid": pid, "since": since}
+    return {OWNER: json.dumps(owner), BEAT: str(time.time() - beat)}
+
+
+def test_a_process_of_this_host_is_alive_while_it_runs_whatever_its_beats():
+    tags = owner_tags()
+    assert is_alive(tags | {BEAT: "0"})
+    assert owner_of(tags) == f"process {os.getpid()} on {socket.gethostname()}"
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        since = json.loads(tags[OWNER])["since"]
+        assert not is_alive(of_process(child.pid, since=since))  # another process, with the number of one that ended
+    finally:
+        child.kill()
+        child.wait()
+    assert not is_alive(of_process(child.pid))
+    assert not is_alive({})
+
+
+def test_a_process_of_another_host_is_alive_while_it_beats():
+    assert is_alive(of_process(1, host="elsewhere", beat=SECONDS))
+    assert not is_alive(of_process(1, host="elsewhere", beat=MISSED * SECONDS + 1))
+
+
+def test_a_run_beats_and_a_store_that_misses_one_does_not_end_it(store, monkeypatch, caplog):
+    monkeypatch.setattr("bench.heartbeat.SECONDS", 0.02)
+    with tracking.started(store, "beats", {}) as run:
+        first = float(logged(run).data.tags[BEAT])
+        time.sleep(0.2)
+        assert float(logged(run).data.tags[BEAT]) > first
+        monkeypatch.setattr(tracking.Run, "tag", lambda *_: 1 / 0)
+    with tracking.started(store, "unheard", {}) as run:
+        time.sleep(0.2)
+    assert logged(run).info.status == "FINISHED"
+    assert "the tracking store missed a heartbeat: division by zero" in caplog.text
+
+
+def job(store, tags=None, fingerprint="abc"):
+    made = store.client.create_run(store.experiment_id, tags={tracking.FINGERPRINT: fingerprint} | (tags or {}))
+    return tracking.Run(store, made.info.run_id)
+
+
+def test_a_job_whose_process_is_gone_is_buried_and_done_again(store):
+    gone = job(store, of_process(2**22 + 1))
+    never_owned = job(store)
+    assert jobs.claim(store, "abc") is None
+    assert [logged(run).info.status for run in (gone, never_owned)] == ["KILLED", "KILLED"]
+
+
+def test_a_job_that_a_living_process_does_is_waited_for(store, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    other, looks = job(store, owner_tags()), []
+
+    def look(_):
+        looks.append(logged(other).info.status)
+        if len(looks) == 3:
+            store.client.set_terminated(other.id)
+
+    monkeypatch.setattr("bench.jobs.time.sleep", look)
+    assert jobs.claim(store, "abc") == other.id
+    assert looks == ["RUNNING"] * 3
+    assert caplog.text.count(f"waits for run {other.id}, which process {os.getpid()}") == 1
+
+
+def test_a_job_that_fails_while_it_is_waited_for_is_done_again(store, monkeypatch):
+    other = job(store, owner_tags())
+    monkeypatch.setattr("bench.jobs.time.sleep", lambda _: store.client.set_terminated(other.id, "FAILED"))
+    assert jobs.claim(store, "abc") is None
+
+
+def test_failures_are_noted_by_job_and_taken_back_by_success(store):
+    with tracking.started(store, "sweep", {}) as parent:
+        first, second = ["model.skips=all", "seed=0", "tracking.uri=a"], ["model.skips=none", "seed=0"]
+        jobs.note_failure(store, parent.id, first, "skips=all", "too\nbad")
+        jobs.note_failure(store, parent.id, second, "skips=none", "x" * 9999)
+        jobs.note_failure(store, parent.id, [*first[:2], "tracking.uri=b"], "skips=all", "still too bad")
+        assert jobs.failures(store, parent.id)["job"].tolist() == ["skips=all", "skips=none"]
+        jobs.note_success(store, parent.id, second)
+        jobs.note_success(store, parent.id, ["seed=9"])
+        assert jobs.failures(store, parent.id).to_dict("records") == [{"job": "skips=all", "why": "still too bad"}]
+        jobs.note_success(store, parent.id, first)
+        assert jobs.failures(store, parent.id).empty
