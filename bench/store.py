@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from bench.errors import InputError
 
@@ -89,6 +90,15 @@ def _sqlite_file(uri: str) -> Path:
     return database
 
 
+def _make(database: Path) -> None:
+    """A new database, which takes its name when it is whole: migrations that are cut off leave one broken for good."""
+    unfinished = database.with_name(f"{database.name}.new")
+    unfinished.unlink(missing_ok=True)
+    made = SqlAlchemyStore(f"sqlite:///{unfinished}", (database.parent / "mlartifacts").as_uri())
+    made.engine.dispose()
+    unfinished.rename(database)
+
+
 class Uninterrupted:
     """A client whose calls end before a Ctrl-C or SIGTERM is heeded: a write cut off leaves SQLite locked for good."""
 
@@ -125,6 +135,8 @@ def _signals_wait() -> Iterator[None]:
 
 
 def _open(uri: str, experiment: str, parent: str | None) -> Store:
+    if uri.startswith("sqlite:///") and not _sqlite_file(uri).exists():
+        _make(_sqlite_file(uri))
     client = Uninterrupted(MlflowClient(uri)) if uri.startswith("sqlite:///") else MlflowClient(uri)
     if parent:
         client.get_run(parent)

@@ -1,0 +1,123 @@
+"""A sweep that is killed, at whatever point, and started again: every job is finished once, none lost, none twice."""
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from running import TINY, artifacts, command, layers, points, runs, store, tiny
+
+from bench import tracking
+from bench.store import connect
+from bench.train import Batches
+
+SWEEP = ("-m", "model.skips=all,none", "seed=0,1")
+JOBS = {("all", "0"), ("all", "1"), ("none", "0"), ("none", "1")}
+WRITES = (
+    "create_run",
+    "log_batch",
+    "log_text",
+    "log_artifact",
+    "log_figure",
+    "set_tag",
+    "set_terminated",
+    "update_run",
+)
+
+
+def killed_after(folder, calls):
+    """A sweep, in a process of its own, that SIGKILL ends in its so many-th write to the store."""
+
+    def child():
+        left = iter(range(calls - 1, -1, -1))
+        for name in WRITES:
+            method = getattr(MlflowClient, name)
+
+            def write(*arguments, method=method, **options):
+                if not next(left):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return method(*arguments, **options)
+
+            setattr(MlflowClient, name, write)
+        os._exit(tiny(folder, *SWEEP).code)
+
+    return ended(child)
+
+
+def ended(child):
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join(300)
+    return process.exitcode
+
+
+def assert_every_job_was_finished_once(folder):
+    found = runs(folder)
+    parents = [run for run in found if run.data.tags.get(tracking.SWEEP) == "parent"]
+    assert [run.info.status for run in parents] == ["FINISHED"]
+    done = [run for run in found if run.info.status == "FINISHED" and run not in parents]
+    assert sorted((run.data.params["model.skips"], run.data.params["seed"]) for run in done) == sorted(JOBS)
+    for run in done:
+        assert {"config.yaml", "dataset.json", "weights.pt", "test.csv"} <= artifacts(folder, run)
+        assert len(layers(folder, run)) == 3 * 27
+        assert "test/dice" in run.data.metrics
+        assert run.data.tags["mlflow.parentRunId"] == parents[0].info.run_id
+    left = {run.info.status for run in found if run not in parents and run not in done}
+    assert left <= {"KILLED"}
+    mean = sum(points(folder, run, "profile/I_XT.kde")[50] for run in done) / len(done)
+    assert points(folder, parents[0], "profile/I_XT.kde")[50] == pytest.approx(mean)
+
+
+@pytest.mark.parametrize("calls", [*FEW, *(pytest.param(calls, marks=pytest.mark.slow) for calls in MORE)])
+def test_killed_in_a_write(tmp_path, calls):
+    assert killed_after(tmp_path, calls) == -signal.SIGKILL
+    again = tiny(tmp_path, *SWEEP)
+    assert again.code == 0, again.err
+    assert_every_job_was_finished_once(tmp_path)
+
+
+@pytest.mark.slow
+def test_killed_twice(tmp_path):
+    for calls in (40, 40):
+        assert killed_after(tmp_path, calls) == -signal.SIGKILL
+    assert tiny(tmp_path, *SWEEP).code == 0
+    assert_every_job_was_finished_once(tmp_path)
+
+
+def test_killed_in_training(tmp_path):
+    def child():
+        Batches.__iter__ = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+        tiny(tmp_path, *SWEEP)
+
+    assert ended(child) == -signal.SIGKILL
+    assert [run.info.status for run in runs(tmp_path)] == ["RUNNING", "RUNNING"]  # nobody could say otherwise
+    assert tiny(tmp_path, *SWEEP).code == 0
+    assert_every_job_was_finished_once(tmp_path)
+
+
+def test_killed_while_the_store_is_made(tmp_path):
+    def child():
+        class Cut(SqlAlchemyStore):
+            def __init__(self, uri, _):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        from bench import store as module
+
+        module.SqlAlchemyStore = Cut
+        command(tmp_path, *SWEEP, *TINY)
+
+    assert ended(child) == -signal.SIGKILL
+    assert not (tmp_path / "mlflow.db").exists()
+    (tmp_path / "mlflow.db.new").write_bytes(b"SQLite format 3\0 and half of a migration")
+    assert connect(f"sqlite:///{tmp_path}/mlflow.db", "tests").client.search_experiments()
+
+
+def test_a_finished_sweep_started_again_is_another_that_does_nothing(tmp_path):
+    for _ in range(2):
+        assert tiny(tmp_path, *SWEEP).code == 0
+    found = runs(tmp_path)
+    assert len(found) == 2 + 4
+    assert all(run.info.status == "FINISHED" for run in found)
+    assert store(tmp_path)
