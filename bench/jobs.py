@@ -6,7 +6,7 @@ import json
 import logging
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -15,6 +15,7 @@ from bench.store import Store
 from bench.tracking import DESIGN, FINGERPRINT, REUSED, SWEEP, Run
 
 FAILED, JOBS = "failed.", "jobs"  # tags of a parent: a job that failed and why; how many there are in all
+STATES = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "dead", "RUNNING": "dead", "SCHEDULED": "dead"}
 WAIT = 2  # seconds between looks at a run that another process does
 MOST = 50_000  # runs of a sweep
 WHY = 300  # characters of a reason
@@ -79,11 +80,34 @@ def failures(store: Store, parent: str) -> pd.DataFrame:
     return pd.DataFrame([json.loads(note) for note in _tagged(store, parent, FAILED).values()], columns=["job", "why"])
 
 
-def sweeps(store: Store, name: str) -> list:
-    """The parent runs of a name, the newest first."""
-    quoted = name.replace("'", "''")
-    runs = _search(store, f"tags.{SWEEP} = 'parent' and attributes.run_name = '{quoted}'")
-    return sorted(runs, key=lambda run: run.info.start_time, reverse=True)
+def table(store: Store, parent) -> pd.DataFrame:
+    """run, name, state, minutes, val_score, where and why of each job of a sweep that has begun, oldest first.
+
+    state: finished; finished before, in another sweep; running; failed; or dead, begun and left by its process.
+    """
+    tags, rows = parent.data.tags, {}
+    for run in sorted(_search(store, f"tags.{SWEEP} = '{parent.info.run_id}'"), key=lambda run: run.info.start_time):
+        alive = run.info.status == "RUNNING" and is_alive(run.data.tags)
+        rows[run.info.run_id] = {
+            "name": run.info.run_name,
+            "state": "running" if alive else STATES[run.info.status],
+            "minutes": ((run.info.end_time or 1000 * time.time()) - run.info.start_time) / 60_000,
+            "val_score": run.data.metrics.get("summary/val_score"),
+            "where": owner_of(run.data.tags) if alive else None,
+        }
+    before = {run: design for run, design in _of(tags, REUSED).items() if run not in rows}
+    notes = [json.loads(note) for note in _of(tags, FAILED).values()]
+    found = [{"run": run, "name": design, "state": "finished before"} for run, design in before.items()]
+    found += [{"run": run, **row} for run, row in rows.items() if row["state"] != "failed"]  # they have notes
+    found += [{"name": note["job"], "state": "failed", "why": note["why"]} for note in notes]
+    return pd.DataFrame(found, columns=["run", "name", "state", "minutes", "val_score", "where", "why"])
+
+
+def sweeps(store: Store, name: str | None = None) -> list:
+    """The parent runs, of a name or all, the newest first."""
+    runs = _search(store, f"tags.{SWEEP} = 'parent'")
+    alike = [run for run in runs if name in (None, run.info.run_name)]
+    return sorted(alike, key=lambda run: run.info.start_time, reverse=True)
 
 
 def _key(overrides: Sequence[str]) -> str:
@@ -92,7 +116,10 @@ def _key(overrides: Sequence[str]) -> str:
 
 
 def _tagged(store: Store, parent: str, prefix: str) -> dict[str, str]:
-    tags = store.client.get_run(parent).data.tags
+    return _of(store.client.get_run(parent).data.tags, prefix)
+
+
+def _of(tags: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {key.removeprefix(prefix): value for key, value in tags.items() if key.startswith(prefix)}
 
 

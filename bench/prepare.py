@@ -57,7 +57,7 @@ def _teacher(run: str, uri: str | None, device: torch.device, data: Data) -> tor
 def fingerprint_of(config: DictConfig, data: Data) -> str:
     """Hash of all that decides a run's numbers: its config without tracking, the data, the package's version."""
     decides = OmegaConf.to_container(config, resolve=True)
-    for key in ("tracking", "resume"):
+    for key in ("tracking", "resume", "objectives"):
         decides.pop(key)
     content = json.dumps([decides, data.fingerprint, version("infoflow-bench")], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

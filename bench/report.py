@@ -122,6 +122,18 @@ def failures_report(failed: pd.DataFrame) -> str:
     return "\njobs that failed\n" + "".join(f"  {row.job:{wide}}  {row.why}\n" for row in failed.itertuples())
 
 
+def status_report(jobs: pd.DataFrame, name: str, planned: int, alive: bool) -> str:
+    """The jobs of a sweep that have begun, and how many there are of each state."""
+    counts = jobs["state"].value_counts()
+    attempts = jobs["state"].isin(("dead",)).sum()
+    ahead = max(0, planned - (len(jobs) - attempts))
+    words = [f"{count} {state}" for state, count in counts.items()] + ([f"{ahead} still to do"] if ahead else [])
+    going = "goes on" if alive else "has ended" if not ahead else "is not running; the same command goes on with it"
+    shown = jobs.drop(columns="run").set_index("name").rename_axis(None).dropna(axis=1, how="all")
+    listed = f"{shown.round(3).fillna('').to_string()}\n\n" if len(jobs) else ""
+    return f"\n{listed}{name}: of {planned} jobs {', '.join(words) or 'none has begun'}; the sweep {going}\n"
+
+
 def modules_report(modules: pd.DataFrame) -> str:
     """The modules of a network as a table, words to the left and numbers to the right."""
     shown = modules.assign(parameters=modules["parameters"].map("{:,}".format))

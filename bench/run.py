@@ -13,6 +13,7 @@ from bench import jobs, tracking
 from bench.build import build, build_each, build_network, check_output, fill_in
 from bench.checks import check
 from bench.cost import cost
+from bench.errors import InputError
 from bench.evaluate import evaluate
 from bench.prepare import fingerprint_of, prepare, prepare_training
 from bench.probe import Probe
@@ -25,8 +26,11 @@ from bench.types import Data
 log = logging.getLogger(__name__)
 
 
-def run(config: DictConfig) -> str:
-    """Train a network, measure what its layers tell of input and label, track all of it; returns the run's id."""
+def run(config: DictConfig) -> str | list[float]:
+    """Train a network, measure what its layers tell of input and label, track all of it.
+
+    Returns the run's id, or the objectives where some are asked for.
+    """
     check(config)
     device = prepare(config)
     data: Data = build(config.dataset, "dataset")
@@ -45,13 +49,14 @@ def run(config: DictConfig) -> str:
     store = connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
     fingerprint = fingerprint_of(config, data)
     design = HydraConfig.get().job.override_dirname or HydraConfig.get().runtime.choices.model
-    if config.tracking.parent and config.resume and (done := jobs.claim(store, fingerprint)):
+    of_sweep = config.tracking.parent is not None  # which then has the name
+    if of_sweep and config.resume and (done := jobs.claim(store, fingerprint)):
         tracking.Run(store, config.tracking.parent).tag(f"{tracking.REUSED}{done}", design)
         log.info("finished before as run %s, so not run again; resume=false runs it", done)
-        return done
+        return answer(tracking.Run(store, done), config.objectives)
 
     tags = {tracking.FINGERPRINT: fingerprint, tracking.DESIGN: design}
-    name = config.tracking.name or f"{design} seed={config.seed}"
+    name = (not of_sweep and config.tracking.name) or f"{design} seed={config.seed}"
     with tracking.started(store, name, tags, config.tracking.parent) as tracked:
         tracked.config(config)
         tracked.dataset(data)
@@ -93,4 +98,15 @@ def run(config: DictConfig) -> str:
         for diagnostic in diagnostics.values():
             tracked.findings(diagnostic(table))
     sys.stdout.write(report(table, test, costs, tracked.id, store.uri))
-    return tracked.id
+    return answer(tracked, config.objectives)
+
+
+def answer(tracked: tracking.Run, objectives: list[str] | None) -> str | list[float]:
+    """The run's id, or the metrics that a sweeper is to make larger or smaller."""
+    if objectives is None:
+        return tracked.id
+    metrics = tracked.store.client.get_run(tracked.id).data.metrics
+    if unknown := [name for name in objectives if name not in metrics]:
+        known = ", ".join(name for name in sorted(metrics) if name.startswith(("test/", "cost/", "summary/")))
+        raise InputError(f"objectives: got {unknown[0]!r}, wanted metrics of the run, any of {known}")
+    return [metrics[name] for name in objectives]

@@ -99,6 +99,7 @@ class Settings(Common):
     calibration: bool = MISSING
     diagnostic: Any = None
     resume: bool = MISSING
+    objectives: list[str] | None = None
     probe: Probing = MISSING
 
 
@@ -150,6 +151,16 @@ class TapsSettings:
     depth: int | None = None
 
 
+@dataclass
+class StatusSettings:
+    """The config of `status`."""
+
+    sweep: str = MISSING
+    seed: int = MISSING
+    device: str = MISSING
+    tracking: Tracking = MISSING
+
+
 def register() -> None:
     """Tell Hydra the types of every verb's config."""
     kinds = {
@@ -158,6 +169,7 @@ def register() -> None:
         "propose_settings": ProposalSettings,
         "validity_settings": ValiditySettings,
         "taps_settings": TapsSettings,
+        "status_settings": StatusSettings,
     }
     for name, kind in kinds.items():
         ConfigStore.instance().store(name, kind)

@@ -25,9 +25,10 @@ WRITES = (
     "set_terminated",
     "update_run",
 )
+FEW, MORE = (2, 20, 71), (1, 4, 9, 33, 50, 90)
 
 
-def killed_after(folder, calls):
+def killed_after(folder, calls, sweep=SWEEP):
     """A sweep, in a process of its own, that SIGKILL ends in its so many-th write to the store."""
 
     def child():
@@ -41,7 +42,7 @@ def killed_after(folder, calls):
                 return method(*arguments, **options)
 
             setattr(MlflowClient, name, write)
-        os._exit(tiny(folder, *SWEEP).code)
+        os._exit(tiny(folder, *sweep).code)
 
     return ended(child)
 
@@ -84,6 +85,32 @@ def test_killed_twice(tmp_path):
         assert killed_after(tmp_path, calls) == -signal.SIGKILL
     assert tiny(tmp_path, *SWEEP).code == 0
     assert_every_job_was_finished_once(tmp_path)
+
+
+def test_a_search_of_optuna_goes_on_where_it_was_killed(tmp_path):
+    """The seeded sampler proposes the same again, for the finished runs give the same answers."""
+    widths = "model.widths=choice('[4,8]','[4,4]','[8,8]','[4,12]')"
+    search = ("-m", "+experiment=pareto", widths, "hydra.sweeper.n_trials=6", "hydra.sweeper.sampler.population_size=2")
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        folder.mkdir()
+    assert tiny(whole, *search).code == 0
+    assert killed_after(cut, 60, search) == -signal.SIGKILL
+    before = {run.info.run_id for run in runs(cut) if run.info.status == "FINISHED"}
+    assert before
+    again = tiny(cut, *search)
+    assert again.code == 0, again.err
+
+    def designs(folder):
+        done = [run for run in runs(folder) if run.info.status == "FINISHED" and tracking.DESIGN in run.data.tags]
+        return sorted(run.data.tags[tracking.DESIGN] for run in done)
+
+    assert designs(cut) == designs(whole)
+    assert len(set(designs(cut))) == len(designs(cut))
+    assert before < {run.info.run_id for run in runs(cut)}
+    (found,) = cut.glob("multirun/*/*/optimization_results.yaml")
+    (wanted,) = whole.glob("multirun/*/*/optimization_results.yaml")
+    assert found.read_text() == wanted.read_text()
 
 
 def test_killed_in_training(tmp_path):

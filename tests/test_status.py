@@ -1,0 +1,66 @@
+"""`python -m bench status`: what it says of a sweep that goes on, was cut off, or ended."""
+
+import json
+
+import pytest
+from running import assert_refused, command, runs, store, tiny
+
+from bench.heartbeat import OWNER, owner_tags
+
+SWEEP = ("-m", "model.widths=[4,8],[0,8],[4,4]", "tracking.name=widths")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three jobs, one of which failed."""
+    folder = tmp_path_factory.mktemp("status")
+    assert tiny(folder, *SWEEP).code == 1
+    return folder
+
+
+def status(folder, sweep="widths"):
+    ended = command(folder, "status", f"sweep={sweep}")
+    assert ended.code == 0, ended.err
+    return ended.out.strip().splitlines()
+
+
+def test_an_ended_sweep_with_what_failed_and_why(folder):
+    *jobs, last = status(folder)
+    assert last == "widths: of 3 jobs 2 finished, 1 failed; the sweep has ended"
+    by_name = {" ".join(line.split()[:2]): line for line in jobs}
+    assert "finished" in by_name["model.widths=[4,8] seed=0"]
+    assert "model: widths: got [0, 8]" in by_name["model.widths=[0,8] seed=0"]
+    assert status(folder, runs(folder)[0].info.run_id) == [*jobs, last]
+
+
+def test_a_sweep_under_way_and_one_that_was_cut_off(folder):
+    parent, _, second = runs(folder)
+    client = store(folder)
+    client.update_run(parent.info.run_id, status="RUNNING")
+    client.update_run(second.info.run_id, status="RUNNING")
+    try:
+        assert status(folder)[-1] == "widths: of 3 jobs 1 finished, 1 running, 1 failed; the sweep goes on"
+        for run in (parent, second):
+            client.set_tag(run.info.run_id, OWNER, json.dumps(json.loads(owner_tags()[OWNER]) | {"pid": 2**22 + 1}))
+        assert status(folder)[-1] == (
+            "widths: of 3 jobs 1 finished, 1 dead, 1 failed, 1 still to do; the sweep is not running; the same command "
+            "goes on with it"
+        )
+    finally:
+        client.set_terminated(parent.info.run_id, "FAILED")
+        client.set_terminated(second.info.run_id)
+
+
+def test_jobs_that_another_sweep_finished_before(folder):
+    assert tiny(folder, "-m", "model.widths=[4,8],[4,4]", "tracking.name=again").code == 0
+    assert status(folder, "again")[-1] == "again: of 2 jobs 2 finished before; the sweep has ended"
+
+
+def test_bad_input_is_one_line(folder):
+    assert_refused(command(folder, "status"), "sweep: got none, wanted the name of a sweep")
+    ended = command(folder, "status", "sweep=width")
+    assert_refused(
+        ended, "sweep: got 'width', wanted one of experiment 'bench': ", "widths", "tracking.experiment=NAME"
+    )
+    ended = command(folder, "status", "sweep=widths", "tracking.experiment=empty")
+    assert_refused(ended, "wanted one of experiment 'empty': it has none")
