@@ -20,6 +20,13 @@ from bench.settings import register
 CONF = Path(__file__).parents[1] / "conf"
 # verb, which is also its module and function -> its config
 VERBS = {"run": "config", **{verb: verb for verb in ("calibrate", "propose", "validity", "taps", "status")}}
+# choices of Hydra's plugins -> the extra that brings them
+EXTRAS = {
+    "hydra/launcher/ray": "ray",
+    "hydra/launcher/submitit_local": "submitit",
+    "hydra/launcher/submitit_slurm": "submitit",
+    "hydra/sweeper/optuna": "optuna",
+}
 
 
 def main() -> None:
@@ -76,6 +83,8 @@ def clearer(error: BaseException) -> BaseException:
     if not isinstance(error, MissingConfigException):
         return error
     group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
+    if extra := EXTRAS.get(f"{group}/{choice}".partition("/sampler")[0]):
+        return InputError(f"{group}: got {choice!r}, which is not installed; pip install 'infoflow-bench[{extra}]'")
     if not group or not (CONF / group).is_dir():
         return error
     choices = sorted(path.stem for path in (CONF / group).glob("*.yaml"))

@@ -61,6 +61,8 @@ def explain(error: BaseException) -> tuple[int, str] | None:
         return 130, f"stopped; {KEPT}"
     if isinstance(error, InputError | HydraException | OmegaConfBaseException):
         return 2, str(error)
+    if 'Could not detect "srun"' in str(error):  # of submitit, which has no narrower error
+        return 2, "hydra/launcher: got submitit_slurm, and srun is not here; start it on a login node of the cluster"
     if isinstance(error, JobsFailed):
         return 1, str(error)
     if isinstance(error, TrainingError):

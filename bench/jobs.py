@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 import zlib
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 
 from bench.heartbeat import is_alive, owner_of
 from bench.store import Store
@@ -16,11 +19,29 @@ from bench.tracking import DESIGN, FINGERPRINT, REUSED, SWEEP, Run
 
 FAILED, JOBS = "failed.", "jobs"  # tags of a parent: a job that failed and why; how many there are in all
 STATES = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "dead", "RUNNING": "dead", "SCHEDULED": "dead"}
+KEY = r"(?<![^ ,])(?:\w+\.)+(?=\w+=)"  # of an override, all but its last part
 WAIT = 2  # seconds between looks at a run that another process does
 MOST = 50_000  # runs of a sweep
 WHY = 300  # characters of a reason
 
 log = logging.getLogger(__name__)
+
+
+def design() -> str:
+    """What tells the job that Hydra runs from others: what its sweep changed, or its model with what was set of it."""
+    hydra = HydraConfig.get()
+    if hydra.mode == RunMode.MULTIRUN:
+        return hydra.job.override_dirname or hydra.runtime.choices.model
+    of_model = [override for override in hydra.overrides.task if override.startswith("model.")]
+    return " ".join([hydra.runtime.choices.model, *of_model])
+
+
+def name(seed: int) -> str:
+    """The design in short words, and the seed.
+
+    A list of runs cuts off the end of a name, which is where those of one sweep would begin to differ.
+    """
+    return f"{re.sub(KEY, '', design())} seed={seed}"
 
 
 def claim(store: Store, fingerprint: str) -> str | None:

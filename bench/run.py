@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from torch.nn import Module
 
@@ -48,7 +47,7 @@ def run(config: DictConfig) -> str | list[float]:
 
     store = connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
     fingerprint = fingerprint_of(config, data)
-    design = HydraConfig.get().job.override_dirname or HydraConfig.get().runtime.choices.model
+    design = jobs.design()
     of_sweep = config.tracking.parent is not None  # which then has the name
     if of_sweep and config.resume and (done := jobs.claim(store, fingerprint)):
         tracking.Run(store, config.tracking.parent).tag(f"{tracking.REUSED}{done}", design)
@@ -56,7 +55,7 @@ def run(config: DictConfig) -> str | list[float]:
         return answer(tracking.Run(store, done), config.objectives)
 
     tags = {tracking.FINGERPRINT: fingerprint, tracking.DESIGN: design}
-    name = (not of_sweep and config.tracking.name) or f"{design} seed={config.seed}"
+    name = (not of_sweep and config.tracking.name) or jobs.name(config.seed)
     with tracking.started(store, name, tags, config.tracking.parent) as tracked:
         tracked.config(config)
         tracked.dataset(data)

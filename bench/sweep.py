@@ -131,7 +131,6 @@ def count(config: DictConfig, swept: list[Override]) -> int:
 
 def done(config: DictConfig, error: Exception | None = None) -> None:
     """Note on the parent of a job how it ended; the table at the end of the sweep says it again."""
-    job = HydraConfig.get().job
     store = connect(config.tracking.uri, config.tracking.experiment)
     overrides = list(HydraConfig.get().overrides.task)
     if error is None:
@@ -139,8 +138,8 @@ def done(config: DictConfig, error: Exception | None = None) -> None:
         return
     known = explain(error)
     why = known[1] if known else f"{type(error).__name__}: {error}"
-    log.error("job %s failed: %s", job.num, why, exc_info=None if known else error)
-    jobs.note_failure(store, config.tracking.parent, overrides, f"{job.override_dirname} seed={config.seed}", why)
+    log.error("job %s failed: %s", HydraConfig.get().job.num, why, exc_info=None if known else error)
+    jobs.note_failure(store, config.tracking.parent, overrides, jobs.name(config.seed), why)
 
 
 def close(error: BaseException | None = None) -> None:

@@ -28,8 +28,8 @@ def test_an_ended_sweep_with_what_failed_and_why(folder):
     *jobs, last = status(folder)
     assert last == "widths: of 3 jobs 2 finished, 1 failed; the sweep has ended"
     by_name = {" ".join(line.split()[:2]): line for line in jobs}
-    assert "finished" in by_name["model.widths=[4,8] seed=0"]
-    assert "model: widths: got [0, 8]" in by_name["model.widths=[0,8] seed=0"]
+    assert "finished" in by_name["widths=[4,8] seed=0"]
+    assert "model: widths: got [0, 8]" in by_name["widths=[0,8] seed=0"]
     assert status(folder, runs(folder)[0].info.run_id) == [*jobs, last]
 
 

@@ -50,6 +50,18 @@ def test_design_names_only_what_was_swept_and_no_seed(folder, parent):
     assert designs == {"model.skips=all", "model.skips=none"}
 
 
+def test_names_of_runs_begin_with_what_differs(folder, parent):
+    names = {run.info.run_name for run in children(folder, parent)}
+    assert names == {f"skips={skips} seed={seed}" for skips in ("all", "none") for seed in (0, 1)}
+
+
+def test_a_run_alone_is_named_by_its_model(tmp_path):
+    assert tiny(tmp_path, "model.widths=[4,8]", "model.skips=add", "seed=3").code == 0
+    (run,) = runs(tmp_path)
+    assert run.info.run_name == "unet widths=[4,8] skips=add seed=3"
+    assert run.data.tags[tracking.DESIGN] == "unet model.widths=[4,8] model.skips=add"
+
+
 def test_design_names_what_was_swept_over_an_earlier_value(tmp_path):
     ended = tiny(tmp_path, "-m", "model.widths=[4,8]", "model.widths=[4,8],[4,4]")
     assert ended.code == 0, ended.err
@@ -118,7 +130,7 @@ def test_failed_job_leaves_the_others(tmp_path):
     assert ended.code == 1
     title, failed, last = ended.err.strip().splitlines()
     assert title == "jobs that failed"
-    assert failed.startswith("  model.widths=[0,8] seed=0  model: widths: got [0, 8], wanted at least 2 positive")
+    assert failed.startswith("  widths=[0,8] seed=0  model: widths: got [0, 8], wanted at least 2 positive")
     assert last == "bench: 1 of 3 jobs failed, for the reasons above; the same command tries them again"
     (parent,) = parents(tmp_path)
     assert parent.info.status == "FAILED"
@@ -138,7 +150,7 @@ def test_job_that_fails_in_training_leaves_the_others(tmp_path):
     assert [run.info.status for run in children(tmp_path, parent)] == ["FAILED", "FINISHED"]
     assert "profile/I_XT.kde" in parent.data.metrics
     (row,) = pd.read_csv(artifact(tmp_path, parent, "tables/failed.csv")).to_dict("records")
-    assert row["job"] == "train.optimizer.lr=1e+30 seed=0"
+    assert row["job"] == "lr=1e+30 seed=0"
     assert row["why"].startswith("validation loss: got nan in epoch 1")
     assert f"  {row['job']}  {row['why']}\n" in ended.err
 
@@ -152,7 +164,7 @@ def test_a_defect_in_a_job_leaves_the_others_and_is_told_with_its_traceback(tmp_
     monkeypatch.setattr(Batches, "__iter__", defect)
     ended = tiny(tmp_path, "-m", "seed=0,1")
     assert ended.code == 1
-    assert "  seed=0  ZeroDivisionError: oh no\n" in ended.err
+    assert "  unet seed=0  ZeroDivisionError: oh no\n" in ended.err
     failed, finished = children(tmp_path, *parents(tmp_path))
     assert [failed.info.status, finished.info.status] == ["FAILED", "FINISHED"]
     assert "in defect" in artifact(tmp_path, failed, "traceback.txt").read_text()

@@ -24,7 +24,7 @@ OTHERS = {
     "pan": {"input_size": (128, 128)},  # its pyramid halves what the encoder leaves three times more
     "segformer": {"encoder_name": "mit_b0"},
 }
-ENCODERS = ["vgg11", "efficientnet-b0", "mobilenet_v2", "densenet121", "dpn68", "tu-mobilenetv3_small_100"]
+ENCODERS = ["efficientnet-b0", "mobilenet_v2", "densenet121", "dpn68", "tu-mobilenetv3_small_100"]
 
 
 def seeded(make, **arguments):
@@ -46,7 +46,10 @@ def smp_network(architecture, **arguments):
     return Smp(architecture, in_channels=1, out_channels=2, **OTHERS.get(architecture, {}) | arguments)
 
 
-@pytest.fixture(params=[*((name, 2) for name in SMALL), ("UNet", 3), ("SegResNet", 3), *ARCHITECTURES, *ENCODERS])
+NETWORKS = [*((name, 2) for name in SMALL), ("UNet", 3), ("SegResNet", 3), *ARCHITECTURES, *ENCODERS]
+
+
+@pytest.fixture(params=[pytest.param(each, marks=pytest.mark.slow) if each == "dpt" else each for each in NETWORKS])
 def network(request):
     match request.param:
         case (name, dims):
@@ -58,8 +61,11 @@ def network(request):
     return model, torch.randn(2, 1, *model.input_size)
 
 
-@pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    ("name", "dims"),
+    [*((name, 2) for name in SMALL), *((name, 3) for name in SMALL if name != "SwinUNETR"),
+     pytest.param("SwinUNETR", 3, marks=pytest.mark.slow)],
+)  # fmt: skip
 def test_logits_are_those_of_monai(name, dims):
     size = size_for(name, dims)
     own = {"img_size": size} if name == "UNETR" else {}

@@ -1,0 +1,102 @@
+"""Sweeps by other launchers than Hydra's own: processes of submitit here, and what a Slurm cluster would be given."""
+
+import os
+import re
+import stat
+import sys
+
+import pytest
+from hydra.errors import MissingConfigException
+from running import TINY, assert_refused, process, runs, tiny, with_store
+
+from bench import tracking
+from bench.__main__ import EXTRAS, clearer
+
+JOBS = ("model.skips=all,none", "seed=0")
+ASKED = (
+    "hydra.launcher.partition=gpu",
+    "hydra.launcher.gres=gpu:1",
+    "hydra.launcher.cpus_per_task=4",
+    "hydra.launcher.mem_gb=16",
+    "hydra.launcher.timeout_min=90",
+    "hydra.launcher.array_parallelism=8",
+)
+
+# What stands in for Slurm: sbatch keeps the script, and runs it here once for each task of its array.
+SBATCH = f"""#!{sys.executable}
+import os, re, subprocess, sys
+script = open(sys.argv[-1]).read()
+open("submitted.sh", "w").write(script)
+first, last = re.search(r"#SBATCH --array=(\\d+)-(\\d+)", script).groups()
+for task in range(int(first), int(last) + 1):
+    slurm = dict(JOB_NODELIST="here", JOB_ID=7, ARRAY_JOB_ID=7, ARRAY_TASK_ID=task, NTASKS=1, NNODES=1, PROCID=0, LOCALID=0, NODEID=0)
+    env = os.environ | {{f"SLURM_{{key}}": str(value) for key, value in slurm.items()}}
+    subprocess.Popen(["bash", "-c", script], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print("Submitted batch job 7")
+"""
+SRUN = '#!/bin/bash\nwhile [[ "$1" == --* ]]; do case "$1" in --output|--error) shift;; esac; shift; done\nexec "$@"\n'
+SACCT = "#!/bin/bash\necho 'JobID|State|NodeList'\nfor task in 0 1; do echo \"7_$task|RUNNING|here\"; done\n"
+
+
+def assert_two_jobs_are_done(folder):
+    parent, *found = runs(folder)
+    assert parent.data.tags[tracking.SWEEP] == "parent"
+    assert [run.info.status for run in (parent, *found)] == ["FINISHED"] * 3
+    assert {run.data.params["model.skips"] for run in found} == {"all", "none"}
+    assert {run.data.tags["mlflow.parentRunId"] for run in found} == {parent.info.run_id}
+
+
+def sweep(folder, *launcher, **environment):
+    started = process(with_store(folder), "-m", *launcher, *JOBS, *TINY, **environment)
+    _, err = started.communicate(timeout=300)
+    assert started.returncode == 0, err
+
+
+@pytest.mark.slow
+def test_submitit_local(tmp_path):
+    sweep(tmp_path, "hydra/launcher=submitit_local")
+    assert_two_jobs_are_done(tmp_path)
+
+
+def test_submitit_slurm(tmp_path):
+    """The script asks for what the launcher was told to, and runs the jobs as one array."""
+    tools = tmp_path / "slurm"
+    tools.mkdir()
+    for name, script in {"sbatch": SBATCH, "srun": SRUN, "sacct": SACCT}.items():
+        (tools / name).write_text(script)
+        (tools / name).chmod(stat.S_IRWXU)
+    sweep(tmp_path, "hydra/launcher=submitit_slurm", *ASKED, PATH=f"{tools}{os.pathsep}{os.environ['PATH']}")
+    assert_two_jobs_are_done(tmp_path)
+    script = (tmp_path / "submitted.sh").read_text()
+    asked = dict(re.findall(r"^#SBATCH --([\w-]+)=(.+)$", script, re.MULTILINE))
+    wanted = {"partition": "gpu", "gres": "gpu:1", "cpus-per-task": "4", "mem": "16GB", "time": "90", "array": "0-1%2"}
+    assert {key: asked[key] for key in wanted} == wanted
+    assert f"{sys.executable} -u -m submitit.core._submit" in script
+
+
+def test_a_cluster_that_is_not_there_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    ended = tiny(tmp_path, "-m", "hydra/launcher=submitit_slurm", "seed=0,1")
+    assert ended.code == 2
+    assert ended.err == (
+        "bench: hydra/launcher: got submitit_slurm, and srun is not here; start it on a login node of the cluster\n"
+    )
+    (parent,) = runs(tmp_path)
+    assert parent.info.status == "FAILED"
+
+
+@pytest.mark.parametrize(("choice", "extra"), EXTRAS.items())
+def test_a_plugin_that_is_not_installed_is_named_with_its_extra(choice, extra):
+    error = clearer(MissingConfigException("", missing_cfg_file=choice))
+    assert f"which is not installed; pip install 'infoflow-bench[{extra}]'" in str(error)
+
+
+def test_ray_not_installed_is_one_line(tmp_path):
+    pytest.importorskip("hydra")
+    try:
+        import hydra_plugins.hydra_ray_launcher  # noqa: F401
+    except ImportError:
+        ended = tiny(tmp_path, "-m", "hydra/launcher=ray", "seed=0,1")
+        assert_refused(ended, "hydra/launcher: got 'ray'", "pip install 'infoflow-bench[ray]'")
+    else:
+        pytest.skip("Ray's launcher is installed")
