@@ -29,7 +29,8 @@ script = open(sys.argv[-1]).read()
 open("submitted.sh", "w").write(script)
 first, last = re.search(r"#SBATCH --array=(\\d+)-(\\d+)", script).groups()
 for task in range(int(first), int(last) + 1):
-    slurm = dict(JOB_NODELIST="here", JOB_ID=7, ARRAY_JOB_ID=7, ARRAY_TASK_ID=task, NTASKS=1, NNODES=1, PROCID=0, LOCALID=0, NODEID=0)
+    slurm = dict(JOB_ID=7, ARRAY_JOB_ID=7, ARRAY_TASK_ID=task, JOB_NODELIST="here")
+    slurm |= dict(NTASKS=1, NNODES=1, PROCID=0, LOCALID=0, NODEID=0)
     env = os.environ | {{f"SLURM_{{key}}": str(value) for key, value in slurm.items()}}
     subprocess.Popen(["bash", "-c", script], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 print("Submitted batch job 7")
