@@ -67,7 +67,10 @@ class Run:
         dataset = MetaDataset(source, name=data.name, digest=card["fingerprint"])
         tags = [mlflow.entities.InputTag("mlflow.data.context", "train, val, test")]
         entity = mlflow.entities.DatasetInput(dataset._to_mlflow_entity(), tags)
-        self.store.client.log_inputs(self.id, datasets=[entity])
+        try:
+            self.store.client.log_inputs(self.id, datasets=[entity])
+        except MlflowException:  # of two jobs that bring the same dataset at once one is refused; now it is there
+            self.store.client.log_inputs(self.id, datasets=[entity])
         self.text(json.dumps(card, indent=2), "dataset.json")
 
     def text(self, text: str, path: str) -> None:

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from omegaconf import OmegaConf
 from running import uri, with_store
 
 import bench
 from bench import tracking
+from bench.datasets import phantoms
 from bench.errors import InputError
 from bench.store import connect
 
@@ -84,6 +86,26 @@ def test_more_parameters_than_a_request_takes_all_land(run):
     run.config(config)
     expected = {f"a.p{i}": str(i) for i in range(150)} | {"b": "[1, 2]", "c": "None", "d": "7", "e": "{}"}
     assert logged(run).data.params == expected
+
+
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_a_dataset_that_another_job_logs_at_the_same_time_is_logged_at_the_second_attempt(run, monkeypatch, refusals):
+    log_inputs, left = MlflowClient.log_inputs, [MlflowException("UNIQUE constraint failed: datasets")] * refusals
+
+    def refused(*arguments, **options):
+        if left:
+            raise left.pop()
+        return log_inputs(*arguments, **options)
+
+    monkeypatch.setattr(MlflowClient, "log_inputs", refused)
+    data = phantoms(n=(2, 2, 2), size=16)
+    if refusals == 1:
+        run.dataset(data)
+        (logged_input,) = run.store.client.get_run(run.id).inputs.dataset_inputs
+        assert logged_input.dataset.digest == data.fingerprint
+    else:
+        with pytest.raises(MlflowException, match="UNIQUE"):
+            run.dataset(data)
 
 
 def test_run_that_ends_is_finished(store):
