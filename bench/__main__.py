@@ -83,7 +83,7 @@ def clearer(error: BaseException) -> BaseException:
     if not isinstance(error, MissingConfigException):
         return error
     group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
-    if extra := EXTRAS.get(f"{group}/{choice}".partition("/sampler")[0]):
+    if extra := EXTRAS.get(f"{group}/{choice}"):
         return InputError(f"{group}: got {choice!r}, which is not installed; pip install 'infoflow-bench[{extra}]'")
     if not group or not (CONF / group).is_dir():
         return error

@@ -74,7 +74,7 @@ def score(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> float:
     if data.task == "reconstruction":
         return -float((logits - targets).square().mean())
     if data.task == "segmentation":
-        return float(_dice(_masks(logits, targets, len(data.classes))).mean())
+        return float(_dice(_masks(logits, targets, len(data.classes))).mean(dim=1).mean())
     scores = classification_scores(logits, targets, data)
     return scores["auroc"] if data.task == "multilabel" else scores["balanced_accuracy"]
 
@@ -92,9 +92,9 @@ def segmentation_table(logits: torch.Tensor, targets: torch.Tensor, classes: Seq
     defined = np.isfinite(distances)
     hd95 = np.where(defined.any(axis=1), np.nansum(distances, axis=1) / np.maximum(defined.sum(axis=1), 1), np.nan)
     iou = compute_iou(*masks, include_background=False, ignore_empty=False).mean(dim=1)
-    dice = compute_dice(*masks, include_background=False, ignore_empty=False).numpy()  # (n, foreground classes)
-    of_each = {f"dice.{name}": dice[:, row] for row, name in enumerate(classes[1:])} if len(classes) > 2 else {}
-    return pd.DataFrame({"dice": dice.mean(axis=1), "iou": iou.numpy(), "hd95": hd95, **of_each})
+    dice = _dice(masks)
+    of_each = {f"dice.{name}": dice[:, row].numpy() for row, name in enumerate(classes[1:])} if len(classes) > 2 else {}
+    return pd.DataFrame({"dice": dice.mean(dim=1).numpy(), "iou": iou.numpy(), "hd95": hd95, **of_each})
 
 
 def correct(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> np.ndarray:
@@ -126,7 +126,7 @@ def _masks(logits: torch.Tensor, targets: torch.Tensor, classes: int) -> tuple[t
 
 
 def _dice(masks: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-    return compute_dice(*masks, include_background=False, ignore_empty=False).mean(dim=1)  # (n,)
+    return compute_dice(*masks, include_background=False, ignore_empty=False)  # (n, foreground classes)
 
 
 def _means_with_intervals(table: pd.DataFrame, columns: list[str], seed: int):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import socket
 import threading
 import time
@@ -54,10 +53,10 @@ def owner_of(tags: Mapping[str, str]) -> str:
 @contextmanager
 def beating(set_tag: Callable[[str, str], None]) -> Iterator[None]:
     """Within: a thread sets the tag of the last beat every 30 s; a store that misses one is told about in the log."""
-    ended, process = threading.Event(), os.getpid()
+    ended = threading.Event()
 
     def beat() -> None:
-        while not ended.wait(SECONDS) and os.getpid() == process:
+        while not ended.wait(SECONDS):
             try:
                 set_tag(BEAT, str(time.time()))
             except Exception as error:  # of whatever kind: the run goes on, and the next beat may arrive

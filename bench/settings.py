@@ -80,16 +80,22 @@ class Judging(Retraining):
 
 
 @dataclass
-class Common:
-    """What every verb's config has; components are of any kind, and their constructors check them."""
+class App:
+    """What every verb's config has."""
+
+    seed: int = MISSING
+    device: str = MISSING
+    tracking: Tracking = MISSING
+
+
+@dataclass
+class Common(App):
+    """What the config of every verb that trains has; components are of any kind, and their constructors check them."""
 
     dataset: Any = MISSING
     model: Any = MISSING
     estimator: Any = None
-    seed: int = MISSING
-    device: str = MISSING
     train: Training = MISSING
-    tracking: Tracking = MISSING
 
 
 @dataclass
@@ -140,25 +146,19 @@ class ValiditySettings(Common):
 
 
 @dataclass
-class TapsSettings:
+class TapsSettings(App):
     """The config of `taps`."""
 
     dataset: Any = MISSING
     model: Any = MISSING
-    seed: int = MISSING
-    device: str = MISSING
-    tracking: Tracking = MISSING
     depth: int | None = None
 
 
 @dataclass
-class StatusSettings:
+class StatusSettings(App):
     """The config of `status`."""
 
     sweep: str = MISSING
-    seed: int = MISSING
-    device: str = MISSING
-    tracking: Tracking = MISSING
 
 
 def register() -> None:

@@ -130,6 +130,15 @@ def runs(folder: Path, experiment: str = "bench") -> list[Run]:
     return store(folder).search_runs([known.experiment_id], order_by=["attributes.start_time"]) if known else []
 
 
+def parents(folder: Path) -> list[Run]:
+    """Of sweeps, oldest first."""
+    return [run for run in runs(folder) if run.data.tags.get("sweep") == "parent"]
+
+
+def children(folder: Path, parent: Run) -> list[Run]:
+    return [run for run in runs(folder) if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+
+
 def artifact(folder: Path, run: Run, path: str) -> Path:
     return Path(store(folder).download_artifacts(run.info.run_id, path))
 

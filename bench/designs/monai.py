@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 from torch import nn
 
-from bench.designs.base import Cut, Pair, Place
+from bench.designs.base import Place
+from bench.designs.levels import Levels
 from bench.errors import InputError
 from models import Monai
 
@@ -17,7 +17,7 @@ LEVELS_OF_BASIC = 5  # fixed by MONAI; its last number is the width of the decod
 
 
 @dataclass(frozen=True)
-class MonaiDesign:
+class MonaiDesign(Levels):
     """network: of WIDTHS; channels: as its class takes them, those of the encoder and bottleneck first.
 
     One number decides encoder and decoder of a level, and MONAI's skips can't be left out.
@@ -56,6 +56,14 @@ class MonaiDesign:
     def levels(self) -> int:
         return LEVELS_OF_BASIC if self.network == "BasicUNet" else len(self.channels)
 
+    @property
+    def fewest(self) -> int:
+        return 2 if self.strides else self.levels
+
+    @property
+    def stages(self) -> dict[int, str]:
+        return {level: f"enc{level}" for level in range(1, self.levels)}
+
     def places(self) -> list[Place]:
         names = [(f"level {i}", f"enc{i}") for i in range(1, self.levels)] + [(f"level {self.levels}", "bottleneck")]
         names += [("decoder 1", "dec1")] if self.network == "BasicUNet" else []
@@ -64,48 +72,15 @@ class MonaiDesign:
             for (name, tap), width, convs in zip(names, self.channels, self.convs, strict=True)
         ]
 
-    def tied(self) -> list[list[Place]]:
-        return [[place] for place in self.places()]
-
     def with_widths(self, widths: Sequence[int]) -> MonaiDesign:
         return replace(self, channels=tuple(widths))
 
-    def pairs(self) -> list[Pair]:
-        """A level, with all below it, given the one above it."""
-        if not self.strides:
-            return []
-        return [Pair(f"level {i}", self._from_below(i), f"enc{i - 1}") for i in range(2, self.levels + 1)]
-
-    def _from_below(self, level: int) -> str:
-        """The tap of what a level and those below it give to the decoder."""
+    def from_below(self, level: int) -> str:
         if self.network == "AttentionUnet":
             return f"up{level - 1}"
         return "bottleneck" if level == self.levels else f"dec{level}"
 
-    def gone_from(self, base: MonaiDesign) -> list[str]:
-        return [f"level {self.levels + 1}"] if self.levels < base.levels else []
-
-    def cut(self, base: MonaiDesign) -> Cut:
-        if self.levels >= base.levels:
-            return Cut()
-        kept = tuple(f"enc{level}" for level in range(1, self.levels + 1))
-        return Cut((base._from_below(self.levels + 1),), kept)
-
-    def removals(self) -> dict[str, MonaiDesign]:
-        if not self.strides or self.levels <= 2:
-            return {}
-        return {f"level {self.levels}": self._without_bottom()}
-
-    def swaps(self) -> dict[str, MonaiDesign]:
-        return {}
-
-    def shuffled(self, rng: np.random.Generator) -> MonaiDesign:
-        design = self
-        for _ in range(rng.integers(self.levels - 1) if self.strides else 0):
-            design = design._without_bottom()
-        return design
-
-    def _without_bottom(self) -> MonaiDesign:
+    def without_bottom(self) -> MonaiDesign:
         return replace(self, channels=self.channels[:-1], strides=self.strides[:-1], convs=(*self.convs[:-2], ()))
 
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 from segmentation_models_pytorch.encoders import get_encoder_names
 
-from bench.designs.base import Cut, Pair, Place
+from bench.designs.base import Place
+from bench.designs.levels import Levels
 from bench.errors import InputError
 from models import Smp
 
@@ -18,7 +18,7 @@ LEAST_DEPTH = 2
 
 
 @dataclass(frozen=True)
-class SmpDesign:
+class SmpDesign(Levels):
     """encoder: its name; decoder_channels: of each block, the deepest first, as many as the encoder has stages.
 
     Widths inside the encoder go with its name, and the skips with its stages. Level 1 is full resolution, so that stage
@@ -48,6 +48,18 @@ class SmpDesign:
         """Stages of the encoder."""
         return len(self.decoder_channels)
 
+    @property
+    def levels(self) -> int:
+        return self.depth + 1
+
+    @property
+    def fewest(self) -> int:
+        return LEAST_DEPTH + 1
+
+    @property
+    def stages(self) -> dict[int, str]:
+        return {stage + 1: f"enc{stage}" for stage in range(1, self.depth)}
+
     def arguments(self) -> dict:
         widths = list(self.decoder_channels)
         return {"encoder_name": self.encoder, "encoder_depth": self.depth, "decoder_channels": widths}
@@ -59,31 +71,11 @@ class SmpDesign:
             for number, (block, width) in enumerate(zip(blocks, self.decoder_channels, strict=True))
         ]
 
-    def tied(self) -> list[list[Place]]:
-        return [[place] for place in self.places()]
-
     def with_widths(self, widths: Sequence[int]) -> SmpDesign:
         return replace(self, decoder_channels=tuple(widths))
 
-    def pairs(self) -> list[Pair]:
-        """A level, with all below it, given the stage above it."""
-        return [Pair(f"level {i + 1}", self._from_below(i), f"enc{i - 1}") for i in range(2, self.depth + 1)]
-
-    def _from_below(self, stage: int) -> str:
-        """The tap of what a stage and those below it give to the decoder."""
-        return "bottleneck" if stage == self.depth else f"decoder.blocks.{self.depth - 1 - stage}"
-
-    def gone_from(self, base: SmpDesign) -> list[str]:
-        return [f"level {self.depth + 2}"] if self.depth < base.depth else []
-
-    def cut(self, base: SmpDesign) -> Cut:
-        if self.depth >= base.depth:
-            return Cut()
-        kept = tuple(f"enc{stage}" for stage in range(1, self.depth + 1))
-        return Cut((base._from_below(self.depth + 1),), kept)
-
-    def removals(self) -> dict[str, SmpDesign]:
-        return {f"level {self.depth + 1}": self._without_bottom()} if self.depth > LEAST_DEPTH else {}
+    def from_below(self, level: int) -> str:
+        return "bottleneck" if level == self.levels else f"decoder.blocks.{self.levels - 1 - level}"
 
     def swaps(self) -> dict[str, SmpDesign]:
         family = re.sub(r"\d+", "#", self.encoder, count=1)
@@ -91,13 +83,7 @@ class SmpDesign:
         smaller = [name for name in smaller if _size(name) < _size(self.encoder)]
         return {f"encoder {name}": replace(self, encoder=name) for name in sorted(smaller, key=_size, reverse=True)}
 
-    def shuffled(self, rng: np.random.Generator) -> SmpDesign:
-        design = self
-        for _ in range(rng.integers(self.depth - LEAST_DEPTH + 1)):
-            design = design._without_bottom()
-        return design
-
-    def _without_bottom(self) -> SmpDesign:
+    def without_bottom(self) -> SmpDesign:
         return replace(self, decoder_channels=self.decoder_channels[1:])
 
 

@@ -1,0 +1,156 @@
+"""MONAI's segmentation networks, each with its skips as modules and the places where it is tapped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import prod
+
+import torch
+from monai.networks import nets
+from torch import Tensor, nn
+
+from models.taps import Tap
+from models.tracing import place
+from models.unet import Skip
+
+CHANNELS = (16, 32, 64, 128)  # where MONAI has no default
+
+Adapted = tuple[nn.Module, int, list[Tap]]  # the network, what sides are to be multiples of, where to tap
+
+
+class Crossing(nn.Module):
+    """MONAI's SkipConnection by concatenation, with its skip as a module."""
+
+    def __init__(self, below: nn.Module, channels: int):
+        super().__init__()
+        self.skip, self.submodule = Skip("cat", channels, channels), below
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.skip(x), self.submodule(x)], dim=1)
+
+
+class Merging(nn.Module):
+    """A block of a decoder, of what comes from below and a skip, with its skip as a module."""
+
+    def __init__(self, block: nn.Module, channels: int):
+        super().__init__()
+        self.skip, self.block = Skip("cat", channels, channels), block
+
+    def forward(self, below: Tensor, branch: Tensor) -> Tensor:
+        return self.block(below, self.skip(branch))
+
+
+class SegResNet(nets.SegResNet):
+    """MONAI's, with its skips as modules."""
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        widths = [self.init_filters * 2**i for i in reversed(range(len(self.up_layers)))]
+        self.skips = nn.ModuleList(Skip("add", width, width) for width in widths)
+
+    def decode(self, x: Tensor, down_x: list[Tensor]) -> Tensor:
+        branches = [skip(branch) for skip, branch in zip(self.skips, down_x[1:], strict=True)]
+        return super().decode(x, [x, *branches])
+
+
+def _unet(arguments: dict, size: Sequence[int]) -> Adapted:
+    network = nets.UNet(**_strided(arguments))
+    *parents, bottom = ["model" + ".1.submodule" * i for i in range(len(network.channels))]
+    for parent, width in zip(parents, network.channels, strict=False):
+        block = network.get_submodule(parent)
+        block[1] = Crossing(block[1].submodule, width)
+    down = [place(f"enc{i}", f"network.{parent}.0", "encoder") for i, parent in enumerate(parents, 1)]
+    up = []
+    for i, parent in reversed(list(enumerate(parents, 1))):
+        up.append(place(f"skip{i}", f"network.{parent}.1.skip", "skip"))
+        up += [place(f"dec{i}", f"network.{parent}.2", "decoder")] if i > 1 else []
+    return network, prod(network.strides), [*down, place("bottleneck", f"network.{bottom}", "bottleneck"), *up]
+
+
+def _attention_unet(arguments: dict, size: Sequence[int]) -> Adapted:
+    network = nets.AttentionUnet(**_strided(arguments))
+    layers = ["network.model.1" + ".submodule.1" * i for i in range(len(network.channels) - 1)]
+    encoder = ["network.model.0", *(f"{layer}.submodule.0" for layer in layers[:-1])]
+    places = [place(f"enc{i}", path, "encoder") for i, path in enumerate(encoder, 1)]
+    places.append(place("bottleneck", f"{layers[-1]}.submodule", "bottleneck"))
+    for i, layer in reversed(list(enumerate(layers, 1))):
+        places += _step(i, up=f"{layer}.upconv", skip=f"{layer}.attention", block=f"{layer}.merge")
+    return network, prod(network.strides), places
+
+
+def _strided(arguments: dict) -> dict:
+    channels = arguments.get("channels", CHANNELS)
+    return {"channels": channels, "strides": (2,) * (len(channels) - 1)} | arguments
+
+
+def _basic_unet(arguments: dict, size: Sequence[int]) -> Adapted:
+    network = nets.BasicUNet(**arguments)
+    network.features = tuple(arguments.get("features", (32, 32, 64, 128, 256, 32)))  # MONAI's own
+    places = [place("enc1", "network.conv_0", "encoder")]
+    places += [place(f"enc{i + 1}", f"network.down_{i}", "encoder") for i in (1, 2, 3)]
+    places.append(place("bottleneck", "network.down_4", "bottleneck"))
+    for i in (4, 3, 2, 1):
+        setattr(network, f"upcat_{i}", Merging(network.get_submodule(f"upcat_{i}"), network.features[i - 1]))
+        path = f"network.upcat_{i}"
+        places += _step(i, up=f"{path}.block.upsample", skip=f"{path}.skip", block=path)
+    return network, 2**4, places
+
+
+def _step(number: int, up: str, skip: str, block: str) -> list[Tap]:
+    """A step of a decoder: its up-sampling, the skip that comes in, and the block that merges them."""
+    names = ((f"up{number}", up, "up"), (f"skip{number}", skip, "skip"), (f"dec{number}", block, "decoder"))
+    return [place(*each) for each in names]
+
+
+def _segresnet(arguments: dict, size: Sequence[int]) -> Adapted:
+    network = SegResNet(**arguments)
+    *above, bottom = [f"network.down_layers.{i}" for i in range(len(network.down_layers))]
+    places = [place(f"enc{i}", path, "encoder") for i, path in enumerate(above, 1)]
+    places.append(place("bottleneck", bottom, "bottleneck"))
+    for i in range(len(above)):
+        up, skip, block = (f"network.{part}.{i}" for part in ("up_samples", "skips", "up_layers"))
+        places += _step(len(above) - i, up, skip, block)
+    return network, 2 ** len(above), places
+
+
+def _unetr(arguments: dict, size: Sequence[int]) -> Adapted:
+    side = 16  # of MONAI's patches
+    grid = [-(-length // side) for length in size]
+    network = nets.UNETR(**{"img_size": [side * cells for cells in grid]} | arguments)
+    maps = partial(_maps, grid=grid)
+    places = [place(f"vit{i}", f"network.vit.blocks.{i}", "encoder", maps) for i in (3, 6, 9)]
+    places.append(place("bottleneck", "network.vit.norm", "bottleneck", maps))
+    for i in (4, 3, 2, 1):
+        path = f"network.decoder{i + 1}"
+        places += _step(i, up=f"{path}.transp_conv", skip=f"network.encoder{i}", block=path)
+    return network, side, places
+
+
+def _maps(tokens: Tensor, grid: Sequence[int]) -> Tensor:
+    """(N, tokens, channels) to (N, channels, *grid)."""
+    return tokens.transpose(1, 2).unflatten(2, grid)
+
+
+def _swin_unetr(arguments: dict, size: Sequence[int]) -> Adapted:
+    network = nets.SwinUNETR(**arguments)
+    network.decoder5 = Merging(network.decoder5, 8 * arguments.get("feature_size", 24))
+    places = [place("enc1", "network.swinViT.patch_embed", "encoder")]
+    places += [place(f"enc{i + 1}", f"network.swinViT.layers{i}.0", "encoder") for i in (1, 2, 3, 4)]
+    places += [place("bottleneck", "network.encoder10", "bottleneck")]
+    path = "network.decoder5"
+    places += _step(5, up=f"{path}.block.transp_conv", skip=f"{path}.skip", block=path)
+    for i in (4, 3, 2, 1):
+        path = f"network.decoder{i}"
+        places += _step(i, up=f"{path}.transp_conv", skip=f"network.encoder{i}", block=path)
+    return network, network.patch_size**5, places
+
+
+ADAPTED: dict[str, Callable[[dict, Sequence[int]], Adapted]] = {
+    "UNet": _unet,
+    "BasicUNet": _basic_unet,
+    "AttentionUnet": _attention_unet,
+    "SegResNet": _segresnet,
+    "UNETR": _unetr,
+    "SwinUNETR": _swin_unetr,
+}
