@@ -4,7 +4,7 @@ INSTALLED := .venv/installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PER_CORE := --numprocesses auto --maxprocesses 8 --dist loadfile
 
-.PHONY: run ui test test-slow perf lint
+.PHONY: run ui server test test-server test-slow perf lint
 
 run: $(INSTALLED) ## the default run: built-in phantoms, a small U-Net; ARGS='...' adds overrides
 	$(BIN)/python -m bench $(ARGS)
@@ -12,8 +12,14 @@ run: $(INSTALLED) ## the default run: built-in phantoms, a small U-Net; ARGS='..
 ui: $(INSTALLED) ## MLflow's UI on localhost
 	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///$(CURDIR)/mlflow.db
 
+server: $(INSTALLED) ## MLflow's server on PostgreSQL, on localhost; AUTH=1 asks for passwords, WORKERS, PORT and FOLDER as in server/start.sh
+	server/start.sh
+
 test: $(INSTALLED) ## one process a core, one thread each
 	$(ONE_THREAD) $(BIN)/python -m pytest $(PER_CORE)
+
+test-server: $(INSTALLED) ## on PostgreSQL and in Chromium, Debian's packages; skipped where they are absent
+	$(ONE_THREAD) $(BIN)/python -m pytest -m server -rs
 
 test-slow: $(INSTALLED)
 	$(ONE_THREAD) $(BIN)/python -m pytest $(PER_CORE) -m slow

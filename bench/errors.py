@@ -26,6 +26,10 @@ class TrainingError(RuntimeError):
     """Training can't go on: the loss is NaN or infinite."""
 
 
+class TrackingError(RuntimeError):
+    """The tracking server is away; what was to be logged is not there."""
+
+
 class JobsFailed(RuntimeError):
     """Jobs of a sweep failed; the others were done."""
 
@@ -63,7 +67,7 @@ def explain(error: BaseException) -> tuple[int, str] | None:
         return 2, str(error)
     if 'Could not detect "srun"' in str(error):  # of submitit, which has no narrower error
         return 2, "hydra/launcher: got submitit_slurm, and srun is not here; start it on a login node of the cluster"
-    if isinstance(error, JobsFailed):
+    if isinstance(error, JobsFailed | TrackingError):
         return 1, str(error)
     if isinstance(error, TrainingError):
         return 1, f"{error}; {KEPT}"

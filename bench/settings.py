@@ -161,6 +161,13 @@ class StatusSettings(App):
     sweep: str = MISSING
 
 
+@dataclass
+class ResendSettings(App):
+    """The config of `resend`."""
+
+    folder: str = MISSING
+
+
 def register() -> None:
     """Tell Hydra the types of every verb's config."""
     kinds = {
@@ -170,6 +177,7 @@ def register() -> None:
         "validity_settings": ValiditySettings,
         "taps_settings": TapsSettings,
         "status_settings": StatusSettings,
+        "resend_settings": ResendSettings,
     }
     for name, kind in kinds.items():
         ConfigStore.instance().store(name, kind)

@@ -17,7 +17,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from bench.errors import InputError
+from bench.errors import InputError, TrackingError
+from bench.remote import Remote, reason_of, refuse_old
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 for chatty in ("mlflow", "alembic"):
@@ -37,7 +38,7 @@ def default_uri() -> str:
 class Store:
     """A tracking store that answered, and the experiment in it."""
 
-    client: MlflowClient | Uninterrupted
+    client: Uninterrupted | Remote
     uri: str
     experiment_id: str
 
@@ -70,7 +71,7 @@ def connect(uri: str | None, experiment: str, parent: str | None = None) -> Stor
     if isinstance(result, InputError):
         raise result
     if isinstance(result, Exception):
-        reason = (str(result).splitlines() or [repr(result)])[0][:200]
+        reason = reason_of((isinstance(result, TrackingError) and result.__cause__) or result)
         raise InputError(
             f"tracking.uri: got {uri}, wanted a tracking store that answers ({reason}); start it or fix the address"
         )
@@ -134,10 +135,17 @@ def _signals_wait() -> Iterator[None]:
             signal.raise_signal(came[0])
 
 
+def client_of(uri: str) -> Uninterrupted | Remote:
+    """The client of a store that need not have answered yet."""
+    return Uninterrupted(MlflowClient(uri)) if uri.startswith("sqlite:///") else Remote(MlflowClient(uri), uri)
+
+
 def _open(uri: str, experiment: str, parent: str | None) -> Store:
     if uri.startswith("sqlite:///") and not _sqlite_file(uri).exists():
         _make(_sqlite_file(uri))
-    client = Uninterrupted(MlflowClient(uri)) if uri.startswith("sqlite:///") else MlflowClient(uri)
+    if uri.startswith(("http://", "https://")):
+        refuse_old(uri)
+    client = client_of(uri)
     if parent:
         client.get_run(parent)
     known = client.get_experiment_by_name(experiment)

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import math
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import mlflow
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities import Metric, Param, RunStatus
+from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig, OmegaConf
 
-from bench.errors import InputError, was_stopped
+from bench.errors import InputError, TrackingError, was_stopped
 from bench.heartbeat import beating, owner_tags
-from bench.store import Store, default_uri
+from bench.outbox import Outbox, Write
+from bench.store import Store, client_of, default_uri
 from bench.types import Data
 
 PER_REQUEST = 100
+PATIENCE = 600  # seconds that a run which is through waits for a server that is away
 FINGERPRINT, DESIGN, SWEEP, REUSED = "fingerprint", "design", "sweep", "reused."
+
+log = logging.getLogger(__name__)
 
 
 class Run:
@@ -39,6 +45,7 @@ class Run:
     def __init__(self, store: Store, run_id: str):
         self.store = store
         self.id = run_id
+        self._send: Callable[[Write], None] = lambda write: write.deliver(store.client, run_id)
 
     def metrics(self, values: dict[str, float], step: int = 0) -> None:
         """Log finite values in one request per 100; a value that is not finite has no place in a chart."""
@@ -46,20 +53,18 @@ class Run:
 
     def curves(self, points: list[tuple[str, float, int]]) -> None:
         """Log (key, value, step) points."""
-        now = int(1000 * time.time())
-        metrics = [Metric(key, float(value), now, int(step)) for key, value, step in points if math.isfinite(value)]
-        for first in range(0, len(metrics), PER_REQUEST):
-            self.store.client.log_batch(self.id, metrics=metrics[first : first + PER_REQUEST])
+        now = _now()
+        finite = [[key, float(value), now, int(step)] for key, value, step in points if math.isfinite(value)]
+        self._in_batches("metrics", finite)
 
     def config(self, config: DictConfig) -> None:
         """The composed config, as a file that rebuilds the run and as flattened parameters."""
         self.text(OmegaConf.to_yaml(config, resolve=True), "config.yaml")
-        params = [Param(key, str(value)) for key, value in _flat(OmegaConf.to_container(config, resolve=True))]
-        for first in range(0, len(params), PER_REQUEST):
-            self.store.client.log_batch(self.id, params=params[first : first + PER_REQUEST])
+        flat = _flat(OmegaConf.to_container(config, resolve=True))
+        self._in_batches("params", [[key, str(value)] for key, value in flat])
 
     def tag(self, key: str, value: str) -> None:
-        self.store.client.set_tag(self.id, key, value)
+        self._send(Write("tag", [key, value]))
 
     def dataset(self, data: Data) -> None:
         card = data.card()
@@ -69,18 +74,23 @@ class Run:
         entity = mlflow.entities.DatasetInput(dataset._to_mlflow_entity(), tags)
         try:
             self.store.client.log_inputs(self.id, datasets=[entity])
-        except MlflowException:  # of two jobs that bring the same dataset at once one is refused; now it is there
+        except (MlflowException, TrackingError):  # of two jobs that bring it at once one is refused; now it is there
             self.store.client.log_inputs(self.id, datasets=[entity])
         self.text(json.dumps(card, indent=2), "dataset.json")
 
     def text(self, text: str, path: str) -> None:
-        self.store.client.log_text(self.id, text, path)
+        self.file(text.encode(), path)
+
+    def file(self, content: bytes, path: str) -> None:
+        self._send(Write("artifact", [path], content))
 
     def table(self, frame: pd.DataFrame, path: str) -> None:
         self.text(frame.to_csv(index=False), path)
 
     def figure(self, figure: Figure, path: str) -> None:
-        self.store.client.log_figure(self.id, figure, path, save_kwargs={"dpi": 120, "bbox_inches": "tight"})
+        drawn = io.BytesIO()
+        figure.savefig(drawn, dpi=120, bbox_inches="tight")
+        self.file(drawn.getvalue(), path)
 
     def findings(self, findings) -> None:
         """What a diagnostic found: metrics and curves, tables/*.csv and figures/*.png."""
@@ -91,15 +101,27 @@ class Run:
         for name, figure in findings.figures.items():
             self.figure(figure, f"figures/{name}.png")
 
-    def file(self, content: bytes, path: str) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / path).write_bytes(content)
-            self.store.client.log_artifact(self.id, str(Path(folder) / path))
-
     def weights(self, state: dict[str, torch.Tensor]) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            torch.save({name: tensor.cpu() for name, tensor in state.items()}, Path(folder) / "weights.pt")
-            self.store.client.log_artifact(self.id, str(Path(folder) / "weights.pt"))
+        saved = io.BytesIO()
+        torch.save({name: tensor.cpu() for name, tensor in state.items()}, saved)
+        self.file(saved.getvalue(), "weights.pt")
+
+    def end(self, status: int) -> None:
+        self._send(Write("end", [RunStatus.to_string(status), _now()]))
+
+    def _in_batches(self, kind: str, items: list) -> None:
+        for first in range(0, len(items), PER_REQUEST):
+            self._send(Write(kind, items[first : first + PER_REQUEST]))
+
+    @contextmanager
+    def patient(self) -> Iterator[Outbox]:
+        """Within: what the store can't take, because it is away, waits in files."""
+        outbox, at_once = Outbox(self.store.client, self.id), self._send
+        self._send = outbox.send
+        try:
+            yield outbox
+        finally:
+            self._send = at_once
 
 
 @contextmanager
@@ -125,19 +147,31 @@ def taken_up(store: Store, run_id: str) -> Iterator[Run]:
 
 @contextmanager
 def ended(run: Run) -> Iterator[Run]:
-    """Within: a run that beats; it ends FINISHED, KILLED on Ctrl-C, or FAILED with its traceback as an artifact."""
-    store = run.store
-    try:
-        with beating(run.tag):
-            yield run
-    except BaseException as error:
-        stopped = was_stopped(error) or isinstance(error, SystemExit)
+    """Within: a run that beats; it ends FINISHED, KILLED on Ctrl-C, or FAILED with its traceback as an artifact.
+
+    Raises TrackingError where the run finished and its server stayed away.
+    """
+    with run.patient() as outbox:
         try:
-            run.text(traceback.format_exc(), "traceback.txt")
-        finally:
-            store.client.set_terminated(run.id, RunStatus.to_string(RunStatus.KILLED if stopped else RunStatus.FAILED))
-        raise
-    store.client.set_terminated(run.id)
+            with beating(partial(run.store.client.set_tag, run.id)):
+                yield run
+        except BaseException as error:
+            stopped = was_stopped(error) or isinstance(error, SystemExit)
+            try:
+                run.text(traceback.format_exc(), "traceback.txt")
+            finally:
+                run.end(RunStatus.KILLED if stopped else RunStatus.FAILED)
+            try:
+                outbox.wait(0 if stopped else PATIENCE)
+            except TrackingError as missing:
+                log.error("%s", missing)
+            raise
+        run.end(RunStatus.FINISHED)
+        outbox.wait(PATIENCE)
+
+
+def _now() -> int:
+    return int(1000 * time.time())
 
 
 def table_of(store: Store, run_id: str, path: str) -> pd.DataFrame:
@@ -171,7 +205,7 @@ def card_of(store: Store, run_id: str) -> dict:
 
 def saved_network(run_id: str, uri: str | None = None) -> tuple[DictConfig, dict[str, torch.Tensor]]:
     """Config and weights of a tracked run; InputError where the run or its weights are missing."""
-    client = MlflowClient(uri or default_uri())
+    client = client_of(uri or default_uri())
     with tempfile.TemporaryDirectory() as folder:
         try:
             config = OmegaConf.load(client.download_artifacts(run_id, "config.yaml", folder))

@@ -37,6 +37,43 @@ def some_other_server():
         server.shutdown()
 
 
+@contextmanager
+def answering(status: int, version: str = "3.17.2"):
+    """An MLflow server of a version, that answers everything else with one status."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == "/version" else status)
+            self.end_headers()
+            self.wfile.write(version.encode() if self.path == "/version" else b"no")
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "version", "words"),
+    [
+        (401, "3.17.2", ("wants a user and a password", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")),
+        (403, "3.17.2", ("forbids", "have its administrator permit it")),
+        (404, "1.30.1", ("an MLflow server of version 1.30.1, wanted 2.4 or later; update the server",)),
+        (404, "2.3.2", ("an MLflow server of version 2.3.2",)),
+        (500, "3.17.2", ("wanted a tracking store that answers", "500 error responses")),
+    ],
+)
+def test_server_that_refuses(tmp_path, monkeypatch, status, version, words):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with answering(status, version) as address:
+        assert_refused(tiny(tmp_path, f"tracking.uri={address}"), f"tracking.uri: got {address}", *words)
+
+
 def test_waits_15_seconds_for_a_store(tmp_path):
     assert ANSWER_SECONDS == 15
     with silent_server() as address:

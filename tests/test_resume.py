@@ -18,9 +18,7 @@ JOBS = {("all", "0"), ("all", "1"), ("none", "0"), ("none", "1")}
 WRITES = (
     "create_run",
     "log_batch",
-    "log_text",
     "log_artifact",
-    "log_figure",
     "set_tag",
     "set_terminated",
     "update_run",

@@ -139,7 +139,7 @@ def test_run_that_dies_is_marked_even_where_its_traceback_can_not_be_kept(store,
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(MlflowClient, "log_text", full)
+    monkeypatch.setattr(MlflowClient, "log_artifact", full)
     with pytest.raises(OSError, match="No space"), tracking.started(store, "dies", {}, None) as run:
         raise ValueError("boom")
     assert logged(run).info.status == "FAILED"

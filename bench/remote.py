@@ -1,0 +1,85 @@
+"""Remote: a tracking server over the network, and what its refusals mean."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+
+import requests
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+
+from bench.errors import InputError, TrackingError
+
+# A server that is away is asked again for some 12 s and not for minutes: what a run logs meanwhile can wait in files.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+
+OLDEST = (2, 4)  # version of the server: the first that takes the datasets of a run
+PASSWORD, FORBIDDEN, TOO_MANY, FAULTS = 401, 403, 429, 500  # of HTTP
+
+
+class Remote:
+    """A client whose errors say whether the server is away (TrackingError) or refuses (InputError)."""
+
+    def __init__(self, client: MlflowClient, uri: str):
+        self._client = client
+        self._uri = uri
+
+    def __getattr__(self, name: str):
+        method = getattr(self._client, name)
+
+        @functools.wraps(method)
+        def call(*arguments, **options):
+            try:
+                return method(*arguments, **options)
+            except (MlflowException, requests.RequestException) as error:
+                status = status_of(error)
+                if status == PASSWORD:
+                    raise InputError(
+                        f"tracking.uri: got {self._uri}, which wants a user and a password that it knows; "
+                        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+                    ) from error
+                if status == FORBIDDEN:
+                    user = os.environ.get("MLFLOW_TRACKING_USERNAME", "this user")
+                    raise InputError(
+                        f"tracking.uri: got {self._uri}, which forbids {user} to {name.replace('_', ' ')}; "
+                        "have its administrator permit it, or take another tracking.experiment"
+                    ) from error
+                if status == TOO_MANY or status >= FAULTS:
+                    raise TrackingError(f"tracking.uri: {self._uri} gives no answer ({reason_of(error)})") from error
+                raise
+
+        return call
+
+
+def status_of(error: MlflowException | requests.RequestException) -> int:
+    """The HTTP status behind an error; 503 where there was no answer at all."""
+    if isinstance(error, MlflowException):
+        return error.get_http_status_code()
+    return 503 if error.response is None else error.response.status_code
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line, or what the last of its parentheses says was the cause.
+
+    >>> reason_of(OSError("Max retries exceeded with url: /api (Caused by ResponseError('too many 500 responses'))"))
+    "ResponseError('too many 500 responses')"
+    """
+    line = (str(error).splitlines() or [repr(error)])[0]
+    return (re.findall(r"\(Caused by (.*)\)", line) or [line])[-1][:200]
+
+
+def refuse_old(uri: str) -> None:
+    """Raise InputError where a server says that it is of a version older than what is logged here needs."""
+    answer = http_request(get_default_host_creds(uri), "/version", "GET")
+    said = re.match(r"(\d+)\.(\d+)", answer.text) if answer.status_code == requests.codes.ok else None
+    if said and tuple(map(int, said.groups())) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise InputError(
+            f"tracking.uri: got {uri}, an MLflow server of version {answer.text.strip()}, wanted {oldest} or later; "
+            "update the server"
+        )

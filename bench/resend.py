@@ -1,0 +1,27 @@
+"""The verb `resend`: sends what runs could not, because their tracking server was away until they ended."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from bench.errors import InputError
+from bench.outbox import Outbox
+from bench.store import connect
+
+
+def resend(config: DictConfig) -> list[str]:
+    """Send what waits in a folder to tracking.uri; returns the ids of the runs that are complete now."""
+    folder = Path(config.folder).absolute()
+    runs = sorted(path.parent.name for path in folder.glob("*/000000.json"))
+    if not runs:
+        raise InputError(f"folder: got {folder}, in which nothing waits; wanted an outbox that a run named as it ended")
+    store = connect(config.tracking.uri, config.tracking.experiment)
+    for run in runs:
+        outbox = Outbox(store.client, run, folder / run)
+        writes = len(outbox.waiting())
+        outbox.wait(0)
+        sys.stdout.write(f"run {run}: sent {writes} writes\n")
+    return runs

@@ -1,0 +1,124 @@
+"""A tracking server that goes away while a run logs: nothing is lost, or what is missing is said."""
+
+import random
+
+import pytest
+from mlflow.exceptions import MlflowException
+from running import assert_refused, command
+from serving import serving
+
+from bench import outbox, tracking
+from bench.errors import TrackingError
+from bench.outbox import Outbox, Write
+from bench.store import connect
+
+
+class Flaky:
+    """A client that is away when told so, and keeps what it is given."""
+
+    def __init__(self):
+        self.away, self.asked, self.got = False, 0, []
+
+    def set_tag(self, run_id, key, value):
+        self.asked += 1
+        if self.away:
+            raise TrackingError("away")
+        self.got.append((run_id, key, value))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_writes_arrive_once_and_in_order_however_often_the_server_goes_away(tmp_path, monkeypatch, seed):
+    monkeypatch.setattr(outbox, "AGAIN", 0)
+    client, rng = Flaky(), random.Random(seed)
+    sent = Outbox(client, "r", tmp_path / "outbox" / "r")
+    for number in range(50):
+        client.away = rng.random() < 0.5
+        if rng.random() < 0.1:  # the process died, and another goes on with the run
+            sent = Outbox(client, "r", tmp_path / "outbox" / "r")
+        sent.send(Write("tag", ["key", str(number)]))
+    client.away = False
+    sent.wait(0)
+    assert client.got == [("r", "key", str(number)) for number in range(50)]
+    assert list(tmp_path.iterdir()) == [], "an outbox that is empty leaves no folder"
+
+
+def test_a_server_that_is_away_is_not_asked_at_every_write(tmp_path):
+    client = Flaky()
+    client.away = True
+    sent = Outbox(client, "r", tmp_path / "r")
+    for number in range(20):
+        sent.send(Write("tag", ["key", str(number)]))
+    assert client.asked == 2, "the first write, and one attempt to send what waits; the next after 30 s"
+    assert len(sent.waiting()) == 20
+
+
+def refuse(*_):
+    raise MlflowException("no such run")
+
+
+def test_what_is_refused_is_no_outage(tmp_path, monkeypatch):
+    client = Flaky()
+    monkeypatch.setattr(client, "set_tag", refuse)
+    with pytest.raises(MlflowException, match="no such run"):
+        Outbox(client, "r", tmp_path / "r").send(Write("tag", ["key", "value"]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_missing_is_said_and_can_be_sent_later(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tracking, "PATIENCE", 0)
+    with serving(tmp_path, monkeypatch) as server:
+        store = connect(server.uri, "tests")
+        with pytest.raises(TrackingError) as said, tracking.started(store, "a run", {}) as run:  # noqa: PT012
+            run.metrics({"before": 1.0})
+            server.stop()
+            run.metrics({"while": 2.0}, step=3)
+            run.text("a,b\n1,2\n", "tables/some.csv")
+        missing = str(said.value)
+        assert f"of run {run.id} these 3 writes are missing there: metrics, tables/some.csv, how it ended" in missing
+        assert f"python -m bench resend folder={tmp_path}/outbox" in missing
+
+        server.start()
+        assert store.client.get_run(run.id).info.status == "RUNNING"
+        ended = command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests")
+        assert ended.code == 0
+        assert ended.out.endswith(f"run {run.id}: sent 3 writes\n")
+        logged = store.client.get_run(run.id)
+        assert logged.info.status == "FINISHED"
+        assert logged.data.metrics == {"before": 1.0, "while": 2.0}
+        assert tracking.table_of(store, run.id, "tables/some.csv").to_dict("list") == {"a": [1], "b": [2]}
+        again = command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests")
+        assert_refused(again, f"folder: got {tmp_path}/outbox, in which nothing waits")
+
+
+def test_a_run_goes_on_while_the_server_is_away_and_is_complete_when_it_is_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(outbox, "AGAIN", 0)
+    with serving(tmp_path, monkeypatch) as server:
+        store = connect(server.uri, "tests")
+        with tracking.started(store, "a run", {}) as run:
+            for step in range(30):
+                if step in (5, 20):
+                    server.stop()
+                if step in (11, 27):
+                    server.start()
+                run.metrics({"loss": 1.0 / (1 + step)}, step)
+                run.text(str(step), f"notes/{step}.txt")
+        assert store.client.get_run(run.id).info.status == "FINISHED"
+        assert sorted(tracking.curve(store, run.id, "loss")) == [(step, 1.0 / (1 + step)) for step in range(30)]
+        assert len(store.client.list_artifacts(run.id, "notes")) == 30
+        assert not (tmp_path / "outbox").exists()
+
+
+def test_a_run_that_fails_while_the_server_is_away_fails_for_its_own_reason(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tracking, "PATIENCE", 0)
+    with serving(tmp_path, monkeypatch) as server:
+        store = connect(server.uri, "tests")
+        with pytest.raises(ZeroDivisionError), tracking.started(store, "a run", {}) as run:  # noqa: PT012
+            server.stop()
+            run.metrics({"bits": 1 / 0})
+        assert "these 2 writes are missing there: traceback.txt, how it ended" in caplog.text
+        server.start()
+        assert command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests").code == 0
+        assert store.client.get_run(run.id).info.status == "FAILED"
