@@ -66,6 +66,7 @@ class Outbox:
         self.client = client
         self.run_id = run_id
         self.folder = folder or Path.cwd() / FOLDER / run_id
+        self._reason = "nothing was tried"
         self._try_at = 0.0
 
     def send(self, write: Write) -> None:
@@ -78,6 +79,7 @@ class Outbox:
         try:
             write.deliver(self.client, self.run_id)
         except TrackingError as error:
+            self._reason = str(error)
             log.warning("%s; the run goes on, and what it logs waits in %s", error, self.folder)
             self._keep(write, 0)
 
@@ -87,7 +89,8 @@ class Outbox:
         for path in waiting:
             try:
                 self._read(path).deliver(self.client, self.run_id)
-            except TrackingError:
+            except TrackingError as error:
+                self._reason = str(error)
                 self._try_at = time.monotonic() + AGAIN
                 return False
             path.with_suffix(".bin").unlink()
@@ -111,8 +114,8 @@ class Outbox:
         """What waits, in words, and how it can be sent."""
         writes = [str(self._read(path)) for path in self.waiting()]
         return (
-            f"the tracking server is away; of run {self.run_id} these {len(writes)} writes are missing there: "
-            f"{', '.join(dict.fromkeys(writes))}; they wait in {self.folder}; when it is back: "
+            f"{self._reason}; of run {self.run_id} these {len(writes)} writes are missing there: "
+            f"{', '.join(dict.fromkeys(writes))}; they wait in {self.folder}; when it answers and has room: "
             f"python -m bench resend folder={self.folder.parent} tracking.uri=…"
         )
 

@@ -1,9 +1,11 @@
 """A tracking server that goes away while a run logs: nothing is lost, or what is missing is said."""
 
+import errno
 import random
 
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from running import assert_refused, command
 from serving import serving
 
@@ -122,3 +124,29 @@ def test_a_run_that_fails_while_the_server_is_away_fails_for_its_own_reason(tmp_
         server.start()
         assert command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests").code == 0
         assert store.client.get_run(run.id).info.status == "FAILED"
+
+
+def test_an_artifact_store_that_is_full_is_said_and_filled_up_later(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tracking, "PATIENCE", 0)
+    with serving(tmp_path, monkeypatch) as server:
+        store = connect(server.uri, "tests")
+        with (  # noqa: PT012
+            monkeypatch.context() as full,
+            pytest.raises(TrackingError) as said,
+            tracking.started(store, "a run", {}) as run,
+        ):
+            full.setattr(LocalArtifactRepository, "log_artifact_from_stream", no_space)
+            run.metrics({"before": 1.0})
+            run.text("a,b\n", "layers.csv")
+            run.metrics({"after": 2.0})
+        assert "500 error responses" in str(said.value)
+        assert "these 3 writes are missing there: layers.csv, metrics, how it ended" in str(said.value)
+        assert "when it answers and has room: python -m bench resend" in str(said.value)
+        assert command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests").code == 0
+        assert store.client.get_run(run.id).data.metrics == {"before": 1.0, "after": 2.0}
+        assert [found.path for found in store.client.list_artifacts(run.id)] == ["layers.csv"]
+
+
+def no_space(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")

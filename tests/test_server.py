@@ -14,7 +14,7 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from running import QUIET, TINY, artifacts, layers, process, runs, tiny
+from running import QUIET, TINY, artifact, artifacts, children, parents, process, runs, tiny
 
 pytestmark = [
     pytest.mark.server,
@@ -86,53 +86,49 @@ def server():
         yield server
 
 
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory):
-    """What a run of TINY leaves in a store of files."""
-    folder = tmp_path_factory.mktemp("local")
-    assert tiny(folder).code == 0
-    (run,) = runs(folder)
-    return folder, run
-
-
 def runs_at(uri: str, experiment: str) -> tuple[MlflowClient, list[Run]]:
     client = MlflowClient(uri)
     return client, client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
 
 
-def assert_complete(client: MlflowClient, run: Run, expected, folder: Path) -> None:
-    """Every metric and file of a run like this one, layers.csv as long."""
-    local, alike = expected
-    assert run.info.status == "FINISHED"
+def assert_same(client: MlflowClient, run: Run, local: Path, alike: Run, scratch: Path) -> None:
+    """Every metric, parameter and file of the same run in a store of files, and the same LayerTable."""
+    assert run.info.status == alike.info.status == "FINISHED"
+    measured = {key for key in alike.data.metrics if not key.startswith(("cost/latency", "time"))}
+    assert {key: run.data.metrics[key] for key in measured} == {key: alike.data.metrics[key] for key in measured}
     assert set(run.data.metrics) == set(alike.data.metrics)
     assert set(run.data.params) == set(alike.data.params)
     assert {found.path for found in client.list_artifacts(run.info.run_id)} == artifacts(local, alike)
-    path = client.download_artifacts(run.info.run_id, "layers.csv", str(folder))
-    assert len(Path(path).read_text().splitlines()) == 1 + len(layers(local, alike))
+    scratch.mkdir()
+    there = Path(client.download_artifacts(run.info.run_id, "layers.csv", str(scratch)))
+    assert there.read_text() == artifact(local, alike, "layers.csv").read_text()
 
 
-def test_a_sweep_of_four_processes_loses_nothing(server, expected, tmp_path):
-    sweep = ("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=4", "model.norm=batch,none", "seed=0,1")
+def test_a_sweep_of_four_processes_loses_nothing(server, tmp_path):
+    sweep = ("-m", "model.norm=batch,none", "seed=0,1")
+    many = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=4")
     arguments = (*QUIET, *TINY, f"tracking.uri={server.uri}", "tracking.experiment=four")
-    with process(tmp_path, *sweep, *arguments) as command:
+    with process(tmp_path, *sweep, *many, *arguments) as command:
         _, err = command.communicate(timeout=600)
     assert command.returncode == 0, err
     client, found = runs_at(server.uri, "four")
     (parent,) = [run for run in found if run.data.tags.get("sweep") == "parent"]
-    jobs = [run for run in found if run is not parent]
     assert parent.info.status == "FINISHED"
-    assert len(jobs) == 4
-    assert len({run.data.tags["owner"] for run in jobs}) == 4, "a process for each"
-    for number, run in enumerate(jobs):
-        (tmp_path / str(number)).mkdir()
-        assert_complete(client, run, expected, tmp_path / str(number))
+    assert tiny(tmp_path, *sweep).code == 0
+    alike = {run.data.tags["design"] + run.data.params["seed"]: run for run in children(tmp_path, *parents(tmp_path))}
+    there = {run.data.tags["design"] + run.data.params["seed"]: run for run in found if run is not parent}
+    assert len({run.data.tags["owner"] for run in there.values()}) == len(found) - 1 == 4, "a process for each"
+    assert set(there) == set(alike)
+    for job, run in there.items():
+        assert_same(client, run, tmp_path, alike[job], tmp_path / job)
 
 
-def test_a_server_killed_and_started_again_during_a_run_has_all_of_it(server, expected, tmp_path):
+def test_a_server_killed_and_started_again_during_a_run_has_all_of_it(server, tmp_path):
     epochs = 60
-    longer = [f"train.epochs={epochs}" if "epochs" in small else small for small in TINY]
-    arguments = (*longer, "probe.epochs=[0,1]", f"tracking.uri={server.uri}", "tracking.experiment=killed")
-    with process(tmp_path, *arguments, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0") as command:
+    arguments = [f"train.epochs={epochs}" if "epochs" in small else small for small in TINY]
+    arguments += ["probe.epochs=[0,1]"]
+    there = (f"tracking.uri={server.uri}", "tracking.experiment=killed")
+    with process(tmp_path, *arguments, *there, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0") as command:
         by = time.monotonic() + 300
         while not trains(server.uri):
             assert command.poll() is None, command.communicate()
@@ -147,10 +143,11 @@ def test_a_server_killed_and_started_again_during_a_run_has_all_of_it(server, ex
     assert command.returncode == 0, err
     assert "the run goes on, and what it logs waits in" in out
     assert "sent what had waited" in out
-    client, (run,) = runs_at(server.uri, "killed")
-    assert_complete(client, run, expected, tmp_path)
-    assert [point.step for point in client.get_metric_history(run.info.run_id, "train/loss")] == [*range(1, epochs + 1)]
     assert not (tmp_path / "outbox").exists()
+    client, (run,) = runs_at(server.uri, "killed")
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "train/loss")] == [*range(1, epochs + 1)]
+    assert tiny(tmp_path, *arguments).code == 0
+    assert_same(client, run, tmp_path, *runs(tmp_path), tmp_path / "there")
 
 
 def trains(uri: str) -> bool:
