@@ -36,12 +36,14 @@ def design() -> str:
     return " ".join([hydra.runtime.choices.model, *of_model])
 
 
-def name(seed: int) -> str:
-    """The design in short words, and the seed.
+def short_design() -> str:
+    """The design without the groups of its keys, for a list of runs cuts off the end, where those of a sweep differ."""
+    return re.sub(KEY, "", design())
 
-    A list of runs cuts off the end of a name, which is where those of one sweep would begin to differ.
-    """
-    return f"{re.sub(KEY, '', design())} seed={seed}"
+
+def name(seed: int) -> str:
+    """The design in short words, and the seed."""
+    return f"{short_design()} seed={seed}"
 
 
 def claim(store: Store, fingerprint: str) -> str | None:

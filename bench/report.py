@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench import views
+from bench.store import Store
 from bench.tables import I_TY, I_XT, LayerTable
 
 
-def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], run_id: str, uri: str) -> str:
+def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], run_id: str, store: Store) -> str:
     """Per tap the primary estimator's I(X;T) and I(T;Y); every estimator's excess by pixels; test figures; the UI."""
     main = "dice" if "dice" in test else "accuracy"
     interval = f" ({test[f'{main}_low']:.3f} to {test[f'{main}_high']:.3f})" if f"{main}_low" in test else ""
@@ -19,9 +21,16 @@ def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], r
         f"test {main} {test[main]:.3f}{interval}   {costs['params']:,.0f} parameters   "
         f"{costs['flops'] / 1e6:,.1f} MFLOPs an image   {costs['latency_ms']:.0f} ms "
         f"for {costs['latency_batch']:.0f} images\n"
-        f"run {run_id} in {uri}\n"
-        f"open the UI: make ui, or: mlflow ui --host 127.0.0.1 --backend-store-uri {uri}\n"
+        f"run {run_id} in {store.uri}\n"
+        f"{opening(store)}"
     )
+
+
+def opening(store: Store) -> str:
+    """How to open MLflow's UI, and the experiment's view in it."""
+    served = store.uri.startswith(("http://", "https://"))
+    local = f"open the UI: make ui, or: mlflow ui --host 127.0.0.1 --backend-store-uri {store.uri}\n"
+    return f"{'' if served else local}designs and U-plots: {views.link(store.uri, store.experiment_id)}\n"
 
 
 def _view(table: LayerTable, view: str) -> str:

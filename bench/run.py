@@ -58,6 +58,7 @@ def run(config: DictConfig) -> str | list[float]:
     name = (not of_sweep and config.tracking.name) or jobs.name(config.seed)
     with tracking.started(store, name, tags, config.tracking.parent) as tracked:
         tracked.config(config)
+        tracked.param(tracking.DESIGN, jobs.short_design())  # the UI's charts know parameters, not tags
         tracked.dataset(data)
         table = LayerTable()
 
@@ -96,7 +97,7 @@ def run(config: DictConfig) -> str | list[float]:
             tracked.metrics({f"{section}/{name}": value for name, value in values.items()})
         for diagnostic in diagnostics.values():
             tracked.findings(diagnostic(table))
-    sys.stdout.write(report(table, test, costs, tracked.id, store.uri))
+    sys.stdout.write(report(table, test, costs, tracked.id, store))
     return answer(tracked, config.objectives)
 
 

@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from bench import views
 from bench.errors import InputError, TrackingError
 from bench.remote import Remote, reason_of, refuse_old
 
@@ -26,7 +27,7 @@ for chatty in ("mlflow", "alembic"):
 
 ANSWER_SECONDS = 15
 # Without this tag MLflow's UI takes a new experiment for one of generative AI.
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"} | views.experiment_tags()
 
 
 def default_uri() -> str:
@@ -152,11 +153,13 @@ def _open(uri: str, experiment: str, parent: str | None) -> Store:
     if known is None:
         artifacts = (_sqlite_file(uri).parent / "mlartifacts").as_uri() if uri.startswith("sqlite:///") else None
         try:
-            return Store(client, uri, client.create_experiment(experiment, artifacts, tags=EXPERIMENT_TAGS))
+            return Store(client, uri, client.create_experiment(experiment, artifacts, EXPERIMENT_TAGS))
         except MlflowException:  # another process may have been faster
             known = client.get_experiment_by_name(experiment)
             if known is None:
                 raise
     if known.lifecycle_stage != "active":
         raise InputError(f"tracking.experiment: got {experiment!r}, which was deleted; restore it or take another name")
+    for key in EXPERIMENT_TAGS.keys() - known.tags.keys():  # made by others, or before there was a view
+        client.set_experiment_tag(known.experiment_id, key, EXPERIMENT_TAGS[key])
     return Store(client, uri, known.experiment_id)

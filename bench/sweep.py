@@ -18,7 +18,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from bench import jobs, plots, tracking
 from bench.errors import InputError, JobsFailed, explain, leave
 from bench.heartbeat import owner_of
-from bench.report import failures_report
+from bench.report import failures_report, opening
 from bench.store import Store, connect
 from bench.tables import LayerTable
 
@@ -158,6 +158,7 @@ def close(error: BaseException | None = None) -> None:
                     sum_up(tables, sweep.parent)
                 if error:
                     raise error
+                sys.stdout.write(f"\nsweep {sweep.parent.id} in {sweep.store.uri}\n{opening(sweep.store)}")
                 tell_failures(sweep)
         except BaseException as raised:
             if raised is not error:

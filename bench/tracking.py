@@ -63,6 +63,9 @@ class Run:
         flat = _flat(OmegaConf.to_container(config, resolve=True))
         self._in_batches("params", [[key, str(value)] for key, value in flat])
 
+    def param(self, key: str, value: str) -> None:
+        self.store.client.log_param(self.id, key, value)
+
     def tag(self, key: str, value: str) -> None:
         self._send(Write("tag", [key, value]))
 

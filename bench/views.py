@@ -1,0 +1,71 @@
+"""Views: how MLflow's own UI shows the runs of an experiment, as it keeps what its users save there."""
+
+from __future__ import annotations
+
+import json
+
+KEY = "designs"
+NAME = "Designs"
+LOCAL = "http://127.0.0.1:5000"  # where `make ui` serves a store that has no address of its own
+
+DESIGN, SEED = "params.`design`", "params.`seed`"
+SCORES = ("test/dice", "test/accuracy")
+COSTS = ("cost/params", "cost/flops")
+INFORMATION = ("summary/bottleneck.xt", "summary/bottleneck.ty")
+COLUMNS = (DESIGN, SEED, *(f"metrics.`{key}`" for key in (*SCORES, *COSTS, *INFORMATION)))
+WIDTHS = {"attributes.`Run Name`": 280, DESIGN: 180, SEED: 60} | {f"metrics.`{key}`": 170 for key in INFORMATION}
+SECTIONS = {"designs": 1, "profile": 2}  # of charts that are open, and how many stand side by side
+FOLDED = ("train", "val", "test", "cost", "summary", "layers.xt", "layers.ty")
+NOTE = (
+    f"The view *{NAME}*, in the menu at the upper right, shows each run's design, cost, score and information; what "
+    "unfolds below a sweep are its jobs. Of its charts, *designs* compares jobs, and *profile* lays their U-plots over "
+    "each other: the step is a layer's place along the data's way, 0 to 100, the bottleneck at 50."
+)
+
+
+def experiment_tags() -> dict[str, str]:
+    """Tags of an experiment: the view, which the UI lists under its name, and a note that says how to read it."""
+    view = {"name": NAME, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state())}
+    return {f"mlflow.sharedViewState.{KEY}": json.dumps(view), "mlflow.note.content": NOTE}
+
+
+def link(uri: str, experiment_id: str) -> str:
+    """The address of the view; of a store that no server serves, where `make ui` does."""
+    server = uri.rstrip("/") if uri.startswith(("http://", "https://")) else LOCAL
+    return f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"
+
+
+def state() -> dict:
+    """What the UI keeps of a view: columns, and cards of charts in sections; it adds a card for any other metric."""
+    return {
+        "orderByKey": "attributes.start_time",  # the one order in which the UI hangs runs below their parent
+        "orderByAsc": False,
+        "selectedColumns": COLUMNS,
+        "columnOrder": ["attributes.`Run Name`", *COLUMNS],
+        "columnWidths": WIDTHS,
+        "runsHiddenMode": "SHOW_ALL",
+        "hideEmptyCharts": True,
+        "isAccordionReordered": True,
+        "compareRunSections": [section(name, True) | {"columns": n} for name, n in SECTIONS.items()]
+        + [section(name, False) for name in FOLDED],
+        "compareRunCharts": [parallel(score) for score in SCORES],
+    }
+
+
+def section(name: str, is_open: bool) -> dict:
+    """A section of charts, into which the UI puts the metrics whose names begin with its own."""
+    return {"uuid": name, "name": name, "display": is_open, "isReordered": False}
+
+
+def parallel(score: str) -> dict:
+    """Parallel coordinates, coloured by the last: a score; a run that lacks one of them is not drawn."""
+    return {
+        "type": "PARALLEL",
+        "uuid": f"parallel {score}",
+        "metricSectionId": "designs",
+        "deleted": False,
+        "isGenerated": False,
+        "selectedParams": ["design"],
+        "selectedMetrics": [*COSTS, INFORMATION[-1], score],
+        "showAllRuns": False,
+    }

@@ -1,0 +1,128 @@
+"""A sweep in MLflow's own UI: what its view shows in a browser."""
+
+import re
+import shutil
+from urllib.parse import urlsplit
+
+import pytest
+
+pytest.importorskip("playwright", reason="the UI is tested by playwright, which is not installed")
+if not shutil.which("chromium"):
+    pytest.skip("the UI is tested in chromium, which is not installed", allow_module_level=True)
+
+from browsing import browser_page, cell, chart, curves, enlarge, open_view, row, served, show, unfold
+from playwright.sync_api import expect
+from running import children, is_drawing, parents, points, tiny, uri
+
+SWEEP = ("-m", "model.widths=[4,8],[4,8,16]", "seed=0,1", "dataset.difficulty=0", "train.epochs=3")
+AXES = ["design", "cost/params", "cost/flops", "summary/bottleneck.ty", "test/dice"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ui")
+    ended = tiny(folder, *SWEEP, "diagnostic=[u_plot,bottleneck]", "train.optimizer.lr=0.03")
+    assert ended.code == 0, ended.err
+    (folder / "printed").write_text(ended.out)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def parent(folder):
+    (parent,) = parents(folder)
+    return parent.info.run_id
+
+
+@pytest.fixture(scope="module")
+def jobs(folder):
+    (parent,) = parents(folder)
+    jobs = children(folder, parent)
+    assert len(jobs) == 4
+    return jobs
+
+
+@pytest.fixture(scope="module")
+def link(folder):
+    """The last that the sweep printed, at the address of a server of its store."""
+    printed = re.findall(r"^designs and U-plots: (\S+)$", (folder / "printed").read_text(), re.MULTILINE)[-1]
+    with served(uri(folder)) as address:
+        yield printed.replace("http://" + urlsplit(printed).netloc, address)
+
+
+@pytest.fixture(scope="module")
+def browser(link):
+    with browser_page() as page:
+        yield page
+
+
+@pytest.fixture
+def page(browser, link, parent, jobs):
+    """The sweep by its link, its jobs unfolded."""
+    open_view(browser, link)
+    expect(row(browser, parent).first).to_be_visible()
+    for job in jobs:
+        expect(row(browser, job.info.run_id)).to_have_count(0)
+    unfold(browser, parent)
+    return browser
+
+
+def test_jobs_hang_below_their_parent(page, parent, jobs):
+    expect(cell(page, parent, "attributes.`Run Name`")).to_contain_text("sweep model.widths=[4,8],[4,8,16] seed=0,1")
+    expect(row(page, parent).first).to_have_attribute("row-index", "0")
+    for place, job in enumerate(reversed(jobs), 1):  # the newest first
+        expect(row(page, job.info.run_id).first).to_have_attribute("row-index", str(place))
+        name = cell(page, job.info.run_id, "attributes.`Run Name`").get_by_role("link")
+        expect(name).to_have_text(job.info.run_name)
+
+
+def test_columns_are_design_seed_score_cost_and_information(page, jobs, tmp_path):
+    headers = page.locator('.ag-header-cell[col-id^="params"], .ag-header-cell[col-id^="metrics"]')
+    columns = ["test/dice", "cost/params", "cost/flops", "summary/bottleneck.xt", "summary/bottleneck.ty"]
+    expect(headers).to_have_text(["design", "seed", *columns])
+    for job in jobs:
+        widths = job.data.params["model.widths"].replace(" ", "")
+        expect(cell(page, job.info.run_id, "params.`design`")).to_have_text(f"widths={widths}")
+        expect(cell(page, job.info.run_id, "params.`seed`")).to_have_text(job.data.params["seed"])
+        for key in columns:
+            shown = cell(page, job.info.run_id, f"metrics.`{key}`").inner_text()
+            assert float(shown) == pytest.approx(job.data.metrics[key], rel=1e-6)
+    assert len({job.data.metrics["test/dice"] for job in jobs}) > 1
+    page.screenshot(path=tmp_path / "table.png")
+    assert is_drawing(tmp_path / "table.png")
+
+
+def test_profiles_of_the_shown_runs_overlay(page, folder, parent, jobs):
+    show(page, "CHART")
+    card = chart(page, "profile/I_TY.kde")
+    expect(card.locator(".js-plotly-plot .xtitle")).to_have_text("Step")
+    expect(card.locator("[class*=legend]", has_text="seed=").first).to_be_visible()
+    drawn = curves(card)
+    assert len(drawn) == 5
+    for run in jobs:
+        (curve,) = (points for name, points in drawn.items() if name.startswith(run.info.run_name))
+        assert dict(curve) == pytest.approx(points(folder, run, "profile/I_TY.kde"))
+        assert (min(dict(curve)), max(dict(curve))) == (0, 100)
+    hidden = jobs[0].info
+    row(page, hidden.run_id).locator("label:has(.is-visibility-toggle-checkbox)").click()
+    expect(card.get_by_text(hidden.run_name)).to_have_count(0)
+    assert {name.split(" (")[0] for name in curves(card)} == {name.split(" (")[0] for name in drawn} - {hidden.run_name}
+
+
+def test_parallel_coordinates_of_design_cost_information_and_score(page):
+    show(page, "CHART")
+    card = chart(page, "Parallel Coordinates")
+    expect(card).to_have_count(1)  # that of accuracy, which no run has, is left out
+    whole = enlarge(card)
+    expect(whole.locator(".dimension .label")).to_have_text(AXES)
+    expect(whole.locator(".dimension").first.locator(".tick text")).to_have_text(["widths=[4,8]", "widths=[4,8,16]"])
+    expect(whole.locator("canvas.foreground")).to_be_visible()
+
+
+def test_chosen_runs_are_compared(page, jobs):
+    for job in jobs[1:]:
+        row(page, job.info.run_id).locator(".ag-selection-checkbox").click()
+    page.get_by_role("button", name="Compare", exact=True).click()
+    expect(page.get_by_role("heading", name="Comparing 3 Runs from 1 Experiment")).to_be_visible()
+    for job in jobs[1:]:
+        expect(page.get_by_role("cell", name=job.info.run_name, exact=True)).to_be_visible()
+    expect(page.locator(".pcp-plot .axis-title").first).to_be_visible()
