@@ -4,7 +4,7 @@ INSTALLED := .venv/installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PER_CORE := --numprocesses auto --maxprocesses 8 --dist loadfile
 
-.PHONY: run ui server test test-server test-slow perf lint
+.PHONY: run ui server test test-server test-slow perf screenshots lint
 
 run: $(INSTALLED) ## the default run: built-in phantoms, a small U-Net; ARGS='...' adds overrides
 	$(BIN)/python -m bench $(ARGS)
@@ -30,6 +30,9 @@ perf: $(INSTALLED) ## ratios of times in one run; minutes
 	$(BIN)/python tests/perf/measurement.py
 	$(BIN)/python tests/perf/asking.py
 	$(BIN)/python tests/perf/discarding.py
+
+screenshots: $(INSTALLED) ## docs/ui_*.png of the newest sweep in STORE=mlflow.db, by chromium
+	$(BIN)/python tests/screenshots.py $(STORE)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

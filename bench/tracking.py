@@ -64,7 +64,7 @@ class Run:
         self._in_batches("params", [[key, str(value)] for key, value in flat])
 
     def param(self, key: str, value: str) -> None:
-        self.store.client.log_param(self.id, key, value)
+        self._send(Write("params", [[key, value]]))
 
     def tag(self, key: str, value: str) -> None:
         self._send(Write("tag", [key, value]))

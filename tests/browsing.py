@@ -109,9 +109,9 @@ def enlarge(card: Locator) -> Locator:
     return card.page.get_by_role("dialog")
 
 
-def curves(card: Locator) -> dict[str, list[tuple[float, float]]]:
-    """What a line chart has drawn: the points of each curve by its name."""
+def curves(card: Locator, n: int) -> dict[str, dict[float, float]]:
+    """What a line chart of n runs has drawn: the curve of each by its name."""
     plot = card.locator(".js-plotly-plot")
-    expect(plot.locator(".scatterlayer .trace").first).to_be_attached()
-    drawn = plot.evaluate("plot => plot.data.map(({name, x, y}) => [name, Array.from(x ?? []), Array.from(y ?? [])])")
-    return {name: list(zip(x, y, strict=True)) for name, x, y in drawn if x}
+    expect(plot.locator(".scatterlayer .trace")).to_have_count(2 * n)  # each has a shadow
+    drawn = plot.evaluate("plot => plot.data.map(({name, x, y}) => [name, Array.from(x), Array.from(y)])")
+    return {name: dict(zip(x, y, strict=True)) for name, x, y in drawn}

@@ -1,0 +1,56 @@
+"""The view that an experiment brings to MLflow's UI: made once, left to its users, its address printed."""
+
+import json
+
+from running import children, parents, runs, tiny, uri, with_store
+
+from bench import views
+from bench.store import connect
+from bench.tracking import DESIGN
+
+TAG = "mlflow.sharedViewState.designs"
+
+
+def tags(store):
+    return store.client.get_experiment(store.experiment_id).tags
+
+
+def test_a_new_experiment_has_the_view_and_says_how_to_read_it(tmp_path):
+    shown = json.loads(tags(connect(uri(with_store(tmp_path)), "new"))[TAG])
+    assert shown["name"] == "Designs"
+    assert {card["type"] for card in json.loads(shown["state"])["compareRunCharts"]} == {"PARALLEL"}
+    assert "*Designs*" in tags(connect(uri(tmp_path), "new"))["mlflow.note.content"]
+
+
+def test_an_experiment_from_before_gets_the_view_and_what_users_made_stays(tmp_path):
+    store = connect(uri(with_store(tmp_path)), "old")
+    store.client.delete_experiment_tag(store.experiment_id, TAG)
+    store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", "mine")
+    again = tags(connect(store.uri, "old"))
+    assert again[TAG] == views.experiment_tags()[TAG]
+    assert again["mlflow.note.content"] == "mine"
+    store.client.set_experiment_tag(store.experiment_id, TAG, "changed")
+    assert tags(connect(store.uri, "old"))[TAG] == "changed"
+
+
+def test_runs_and_sweeps_print_its_address(tmp_path):
+    ended = tiny(tmp_path, "-m", "seed=0,1", "estimator=[]", "diagnostic=[]")
+    (parent,) = parents(tmp_path)
+    address = "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=designs"
+    assert ended.out.count(f"\ndesigns and U-plots: {address}\n") == 3  # two jobs and the sweep
+    assert f"\nsweep {parent.info.run_id} in {uri(tmp_path)}\n" in ended.out
+    assert {job.data.params[DESIGN] for job in children(tmp_path, parent)} == {"unet"}
+
+
+def test_what_the_view_shows_is_logged(tmp_path):
+    assert tiny(tmp_path, "diagnostic=[bottleneck]").code == 0
+    (run,) = runs(tmp_path)
+    (card,) = (card for card in views.state()["compareRunCharts"] if "test/dice" in card["selectedMetrics"])
+    assert set(card["selectedMetrics"]) <= run.data.metrics.keys()
+    assert set(card["selectedParams"]) <= run.data.params.keys()
+    shown = {column.split("`")[1] for column in views.COLUMNS}
+    assert shown - {"test/accuracy"} <= run.data.metrics.keys() | run.data.params.keys()
+
+
+def test_address_at_a_server():
+    assert views.link("https://tracking.example/", "7").startswith("https://tracking.example/#/experiments/7/runs?")
