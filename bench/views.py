@@ -17,9 +17,10 @@ WIDTHS = {"attributes.`Run Name`": 280, DESIGN: 180, SEED: 60} | {f"metrics.`{ke
 SECTIONS = {"designs": 1, "profile": 2}  # of charts that are open, and how many stand side by side
 FOLDED = ("train", "val", "test", "cost", "summary", "layers.xt", "layers.ty")
 NOTE = (
-    f"The view *{NAME}*, in the menu at the upper right, shows each run's design, cost, score and information; what "
-    "unfolds below a sweep are its jobs. Of its charts, *designs* compares jobs, and *profile* lays their U-plots over "
-    "each other: the step is a layer's place along the data's way, 0 to 100, the bottleneck at 50."
+    f"Choose the view *{NAME}* in the menu at the upper right.\n\n"
+    "It shows each run's design, cost, score and information; what unfolds below a sweep are its jobs. Of its charts, "
+    "*designs* compares jobs, and *profile* lays their U-plots over each other: the step is a layer's place along the "
+    "data's way, 0 to 100, the bottleneck at 50."
 )
 
 

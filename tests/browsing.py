@@ -106,7 +106,9 @@ def chart(page: Page, title: str) -> Locator:
 def enlarge(card: Locator) -> Locator:
     """A chart on the whole page."""
     card.locator("[data-component-id=fullscreen_button_chartcard]").click()
-    return card.page.get_by_role("dialog")
+    whole = card.page.get_by_role("dialog")
+    expect(whole.locator("svg .label, svg .xtick").first).to_be_visible()
+    return whole
 
 
 def curves(card: Locator, n: int) -> dict[str, dict[float, float]]:

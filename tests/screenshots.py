@@ -1,10 +1,10 @@
-"""The pictures of docs/ of a sweep in MLflow's own UI: python tests/screenshots.py STORE, where STORE is an mlflow.db."""
+"""Pictures of the newest sweep of a store in MLflow's own UI, for docs/: python tests/screenshots.py mlflow.db"""
 
 import sys
 from pathlib import Path
 
 from browsing import browser_page, chart, enlarge, open_view, row, served, show, unfold
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from bench import jobs, views
 from bench.store import connect
@@ -17,19 +17,33 @@ def main(database: Path) -> None:
     store = connect(f"sqlite:///{database.absolute()}", "bench")
     sweep = jobs.sweeps(store)[0].info.run_id
     with served(store.uri) as address, browser_page() as page:
-        page.set_viewport_size({"width": 1500, "height": 520})
+        page.set_viewport_size({"width": 1600, "height": 600})
         open_view(page, views.link(address, store.experiment_id))
         unfold(page, sweep)
         expect(page.locator('.ag-header-cell[col-id^="metrics"]').first).to_be_visible()
         page.screenshot(path=DOCS / "ui_sweep.png")
 
+        page.set_viewport_size({"width": 1500, "height": 700})
         show(page, "CHART")
         row(page, sweep).locator("label:has(.is-visibility-toggle-checkbox)").click()  # the mean of unlike designs
-        enlarge(chart(page, "Parallel Coordinates")).screenshot(path=DOCS / "ui_parallel.png")
+        whole = enlarge(chart(page, "Parallel Coordinates"))
+        whole.locator("[class*=modal-content]").first.screenshot(path=DOCS / "ui_parallel.png")
         page.keyboard.press("Escape")
+        widen_list(page, 140)
+        page.get_by_role("searchbox", name="Search metric charts").fill("|".join(PROFILES))
         for title in PROFILES:
             expect(chart(page, title).locator(".scatterlayer .trace").first).to_be_attached()
+        page.mouse.move(0, 0)
         page.screenshot(path=DOCS / "ui_profiles.png")
+
+
+def widen_list(page: Page, by: int) -> None:
+    """Drag the edge of the list of runs, so that names are shown whole."""
+    edge = page.get_by_test_id("experiment-view-compare-runs-chart-area").bounding_box()
+    page.mouse.move(edge["x"], edge["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(edge["x"] + by, edge["y"] + 100, steps=5)
+    page.mouse.up()
 
 
 if __name__ == "__main__":

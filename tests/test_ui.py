@@ -14,14 +14,15 @@ from browsing import browser_page, cell, chart, curves, enlarge, open_view, row,
 from playwright.sync_api import expect
 from running import children, is_drawing, parents, points, tiny, uri
 
-SWEEP = ("-m", "model.widths=[4,8],[4,8,16]", "seed=0,1", "dataset.difficulty=0", "train.epochs=3")
+SWEEP = ("-m", "model.widths=[4,8],[4,8,16]", "seed=0,1")
+TRAINED = ("dataset.difficulty=0", "train.epochs=3", "train.batch_size=4", "train.optimizer.lr=0.03")
 AXES = ["design", "cost/params", "cost/flops", "summary/bottleneck.ty", "test/dice"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ui")
-    ended = tiny(folder, *SWEEP, "diagnostic=[u_plot,bottleneck]", "train.optimizer.lr=0.03")
+    ended = tiny(folder, *SWEEP, *TRAINED, "diagnostic=[bottleneck]")
     assert ended.code == 0, ended.err
     (folder / "printed").write_text(ended.out)
     return folder
