@@ -1,4 +1,5 @@
 PYTHON ?= python3
+STORE ?= mlflow.db
 BIN := .venv/bin
 INSTALLED := .venv/installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
@@ -31,7 +32,7 @@ perf: $(INSTALLED) ## ratios of times in one run; minutes
 	$(BIN)/python tests/perf/asking.py
 	$(BIN)/python tests/perf/discarding.py
 
-screenshots: $(INSTALLED) ## docs/ui_*.png of the newest sweep in STORE=mlflow.db, by chromium
+screenshots: $(INSTALLED) ## docs/ui_*.png of the newest sweep in STORE, by chromium
 	$(BIN)/python tests/screenshots.py $(STORE)
 
 lint: $(INSTALLED)

@@ -98,7 +98,7 @@ def test_number_of_metrics_stays_small(run):
 def test_parameters_are_the_flattened_config(folder, run):
     config = yaml.safe_load(artifact(folder, run, "config.yaml").read_text())
     (flat,) = pd.json_normalize(config).to_dict("records")
-    assert run.data.params == {key: str(value) for key, value in flat.items()} | {"design": "unet"}
+    assert run.data.params == {key: str(value) for key, value in flat.items()} | {"design": "unet widths=[4,8]"}
     assert flat["model.widths"] == [4, 8]
     assert flat["model.in_channels"] == 1  # null in conf, known by the data
     assert flat["seed"] == 0
