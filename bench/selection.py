@@ -32,7 +32,10 @@ def choose_samples(data: Data, split: str, n: int | None, seed: int) -> Split:
             "lower it or take probe.split=all"
         )
     if wanted < MIN_SAMPLES:
-        raise InputError(f"probe.n: got {wanted} samples (probe.split={split}), wanted at least {MIN_SAMPLES}")
+        raise InputError(
+            f"probe.n: got {wanted} samples (probe.split={split}), wanted at least {MIN_SAMPLES}; "
+            "take probe.split=all or give the split more"
+        )
     rows = named_rng(seed, "probe samples").choice(len(samples), wanted, replace=False)
     return samples.take(np.sort(rows))
 
