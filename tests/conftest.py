@@ -1,6 +1,9 @@
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+collect_ignore = [] if find_spec("playwright") else ["browsing.py", "screenshots.py"]  # doctest would import them
 
 
 @pytest.fixture(scope="session")
