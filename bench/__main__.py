@@ -19,7 +19,9 @@ from bench.settings import register
 
 CONF = Path(__file__).parents[1] / "conf"
 # verb, which is also its module and function -> its config
-VERBS = {"run": "config", **{verb: verb for verb in ("calibrate", "propose", "validity", "taps", "status", "resend")}}
+VERBS = {"run": "config"} | {
+    verb: verb for verb in ("calibrate", "propose", "validity", "compare", "taps", "status", "resend")
+}
 # choices of Hydra's plugins -> the extra that brings them
 EXTRAS = {
     "hydra/launcher/ray": "ray",

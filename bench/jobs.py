@@ -13,6 +13,7 @@ import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from bench.errors import InputError
 from bench.heartbeat import is_alive, owner_of
 from bench.store import Store
 from bench.tracking import DESIGN, FINGERPRINT, REUSED, SWEEP, Run
@@ -86,6 +87,12 @@ def of_sweep(store: Store, parent: str) -> dict[str, str]:
     return designs | _tagged(store, parent, REUSED)
 
 
+def trained(store: Store) -> dict[str, str]:
+    """The finished training runs of the experiment and the design of each, in sweeps or not."""
+    runs = _search(store, "attributes.status = 'FINISHED'")
+    return {run.info.run_id: run.data.tags[DESIGN] for run in runs if DESIGN in run.data.tags}
+
+
 def note_failure(store: Store, parent: str, overrides: Sequence[str], name: str, why: str) -> None:
     """Note on the parent that a job failed, and why."""
     note = json.dumps({"job": name, "why": " ".join(why.split())[:WHY]})
@@ -131,6 +138,18 @@ def sweeps(store: Store, name: str | None = None) -> list:
     runs = _search(store, f"tags.{SWEEP} = 'parent'")
     alike = [run for run in runs if name in (None, run.info.run_name)]
     return sorted(alike, key=lambda run: run.info.start_time, reverse=True)
+
+
+def newest(store: Store, sweep: str):
+    """The parent run of this id, or the newest of this name; InputError lists those that there are."""
+    if known := [run for run in sweeps(store) if sweep in (run.info.run_id, run.info.run_name)]:
+        return known[0]
+    names = sorted({run.info.run_name for run in sweeps(store)})
+    experiment = store.client.get_experiment(store.experiment_id).name
+    raise InputError(
+        f"sweep: got {sweep!r}, wanted one of experiment {experiment!r}: {'; '.join(names) or 'it has none'}; "
+        "another is tracking.experiment=NAME"
+    )
 
 
 def _key(overrides: Sequence[str]) -> str:

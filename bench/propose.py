@@ -32,7 +32,7 @@ def propose(config: DictConfig) -> str:
         sys.stdout.write(proposal_report(table, retraining.folder))
         if config.verify:
             verified = verify(config, proposals, retraining)
-            sys.stdout.write(verdict_report(verified, metric_of(base)))
+            sys.stdout.write(verdict_report(verified, metric_of(base.data.task)))
             hand_over(tracked, base, verified)
             kept = what_is_kept(base, verified, study.estimators, config.ask.samples, config.seed, tracked)
             tracked.figure(kept, "figures/what_is_kept.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -122,6 +123,20 @@ def verdict_report(verified, metric: str) -> str:
         f"\n{scores.rename_axis(None).to_string()}\n{metric} on test data, 95 % over seeds and images\n\n"
         f"{verdicts.to_string()}\n"
         f"gain of {verified.chosen.name}, chosen by validation, over each\n"
+    )
+
+
+def comparison_report(
+    shown: pd.DataFrame, notes: Sequence[str], facts: Mapping[str, str], page: Path, where: str
+) -> str:
+    """The table of compared designs, what must be said beside it, and where the rest is."""
+    information = [column for column in shown if column.startswith("I(T;Y)") or column == "reliable"]
+    tables = [shown.drop(columns=information), shown[information]]
+    return (
+        f"{''.join(f'{chr(10)}{table.to_string()}{chr(10)}' for table in tables if len(table.columns))}\n"
+        f"{''.join(f'{name}: {value}{chr(10)}' for name, value in facts.items())}"
+        f"{''.join(f'{note}{chr(10)}' for note in notes)}\n"
+        f"how to read it, curves, every layer's difference: {page}\n{where}\n"
     )
 
 

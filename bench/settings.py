@@ -168,6 +168,19 @@ class ResendSettings(App):
     folder: str = MISSING
 
 
+@dataclass
+class CompareSettings(App):
+    """The config of `compare`."""
+
+    runs: list[str] | None = None
+    sweep: str | None = None
+    reference: str | None = None
+    estimator: str | None = None
+    view: str | None = None
+    margin: float = MISSING
+    folder: str = MISSING
+
+
 def register() -> None:
     """Tell Hydra the types of every verb's config."""
     kinds = {
@@ -178,6 +191,7 @@ def register() -> None:
         "taps_settings": TapsSettings,
         "status_settings": StatusSettings,
         "resend_settings": ResendSettings,
+        "compare_settings": CompareSettings,
     }
     for name, kind in kinds.items():
         ConfigStore.instance().store(name, kind)

@@ -191,9 +191,9 @@ def sum_up(tables: list[tuple[str, LayerTable]], parent: tracking.Run) -> None:
         parent.figure(plots.overlaid(joined, f"{estimator}, mean over the runs of a design"), "figures/u_plot.png")
 
 
-def profile(table: LayerTable, estimator: str) -> pd.DataFrame:
+def profile(table: LayerTable, estimator: str, view: str | None = None) -> pd.DataFrame:
     """quantity, place, bits of the best checkpoint and the untrained controls' mean beside them."""
-    rows = table.primary(estimator)
+    rows = table.primary(estimator, view)
     rows = rows[(rows["role"] != "input") & rows["bits"].notna()]
     keys = ["quantity", "place", "tap"]
     best = rows[rows["weights"] == "best"].set_index(keys)["bits"]

@@ -2,6 +2,7 @@
 
 from bench.plots.calibration import calibration
 from bench.plots.chains import chains
+from bench.plots.comparisons import layer_differences, score_against_cost
 from bench.plots.designs import COSTS, pareto, predicted_loss, training_curves
 from bench.plots.discarding import discarding, discarding_maps, over_epochs
 from bench.plots.filter_counts import filter_count
@@ -18,11 +19,13 @@ __all__ = [
     "filter_count",
     "information_over_epochs",
     "information_plane",
+    "layer_differences",
     "over_epochs",
     "overlaid",
     "pairs",
     "pareto",
     "predicted_loss",
+    "score_against_cost",
     "training_curves",
     "u_plot",
 ]

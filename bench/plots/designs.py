@@ -25,7 +25,7 @@ def pareto(table: pd.DataFrame, score: str) -> Figure:
     lowest = max(table["low"].min(), base["score"] - SHOWN * reach)
     kinds = [kind for kind in dict.fromkeys(table["kind"]) if kind not in COLOURS]
     colours = COLOURS | {kind: matplotlib.colormaps["tab10"]((i + 4) % 10) for i, kind in enumerate(kinds)}
-    for axes, (cost, label) in zip(figure.subplots(1, 3, sharey=True), COSTS.items(), strict=True):
+    for axes, cost in zip(figure.subplots(1, 3, sharey=True), COSTS, strict=True):
         for kind, rows in table.groupby("kind", sort=False):
             errors = np.abs(rows[["low", "high"]].to_numpy().T - rows["score"].to_numpy())
             style = {"ms": 5, "color": colours[kind], "zorder": 3 if kind == "chosen" else 2}
@@ -35,15 +35,20 @@ def pareto(table: pd.DataFrame, score: str) -> Figure:
         axes.set_ylim(lowest - reach / 4, base["score"] + 2 * reach)
         front = table[table[f"front.{cost}"]].sort_values(cost)
         axes.step(front[cost], front["score"], where="post", color="0.6", lw=0.8, zorder=0)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}") if cost == "latency_ms" else EngFormatter(sep=""))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.tick_params(labelsize=8)
-        axes.set_xlabel(label)
+        cost_axis(axes, cost)
     figure.axes[0].set_ylabel(f"{score} on test data")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
     return figure
+
+
+def cost_axis(axes: Axes, cost: str) -> None:
+    """A logarithmic axis of a cost, labelled."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}") if cost == "latency_ms" else EngFormatter(sep=""))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(labelsize=8)
+    axes.set_xlabel(COSTS[cost])
 
 
 def training_curves(curves: pd.DataFrame) -> Figure:

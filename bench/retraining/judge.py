@@ -89,6 +89,20 @@ def spread(images: pd.DataFrame, design: str) -> Effect:
     return _over_groups(images[images["design"] == design], "score")
 
 
+def over_groups(images: pd.DataFrame) -> Effect:
+    """The score of one design from one seed with its interval over groups alone: t of groups - 1 degrees of freedom.
+
+    >>> rows = {"name": [0, 1], "group": [0, 1], "score": [0.0, 1.0], "weight": [0.5, 0.5]}
+    >>> over_groups(pd.DataFrame(rows)).mean
+    0.5
+    """
+    share = images["weight"] / images["weight"].sum()
+    mean = (share * images["score"]).sum()
+    parts = (share * (images["score"] - mean)).groupby(images["group"]).sum()
+    reach = student.ppf((1 + CONFIDENCE) / 2, len(parts) - 1) * parts.std(ddof=1) * np.sqrt(len(parts))
+    return Effect(float(mean), float(mean - reach), float(mean + reach))
+
+
 def _over_groups(rows: pd.DataFrame, column: str) -> Effect:
     """The weighted mean of a column. A group varies by its distance from its seed's mean, not by its size."""
     rows = rows.assign(share=rows["weight"] / rows.groupby("seed")["weight"].transform("sum"))

@@ -40,13 +40,14 @@ def protocol(config: DictConfig, base: Base, seeds: Sequence[int]) -> str:
         rule=rule,
         finalists=FINALISTS,
         screening=SCREENING,
-        metric=metric_of(base),
+        metric=metric_of(base.data.task),
         margin=config.retrain.margin,
     )
 
 
-def metric_of(base: Base) -> str:
-    return {"segmentation": "Dice", "classification": "balanced accuracy", "multilabel": "accuracy"}[base.data.task]
+def metric_of(task: str) -> str:
+    """What designs are judged by on the test data; a run logs it under this name, `test/balanced_accuracy` say."""
+    return {"segmentation": "Dice", "classification": "balanced accuracy", "multilabel": "accuracy"}[task]
 
 
 def in_order(config: DictConfig, proposals: Sequence[Proposal], results: Retrained) -> list[tuple[Proposal, float]]:

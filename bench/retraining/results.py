@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from bench import jobs, tracking
+from bench.store import Store
 
 KEPT = {
     "summary/val_score": "val_score",
     "summary/best_epoch": "best_epoch",
     "cost/params": "params",
     "cost/flops": "flops",
+    "cost/latency_ms": "latency_ms",
 }
 
 
@@ -33,13 +35,16 @@ class Retrained:
 
 def retrained(parent: tracking.Run, names: Collection[str], test: bool) -> Retrained:
     """The finished runs of a sweep of these designs. test: whether to read how they did on the test data."""
-    store, rows, images = parent.store, [], []
-    for run_id, design in jobs.of_sweep(store, parent.id).items():
-        name = design.rpartition("=")[2]
-        if name not in names:
-            continue
+    designs = {run: design.rpartition("=")[2] for run, design in jobs.of_sweep(parent.store, parent.id).items()}
+    return results_of(parent.store, {run: name for run, name in designs.items() if name in names}, test)
+
+
+def results_of(store: Store, designs: Mapping[str, str], test: bool) -> Retrained:
+    """Finished runs by id, each with the name of its design. test: whether to read how they did on the test data."""
+    rows, images = [], []
+    for run_id, design in designs.items():
         run = store.client.get_run(run_id)
-        here = {"design": name, "seed": int(run.data.params["seed"])}
+        here = {"design": design, "seed": int(run.data.params["seed"])}
         rows.append(here | {"run": run_id} | {column: run.data.metrics[key] for key, column in KEPT.items()})
         if test:
             images.append(_scores(tracking.table_of(store, run_id, "test.csv")).assign(**here))

@@ -1,0 +1,46 @@
+"""The verb `compare`: trained designs side by side, their cost, score and information, and how far to believe it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from bench import tracking
+from bench.comparing import words
+from bench.comparing.comparison import compared
+from bench.comparing.figures import drawn
+from bench.comparing.page import page
+from bench.comparing.runs import chosen
+from bench.diagnostics import Findings
+from bench.report import comparison_report
+from bench.store import connect
+
+COMPARISON = "comparison"  # tag of its run, which is neither a training nor a sweep
+
+
+def compare(config: DictConfig) -> str:
+    """Tabulate and draw the designs of finished runs, in a folder and as a run of MLflow, whose id it returns."""
+    store = connect(config.tracking.uri, config.tracking.experiment)
+    comparison = compared(chosen(store, config.runs, config.sweep), config)
+    figures = drawn(comparison)
+
+    name = f"comparison of {len(comparison.designs)} designs on {comparison.runs.card['name']}"
+    name = config.tracking.name or name
+    with tracking.started(store, name, {COMPARISON: comparison.reference}) as tracked:
+        tracked.config(config)
+        tracked.findings(Findings(tables=comparison.tables, figures=figures))
+        folder = Path(config.folder) / tracked.id
+        folder.mkdir(parents=True)
+        for title, table in comparison.tables.items():
+            table.to_csv(folder / f"{title}.csv", index=False)
+        for title, figure in figures.items():
+            figure.savefig(folder / f"{title}.png", dpi=120, bbox_inches="tight")
+        html = page(name, comparison, {title: (folder / f"{title}.png").read_bytes() for title in figures})
+        (folder / "comparison.html").write_text(html, encoding="utf-8")
+        tracked.text(html, "comparison.html")
+    shown = words.for_the_eye(comparison.designs, comparison.metric)
+    where = f"run {tracked.id} in {store.uri}"
+    sys.stdout.write(comparison_report(shown, comparison.notes, comparison.facts, folder / "comparison.html", where))
+    return tracked.id
