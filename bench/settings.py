@@ -175,8 +175,7 @@ class CompareSettings(App):
     runs: list[str] | None = None
     sweep: str | None = None
     reference: str | None = None
-    estimator: str | None = None
-    view: str | None = None
+    by: str | None = None
     margin: float = MISSING
     folder: str = MISSING
 

@@ -8,7 +8,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from bench.comparing import layers
-from bench.comparing.designs import costliest, designs_table, profile_of
+from bench.comparing.designs import believed, costliest, designs_table, profile_of
 from bench.comparing.runs import Runs
 from bench.errors import InputError
 from bench.retraining.protocol import metric_of
@@ -55,11 +55,11 @@ class Comparison:
 
 
 def compared(runs: Runs, config: DictConfig) -> Comparison:
-    """The comparison that a config asks for; InputError for a reference, estimator or view that the runs lack."""
+    """The comparison that a config asks for; InputError for a reference, or an estimator and view, that runs lack."""
     if config.margin < 0:
         raise InputError(f"margin: got {config.margin}, wanted 0 or more")
     metric, reference = metric_of(runs.card["task"]), costliest(runs, config.reference)
-    shown_by = profile_of(runs.tables, config.estimator, config.view)
+    shown_by = profile_of(runs.tables, config.by)
     pooled = layers.pooled(layers.best_rows(runs.tables, runs.frame))
     table = designs_table(runs, metric, pooled, shown_by, reference, config.margin)
     differences, missing = layers.differences(pooled, reference), layers.without_counterpart(pooled, reference)
@@ -84,8 +84,10 @@ def notes(runs: Runs, reference: str, table: pd.DataFrame, missing: pd.DataFrame
         said.append(f"Of one seed, so that intervals are over images alone: {'; '.join(alone['design'])}.")
     if table["rows"].sum() == 0:
         said.append("No run measured its layers: there is nothing to say of information.")
-    elif "narrowest" not in table:
-        said.append("This view and estimator ask no I(X;T), or no I(T;Y) there: no layer is the narrowest.")
+    else:
+        said.append(f"Reliable by {'; by '.join(believed(runs.tables.values()))}.")
+        if "narrowest" not in table:
+            said.append("Without I(X;T) in this view no layer is the narrowest.")
     for design, rows in missing.groupby("design", sort=False):
         for where, taps in rows.groupby("missing_in", sort=False)["tap"]:
             other = reference if where == design else design

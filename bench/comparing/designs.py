@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
 from bench.comparing.layers import IMAGES, SEEDS, reading
-from bench.comparing.runs import Runs
+from bench.comparing.runs import FIX, Runs
 from bench.errors import InputError
 from bench.retraining import judge
 from bench.tables import LayerTable
@@ -47,23 +47,20 @@ def costliest(runs: Runs, reference: str | None) -> str:
     return reference
 
 
-def profile_of(tables: Mapping[str, LayerTable], estimator: str | None, view: str | None) -> tuple[str, str] | None:
-    """Estimator and view that all runs measured their layers with, by default the primary ones; None without any."""
+def profile_of(tables: Mapping[str, LayerTable], by: str | None) -> tuple[str, str] | None:
+    """Estimator and view, ESTIMATOR.VIEW, that all runs have numbers by, the primary ones by default; None without."""
     measured = [table for table in tables.values() if table.rows]
-    if not measured:
-        for name, asked in (("estimator", estimator), ("view", view)):
-            if asked:
-                raise InputError(f"{name}: got {asked!r}, and none of these runs measured its layers; leave it out")
+    if not measured and by is None:
         return None
-    wanted = estimator or measured[0].estimators[0], view or measured[0].views[0]
-    for name, asked, choices in (
-        ("estimator", wanted[0], [table.estimators for table in measured]),
-        ("view", wanted[1], [table.views for table in measured]),
-    ):
-        shared = [choice for choice in choices[0] if all(choice in each for each in choices)]
-        if asked not in shared:
-            raise InputError(f"{name}: got {asked!r}, wanted one of all runs: {', '.join(shared) or 'they share none'}")
-    return wanted
+    asked = [set(_numbers([table])["estimator"] + "." + _numbers([table])["view"]) for table in measured]
+    first = [f"{estimator}.{view}" for table in measured[:1] for estimator in table.estimators for view in table.views]
+    shared = [name for name in first if all(name in names for names in asked)]
+    if not shared:
+        raise InputError(f"by: got {by or 'none'}, and these runs share no estimator and view; {FIX}")
+    if by not in (None, *shared):
+        raise InputError(f"by: got {by}, wanted one that all runs measured: {', '.join(shared)}")
+    estimator, view = (by or shared[0]).split(".")
+    return estimator, view
 
 
 def accuracy(runs: Runs, frame: pd.DataFrame, metric: str) -> dict[str, object]:
@@ -83,11 +80,21 @@ def accuracy(runs: Runs, frame: pd.DataFrame, metric: str) -> dict[str, object]:
     return {"score": effect.mean, "low": effect.low, "high": effect.high, "over": over}
 
 
-def reliability(tables) -> dict[str, int]:
+def reliability(tables: Iterable[LayerTable]) -> dict[str, int]:
     """How many rows have a number, are reliable, or can be judged by the untrained control alone."""
-    best = pd.concat([table.select(weights="best") for table in tables])
-    said = best.loc[best["bits"].notna(), "reliable"]
+    said = _numbers(tables)["reliable"]
     return {"rows": len(said), "reliable": int(said.eq(True).sum()), "control": int(said.isna().sum())}
+
+
+def believed(tables: Iterable[LayerTable]) -> list[str]:
+    """How many rows of each estimator and view are reliable, in words."""
+    asked = _numbers(tables).groupby(["estimator", "view"], sort=False)["reliable"]
+    return [f"{estimator}, {view} view: {said.eq(True).sum()} of {len(said)}" for (estimator, view), said in asked]
+
+
+def _numbers(tables: Iterable[LayerTable]) -> pd.DataFrame:
+    best = pd.concat([table.select(weights="best") for table in tables])
+    return best[best["bits"].notna()]
 
 
 def gain(runs: Runs, design: str, reference: str, margin: float) -> dict[str, object]:

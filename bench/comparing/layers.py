@@ -24,7 +24,7 @@ def best_rows(tables: Mapping[str, LayerTable], frame: pd.DataFrame) -> pd.DataF
     parts = [
         tables[run.run].select(weights="best").assign(design=run.design, seed=run.seed) for run in frame.itertuples()
     ]
-    rows = pd.concat(parts, ignore_index=True)
+    rows = pd.concat(parts, ignore_index=True).astype(dict.fromkeys(("bits", "low", "high", "excess"), float))
     return rows[rows["quantity"].isin((I_XT, I_TY)) & (rows["role"] != "input") & rows["bits"].notna()]
 
 

@@ -13,8 +13,8 @@ from bench.comparing.comparison import Comparison
 
 TEMPLATE = Path(__file__).with_name("page.html")
 CAPTIONS = {
-    "u_plot": "Information along the layers, mean over the seeds of a design. Dotted: the same networks, never "
-    "trained. What a dotted line has already, training did not bring.",
+    "u_plot": "Information along the layers, mean over the seeds of a design; nulls are not taken off. "
+    "Dotted: the same networks, never trained. What a dotted line has already, training did not bring.",
     "pareto": "Score with its interval against cost. The line joins designs that no other betters, by means alone.",
     "differences": "What each layer tells beyond that of the reference, with 95 % intervals. Hollow: not reliable on "
     "one side. Cross: only the untrained networks can judge. Of twenty layers without any difference, one may still "

@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import sem
+from scipy.stats import t as student
 
 from bench.errors import InputError
-from bench.retraining.judge import Effect, crossed, paired, pareto, spread
+from bench.retraining.judge import Effect, crossed, over_groups, paired, pareto, spread
 
 
 def images(**scores):
@@ -64,6 +66,22 @@ def test_patients_of_more_images_do_not_spread_more():
     assert effect.mean == pytest.approx(0.905)
     alone = crossed(np.array([[0.9] * 3, [0.91] * 3]))
     assert (effect.low, effect.high) == (pytest.approx(alone.low), pytest.approx(alone.high))
+
+
+def test_one_seed_by_hand():
+    # patients a of one image and b of two: mean .6, parts (.3 - .6)/3 = -.1 and (.15 + .15)/3 = .1, spread .1·√2
+    scores = {"group": ["a", "b", "b"], "score": [0.3, 0.75, 0.75], "weight": [1.0, 1.0, 1.0]}
+    effect = over_groups(pd.DataFrame(scores))
+    assert effect.mean == pytest.approx(0.6)
+    assert effect.high - 0.6 == pytest.approx(12.7062 * 0.1 * np.sqrt(2) * np.sqrt(2), rel=1e-5)
+    assert 0.6 - effect.low == pytest.approx(effect.high - 0.6)
+
+
+def test_one_seed_of_equal_images_has_the_interval_of_a_mean():
+    scores = np.random.default_rng(0).normal(size=20)
+    effect = over_groups(pd.DataFrame({"group": range(20), "score": scores, "weight": 0.05}))
+    low, high = student.interval(0.95, 19, scores.mean(), sem(scores))
+    assert (effect.low, effect.high) == (pytest.approx(low), pytest.approx(high))
 
 
 def test_what_one_side_lacks_is_left_out():
