@@ -189,4 +189,6 @@ def test_another_estimator_and_view(folder):
     row = pd.read_csv(files / "comparison.csv").set_index("design").loc[FLAT]
     assert row["most_excess"] == pytest.approx(told["value"].max())
     ended = command(folder, "compare", "sweep=widths", "by=renyi_2.patch")
-    assert_refused(ended, "by: got renyi_2.patch, wanted one that all runs measured: renyi_2.image, kde.image, renyi_2")
+    assert_refused(
+        ended, "by: got renyi_2.patch, wanted one that all runs measured: renyi_2.image, renyi_2.pixel, kde.image"
+    )

@@ -91,6 +91,16 @@ def test_classification_is_judged_by_balanced_accuracy(tmp_path):
         assert row[["low", "high"]].tolist() == pytest.approx([effect.low, effect.high])
 
 
+def test_one_test_image_has_no_interval(tmp_path):
+    assert tiny(tmp_path, *SWEEP, "dataset.n=[16,16,1]").code == 0
+    out = compare(tmp_path)
+    assert "The test data are of one image or patient: there are no intervals of the score and no gains." in out
+    found = table(tmp_path)
+    assert found[["low", "high", "gain", "verdict"]].isna().all(axis=None)
+    for run in trained(tmp_path):
+        assert found["score"][run.data.tags["design"]] == pytest.approx(run.data.metrics["test/dice"])
+
+
 @pytest.mark.parametrize(
     ("overrides", "parts"),
     [
@@ -123,3 +133,5 @@ def test_runs_that_can_not_be_compared(folder):
         ([first, parent], [f"run: got {parent}, wanted a run that trained a network"]),
     ):
         assert_refused(command(folder, "compare", f"runs=[{','.join(ids)}]"), *parts)
+    assert tiny(folder, "-m", "model.widths=[0,8],[0,4]", *ALONE, "tracking.name=broken").code == 1
+    assert_refused(command(folder, "compare", "sweep=broken"), "sweep: got 'broken', of which no job has finished")

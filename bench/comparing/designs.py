@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import nan
 
 import pandas as pd
 
@@ -70,7 +71,7 @@ def accuracy(runs: Runs, frame: pd.DataFrame, metric: str) -> dict[str, object]:
     key = f"test/{metric.replace(' ', '_').lower()}"
     if images["group"].nunique() < 2:
         scores = [runs.logged[run][key] for run in frame["run"]]
-        return {"score": sum(scores) / len(scores), "low": None, "high": None, "over": None}
+        return {"score": sum(scores) / len(scores), "low": nan, "high": nan, "over": None}
     if len(frame) > 1:
         effect, over = judge.spread(runs.images, design), SEEDS
     elif f"{key}_low" in logged:
@@ -102,7 +103,7 @@ def gain(runs: Runs, design: str, reference: str, margin: float) -> dict[str, ob
     both = runs.images[runs.images["design"].isin((design, reference))]
     common = both.groupby("seed")["design"].nunique()
     if design == reference or (common > 1).sum() < 2 or both["group"].nunique() < 2:
-        return {"gain": None, "gain_low": None, "gain_high": None, "verdict": None}
+        return {"gain": nan, "gain_low": nan, "gain_high": nan, "verdict": None}
     effect = judge.paired(runs.images, design, reference)
     verdict = effect.verdict(margin)
     return {"gain": effect.mean, "gain_low": effect.low, "gain_high": effect.high, "verdict": verdict}

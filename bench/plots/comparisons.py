@@ -22,7 +22,7 @@ def score_against_cost(table: pd.DataFrame, score: str) -> Figure:
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     for axes, cost in zip(figure.subplots(1, 2, sharey=True), ("params", "flops"), strict=True):
         for i, row in enumerate(table.itertuples()):
-            reach = np.nan_to_num([[row.score - float(row.low)], [float(row.high) - row.score]])
+            reach = np.nan_to_num([[row.score - row.low], [row.high - row.score]])
             style = {"ms": 5, "capsize": 2, "lw": 1, "color": colour(i)}
             axes.errorbar(getattr(row, cost), row.score, reach, fmt="o", label=row.design, **style)
         front = table[table[f"front.{cost}"]].sort_values(cost)
