@@ -14,8 +14,8 @@ READ = {
     "gain": "score above the reference's, paired by seed and test image, with its 95 % interval. Better: the interval "
     "lies above 0. No worse: above minus the margin. Worse: below 0. Else undecided, which is not the same as equal",
     "front": "no other design here has as much score for fewer parameters, or for fewer FLOPs, by means alone",
-    "I(T;Y), narrowest": "of the layer that tells least of the input: bits above what shuffled labels give",
-    "I(T;Y), most": "the same of the layer that tells most of the label",
+    "I(T;Y), narrowest": "of the layer that tells least of the input: bits above shuffled labels, with 95 % interval",
+    "I(T;Y), most": "of the layer that tells most of the label: bits above shuffled labels, with 95 % interval",
     "reliable": "of the best checkpoints' numbers, how many can be believed: below the estimator's ceiling, with room "
     "above the null, and planted truth was found. In brackets those for which no null exists, so that only the "
     "untrained networks can judge them. A reliable number may well be 0",
