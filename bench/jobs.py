@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
 import time
-import zlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
@@ -22,7 +23,7 @@ FAILED, JOBS = "failed.", "jobs"  # tags of a parent: a job that failed and why;
 STATES = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "dead", "RUNNING": "dead", "SCHEDULED": "dead"}
 KEY = r"(?<![^ ,])(?:\w+\.)+(?=\w+=)"  # of an override, all but its last part
 WAIT = 2  # seconds between looks at a run that another process does
-MOST = 50_000  # runs of a sweep
+PAGE, OLDEST = 1000, ["attributes.start_time ASC"]  # runs that one request brings, and their order
 WHY = 300  # characters of a reason
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ def table(store: Store, parent) -> pd.DataFrame:
     state: finished; finished before, in another sweep; running; failed; or dead, begun and left by its process.
     """
     tags, rows = parent.data.tags, {}
-    for run in sorted(_search(store, f"tags.{SWEEP} = '{parent.info.run_id}'"), key=lambda run: run.info.start_time):
+    for run in _search(store, f"tags.{SWEEP} = '{parent.info.run_id}'"):
         alive = run.info.status == "RUNNING" and is_alive(run.data.tags)
         rows[run.info.run_id] = {
             "name": run.info.run_name,
@@ -136,8 +137,7 @@ def table(store: Store, parent) -> pd.DataFrame:
 def sweeps(store: Store, name: str | None = None) -> list:
     """The parent runs, of a name or all, the newest first."""
     runs = _search(store, f"tags.{SWEEP} = 'parent'")
-    alike = [run for run in runs if name in (None, run.info.run_name)]
-    return sorted(alike, key=lambda run: run.info.start_time, reverse=True)
+    return [run for run in reversed(runs) if name in (None, run.info.run_name)]
 
 
 def newest(store: Store, sweep: str):
@@ -154,7 +154,7 @@ def newest(store: Store, sweep: str):
 
 def _key(overrides: Sequence[str]) -> str:
     of_job = [override for override in overrides if not override.startswith("tracking.")]
-    return f"{FAILED}{zlib.crc32(' '.join(of_job).encode()):08x}"
+    return f"{FAILED}{hashlib.sha256(' '.join(of_job).encode()).hexdigest()[:16]}"
 
 
 def _tagged(store: Store, parent: str, prefix: str) -> dict[str, str]:
@@ -166,4 +166,10 @@ def _of(tags: Mapping[str, str], prefix: str) -> dict[str, str]:
 
 
 def _search(store: Store, query: str) -> list:
-    return store.client.search_runs([store.experiment_id], query, max_results=MOST)
+    """Every run that a query finds, oldest first: one that begins between two pages comes after both."""
+    search = partial(store.client.search_runs, [store.experiment_id], query, max_results=PAGE, order_by=OLDEST)
+    runs = page = search()
+    while page.token:
+        page = search(page_token=page.token)
+        runs = runs + page
+    return runs

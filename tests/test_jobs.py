@@ -144,3 +144,25 @@ def test_failures_are_noted_by_job_and_taken_back_by_success(store):
         assert jobs.failures(store, parent.id).to_dict("records") == [{"job": "skips=all", "why": "still too bad"}]
         jobs.note_success(store, parent.id, first)
         assert jobs.failures(store, parent.id).empty
+
+
+def test_a_sweep_of_more_jobs_than_one_request_brings_is_told_of_whole(store, monkeypatch):
+    monkeypatch.setattr("bench.jobs.PAGE", 2)
+    with tracking.started(store, "sweep", {tracking.SWEEP: "parent"}) as parent:
+        for number in range(5):
+            with tracking.started(store, f"job {number}", {tracking.DESIGN: f"seed={number}"}, parent.id):
+                pass
+    assert sorted(jobs.of_sweep(store, parent.id).values()) == [f"seed={number}" for number in range(5)]
+    assert jobs.table(store, logged(parent))["name"].tolist() == [f"job {number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("others", [0, 1, 2, 3])
+def test_the_newest_of_many_sweeps_comes_first(store, monkeypatch, others):
+    monkeypatch.setattr("bench.jobs.PAGE", 2)
+    for name in [*(f"sweep {number}" for number in range(others)), "the last"]:
+        with tracking.started(store, name, {tracking.SWEEP: "parent"}):
+            pass
+    found = jobs.sweeps(store)
+    assert len(found) == others + 1
+    assert found[0].info.run_name == "the last"
+    assert [run.info.run_name for run in jobs.sweeps(store, "the last")] == ["the last"]
