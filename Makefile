@@ -5,7 +5,7 @@ INSTALLED := .venv/installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PER_CORE := --numprocesses auto --maxprocesses 8 --dist loadfile
 
-.PHONY: run ui server test test-server test-slow perf screenshots lint
+.PHONY: run ui server test test-server test-slow perf perf-tracking screenshots lint
 
 run: $(INSTALLED) ## the default run: built-in phantoms, a small U-Net; ARGS='...' adds overrides
 	$(BIN)/python -m bench $(ARGS)
@@ -34,6 +34,11 @@ perf: $(INSTALLED) ## ratios of times in one run; minutes
 
 screenshots: $(INSTALLED) ## docs/ui_*.png of the newest sweep in STORE, by chromium
 	$(BIN)/python tests/screenshots.py $(STORE)
+
+perf-tracking: $(INSTALLED) ## docs/SCALING.md; DATABASE=postgresql://… (an empty one) is timed beside SQLite
+	$(BIN)/python tests/perf/sweeps.py
+	$(BIN)/python tests/perf/tracking.py $(DATABASE)
+	$(BIN)/python tests/perf/queries.py $(DATABASE)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

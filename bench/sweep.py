@@ -8,19 +8,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod
 
-import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
-from bench import jobs, plots, tracking
+from bench import jobs, tracking
 from bench.errors import InputError, JobsFailed, explain, leave
 from bench.heartbeat import owner_of
 from bench.report import failures_report, opening
 from bench.store import Store, connect
-from bench.tables import LayerTable
+from bench.summary import sum_up
 
 COMMAND = "overrides"  # tag of a parent
 
@@ -151,11 +150,7 @@ def close(error: BaseException | None = None) -> None:
         sweep = _open.pop()
         try:
             with sweep.ending:
-                designs = jobs.of_sweep(sweep.store, sweep.parent.id)
-                frames = {run: tracking.table_of(sweep.store, run, "layers.csv") for run in designs}
-                tables = [(designs[run], LayerTable(frame.to_dict("records"))) for run, frame in frames.items()]
-                if any(table.rows for _, table in tables):
-                    sum_up(tables, sweep.parent)
+                sum_up(sweep.store, sweep.parent)
                 if error:
                     raise error
                 sys.stdout.write(f"\nsweep {sweep.parent.id} in {sweep.store.uri}\n{opening(sweep.store)}")
@@ -173,29 +168,3 @@ def tell_failures(sweep: Sweep) -> None:
     sys.stderr.write(failures_report(failed))
     of = sweep.store.client.get_run(sweep.parent.id).data.tags[jobs.JOBS]
     raise JobsFailed(f"{len(failed)} of {of} jobs failed, for the reasons above; the same command tries them again")
-
-
-def sum_up(tables: list[tuple[str, LayerTable]], parent: tracking.Run) -> None:
-    """Log mean profiles, and per design the profile of the primary estimator as the overlaid U-plot."""
-    points = pd.DataFrame(
-        [point for _, table in tables for point in table.profile_points()], columns=["key", "bits", "place"]
-    )
-    means = points.groupby(["key", "place"])["bits"].mean()
-    parent.curves([(key, bits, place) for (key, place), bits in means.items()])
-    estimator = tables[0][1].estimators[0]
-    profiles: dict[str, list[pd.DataFrame]] = {}
-    for design, table in tables:
-        profiles.setdefault(design, []).append(profile(table, estimator))
-    joined = {design: pd.concat(frames) for design, frames in sorted(profiles.items())}
-    if any(len(frame) for frame in joined.values()):
-        parent.figure(plots.overlaid(joined, f"{estimator}, mean over the runs of a design"), "figures/u_plot.png")
-
-
-def profile(table: LayerTable, estimator: str, view: str | None = None) -> pd.DataFrame:
-    """quantity, place, bits of the best checkpoint and the untrained controls' mean beside them."""
-    rows = table.primary(estimator, view)
-    rows = rows[(rows["role"] != "input") & rows["bits"].notna()]
-    keys = ["quantity", "place", "tap"]
-    best = rows[rows["weights"] == "best"].set_index(keys)["bits"]
-    control = rows[(rows["weights"] == "untrained") | (rows["epoch"] == 0)].groupby(keys)["bits"].mean()
-    return pd.DataFrame({"bits": best, "control": control.reindex(best.index)}).reset_index()

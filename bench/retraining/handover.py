@@ -16,7 +16,7 @@ from bench.probe import Probe
 from bench.retraining.export import to_onnx
 from bench.retraining.training import Retraining
 from bench.retraining.verify import Verified
-from bench.sweep import profile
+from bench.summary import profile
 from bench.tables import LayerTable, Moment
 
 

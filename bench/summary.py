@@ -1,0 +1,52 @@
+"""Summary of a sweep: what the profiles of its finished jobs have in common."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import pandas as pd
+
+from bench import jobs, plots, tracking
+from bench.store import Store
+from bench.tables import LayerTable
+
+MOST_DRAWN = 40  # designs in a picture
+
+
+def sum_up(store: Store, parent: tracking.Run) -> None:
+    """Log on the parent mean profiles, and per design the profile of the primary estimator as the overlaid U-plot."""
+    points: list[tuple[str, float, int]] = []
+    profiles: dict[str, list[pd.DataFrame]] = {}
+    estimator = None
+    for run, design in jobs.of_sweep(store, parent.id).items():
+        table = LayerTable(tracking.table_of(store, run, "layers.csv").to_dict("records"))
+        if table.rows:
+            estimator = estimator or table.estimators[0]
+            points += table.profile_points()
+            profiles.setdefault(design, []).append(profile(table, estimator))
+    means = pd.DataFrame(points, columns=["key", "bits", "place"]).groupby(["key", "place"])["bits"].mean()
+    parent.curves([(key, bits, place) for (key, place), bits in means.items()])
+    joined = {design: pd.concat(profiles[design]) for design in drawn(sorted(profiles))}
+    if any(len(frame) for frame in joined.values()):
+        title = f"{estimator}, mean over the runs of a design"
+        title += f"; {len(joined)} of {len(profiles)} designs" if len(joined) < len(profiles) else ""
+        parent.figure(plots.overlaid(joined, title), "figures/u_plot.png")
+
+
+def drawn(designs: list[str]) -> list[str]:
+    """As many designs as a picture can tell apart, evenly over all of them.
+
+    >>> len(drawn(["design"] * 40)), drawn([f"seed={n}" for n in range(1000)])[:3]
+    (40, ['seed=0', 'seed=25', 'seed=50'])
+    """
+    return designs[:: ceil(len(designs) / MOST_DRAWN) or 1]
+
+
+def profile(table: LayerTable, estimator: str, view: str | None = None) -> pd.DataFrame:
+    """quantity, place, bits of the best checkpoint and the untrained controls' mean beside them."""
+    rows = table.primary(estimator, view)
+    rows = rows[(rows["role"] != "input") & rows["bits"].notna()]
+    keys = ["quantity", "place", "tap"]
+    best = rows[rows["weights"] == "best"].set_index(keys)["bits"]
+    control = rows[(rows["weights"] == "untrained") | (rows["epoch"] == 0)].groupby(keys)["bits"].mean()
+    return pd.DataFrame({"bits": best, "control": control.reindex(best.index)}).reset_index()

@@ -1,0 +1,113 @@
+"""How long a store of many runs takes to answer MLflow's UI and a sweep: 100 runs against 5,000.
+
+python tests/perf/queries.py [DATABASE]
+
+A new SQLite file is timed and, where it is given, DATABASE: an empty one, such as postgresql://bench@127.0.0.1/mlflow.
+The runs are copies, by SQL, of the rows of one default run; their artifacts are its own.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import requests
+import sqlalchemy as sa
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from stores import logged, multiply, replay, server
+
+from bench import jobs, tracking
+from bench.store import Store, connect
+
+FEW, MANY, REPEATS = 100, 5000, 5
+SCORE, PROFILE = "metrics.`summary/val_score`", "profile/I_XT.renyi_2"
+
+
+def size(database: str) -> int:
+    """Bytes of a database."""
+    engine = sa.create_engine(database)
+    sqlite = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+    query = sqlite if engine.dialect.name == "sqlite" else "SELECT pg_database_size(current_database())"
+    with engine.connect() as connection:
+        return connection.execute(sa.text(query)).scalar()
+
+
+def questions(address: str, store: Store, parent: str) -> dict[str, Callable]:
+    """What MLflow's UI asks of its server, and what a sweep asks of the store."""
+
+    def search(**asked):
+        asked = {"order_by": ["attributes.start_time DESC"]} | asked
+        body = {"experiment_ids": [store.experiment_id], "run_view_type": "ACTIVE_ONLY", "max_results": 100}
+        answer = requests.post(f"{address}/ajax-api/2.0/mlflow/runs/search", json=body | asked, timeout=600)
+        answer.raise_for_status()
+        found = answer.json()["runs"]
+        assert len(found) == 100
+        return [run["info"]["run_id"] for run in found]
+
+    ten = search()[:10]
+
+    def profiles():
+        asked = {"run_ids": ten, "metric_key": PROFILE, "max_results": 320}
+        answer = requests.get(
+            f"{address}/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval", params=asked, timeout=600
+        )
+        answer.raise_for_status()
+        assert len({point["run_id"] for point in answer.json()["metrics"]}) == 10
+
+    return {
+        "UI: page of 100 runs, newest first": search,
+        "UI: the same, with a filter on a metric": lambda: search(filter=f"{SCORE} > 0"),
+        "UI: the same, with a filter on a parameter": lambda: search(filter="params.`model.skips` = 'all'"),
+        "UI: the same, sorted by a metric": lambda: search(order_by=[f"{SCORE} DESC"]),
+        "UI: a profile of 10 runs, overlaid": profiles,
+        "sweep: is this job done? (each job)": lambda: jobs.claim(store, "new"),
+        "sweep: which are done? (once, at the end)": lambda: jobs.of_sweep(store, parent),
+        "status of the sweep": lambda: jobs.table(store, store.client.get_run(parent)),
+    }
+
+
+def times(asked: dict[str, Callable]) -> dict[str, float]:
+    """Median seconds of each question."""
+
+    def seconds(ask):
+        started = time.perf_counter()
+        ask()
+        return time.perf_counter() - started
+
+    return {name: statistics.median(seconds(ask) for _ in range(REPEATS)) for name, ask in asked.items()}
+
+
+def tell(database: str, calls: list, folder: Path) -> None:
+    """Fill a store and print its times; a SQLite file is asked directly where a sweep on one machine would."""
+    name, direct = database.partition(":")[0], database.startswith("sqlite")
+    with server(database, folder) as address:
+        store = connect(database if direct else address, "perf")
+        with tracking.started(store, "sweep", {tracking.SWEEP: "parent"}) as parent:
+            tags = {tracking.FINGERPRINT: "one", tracking.DESIGN: "seed=0"}
+            with tracking.started(store, "job", tags, parent.id) as run:
+                replay(store.client, run.id, calls)
+            multiply(database, run.id, range(1, FEW))
+            before = size(database)
+            few = times(questions(address, store, parent.id))
+            multiply(database, run.id, range(FEW, MANY))
+            print(f"{name}: {(size(database) - before) / (MANY - FEW) / 1000:.1f} kB of the database a run", flush=True)
+            assert len(jobs.of_sweep(store, parent.id)) == MANY
+            many = times(questions(address, store, parent.id))
+    for asked in few:
+        ratio = many[asked] / few[asked]
+        print(f"  {asked:45} {few[asked]:7.3f} s of {FEW} runs, {many[asked]:7.3f} s of {MANY}; ratio {ratio:.1f}")
+
+
+def main(*databases: str) -> None:
+    calls = logged("default")
+    with TemporaryDirectory() as folder:
+        new = f"sqlite:///{folder}/mlflow.db"
+        SqlAlchemyStore(new, (Path(folder) / "artifacts").as_uri()).engine.dispose()
+        for database in (new, *databases):
+            tell(database, calls, Path(folder))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,104 @@
+"""Stores to time: what a real run logs, an `mlflow server` before a database, and a run's rows many times over."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
+
+import requests
+import sqlalchemy as sa
+from mlflow import MlflowClient
+from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from running import QUIET, TINY, command, with_store
+
+TABLES = [model.__table__ for model in (SqlRun, SqlMetric, SqlLatestMetric, SqlParam, SqlTag)]
+KINDS = {"default": (), "minimal": TINY}  # of runs: overrides of `python -m bench`
+PORT = int(os.environ.get("PORT", "5100"))
+Call = tuple[str, tuple, dict]
+
+
+def logged(kind: str) -> list[Call]:
+    """What a real run asks of its client, in order: name, arguments but the run's id, options; a file as its bytes."""
+    calls: list[Call] = []
+
+    def recorded(name):
+        method = getattr(MlflowClient, name)
+
+        def call(client, run_id, *arguments, **options):
+            if name == "log_artifact":
+                path = Path(arguments[0])
+                calls.append((name, (path.name, path.read_bytes(), *arguments[1:]), options))
+            else:
+                calls.append((name, arguments, options))
+            return method(client, run_id, *arguments, **options)
+
+        return patch.object(MlflowClient, name, call)
+
+    with TemporaryDirectory() as folder, recorded("log_batch"), recorded("log_inputs"), recorded("log_artifact"):
+        ended = command(with_store(Path(folder)), *QUIET, *KINDS[kind])
+    assert ended.code == 0, ended.err
+    return calls
+
+
+def replay(client, run_id: str, calls: list[Call]) -> None:
+    for name, arguments, options in calls:
+        if name == "log_artifact":
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / arguments[0]
+                path.write_bytes(arguments[1])
+                client.log_artifact(run_id, str(path), *arguments[2:], **options)
+        else:
+            getattr(client, name)(run_id, *arguments, **options)
+
+
+@contextmanager
+def server(database: str, folder: Path, workers: int = 1) -> Iterator[str]:
+    """The address of an `mlflow server` on localhost, which keeps artifacts below a folder."""
+    address = f"http://127.0.0.1:{PORT}"
+    options = {"--host": "127.0.0.1", "--port": PORT, "--workers": workers, "--backend-store-uri": database,
+               "--artifacts-destination": (folder / "artifacts").as_uri()}  # fmt: skip
+    started = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", *(str(word) for pair in options.items() for word in pair)],
+        env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while True:
+            assert started.poll() is None, f"mlflow server before {database} ended with {started.returncode}"
+            try:
+                requests.get(f"{address}/health", timeout=5).raise_for_status()
+                break
+            except requests.RequestException:
+                time.sleep(0.5)
+        yield address
+    finally:
+        started.terminate()
+        started.wait()
+
+
+def multiply(database: str, run_id: str, numbers: range) -> None:
+    """Insert a run's rows again for each number, with an id and a fingerprint of its own and metrics a little apart."""
+    engine = sa.create_engine(database)
+    with engine.begin() as connection:
+        for number in numbers:
+            name = f"{number:032x}"
+            for table in TABLES:
+                changed = {"run_uuid": sa.literal(name)}
+                if "step" in table.c:
+                    changed["value"] = table.c.value + number * 1e-6
+                elif table is SqlTag.__table__:
+                    changed["value"] = sa.case((table.c.key == "fingerprint", name), else_=table.c.value)
+                elif table is SqlRun.__table__:
+                    changed |= {"start_time": table.c.start_time + number, "end_time": table.c.end_time + number}
+                rows = sa.select(*(changed.get(column.name, column) for column in table.c))
+                insert = table.insert().from_select(table.c.keys(), rows.where(table.c.run_uuid == run_id))
+                connection.execute(insert)
+    engine.dispose()
