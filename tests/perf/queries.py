@@ -83,18 +83,18 @@ def tell(database: str, calls: list, folder: Path) -> None:
     """Fill a store and print its times; a SQLite file is asked directly where a sweep on one machine would."""
     name, direct = database.partition(":")[0], database.startswith("sqlite")
     with server(database, folder) as address:
-        store = connect(database if direct else address, "perf")
+        store = connect(database if direct else address, "queries")
         with tracking.started(store, "sweep", {tracking.SWEEP: "parent"}) as parent:
             tags = {tracking.FINGERPRINT: "one", tracking.DESIGN: "seed=0"}
             with tracking.started(store, "job", tags, parent.id) as run:
                 replay(store.client, run.id, calls)
-            multiply(database, run.id, range(1, FEW))
-            before = size(database)
-            few = times(questions(address, store, parent.id))
-            multiply(database, run.id, range(FEW, MANY))
-            print(f"{name}: {(size(database) - before) / (MANY - FEW) / 1000:.1f} kB of the database a run", flush=True)
-            assert len(jobs.of_sweep(store, parent.id)) == MANY
-            many = times(questions(address, store, parent.id))
+        multiply(database, run.id, range(1, FEW))  # no run is open now, whose heartbeats would wait
+        before = size(database)
+        few = times(questions(address, store, parent.id))
+        multiply(database, run.id, range(FEW, MANY))
+        print(f"{name}: {(size(database) - before) / (MANY - FEW) / 1000:.1f} kB of the database a run", flush=True)
+        assert len(jobs.of_sweep(store, parent.id)) == MANY
+        many = times(questions(address, store, parent.id))
     for asked in few:
         ratio = many[asked] / few[asked]
         print(f"  {asked:45} {few[asked]:7.3f} s of {FEW} runs, {many[asked]:7.3f} s of {MANY}; ratio {ratio:.1f}")
