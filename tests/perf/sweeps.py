@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from running import QUIET, TINY, children, command, parents, process, with_store
 
-SEEDS = 12
+SEEDS = 8
 LAUNCHERS = {"basic": (), "joblib, two at once": ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")}
 
 
