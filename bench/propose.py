@@ -6,7 +6,7 @@ import sys
 
 from omegaconf import DictConfig
 
-from bench import tracking
+from bench import records
 from bench.asking.asker import Asker
 from bench.asking.counted import Counted
 from bench.asking.proposals import Proposal, answers, propose_designs, ranked
@@ -58,7 +58,7 @@ def by_search(config: DictConfig, study: Opened) -> tuple[list[Proposal], float]
 def by_filter_count(config: DictConfig, study: Opened) -> tuple[list[Proposal], float]:
     """Designs from the numbers of filters that the base's run recommends, and what its most telling layer tells."""
     found, curves = (
-        tracking.table_of(study.tracked.store, study.base.run, f"tables/{name}.csv")
+        records.table_of(study.tracked.store, study.base.run, f"tables/{name}.csv")
         for name in ("filter_count", "filters")
     )
     counted = Counted(study.base, found, curves, config.ask.by or found["estimator"].iloc[0])

@@ -6,7 +6,7 @@ from math import ceil
 
 import pandas as pd
 
-from bench import jobs, plots, tracking
+from bench import jobs, plots, records, tracking
 from bench.store import Store
 from bench.tables import LayerTable
 
@@ -19,7 +19,7 @@ def sum_up(store: Store, parent: tracking.Run) -> None:
     profiles: dict[str, list[pd.DataFrame]] = {}
     estimator = None
     for run, design in jobs.of_sweep(store, parent.id).items():
-        table = LayerTable(tracking.table_of(store, run, "layers.csv").to_dict("records"))
+        table = LayerTable(records.table_of(store, run, "layers.csv").to_dict("records"))
         if table.rows:
             estimator = estimator or table.estimators[0]
             points += table.profile_points()

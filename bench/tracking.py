@@ -6,13 +6,11 @@ import io
 import json
 import logging
 import math
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -26,10 +24,10 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig, OmegaConf
 
-from bench.errors import InputError, TrackingError, was_stopped
+from bench.errors import TrackingError, was_stopped
 from bench.heartbeat import beating, owner_tags
 from bench.outbox import Outbox, Write
-from bench.store import Store, client_of, default_uri
+from bench.store import Store
 from bench.types import Data
 
 PER_REQUEST = 100
@@ -175,47 +173,6 @@ def ended(run: Run) -> Iterator[Run]:
 
 def _now() -> int:
     return int(1000 * time.time())
-
-
-def table_of(store: Store, run_id: str, path: str) -> pd.DataFrame:
-    """A table that a run logged; InputError where it has none of this path."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            return pd.read_csv(store.client.download_artifacts(run_id, path, folder))
-        except (MlflowException, OSError) as error:
-            raise InputError(f"run: got {run_id}, wanted one with {path}; run it with the diagnostic of it") from error
-
-
-def curve(store: Store, run_id: str, key: str) -> list[tuple[int, float]]:
-    """(step, value) of a metric."""
-    return [(point.step, point.value) for point in store.client.get_metric_history(run_id, key)]
-
-
-def card_of(store: Store, run_id: str) -> dict:
-    """The data card of a finished run; InputError where there is no such run or it has not finished."""
-    try:
-        status = store.client.get_run(run_id).info.status
-    except MlflowException as error:
-        raise InputError(f"run: got {run_id}, wanted a run of {store.uri} ({error})") from error
-    if status != RunStatus.to_string(RunStatus.FINISHED):
-        raise InputError(f"run: got {run_id}, which is {status}, wanted a finished one; train it to its end")
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            return json.loads(Path(store.client.download_artifacts(run_id, "dataset.json", folder)).read_text())
-        except (MlflowException, OSError) as error:
-            raise InputError(f"run: got {run_id}, wanted a run that trained a network: it has no data card") from error
-
-
-def saved_network(run_id: str, uri: str | None = None) -> tuple[DictConfig, dict[str, torch.Tensor]]:
-    """Config and weights of a tracked run; InputError where the run or its weights are missing."""
-    client = client_of(uri or default_uri())
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            config = OmegaConf.load(client.download_artifacts(run_id, "config.yaml", folder))
-            weights = client.download_artifacts(run_id, "weights.pt", folder)
-        except (MlflowException, OSError) as error:
-            raise InputError(f"run: got {run_id}, wanted a finished run of {uri or default_uri()} ({error})") from error
-        return config, torch.load(weights, weights_only=True, map_location="cpu")
 
 
 def _flat(config: dict, prefix: str = "") -> Iterator[tuple[str, object]]:

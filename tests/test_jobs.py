@@ -9,9 +9,10 @@ import time
 
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from running import uri, with_store
 
-from bench import jobs, tracking
+from bench import jobs, records, tracking
 from bench.heartbeat import BEAT, MISSED, OWNER, SECONDS, is_alive, owner_of, owner_tags
 from bench.store import connect
 
@@ -54,7 +55,7 @@ def test_jobs_of_a_sweep_are_its_finished_runs_and_those_it_found_done(store):
         parent.tag(f"{tracking.REUSED}{before.id}", "before")
     found = jobs.of_sweep(store, parent.id)
     assert found == {own.id: "own", before.id: "before"}
-    assert tracking.table_of(store, own.id, "layers.csv")["tap"].tolist() == ["own"]
+    assert records.table_of(store, own.id, "layers.csv")["tap"].tolist() == ["own"]
     assert logged(own).data.tags["mlflow.parentRunId"] == parent.id
 
 
@@ -92,7 +93,7 @@ def test_a_run_beats_and_a_store_that_misses_one_does_not_end_it(store, monkeypa
         first = float(logged(run).data.tags[BEAT])
         time.sleep(0.2)
         assert float(logged(run).data.tags[BEAT]) > first
-        monkeypatch.setattr(tracking.Run, "tag", lambda *_: 1 / 0)
+        monkeypatch.setattr(MlflowClient, "set_tag", lambda *_: 1 / 0)
     with tracking.started(store, "unheard", {}) as run:
         time.sleep(0.2)
     assert logged(run).info.status == "FINISHED"

@@ -9,7 +9,7 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from running import assert_refused, command
 from serving import serving
 
-from bench import outbox, tracking
+from bench import outbox, records, tracking
 from bench.errors import TrackingError
 from bench.outbox import Outbox, Write
 from bench.store import connect
@@ -88,7 +88,7 @@ def test_what_is_missing_is_said_and_can_be_sent_later(tmp_path, monkeypatch):
         logged = store.client.get_run(run.id)
         assert logged.info.status == "FINISHED"
         assert logged.data.metrics == {"before": 1.0, "while": 2.0}
-        assert tracking.table_of(store, run.id, "tables/some.csv").to_dict("list") == {"a": [1], "b": [2]}
+        assert records.table_of(store, run.id, "tables/some.csv").to_dict("list") == {"a": [1], "b": [2]}
         again = command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests")
         assert_refused(again, f"folder: got {tmp_path}/outbox, in which nothing waits")
 
@@ -107,7 +107,7 @@ def test_a_run_goes_on_while_the_server_is_away_and_is_complete_when_it_is_back(
                 run.metrics({"loss": 1.0 / (1 + step)}, step)
                 run.text(str(step), f"notes/{step}.txt")
         assert store.client.get_run(run.id).info.status == "FINISHED"
-        assert sorted(tracking.curve(store, run.id, "loss")) == [(step, 1.0 / (1 + step)) for step in range(30)]
+        assert sorted(records.curve(store, run.id, "loss")) == [(step, 1.0 / (1 + step)) for step in range(30)]
         assert len(store.client.list_artifacts(run.id, "notes")) == 30
         assert not (tmp_path / "outbox").exists()
 

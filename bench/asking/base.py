@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig
 
 import bench
-from bench import tracking
+from bench import records
 from bench.build import build, build_network, check_output, fill_in
 from bench.cost import latency_ms
 from bench.designs import Design, design_of
@@ -45,8 +45,8 @@ class Base:
     @classmethod
     def of_run(cls, store: Store, run: str) -> Base:
         """A tracked run as a base; InputError where it did not finish, or its weights or its data are gone."""
-        card = tracking.card_of(store, run)
-        config, _ = tracking.saved_network(run, store.uri)
+        card = records.card_of(store, run)
+        config, _ = records.saved_network(run, store.uri)
         root = config.dataset.get("root") or config.dataset.get("file")
         try:
             data: Data = build(config.dataset, "dataset")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench import jobs, tracking
+from bench import jobs, records, tracking
 from bench.errors import InputError
 from bench.retraining.results import results_of
 from bench.store import Store
@@ -38,7 +38,7 @@ class Runs:
 def chosen(store: Store, runs: Sequence[str] | None, sweep: str | None) -> Runs:
     """The runs of these ids, of a sweep, or all that the experiment has; InputError where they can't be compared."""
     designs = found(store, runs, sweep)
-    card = shared_card({run: tracking.card_of(store, run) for run in designs})
+    card = shared_card({run: records.card_of(store, run) for run in designs})
     tracked = {run: store.client.get_run(run) for run in designs}
     refuse_mixed(designs, {run: tracked[run].data.params for run in designs})
     newest = {}
@@ -50,7 +50,7 @@ def chosen(store: Store, runs: Sequence[str] | None, sweep: str | None) -> Runs:
             f"runs: got {len(kept)} of one design, {min(kept.values())!r}, wanted 2 designs or more; {FIX}"
         )
     results = results_of(store, kept, test=True)
-    tables = {run: LayerTable(tracking.table_of(store, run, "layers.csv").to_dict("records")) for run in kept}
+    tables = {run: LayerTable(records.table_of(store, run, "layers.csv").to_dict("records")) for run in kept}
     logged = {run: tracked[run].data.metrics for run in kept}
     return Runs(card, results.runs, results.images, tables, logged, len(designs) - len(kept))
 
@@ -68,7 +68,7 @@ def found(store: Store, runs: Sequence[str] | None, sweep: str | None) -> dict[s
         if not runs:
             raise InputError("runs: got none, wanted the ids of 2 runs or more; null takes all of the experiment")
         for run in runs:
-            tracking.card_of(store, run)  # or InputError
+            records.card_of(store, run)  # or InputError
         return {run: store.client.get_run(run).data.tags[tracking.DESIGN] for run in runs}
     designs = jobs.trained(store)
     if not designs:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 import bench
-from bench import plots, tracking
+from bench import plots, records, tracking
 from bench.asking.base import Base
 from bench.asking.proposals import Proposal
 from bench.build import build_network
@@ -54,7 +54,7 @@ def what_is_kept(
     profiles = {}
     for name in shown:
         run = best_run(verified, name)
-        config, _ = tracking.saved_network(run, tracked.store.uri)
+        config, _ = records.saved_network(run, tracked.store.uri)
         network = bench.load(run, tracked.store.uri)
         table = LayerTable()
         options = {"seed": seed, "split": "trainval", "n": images, "views": [view]}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench import jobs, tracking
+from bench import jobs, records, tracking
 from bench.store import Store
 
 KEPT = {
@@ -47,7 +47,7 @@ def results_of(store: Store, designs: Mapping[str, str], test: bool) -> Retraine
         here = {"design": design, "seed": int(run.data.params["seed"])}
         rows.append(here | {"run": run_id} | {column: run.data.metrics[key] for key, column in KEPT.items()})
         if test:
-            images.append(_scores(tracking.table_of(store, run_id, "test.csv")).assign(**here))
+            images.append(_scores(records.table_of(store, run_id, "test.csv")).assign(**here))
     columns = ["design", "seed", "run", *KEPT.values()]
     return Retrained(pd.DataFrame(rows, columns=columns), pd.concat(images) if images else pd.DataFrame())
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 from omegaconf import DictConfig
 
-from bench import plots, tracking
+from bench import plots, records, tracking
 from bench.asking.base import Base
 from bench.asking.proposals import Proposal
 from bench.designs.controls import controls
@@ -128,6 +128,6 @@ def curves(tracked: tracking.Run, runs: pd.DataFrame) -> pd.DataFrame:
     points = [
         {"design": row.design, "seed": row.seed, "epoch": epoch, "score": score}
         for row in runs.itertuples()
-        for epoch, score in tracking.curve(tracked.store, row.run, "val/score")
+        for epoch, score in records.curve(tracked.store, row.run, "val/score")
     ]
     return pd.DataFrame(points)
