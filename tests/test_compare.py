@@ -114,6 +114,7 @@ def test_differences_are_between_the_means_of_the_runs(folder, files, trained):
 
 def test_terminal_and_figures(folder, files):
     out = (folder / "out.txt").read_text()
+    assert "no truth was planted" not in out
     for part in (
         DEEP,
         FLAT,

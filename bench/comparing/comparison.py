@@ -8,7 +8,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from bench.comparing import layers
-from bench.comparing.designs import believed, costliest, designs_table, profile_of
+from bench.comparing.designs import believed, costliest, designs_table, profile_of, unplanted
 from bench.comparing.runs import Runs
 from bench.errors import InputError
 from bench.retraining.protocol import metric_of
@@ -86,6 +86,8 @@ def notes(runs: Runs, reference: str, table: pd.DataFrame, missing: pd.DataFrame
         said.append("No run measured its layers: there is nothing to say of information.")
     else:
         said.append(f"Reliable by {'; by '.join(believed(runs.tables.values()))}.")
+        if unplanted(runs.tables.values()):
+            said.append("Of some of them no truth was planted (calibration=false), so that reliable says less.")
         if "narrowest" not in table:
             said.append("Without I(X;T) in this view no layer is the narrowest.")
     for design, rows in missing.groupby("design", sort=False):

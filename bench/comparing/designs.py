@@ -93,6 +93,17 @@ def believed(tables: Iterable[LayerTable]) -> list[str]:
     return [f"{estimator}, {view} view: {said.eq(True).sum()} of {len(said)}" for (estimator, view), said in asked]
 
 
+def unplanted(tables: Iterable[LayerTable]) -> bool:
+    """Whether a number is called reliable without truth having been planted beside it.
+
+    >>> row = {"weights": "best", "bits": 1.0, "reliable": True}
+    >>> unplanted([LayerTable([row | {"found": True}])]), unplanted([LayerTable([row | {"found": None}])])
+    (False, True)
+    """
+    numbers = _numbers(tables)
+    return bool((numbers["reliable"].eq(True) & numbers["found"].isna()).any())
+
+
 def _numbers(tables: Iterable[LayerTable]) -> pd.DataFrame:
     best = pd.concat([table.select(weights="best") for table in tables])
     return best[best["bits"].notna()]
