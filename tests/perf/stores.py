@@ -87,19 +87,21 @@ def server(database: str, folder: Path, workers: int = 1) -> Iterator[str]:
 
 def multiply(database: str, run_id: str, numbers: range) -> None:
     """Insert a run's rows again for each number, with an id and a fingerprint of its own and metrics a little apart."""
+    columns = sa.Column("number", sa.BigInteger), sa.Column("name", sa.String(32))
+    copies = sa.Table("copies", sa.MetaData(), *columns, prefixes=["TEMPORARY"])
     engine = sa.create_engine(database)
     with engine.begin() as connection:
-        for number in numbers:
-            name = f"{number:032x}"
-            for table in TABLES:
-                changed = {"run_uuid": sa.literal(name)}
-                if "step" in table.c:
-                    changed["value"] = table.c.value + number * 1e-6
-                elif table is SqlTag.__table__:
-                    changed["value"] = sa.case((table.c.key == "fingerprint", name), else_=table.c.value)
-                elif table is SqlRun.__table__:
-                    changed |= {"start_time": table.c.start_time + number, "end_time": table.c.end_time + number}
-                rows = sa.select(*(changed.get(column.name, column) for column in table.c))
-                insert = table.insert().from_select(table.c.keys(), rows.where(table.c.run_uuid == run_id))
-                connection.execute(insert)
+        copies.create(connection)
+        connection.execute(copies.insert(), [{"number": number, "name": f"{number:032x}"} for number in numbers])
+        for table in TABLES:
+            changed = {"run_uuid": copies.c.name}
+            if "step" in table.c:
+                changed["value"] = table.c.value + copies.c.number * 1e-6
+            elif table is SqlTag.__table__:
+                changed["value"] = sa.case((table.c.key == "fingerprint", copies.c.name), else_=table.c.value)
+            elif table is SqlRun.__table__:
+                changed |= {each: table.c[each] + copies.c.number for each in ("start_time", "end_time")}
+            rows = sa.select(*(changed.get(column.name, column) for column in table.c))
+            rows = rows.select_from(table.join(copies, sa.true())).where(table.c.run_uuid == run_id)
+            connection.execute(table.insert().from_select(table.c.keys(), rows))
     engine.dispose()
