@@ -22,6 +22,7 @@ from bench.errors import InputError, TrackingError
 from bench.remote import Remote, reason_of, refuse_old
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a run and a sweep end with their own
 for chatty in ("mlflow", "alembic"):
     logging.getLogger(chatty).setLevel(logging.WARNING)
 

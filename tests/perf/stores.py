@@ -18,7 +18,6 @@ from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, Sq
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from running import QUIET, TINY, command, with_store
 
-os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
 TABLES = [model.__table__ for model in (SqlRun, SqlMetric, SqlLatestMetric, SqlParam, SqlTag)]
 KINDS = {"default": (), "minimal": TINY}  # of runs: overrides of `python -m bench`
 PORT = int(os.environ.get("PORT", "5100"))
