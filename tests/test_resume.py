@@ -23,7 +23,7 @@ WRITES = (
     "set_terminated",
     "update_run",
 )
-FEW, MORE = (20, 71), (1, 2, 4, 9, 33, 50, 90)
+FEW, MORE = (20, 71), (1, 2, 4, 9, 33, 50, 76)
 
 
 def killed_after(folder, calls, sweep=SWEEP):
@@ -93,7 +93,7 @@ def test_a_search_of_optuna_goes_on_where_it_was_killed(tmp_path):
     for folder in (whole, cut):
         folder.mkdir()
     assert tiny(whole, *search).code == 0
-    assert killed_after(cut, 60, search) == -signal.SIGKILL
+    assert killed_after(cut, 40, search) == -signal.SIGKILL
     before = {run.info.run_id for run in runs(cut, "pareto") if run.info.status == "FINISHED"}
     assert before
     again = tiny(cut, *search)
