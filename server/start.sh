@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$(realpath -m "${FOLDER:-server/data}") port=${PORT:-5000} database=$folder/postgres
 mlflow=$PWD/.venv/bin/mlflow
-tools=$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -1)
+tools=$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -1 || true)
 if [ -z "$tools" ]; then
     echo "server: got no PostgreSQL in /usr/lib/postgresql, wanted Debian's package; apt-get install postgresql" >&2
     exit 2
