@@ -5,7 +5,7 @@ INSTALLED := .venv/installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PER_CORE := --numprocesses auto --maxprocesses 8 --dist loadfile
 
-.PHONY: run ui server test test-server test-slow perf perf-tracking screenshots lint
+.PHONY: run ui server test test-processes test-slow perf perf-tracking screenshots lint
 
 run: $(INSTALLED) ## the default run: built-in phantoms, a small U-Net; ARGS='...' adds overrides
 	$(BIN)/python -m bench $(ARGS)
@@ -19,8 +19,8 @@ server: $(INSTALLED) ## MLflow's server on PostgreSQL, on localhost; AUTH=1 asks
 test: $(INSTALLED) ## one process a core, one thread each
 	$(ONE_THREAD) $(BIN)/python -m pytest $(PER_CORE)
 
-test-server: $(INSTALLED) ## on PostgreSQL and in Chromium, Debian's packages; skipped where they are absent
-	$(ONE_THREAD) $(BIN)/python -m pytest -m server -rs
+test-processes: $(INSTALLED) ## sweeps in parallel, servers, a browser; PostgreSQL and Chromium are Debian's, skipped where absent
+	$(ONE_THREAD) $(BIN)/python -m pytest -m processes -rs
 
 test-slow: $(INSTALLED)
 	$(ONE_THREAD) $(BIN)/python -m pytest $(PER_CORE) -m slow

@@ -96,6 +96,7 @@ def test_disk_full_of_artifacts(tmp_path, monkeypatch, first_that_fails):
     assert {"train/loss", "val/score", "layers.xt/up1", "layers.ty/up1"} <= set(run.data.metrics)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_signals_kill_the_run_and_keep_its_layers(tmp_path, sent):
     folder = with_store(tmp_path)

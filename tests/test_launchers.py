@@ -60,6 +60,7 @@ def test_submitit_local(tmp_path):
     assert_two_jobs_are_done(tmp_path)
 
 
+@pytest.mark.processes
 def test_submitit_slurm(tmp_path):
     """The script asks for what the launcher was told to, and runs the jobs as one array."""
     tools = tmp_path / "slurm"

@@ -18,7 +18,7 @@ from mlflow.entities import Run
 from running import QUIET, TINY, artifact, artifacts, children, parents, process, runs, tiny
 
 pytestmark = [
-    pytest.mark.server,
+    pytest.mark.processes,
     pytest.mark.skipif(
         not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")), reason="PostgreSQL, Debian's package, is not here"
     ),

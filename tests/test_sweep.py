@@ -127,6 +127,7 @@ def test_an_estimator_that_refuses_the_input_shows_what_it_says_of_the_label(tmp
     assert is_drawing(artifact(tmp_path, parent, "figures/u_plot.png"))
 
 
+@pytest.mark.processes
 def test_two_parallel_sweeps_that_start_together_lose_nothing(tmp_path):
     sweeps = [
         process(

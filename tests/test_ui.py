@@ -14,7 +14,7 @@ from browsing import browser_page, cell, chart, curves, enlarge, open_view, row,
 from playwright.sync_api import expect
 from running import children, is_drawing, parents, points, tiny, uri
 
-pytestmark = pytest.mark.server
+pytestmark = pytest.mark.processes
 SWEEP = ("-m", "model.widths=[4,8],[4,8,16]", "seed=0,1")
 TRAINED = ("dataset.difficulty=0", "train.epochs=3", "train.batch_size=4", "train.optimizer.lr=0.03")
 AXES = ["design", "cost/params", "cost/flops", "summary/bottleneck.ty", "test/dice"]

@@ -44,6 +44,17 @@ class Loss:
         return cls(bits, bits - float(below), bits + float(above), all(gain.reliable for gain in gains))
 
 
+def askable(data: Data, views: Sequence[str] | None) -> list[str]:
+    """The views to ask in; InputError where these data can't be asked by."""
+    images = len(data.train) + len(data.val)
+    if images < LEAST_IMAGES:
+        raise InputError(
+            f"dataset {data.name}: got {images} images to train and validate on, wanted at least {LEAST_IMAGES} to ask "
+            "by; add images or raise their share"
+        )
+    return views_of(data, views)
+
+
 class Asker:
     """Asks a trained network, on training and validation data, what a change of its design would give up.
 
@@ -63,12 +74,7 @@ class Asker:
         views: Sequence[str] | None = None,
         samples: int = 2400,
     ):
-        images = data.split("trainval")
-        if len(images) < LEAST_IMAGES:
-            raise InputError(
-                f"dataset {data.name}: got {len(images)} images to train and validate on, wanted at least "
-                f"{LEAST_IMAGES} to ask by; add images or raise their share"
-            )
+        chosen, images = askable(data, views), data.split("trainval")
         self.base = base
         self.seed = seed
         self.estimators = dict(estimators)
@@ -76,7 +82,6 @@ class Asker:
         self.tap_of = {place.name: place.tap for place in base.places()}
         asked = {*self.tap_of.values(), *(tap for pair in self.pairs.values() for tap in (pair.asked, pair.given))}
         taps = [tap for tap in network.taps() if tap.name in asked]
-        chosen = views_of(data, views)
         most = samples if data.task != "segmentation" else samples // 2 ** len(data.image_size)
         rows = named_rng(seed, "images to ask by").choice(len(images), min(len(images), most), replace=False)
         images = images.take(np.sort(rows))

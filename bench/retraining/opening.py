@@ -10,7 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bench import tracking
-from bench.asking.asker import Asker
+from bench.asking.asker import Asker, askable
 from bench.asking.base import Base, build_base
 from bench.build import build_each
 from bench.estimators import Estimator
@@ -52,6 +52,8 @@ def opened(config: DictConfig, verb: str) -> Iterator[Opened]:
         estimator.permutations = config.ask.permutations
     store = connect(config.tracking.uri, config.tracking.experiment)
     base = Base.of_run(store, config.run) if config.run else build_base(config)
+
+    askable(base.data, config.ask.views)  # or InputError, before anything is trained
 
     name = config.tracking.name or f"{verb} on {base.data.name}"
     with tracking.started(store, name, {tracking.SWEEP: "parent"}) as tracked:
