@@ -3,7 +3,7 @@ STORE ?= mlflow.db
 BIN := .venv/bin
 INSTALLED := .venv/installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-PER_CORE := --numprocesses auto --maxprocesses 8 --dist loadfile
+PER_CORE := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run ui server test test-processes test-slow perf perf-tracking screenshots lint
 

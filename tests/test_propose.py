@@ -7,34 +7,10 @@ import onnx
 import pandas as pd
 import pytest
 import torch
-from running import ASKING, artifact, artifacts, assert_refused, command, is_drawing, runs, store, uri, with_store
+from proposing import MASKS, SMALL, assert_verdicts, parent_of, propose
+from running import artifact, artifacts, assert_refused, command, is_drawing, runs, store, uri
 
 import bench
-
-SMALL = (
-    *ASKING,
-    "estimator.probe.steps=20",
-    "ask.samples=160",
-    "ask.margin=100",
-)
-MASKS = ("dataset.size=16", "dataset.n=[24,16,8]", "model.widths=[3,4]")
-CLASSES = ("dataset.task=classification", "dataset.size=16", "dataset.n=[56,16,16]", "model=cnn", "model.filters=[3,4]")
-
-
-def propose(folder, *overrides):
-    with_store(folder)
-    return command(folder, "propose", *SMALL, *overrides)
-
-
-def parent_of(folder):
-    return next(run for run in runs(folder, "propose") if run.data.tags.get("sweep") == "parent")
-
-
-def assert_verdicts(compared):
-    same = compared["verdict"] == "same design"
-    assert set(compared[~same]["verdict"]) <= {"better", "no worse", "worse", "undecided"}
-    assert (compared[same][["gain", "low", "high"]] == 0).all(axis=None)
-    assert (compared[same][["params_of_control", "flops_of_control"]] == 1).all(axis=None)
 
 
 @pytest.fixture(scope="module")
@@ -118,38 +94,6 @@ def test_the_same_again_trains_nothing_again(verified):
     assert len(runs(again, "propose")) == before + 1  # the parent alone
 
 
-def test_filters_of_a_chain(tmp_path):
-    ended = propose(tmp_path, *CLASSES, "target.flops=0.6", "retrain.seeds=2", "retrain.randoms=0", "ask.samples=64")
-    assert ended.code == 0, ended.err
-    parent = parent_of(tmp_path)
-    compared = pd.read_csv(artifact(tmp_path, parent, "tables/comparisons.csv"))
-    assert_verdicts(compared)
-    assert "balanced accuracy on test data" in ended.out
-    assert "model.filters='[" in ended.out
-    assert set(pd.read_csv(artifact(tmp_path, parent, "layers/base.csv"))["n"].dropna()) == {64}  # of 72 images
-
-
-def test_a_budget_of_runs_leaves_whole_seeds(tmp_path):
-    ended = propose(tmp_path, *MASKS, "target.params=0.75", "retrain.seeds=3", "retrain.randoms=0", "retrain.runs=13")
-    assert ended.code == 0, ended.err
-    parent = parent_of(tmp_path)
-    table = pd.read_csv(artifact(tmp_path, parent, "tables/runs.csv"))
-    assert set(table.groupby("design")["seed"].count()) <= {1, 3}
-    assert 12 <= len(table) <= 13
-    missing = artifact(tmp_path, parent, "not_run.txt").read_text().split("\n")
-    assert any("seed 2" in line for line in missing)
-    compared = pd.read_csv(artifact(tmp_path, parent, "tables/comparisons.csv"))
-    assert "not run" in set(compared["verdict"])
-
-
-def test_without_verifying_nothing_but_the_base_is_trained(tmp_path):
-    in_colour = ("dataset.channels=3", "dataset.classes=3")
-    ended = propose(tmp_path, *MASKS, *in_colour, "target.params=0.5", "verify=false")
-    assert ended.code == 0, ended.err
-    trained = [run.data.tags["design"] for run in runs(tmp_path, "propose") if "design" in run.data.tags]
-    assert trained == ["base"]
-
-
 def test_a_tracked_run_as_the_base(verified, tmp_path):
     folder, _, parent = verified
     ended = command(folder, "propose", *SMALL, f"run={parent.data.tags['base']}", "target.params=0.5", "verify=false")
@@ -187,12 +131,3 @@ def test_a_base_that_did_not_finish_or_lost_its_data(verified, tmp_path):
     )
     client.set_terminated(base, "KILLED")
     assert_refused(command(folder, "propose", *SMALL, f"run={base}"), f"run: got {base}, which is KILLED")
-
-
-def test_a_network_whose_parts_cannot_be_switched(tmp_path):
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "linear.yaml").write_text(
-        "_target_: torch.nn.Conv2d\nin_channels: 1\nout_channels: 1\nkernel_size: 1\n"
-    )
-    ended = command(with_store(tmp_path), "propose", "--config-dir", str(tmp_path), *SMALL, *MASKS[:2], "model=linear")
-    assert_refused(ended, "Conv2d, whose parts can't be switched; wanted one of models.UNet, models.CNN")

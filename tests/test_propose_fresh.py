@@ -1,0 +1,46 @@
+"""`python -m bench propose` of bases of their own: a chain, a budget, networks that can't be chosen from."""
+
+import pandas as pd
+from proposing import CLASSES, MASKS, SMALL, assert_verdicts, parent_of, propose
+from running import artifact, assert_refused, command, runs, with_store
+
+
+def test_filters_of_a_chain(tmp_path):
+    ended = propose(tmp_path, *CLASSES, "target.flops=0.6", "retrain.seeds=2", "retrain.randoms=0", "ask.samples=64")
+    assert ended.code == 0, ended.err
+    parent = parent_of(tmp_path)
+    compared = pd.read_csv(artifact(tmp_path, parent, "tables/comparisons.csv"))
+    assert_verdicts(compared)
+    assert "balanced accuracy on test data" in ended.out
+    assert "model.filters='[" in ended.out
+    assert set(pd.read_csv(artifact(tmp_path, parent, "layers/base.csv"))["n"].dropna()) == {64}  # of 72 images
+
+
+def test_a_budget_of_runs_leaves_whole_seeds(tmp_path):
+    ended = propose(tmp_path, *MASKS, "target.params=0.75", "retrain.seeds=3", "retrain.randoms=0", "retrain.runs=13")
+    assert ended.code == 0, ended.err
+    parent = parent_of(tmp_path)
+    table = pd.read_csv(artifact(tmp_path, parent, "tables/runs.csv"))
+    assert set(table.groupby("design")["seed"].count()) <= {1, 3}
+    assert 12 <= len(table) <= 13
+    missing = artifact(tmp_path, parent, "not_run.txt").read_text().split("\n")
+    assert any("seed 2" in line for line in missing)
+    compared = pd.read_csv(artifact(tmp_path, parent, "tables/comparisons.csv"))
+    assert "not run" in set(compared["verdict"])
+
+
+def test_without_verifying_nothing_but_the_base_is_trained(tmp_path):
+    in_colour = ("dataset.channels=3", "dataset.classes=3")
+    ended = propose(tmp_path, *MASKS, *in_colour, "target.params=0.5", "verify=false")
+    assert ended.code == 0, ended.err
+    trained = [run.data.tags["design"] for run in runs(tmp_path, "propose") if "design" in run.data.tags]
+    assert trained == ["base"]
+
+
+def test_a_network_whose_parts_cannot_be_switched(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "linear.yaml").write_text(
+        "_target_: torch.nn.Conv2d\nin_channels: 1\nout_channels: 1\nkernel_size: 1\n"
+    )
+    ended = command(with_store(tmp_path), "propose", "--config-dir", str(tmp_path), *SMALL, *MASKS[:2], "model=linear")
+    assert_refused(ended, "Conv2d, whose parts can't be switched; wanted one of models.UNet, models.CNN")
