@@ -24,20 +24,21 @@ def compare(config: DictConfig) -> str:
     """Tabulate and draw the designs of finished runs, in a folder and as a run of MLflow, whose id it returns."""
     store = connect(config.tracking.uri, config.tracking.experiment)
     comparison = compared(chosen(store, config.runs, config.sweep), config)
-    figures = drawn(comparison)
+    pictures = {title: tracking.png(figure) for title, figure in drawn(comparison).items()}
 
     name = f"comparison of {len(comparison.designs)} designs on {comparison.runs.card['name']}"
     name = config.tracking.name or name
     with tracking.started(store, name, {COMPARISON: comparison.reference}) as tracked:
         tracked.config(config)
-        tracked.findings(Findings(tables=comparison.tables, figures=figures))
+        tracked.findings(Findings(tables=comparison.tables))
         folder = Path(config.folder) / tracked.id
         folder.mkdir(parents=True)
         for title, table in comparison.tables.items():
             table.to_csv(folder / f"{title}.csv", index=False)
-        for title, figure in figures.items():
-            figure.savefig(folder / f"{title}.png", dpi=120, bbox_inches="tight")
-        html = page(name, comparison, {title: (folder / f"{title}.png").read_bytes() for title in figures})
+        for title, picture in pictures.items():
+            (folder / f"{title}.png").write_bytes(picture)
+            tracked.file(picture, f"figures/{title}.png")
+        html = page(name, comparison, pictures)
         (folder / "comparison.html").write_text(html, encoding="utf-8")
         tracked.text(html, "comparison.html")
     shown = words.for_the_eye(comparison.designs, comparison.metric)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import shutil
 import tempfile
 import time
 from dataclasses import dataclass
@@ -93,11 +94,11 @@ class Outbox:
                 self._reason = str(error)
                 self._try_at = time.monotonic() + AGAIN
                 return False
-            path.with_suffix(".bin").unlink()
             path.unlink()
+            path.with_suffix(".bin").unlink()
         if waiting:
             log.info("the tracking server is back; sent what had waited: %d writes", len(waiting))
-            self.folder.rmdir()
+            shutil.rmtree(self.folder)  # with what a process left that was killed while it kept a write or dropped one
             with contextlib.suppress(OSError):  # another run's writes wait beside
                 self.folder.parent.rmdir()
         return True

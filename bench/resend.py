@@ -15,7 +15,7 @@ from bench.store import connect
 def resend(config: DictConfig) -> list[str]:
     """Send what waits in a folder to tracking.uri; returns the ids of the runs that are complete now."""
     folder = Path(config.folder).absolute()
-    runs = sorted(path.parent.name for path in folder.glob("*/000000.json"))
+    runs = sorted({path.parent.name for path in folder.glob("*/*.json")})
     if not runs:
         raise InputError(f"folder: got {folder}, in which nothing waits; wanted an outbox that a run named as it ended")
     store = connect(config.tracking.uri, config.tracking.experiment)

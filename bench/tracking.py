@@ -89,9 +89,7 @@ class Run:
         self.text(frame.to_csv(index=False), path)
 
     def figure(self, figure: Figure, path: str) -> None:
-        drawn = io.BytesIO()
-        figure.savefig(drawn, dpi=120, bbox_inches="tight")
-        self.file(drawn.getvalue(), path)
+        self.file(png(figure), path)
 
     def findings(self, findings) -> None:
         """What a diagnostic found: metrics and curves, tables/*.csv and figures/*.png."""
@@ -123,6 +121,13 @@ class Run:
             yield outbox
         finally:
             self._send = at_once
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as it is logged."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=120, bbox_inches="tight")
+    return drawn.getvalue()
 
 
 @contextmanager

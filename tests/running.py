@@ -140,7 +140,10 @@ def children(folder: Path, parent: Run) -> list[Run]:
 
 
 def artifact(folder: Path, run: Run, path: str) -> Path:
-    return Path(store(folder).download_artifacts(run.info.run_id, path))
+    """A copy, beside the folder."""
+    beside = folder.parent / "read" / run.info.run_id
+    beside.mkdir(parents=True, exist_ok=True)
+    return Path(store(folder).download_artifacts(run.info.run_id, path, str(beside)))
 
 
 def artifacts(folder: Path, run: Run) -> set[str]:

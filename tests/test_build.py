@@ -24,4 +24,4 @@ def test_output_that_does_not_fit_the_masks(network, classes, got, fix):
 
 
 def test_output_that_fits():
-    check_output(nn.Conv2d(1, 3, 3, padding=1), phantoms(n=(4, 4, 4), size=16, classes=3))
+    assert check_output(nn.Conv2d(1, 3, 3, padding=1), phantoms(n=(4, 4, 4), size=16, classes=3)) is None

@@ -66,31 +66,63 @@ def test_what_is_refused_is_no_outage(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def logged(store, log) -> None:
+    """A run that logs so."""
+    with tracking.started(store, "a run", {}) as run:
+        log(run)
+
+
+def left(folder) -> str:
+    """The id of the run whose writes wait."""
+    (run,) = (folder / "outbox").iterdir()
+    return run.name
+
+
 def test_what_is_missing_is_said_and_can_be_sent_later(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tracking, "PATIENCE", 0)
+
+    def log(run):
+        run.metrics({"before": 1.0})
+        server.stop()
+        run.metrics({"while": 2.0}, step=3)
+        run.text("a,b\n1,2\n", "tables/some.csv")
+
     with serving(tmp_path, monkeypatch) as server:
         store = connect(server.uri, "tests")
-        with pytest.raises(TrackingError) as said, tracking.started(store, "a run", {}) as run:  # noqa: PT012
-            run.metrics({"before": 1.0})
-            server.stop()
-            run.metrics({"while": 2.0}, step=3)
-            run.text("a,b\n1,2\n", "tables/some.csv")
-        missing = str(said.value)
-        assert f"of run {run.id} these 3 writes are missing there: metrics, tables/some.csv, how it ended" in missing
+        with pytest.raises(TrackingError) as said:
+            logged(store, log)
+        run, missing = left(tmp_path), str(said.value)
+        assert f"of run {run} these 3 writes are missing there: metrics, tables/some.csv, how it ended" in missing
         assert f"python -m bench resend folder={tmp_path}/outbox" in missing
 
         server.start()
-        assert store.client.get_run(run.id).info.status == "RUNNING"
+        assert store.client.get_run(run).info.status == "RUNNING"
         ended = command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests")
         assert ended.code == 0
-        assert ended.out.endswith(f"run {run.id}: sent 3 writes\n")
-        logged = store.client.get_run(run.id)
-        assert logged.info.status == "FINISHED"
-        assert logged.data.metrics == {"before": 1.0, "while": 2.0}
-        assert records.table_of(store, run.id, "tables/some.csv").to_dict("list") == {"a": [1], "b": [2]}
+        assert ended.out.endswith(f"run {run}: sent 3 writes\n")
+        there = store.client.get_run(run)
+        assert there.info.status == "FINISHED"
+        assert there.data.metrics == {"before": 1.0, "while": 2.0}
+        assert records.table_of(store, run, "tables/some.csv").to_dict("list") == {"a": [1], "b": [2]}
         again = command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests")
         assert_refused(again, f"folder: got {tmp_path}/outbox, in which nothing waits")
+
+
+def test_resend_goes_on_behind_what_was_sent_before_the_server_went_away_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with serving(tmp_path, monkeypatch) as server:
+        store = connect(server.uri, "tests")
+        with tracking.started(store, "a run", {}) as run:
+            run.metrics({"a": 1.0})
+        kept, client = Outbox(Flaky(), run.id), store.client
+        kept.client.away = True
+        for number in range(3):
+            kept.send(Write("tag", ["key", str(number)]))
+        kept.waiting()[0].unlink()
+        assert command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests").code == 0
+        assert client.get_run(run.id).data.tags["key"] == "2"
+        assert not (tmp_path / "outbox").exists()
 
 
 def test_a_run_goes_on_while_the_server_is_away_and_is_complete_when_it_is_back(tmp_path, monkeypatch):
@@ -115,37 +147,44 @@ def test_a_run_goes_on_while_the_server_is_away_and_is_complete_when_it_is_back(
 def test_a_run_that_fails_while_the_server_is_away_fails_for_its_own_reason(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tracking, "PATIENCE", 0)
+
+    def log(run):
+        server.stop()
+        run.metrics({"bits": 1 / 0})
+
     with serving(tmp_path, monkeypatch) as server:
         store = connect(server.uri, "tests")
-        with pytest.raises(ZeroDivisionError), tracking.started(store, "a run", {}) as run:  # noqa: PT012
-            server.stop()
-            run.metrics({"bits": 1 / 0})
+        with pytest.raises(ZeroDivisionError):
+            logged(store, log)
+        run = left(tmp_path)
         assert "these 2 writes are missing there: traceback.txt, how it ended" in caplog.text
         server.start()
         assert command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests").code == 0
-        assert store.client.get_run(run.id).info.status == "FAILED"
+        assert store.client.get_run(run).info.status == "FAILED"
 
 
 def test_an_artifact_store_that_is_full_is_said_and_filled_up_later(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tracking, "PATIENCE", 0)
+
+    def log(run):
+        run.metrics({"before": 1.0})
+        run.text("a,b\n", "layers.csv")
+        run.metrics({"after": 2.0})
+
     with serving(tmp_path, monkeypatch) as server:
         store = connect(server.uri, "tests")
-        with (  # noqa: PT012
-            monkeypatch.context() as full,
-            pytest.raises(TrackingError) as said,
-            tracking.started(store, "a run", {}) as run,
-        ):
+        with monkeypatch.context() as full:
             full.setattr(LocalArtifactRepository, "log_artifact_from_stream", no_space)
-            run.metrics({"before": 1.0})
-            run.text("a,b\n", "layers.csv")
-            run.metrics({"after": 2.0})
+            with pytest.raises(TrackingError) as said:
+                logged(store, log)
+        run = left(tmp_path)
         assert "500 error responses" in str(said.value)
         assert "these 3 writes are missing there: layers.csv, metrics, how it ended" in str(said.value)
         assert "when it answers and has room: python -m bench resend" in str(said.value)
         assert command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests").code == 0
-        assert store.client.get_run(run.id).data.metrics == {"before": 1.0, "after": 2.0}
-        assert [found.path for found in store.client.list_artifacts(run.id)] == ["layers.csv"]
+        assert store.client.get_run(run).data.metrics == {"before": 1.0, "after": 2.0}
+        assert [found.path for found in store.client.list_artifacts(run)] == ["layers.csv"]
 
 
 def no_space(*_, **__):

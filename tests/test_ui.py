@@ -75,6 +75,7 @@ def test_jobs_hang_below_their_parent(page, parent, jobs):
         expect(row(page, job.info.run_id).first).to_have_attribute("row-index", str(place))
         name = cell(page, job.info.run_id, "attributes.`Run Name`").get_by_role("link")
         expect(name).to_have_text(job.info.run_name)
+        assert name.inner_text() == job.info.run_name
 
 
 def test_columns_are_design_seed_score_cost_and_information(page, jobs, tmp_path):
@@ -111,6 +112,7 @@ def test_parallel_coordinates_of_design_cost_information_and_score(page):
     expect(card).to_have_count(1)  # that of accuracy, which no run has, is left out
     whole = enlarge(card)
     expect(whole.locator(".dimension .label")).to_have_text(AXES)
+    assert [label.strip() for label in whole.locator(".dimension .label").all_text_contents()] == AXES
     expect(whole.locator(".dimension").first.locator(".tick text")).to_have_text(["widths=[4,8]", "widths=[4,8,16]"])
     expect(whole.locator("canvas.foreground")).to_be_visible()
 
@@ -122,4 +124,5 @@ def test_chosen_runs_are_compared(page, jobs):
     expect(page.get_by_role("heading", name="Comparing 3 Runs from 1 Experiment")).to_be_visible()
     for job in jobs[1:]:
         expect(page.get_by_role("cell", name=job.info.run_name, exact=True)).to_be_visible()
+        assert page.get_by_role("cell", name=job.info.run_name, exact=True).count() >= 1
     expect(page.locator(".pcp-plot .axis-title").first).to_be_visible()
