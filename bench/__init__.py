@@ -10,7 +10,7 @@ def load(run: str, uri: str | None = None):
     Raises bench.types.InputError where the run or its weights are missing.
     """
     from bench.build import build_network
-    from bench.records import saved_network
+    from bench.tracking.records import saved_network
 
     config, weights = saved_network(run, uri)
     if config.model.get("encoder_weights"):

@@ -48,10 +48,10 @@ def main() -> None:
             except Exception as error:
                 if not of_sweep:
                     leave(error)
-                importlib.import_module("bench.sweep").done(config, error)
+                importlib.import_module("bench.sweeps.parent").done(config, error)
                 return None  # so that the other jobs are done; the sweep fails at its end
             if of_sweep:
-                importlib.import_module("bench.sweep").done(config)
+                importlib.import_module("bench.sweeps.parent").done(config)
             return result
 
         os.environ.setdefault("BENCH_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
@@ -60,8 +60,8 @@ def main() -> None:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=VERBS[verb])(job)()
     except (Exception, KeyboardInterrupt) as error:
         fault = clearer(error)
-        if "bench.sweep" in sys.modules:  # Hydra leaves a sweep at its first failed job without calling back
-            sys.modules["bench.sweep"].close(fault)
+        if "bench.sweeps.parent" in sys.modules:  # Hydra leaves a sweep at its first failed job without calling back
+            sys.modules["bench.sweeps.parent"].close(fault)
         leave(fault)
 
 

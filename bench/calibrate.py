@@ -21,8 +21,8 @@ from bench.prepare import prepare, prepare_training
 from bench.probe import Probe
 from bench.scores import applicability, scored
 from bench.selection import named_rng
-from bench.store import connect
 from bench.tasks import plant, with_response
+from bench.tracking.store import connect
 from bench.train import fit
 from bench.variables import Variable
 

@@ -15,7 +15,7 @@ from bench.comparing.page import page
 from bench.comparing.runs import chosen
 from bench.diagnostics import Findings
 from bench.report import comparison_report
-from bench.store import connect
+from bench.tracking.store import connect
 
 COMPARISON = "comparison"  # tag of its run, which is neither a training nor a sweep
 

@@ -6,8 +6,7 @@ import sys
 
 from omegaconf import DictConfig
 
-from bench import records
-from bench.asking.asker import Asker
+from bench.asking.asker import way_of
 from bench.asking.counted import Counted
 from bench.asking.proposals import Proposal, answers, propose_designs, ranked
 from bench.asking.search import Search
@@ -18,6 +17,7 @@ from bench.retraining.handover import hand_out, hand_over, what_is_kept
 from bench.retraining.opening import Opened, opened
 from bench.retraining.protocol import metric_of
 from bench.retraining.verify import verify
+from bench.tracking import records
 
 
 def propose(config: DictConfig) -> str:
@@ -44,7 +44,8 @@ def by_search(config: DictConfig, study: Opened) -> tuple[list[Proposal], float]
     """Designs from asking again after each removal, and what the base's most telling layer tells."""
     base = study.base
     with study.asker() as asker:
-        search = Search(asker, base.pricing, *deciding(config, asker), config.ask.margin)
+        by = way_of(config.ask.by, list(asker.estimators), list(asker.channels))
+        search = Search(asker, base.pricing, *by, config.ask.margin)
         proposals = propose_designs(search, base.design, config.target)
         study.tracked.table(answers(asker), "tables/answers.csv")
     if not proposals:
@@ -69,12 +70,3 @@ def by_filter_count(config: DictConfig, study: Opened) -> tuple[list[Proposal], 
 
 
 RULES = {"search": by_search, "filter_count": by_filter_count}
-
-
-def deciding(config: DictConfig, asker: Asker) -> tuple[str, str]:
-    """Estimator and view that decide what may go."""
-    choices = {f"{estimator}.{view}": (estimator, view) for estimator, view in asker.diagnostics()}
-    by = config.ask.by or next(iter(choices))
-    if by not in choices:
-        raise InputError(f"ask.by: got {by!r}, wanted one of {', '.join(choices)}")
-    return choices[by]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench import views
-from bench.store import Store
 from bench.tables import I_TY, I_XT, LayerTable
+from bench.tracking import views
+from bench.tracking.store import Store
 
 
 def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], run_id: str, store: Store) -> str:

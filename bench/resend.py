@@ -8,20 +8,32 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bench.errors import InputError
-from bench.outbox import Outbox
-from bench.store import connect
+from bench.tracking import records
+from bench.tracking.outbox import Outbox
+from bench.tracking.store import connect
 
 
 def resend(config: DictConfig) -> list[str]:
-    """Send what waits in a folder to tracking.uri; returns the ids of the runs that are complete now."""
+    """Send what waits in a folder to tracking.uri; returns the ids of the runs that are complete now.
+
+    Raises InputError, at the end, where a run is of another server; what it left still waits.
+    """
     folder = Path(config.folder).absolute()
     runs = sorted({path.parent.name for path in folder.glob("*/*.json")})
     if not runs:
         raise InputError(f"folder: got {folder}, in which nothing waits; wanted an outbox that a run named as it ended")
     store = connect(config.tracking.uri, config.tracking.experiment)
+    strange = []
     for run in runs:
+        try:
+            records.run_of(store, run)
+        except InputError as error:
+            strange.append(error)
+            continue
         outbox = Outbox(store.client, run, folder / run)
         writes = len(outbox.waiting())
         outbox.wait(0)
         sys.stdout.write(f"run {run}: sent {writes} writes\n")
+    if strange:
+        raise strange[0]
     return runs

@@ -8,7 +8,7 @@ import sys
 from omegaconf import DictConfig, OmegaConf
 from torch.nn import Module
 
-from bench import jobs, tracking
+from bench import tracking
 from bench.build import build, build_each, build_network, check_output, fill_in
 from bench.checks import check
 from bench.cost import cost
@@ -17,8 +17,9 @@ from bench.evaluate import evaluate
 from bench.prepare import fingerprint_of, prepare, prepare_training
 from bench.probe import Probe
 from bench.report import report
-from bench.store import connect
+from bench.sweeps import jobs
 from bench.tables import LayerTable, Moment
+from bench.tracking.store import connect
 from bench.train import fit
 from bench.types import Data
 

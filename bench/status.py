@@ -7,11 +7,11 @@ import sys
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from bench import jobs
 from bench.errors import InputError
-from bench.heartbeat import is_alive
 from bench.report import status_report
-from bench.store import connect
+from bench.sweeps import jobs
+from bench.tracking.heartbeat import is_alive
+from bench.tracking.store import connect
 
 
 def status(config: DictConfig) -> pd.DataFrame:

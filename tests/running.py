@@ -23,7 +23,7 @@ from PIL import Image
 
 from bench.__main__ import CONF, main
 from bench.settings import register
-from bench.store import default_uri
+from bench.tracking.store import default_uri
 
 TINY = (
     "dataset.size=16",

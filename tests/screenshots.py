@@ -6,8 +6,9 @@ from pathlib import Path
 from browsing import browser_page, chart, enlarge, open_view, row, served, show, unfold
 from playwright.sync_api import Page, expect
 
-from bench import jobs, views
-from bench.store import connect
+from bench.sweeps import jobs
+from bench.tracking import views
+from bench.tracking.store import connect
 
 DOCS = Path(__file__).parents[1] / "docs"
 PROFILES = ("profile/I_XT.renyi_2", "profile/I_TY.probe.pixel")

@@ -16,7 +16,7 @@ from bench.comparing.comparison import compared
 from bench.comparing.page import page
 from bench.comparing.runs import chosen
 from bench.retraining import judge
-from bench.store import connect
+from bench.tracking.store import connect
 
 DEEP, FLAT = "model.widths=[4,4,8]", "model.widths=[4,8]"
 

@@ -1,6 +1,7 @@
 """`python -m bench propose` of bases of their own: a chain, a budget, networks that can't be chosen from."""
 
 import pandas as pd
+import pytest
 from proposing import CLASSES, MASKS, SMALL, assert_verdicts, parent_of, propose
 from running import artifact, assert_refused, command, runs, with_store
 
@@ -44,3 +45,10 @@ def test_a_network_whose_parts_cannot_be_switched(tmp_path):
     )
     ended = command(with_store(tmp_path), "propose", "--config-dir", str(tmp_path), *SMALL, *MASKS[:2], "model=linear")
     assert_refused(ended, "Conv2d, whose parts can't be switched; wanted one of models.UNet, models.CNN")
+
+
+@pytest.mark.parametrize("refused", ["ask.by=kde.pixel", "ask.views=[image]", "dataset.n=[8,8,8]"])
+def test_what_cannot_be_asked_is_refused_before_a_base_is_trained(tmp_path, refused):
+    ended = propose(with_store(tmp_path), *MASKS, "target.params=0.5", refused)
+    assert_refused(ended, refused.split("=")[0] if refused.startswith("ask") else "wanted at least 32 to ask by")
+    assert runs(tmp_path, "propose") == []

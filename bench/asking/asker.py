@@ -194,5 +194,18 @@ def views_of(data: Data, views: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(views or known))
 
 
+def way_of(by: str | None, estimators: Sequence[str], views: Sequence[str]) -> tuple[str, str]:
+    """Estimator and view that decide what may go: those named, as `estimator.view`, or the first.
+
+    >>> way_of("probe.patch", ["probe"], ["pixel", "patch"])
+    ('probe', 'patch')
+    """
+    ways = {f"{estimator}.{view}": (estimator, view) for view in views for estimator in estimators}
+    by = by or next(iter(ways))
+    if by not in ways:
+        raise InputError(f"ask.by: got {by!r}, wanted one of {', '.join(ways)}")
+    return ways[by]
+
+
 def _words(selection: Selection) -> str:
     return ", ".join(f"{tap} ({len(chosen)})" for tap, chosen in selection.items())

@@ -8,13 +8,13 @@ import torch
 from omegaconf import DictConfig
 
 import bench
-from bench import records
 from bench.build import build, build_network, check_output, fill_in
 from bench.cost import latency_ms
 from bench.designs import Design, design_of
 from bench.designs.costs import Pricing
 from bench.errors import InputError
-from bench.store import Store
+from bench.tracking import records
+from bench.tracking.store import Store
 from bench.types import Data
 
 LATENCY_BATCH = 16

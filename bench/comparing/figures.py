@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from bench import plots
 from bench.comparing.comparison import Comparison
-from bench.summary import profile
+from bench.sweeps.summary import profile
 
 
 def drawn(comparison: Comparison) -> dict[str, Figure]:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench import jobs, records, tracking
+from bench import tracking
 from bench.errors import InputError
 from bench.retraining.results import results_of
-from bench.store import Store
+from bench.sweeps import jobs
 from bench.tables import LayerTable
+from bench.tracking import records
+from bench.tracking.store import Store
 
 FIX = "choose by sweep=NAME or runs=[ID,…]"
 # of the config, what may differ between runs of one design

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 import bench
-from bench import plots, records, tracking
+from bench import plots, tracking
 from bench.asking.base import Base
 from bench.asking.proposals import Proposal
 from bench.build import build_network
@@ -16,8 +16,9 @@ from bench.probe import Probe
 from bench.retraining.export import to_onnx
 from bench.retraining.training import Retraining
 from bench.retraining.verify import Verified
-from bench.summary import profile
+from bench.sweeps.summary import profile
 from bench.tables import LayerTable, Moment
+from bench.tracking import records
 
 
 def hand_out(retraining: Retraining, proposals: Sequence[Proposal]) -> None:

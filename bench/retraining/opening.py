@@ -10,13 +10,13 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bench import tracking
-from bench.asking.asker import Asker, askable
+from bench.asking.asker import Asker, askable, way_of
 from bench.asking.base import Base, build_base
 from bench.build import build_each
 from bench.estimators import Estimator
 from bench.prepare import prepare
 from bench.retraining.training import Retraining
-from bench.store import connect
+from bench.tracking.store import connect
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ def opened(config: DictConfig, verb: str) -> Iterator[Opened]:
     store = connect(config.tracking.uri, config.tracking.experiment)
     base = Base.of_run(store, config.run) if config.run else build_base(config)
 
-    askable(base.data, config.ask.views)  # or InputError, before anything is trained
+    views = askable(base.data, config.ask.views)  # or InputError, before anything is trained
+    if config.ask.get("rule") == "search":
+        way_of(config.ask.by, list(estimators), views)
 
     name = config.tracking.name or f"{verb} on {base.data.name}"
     with tracking.started(store, name, {tracking.SWEEP: "parent"}) as tracked:

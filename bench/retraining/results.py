@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench import jobs, records, tracking
-from bench.store import Store
+from bench import tracking
+from bench.sweeps import jobs
+from bench.tracking import records
+from bench.tracking.store import Store
 
 KEPT = {
     "summary/val_score": "val_score",

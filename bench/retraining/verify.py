@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 from omegaconf import DictConfig
 
-from bench import plots, records, tracking
+from bench import plots, tracking
 from bench.asking.base import Base
 from bench.asking.proposals import Proposal
 from bench.designs.controls import controls
@@ -18,6 +18,7 @@ from bench.retraining.protocol import FINALISTS, SCREENING, by_cost, in_order, m
 from bench.retraining.results import Retrained
 from bench.retraining.training import Retraining
 from bench.selection import named_rng
+from bench.tracking import records
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from stores import logged, multiply, replay, server
 
-from bench import jobs, tracking
-from bench.store import Store, connect
+from bench import tracking
+from bench.sweeps import jobs
+from bench.tracking.store import Store, connect
 
 FEW, MANY = 100, 5000
 REPEATS, ENOUGH = 5, 20  # seconds

@@ -17,8 +17,9 @@ from tempfile import TemporaryDirectory
 import psutil
 from stores import KINDS, logged, replay, server
 
-from bench import jobs, tracking
-from bench.store import connect
+from bench import tracking
+from bench.sweeps import jobs
+from bench.tracking.store import connect
 
 RUNS = 16
 

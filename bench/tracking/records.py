@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from mlflow.entities import RunStatus
+from mlflow.entities import Run, RunStatus
 from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig, OmegaConf
 
 from bench.errors import InputError
-from bench.store import Store, client_of, default_uri
+from bench.tracking.store import Store, client_of, default_uri
 
 
 def table_of(store: Store, run_id: str, path: str) -> pd.DataFrame:
@@ -30,12 +30,17 @@ def curve(store: Store, run_id: str, key: str) -> list[tuple[int, float]]:
     return [(point.step, point.value) for point in store.client.get_metric_history(run_id, key)]
 
 
-def card_of(store: Store, run_id: str) -> dict:
-    """The data card of a finished run; InputError where there is no such run or it has not finished."""
+def run_of(store: Store, run_id: str) -> Run:
+    """A run's tags, metrics and state; InputError where there is no such run."""
     try:
-        status = store.client.get_run(run_id).info.status
+        return store.client.get_run(run_id)
     except MlflowException as error:
         raise InputError(f"run: got {run_id}, wanted a run of {store.uri} ({error})") from error
+
+
+def card_of(store: Store, run_id: str) -> dict:
+    """The data card of a finished run; InputError where there is no such run or it has not finished."""
+    status = run_of(store, run_id).info.status
     if status != RunStatus.to_string(RunStatus.FINISHED):
         raise InputError(f"run: got {run_id}, which is {status}, wanted a finished one; train it to its end")
     with tempfile.TemporaryDirectory() as folder:

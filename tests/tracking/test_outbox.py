@@ -9,10 +9,11 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from running import assert_refused, command
 from serving import serving
 
-from bench import outbox, records, tracking
+from bench import tracking
 from bench.errors import TrackingError
-from bench.outbox import Outbox, Write
-from bench.store import connect
+from bench.tracking import outbox, records
+from bench.tracking.outbox import Outbox, Write
+from bench.tracking.store import connect
 
 
 class Flaky:
@@ -80,7 +81,7 @@ def left(folder) -> str:
 
 def test_what_is_missing_is_said_and_can_be_sent_later(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tracking, "PATIENCE", 0)
+    monkeypatch.setattr(tracking.runs, "PATIENCE", 0)
 
     def log(run):
         run.metrics({"before": 1.0})
@@ -125,6 +126,23 @@ def test_resend_goes_on_behind_what_was_sent_before_the_server_went_away_again(t
         assert not (tmp_path / "outbox").exists()
 
 
+def test_resend_sends_what_is_of_this_server_and_names_what_is_of_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with serving(tmp_path, monkeypatch) as server:
+        store = connect(server.uri, "tests")
+        with tracking.started(store, "a run", {}) as run:
+            run.metrics({"a": 1.0})
+        for waits in ("0123", run.id):
+            kept = Outbox(Flaky(), waits)
+            kept.client.away = True
+            kept.send(Write("tag", ["key", "value"]))
+        ended = command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests")
+        assert ended.out.endswith(f"run {run.id}: sent 1 writes\n")
+        assert_refused(ended._replace(out=""), "run: got 0123, wanted a run of http")
+        assert store.client.get_run(run.id).data.tags["key"] == "value"
+        assert [left.name for left in (tmp_path / "outbox").iterdir()] == ["0123"]
+
+
 def test_a_run_goes_on_while_the_server_is_away_and_is_complete_when_it_is_back(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(outbox, "AGAIN", 0)
@@ -146,7 +164,7 @@ def test_a_run_goes_on_while_the_server_is_away_and_is_complete_when_it_is_back(
 
 def test_a_run_that_fails_while_the_server_is_away_fails_for_its_own_reason(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tracking, "PATIENCE", 0)
+    monkeypatch.setattr(tracking.runs, "PATIENCE", 0)
 
     def log(run):
         server.stop()
@@ -165,7 +183,7 @@ def test_a_run_that_fails_while_the_server_is_away_fails_for_its_own_reason(tmp_
 
 def test_an_artifact_store_that_is_full_is_said_and_filled_up_later(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tracking, "PATIENCE", 0)
+    monkeypatch.setattr(tracking.runs, "PATIENCE", 0)
 
     def log(run):
         run.metrics({"before": 1.0})

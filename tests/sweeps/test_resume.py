@@ -10,7 +10,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from running import TINY, artifacts, command, layers, points, runs, tiny
 
 from bench import tracking
-from bench.store import connect
+from bench.tracking.store import connect
 from bench.train import Batches
 
 SWEEP = ("-m", "model.skips=all,none", "seed=0,1")
@@ -130,7 +130,7 @@ def test_killed_while_the_store_is_made(tmp_path):
             def __init__(self, uri, _):
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        from bench import store as module
+        from bench.tracking import store as module
 
         module.SqlAlchemyStore = Cut
         command(tmp_path, *SWEEP, *TINY)

@@ -15,9 +15,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from bench.errors import InputError
-from bench.heartbeat import is_alive, owner_of
-from bench.store import Store
 from bench.tracking import DESIGN, FINGERPRINT, REUSED, SWEEP, Run
+from bench.tracking.heartbeat import is_alive, owner_of
+from bench.tracking.store import Store
 
 FAILED, JOBS = "failed.", "jobs"  # tags of a parent: a job that failed and why; how many there are in all
 STATES = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "dead", "RUNNING": "dead", "SCHEDULED": "dead"}

@@ -6,9 +6,11 @@ from math import ceil
 
 import pandas as pd
 
-from bench import jobs, plots, records, tracking
-from bench.store import Store
+from bench import plots, tracking
+from bench.sweeps import jobs
 from bench.tables import LayerTable
+from bench.tracking import records
+from bench.tracking.store import Store
 
 MOST_DRAWN = 40  # designs in a picture
 

@@ -4,9 +4,8 @@ import json
 
 from running import children, parents, runs, tiny, uri, with_store
 
-from bench import views
-from bench.store import connect
-from bench.tracking import DESIGN
+from bench.tracking import DESIGN, views
+from bench.tracking.store import connect
 
 TAG = "mlflow.sharedViewState.designs"
 

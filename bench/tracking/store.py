@@ -17,9 +17,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from bench import views
 from bench.errors import InputError, TrackingError
-from bench.remote import Remote, reason_of, refuse_old
+from bench.tracking import views
+from bench.tracking.remote import Remote, reason_of, refuse_old
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a run and a sweep end with their own

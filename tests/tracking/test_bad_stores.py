@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 from running import assert_refused, tiny, uri, with_store
 
-from bench import store
-from bench.store import ANSWER_SECONDS, connect
+from bench.tracking import store
+from bench.tracking.store import ANSWER_SECONDS, connect
 
 
 @contextmanager

@@ -23,7 +23,7 @@ pytestmark = [
         not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")), reason="PostgreSQL, Debian's package, is not here"
     ),
 ]
-START = Path(__file__).parents[1] / "server" / "start.sh"
+START = Path(__file__).parents[2] / "server" / "start.sh"
 READY = 180  # seconds at most
 
 

@@ -12,7 +12,7 @@ import bench
 from bench import tracking
 from bench.datasets import phantoms
 from bench.errors import InputError
-from bench.store import connect
+from bench.tracking.store import connect
 
 
 @pytest.fixture

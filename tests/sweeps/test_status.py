@@ -5,7 +5,7 @@ import json
 import pytest
 from running import assert_refused, command, runs, store, tiny
 
-from bench.heartbeat import OWNER, owner_tags
+from bench.tracking.heartbeat import OWNER, owner_tags
 
 SWEEP = ("-m", "model.widths=[4,8],[0,8],[4,4]", "tracking.name=widths")
 

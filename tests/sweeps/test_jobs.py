@@ -12,9 +12,11 @@ import pytest
 from mlflow import MlflowClient
 from running import uri, with_store
 
-from bench import jobs, records, tracking
-from bench.heartbeat import BEAT, MISSED, OWNER, SECONDS, is_alive, owner_of, owner_tags
-from bench.store import connect
+from bench import tracking
+from bench.sweeps import jobs
+from bench.tracking import records
+from bench.tracking.heartbeat import BEAT, MISSED, OWNER, SECONDS, is_alive, owner_of, owner_tags
+from bench.tracking.store import connect
 
 
 @pytest.fixture
@@ -87,8 +89,8 @@ def test_a_process_of_another_host_is_alive_while_it_beats():
 
 def test_a_run_beats_and_a_store_that_misses_one_does_not_end_it(store, monkeypatch):
     said = []
-    monkeypatch.setattr("bench.heartbeat.log.warning", lambda words, *values: said.append(words % values))
-    monkeypatch.setattr("bench.heartbeat.SECONDS", 0.02)
+    monkeypatch.setattr("bench.tracking.heartbeat.log.warning", lambda words, *values: said.append(words % values))
+    monkeypatch.setattr("bench.tracking.heartbeat.SECONDS", 0.02)
     with tracking.started(store, "beats", {}) as run:
         first = float(logged(run).data.tags[BEAT])
         time.sleep(0.2)
@@ -114,14 +116,14 @@ def test_a_job_whose_process_is_gone_is_buried_and_done_again(store):
 
 def test_a_job_that_a_living_process_does_is_waited_for(store, monkeypatch):
     other, looks, said = job(store, owner_tags()), [], []
-    monkeypatch.setattr("bench.jobs.log.info", lambda words, *values: said.append(words % values))
+    monkeypatch.setattr("bench.sweeps.jobs.log.info", lambda words, *values: said.append(words % values))
 
     def look(_):
         looks.append(logged(other).info.status)
         if len(looks) == 3:
             store.client.set_terminated(other.id)
 
-    monkeypatch.setattr("bench.jobs.time.sleep", look)
+    monkeypatch.setattr("bench.sweeps.jobs.time.sleep", look)
     assert jobs.claim(store, "abc") == other.id
     assert looks == ["RUNNING"] * 3
     assert said == [f"waits for run {other.id}, which {owner_of(owner_tags())} does"]
@@ -129,7 +131,7 @@ def test_a_job_that_a_living_process_does_is_waited_for(store, monkeypatch):
 
 def test_a_job_that_fails_while_it_is_waited_for_is_done_again(store, monkeypatch):
     other = job(store, owner_tags())
-    monkeypatch.setattr("bench.jobs.time.sleep", lambda _: store.client.set_terminated(other.id, "FAILED"))
+    monkeypatch.setattr("bench.sweeps.jobs.time.sleep", lambda _: store.client.set_terminated(other.id, "FAILED"))
     assert jobs.claim(store, "abc") is None
 
 
@@ -148,7 +150,7 @@ def test_failures_are_noted_by_job_and_taken_back_by_success(store):
 
 
 def test_a_sweep_of_more_jobs_than_one_request_brings_is_told_of_whole(store, monkeypatch):
-    monkeypatch.setattr("bench.jobs.PAGE", 2)
+    monkeypatch.setattr("bench.sweeps.jobs.PAGE", 2)
     with tracking.started(store, "sweep", {tracking.SWEEP: "parent"}) as parent:
         for number in range(5):
             with tracking.started(store, f"job {number}", {tracking.DESIGN: f"seed={number}"}, parent.id):
@@ -159,7 +161,7 @@ def test_a_sweep_of_more_jobs_than_one_request_brings_is_told_of_whole(store, mo
 
 @pytest.mark.parametrize("others", [0, 1, 2, 3])
 def test_the_newest_of_many_sweeps_comes_first(store, monkeypatch, others):
-    monkeypatch.setattr("bench.jobs.PAGE", 2)
+    monkeypatch.setattr("bench.sweeps.jobs.PAGE", 2)
     for name in [*(f"sweep {number}" for number in range(others)), "the last"]:
         with tracking.started(store, name, {tracking.SWEEP: "parent"}):
             pass

@@ -25,9 +25,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig, OmegaConf
 
 from bench.errors import TrackingError, was_stopped
-from bench.heartbeat import beating, owner_tags
-from bench.outbox import Outbox, Write
-from bench.store import Store
+from bench.tracking.heartbeat import beating, owner_tags
+from bench.tracking.outbox import Outbox, Write
+from bench.tracking.store import Store
 from bench.types import Data
 
 PER_REQUEST = 100

@@ -14,12 +14,13 @@ from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
-from bench import jobs, tracking
+from bench import tracking
 from bench.errors import InputError, JobsFailed, explain, leave
-from bench.heartbeat import owner_of
 from bench.report import failures_report, opening
-from bench.store import Store, connect
-from bench.summary import sum_up
+from bench.sweeps import jobs
+from bench.sweeps.summary import sum_up
+from bench.tracking.heartbeat import owner_of
+from bench.tracking.store import Store, connect
 
 COMMAND = "overrides"  # tag of a parent
 

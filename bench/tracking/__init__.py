@@ -1,0 +1,5 @@
+"""Tracking: runs and their files in MLflow, beside the command or over the network, written and read back."""
+
+from bench.tracking.runs import DESIGN, FINGERPRINT, REUSED, SWEEP, Run, ended, png, started, taken_up
+
+__all__ = ["DESIGN", "FINGERPRINT", "REUSED", "SWEEP", "Run", "ended", "png", "started", "taken_up"]
