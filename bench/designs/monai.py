@@ -20,7 +20,8 @@ LEVELS_OF_BASIC = 5  # fixed by MONAI; its last number is the width of the decod
 class MonaiDesign(Levels):
     """network: of WIDTHS; channels: as its class takes them, those of the encoder and bottleneck first.
 
-    One number decides encoder and decoder of a level, and MONAI's skips can't be left out.
+    One number decides encoder and decoder of a level, where the encoder's channels are asked; MONAI's skips can't be
+    left out.
     convs: the convolutions of each, as the trained network names them; none of what is another layer there.
 
     >>> design = MonaiDesign("UNet", (16, 32, 64), (2, 2), ((), (), ()))
