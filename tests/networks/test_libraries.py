@@ -4,6 +4,7 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 from monai.networks import nets
+from segmentation_models_pytorch.encoders import get_encoder_names
 
 from bench.cost import used_parameters
 from bench.hooks import tap_shapes
@@ -47,9 +48,15 @@ def smp_network(architecture, **arguments):
 
 
 NETWORKS = [*((name, 2) for name in SMALL), ("UNet", 3), ("SegResNet", 3), *ARCHITECTURES, *ENCODERS]
+LARGE = ["dpt", *sorted(set(get_encoder_names()) - set(ENCODERS))]
 
 
-@pytest.fixture(params=[pytest.param(each, marks=pytest.mark.slow) if each == "dpt" else each for each in NETWORKS])
+@pytest.fixture(
+    params=[
+        *(each for each in NETWORKS if each != "dpt"),
+        *(pytest.param(each, marks=pytest.mark.slow) for each in LARGE),
+    ]
+)
 def network(request):
     match request.param:
         case (name, dims):
