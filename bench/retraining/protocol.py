@@ -7,10 +7,10 @@ from math import inf, isnan
 
 from omegaconf import DictConfig
 
-from bench.asking.base import Base
 from bench.asking.proposals import Proposal
 from bench.errors import InputError
 from bench.retraining.results import Retrained
+from bench.retraining.training import Retraining
 
 PROTOCOL = """\
 Written before any design was retrained.
@@ -29,18 +29,18 @@ SCREENING = 2  # seeds
 FINALISTS = 2  # proposals
 
 
-def protocol(config: DictConfig, base: Base, seeds: Sequence[int]) -> str:
+def protocol(config: DictConfig, retraining: Retraining) -> str:
     """The rules of this run, in words."""
     loss = "any" if config.target.loss is None else f"at most {config.target.loss}"
     first = "leanest" if not by_cost(config) else "of the target's cost with the lowest rank score"
     rule = f"the proposal {first} whose mean validation score is {loss} below the base's, else the best there"
     return PROTOCOL.format(
-        seeds=", ".join(map(str, seeds)),
-        epochs=base.config.train.epochs,
+        seeds=", ".join(map(str, retraining.seeds)),
+        epochs=retraining.epochs,
         rule=rule,
         finalists=FINALISTS,
         screening=SCREENING,
-        metric=metric_of(base.data.task),
+        metric=metric_of(retraining.base.data.task),
         margin=config.retrain.margin,
     )
 

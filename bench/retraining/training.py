@@ -45,6 +45,11 @@ class Retraining:
         self.started = time.monotonic()
         self.spent: set[tuple[str, int]] = set()
 
+    @property
+    def epochs(self) -> int:
+        """Of every training, the base's where none are asked for."""
+        return self.base.config.train.epochs if self.config.epochs is None else self.config.epochs
+
     def train_base(self) -> None:
         """Train a base that has no run yet, from the first seed."""
         self.write({"base": self.base.design})
@@ -85,8 +90,7 @@ class Retraining:
 
     def write(self, designs: Mapping[str, Design]) -> None:
         config = self.base.config.copy()
-        if self.config.epochs is not None:
-            config.train.epochs = self.config.epochs
+        config.train.epochs = self.epochs
         write_designs(self.folder, designs, self.base.pricing, config)
 
 

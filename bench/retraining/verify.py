@@ -36,7 +36,7 @@ class Verified:
 def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retraining) -> Verified:
     """Retrain, choose and judge; logs tables and figures as it goes."""
     base, tracked = retraining.base, retraining.tracked
-    tracked.text(protocol(config, base, retraining.seeds), "protocol.txt")
+    tracked.text(protocol(config, retraining), "protocol.txt")
     finalists, missing = screened(config, base, proposals, retraining)
     first = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
     trained = ["base", *(proposal.name for proposal in finalists)]

@@ -1,5 +1,8 @@
 """Which proposals are retrained from all seeds, and which is judged: by validation alone."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
@@ -9,8 +12,9 @@ from bench.asking.proposals import Proposal
 from bench.designs import UNetDesign
 from bench.designs.costs import Costs
 from bench.errors import InputError
-from bench.retraining.protocol import in_order
+from bench.retraining.protocol import in_order, protocol
 from bench.retraining.results import Retrained
+from bench.retraining.training import Retraining
 from bench.retraining.verify import comparisons, screened
 
 PROPOSALS = [
@@ -109,3 +113,18 @@ def test_a_control_that_is_the_proposal_is_no_comparison():
     compared = comparisons(Retrained(runs, images), PROPOSALS[0], controls, wanted).set_index("control")
     assert compared["verdict"].to_dict() == {"uniform_at_params": "same design", "flat_at_params": "better"}
     assert compared["gain"].to_dict() == pytest.approx({"uniform_at_params": 0, "flat_at_params": 0.1})
+
+
+@pytest.mark.parametrize(("asked", "epochs"), [(None, 30), (10, 10)])
+def test_the_protocol_says_what_is_trained(asked, epochs):
+    base = SimpleNamespace(
+        config=OmegaConf.create({"train": {"epochs": 30}}), data=SimpleNamespace(task="segmentation")
+    )
+    retrain = OmegaConf.create({"retrain": {"seeds": 2, "epochs": asked, "margin": 0.02}})
+    said = protocol(
+        OmegaConf.merge(target(params=0.1), retrain), Retraining(retrain.retrain, base, None, Path("designs"), seed=3)
+    )
+    assert f"seeds 3, 4; {epochs} epochs each" in said
+    assert "the target's cost with the lowest rank score whose mean validation score is at most 0.01 below" in said
+    assert "No worse: above -0.02." in said
+    assert "test data: Dice," in said
