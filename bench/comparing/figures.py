@@ -13,7 +13,7 @@ from bench.sweeps.summary import profile
 def drawn(comparison: Comparison) -> dict[str, Figure]:
     """By name: score against cost and, where layers were measured, their curves and their differences."""
     table, runs = comparison.designs, comparison.runs
-    figures = {"pareto": plots.score_against_cost(table, comparison.metric)}
+    figures = {"pareto": plots.score_against_cost(table, comparison.metric, comparison.reference)}
     if comparison.shown_by is None:
         return figures
     estimator, view = comparison.shown_by

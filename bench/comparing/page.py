@@ -15,7 +15,8 @@ TEMPLATE = Path(__file__).with_name("page.html")
 CAPTIONS = {
     "u_plot": "Information along the layers, mean over the seeds of a design; nulls are not taken off. "
     "Dotted: the same networks, never trained. What a dotted line has already, training did not bring.",
-    "pareto": "Score with its interval against cost. The line joins designs that no other betters, by means alone.",
+    "pareto": "Score with its interval against cost. The line joins designs that no other betters, by means alone. "
+    "Triangles at the lower edge: far below the reference, at the score that the legend names.",
     "differences": "What each layer tells beyond that of the reference, with 95 % intervals. Hollow: not reliable on "
     "one side. Cross: only the untrained networks can judge. Of twenty layers without any difference, one may still "
     "exclude 0.",

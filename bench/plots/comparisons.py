@@ -7,29 +7,35 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.plots.designs import cost_axis
+from bench.plots.designs import cost_axis, score_range
 from bench.plots.shared import column
 
-EDGE = 0.03  # of the scale from 0 to 1, beyond which no interval is drawn
+MARKERS = "os^D*"  # of ten designs each
+LEGEND = 0.17  # inches of a line
 
 
-def score_against_cost(table: pd.DataFrame, score: str) -> Figure:
+def score_against_cost(table: pd.DataFrame, score: str, reference: str) -> Figure:
     """Score with its interval against parameters and FLOPs; a line joins what no other design betters.
 
     table: rows with design, score, low, high (empty where there is no interval), params, flops, front.params,
-    front.flops.
+    front.flops. reference: the design whose interval sets the scale; those far below it are triangles at its edge.
     """
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    figure = Figure(figsize=(8, 3.2 + LEGEND * len(table)), layout="constrained")
+    lowest, limits = score_range(table, table.set_index("design").loc[reference])
     for axes, cost in zip(figure.subplots(1, 2, sharey=True), ("params", "flops"), strict=True):
         for i, row in enumerate(table.itertuples()):
             reach = np.nan_to_num([[row.score - row.low], [row.high - row.score]])
-            style = {"ms": 5, "capsize": 2, "lw": 1, "color": colour(i)}
-            axes.errorbar(getattr(row, cost), row.score, reach, fmt="o", label=row.design, **style)
+            style = {"ms": 5, "color": colour(i), "label": row.design}
+            if row.score < lowest:
+                axes.plot(getattr(row, cost), lowest, "v", **style | {"label": f"{row.design}: {row.score:.3f}"})
+            else:
+                marker = MARKERS[i // 10 % len(MARKERS)]
+                axes.errorbar(getattr(row, cost), row.score, reach, fmt=marker, capsize=2, lw=1, **style)
         front = table[table[f"front.{cost}"]].sort_values(cost)
         axes.step(front[cost], front["score"], where="post", color="0.6", lw=0.8, zorder=0)
         cost_axis(axes, cost)
-        lowest, highest = axes.get_ylim()
-        axes.set_ylim(max(lowest, -EDGE), min(highest, 1 + EDGE))
+        if np.isfinite(limits).all():  # without intervals the axis takes what there is
+            axes.set_ylim(limits)
         axes.margins(x=0.12)
     figure.axes[0].set_ylabel(f"{score} on test data")
     handles = figure.axes[0].get_legend_handles_labels()
@@ -47,7 +53,8 @@ def layer_differences(frame: pd.DataFrame, designs: list[str], title: str = "") 
     quantities = list(dict.fromkeys(frame["quantity"]))
     taps = list(dict.fromkeys(frame.sort_values("place", kind="stable")["tap"]))
     shown = [design for design in designs if design in set(frame["design"])]
-    figure = Figure(figsize=(max(8, 0.34 * len(taps)), 2.9 * len(quantities)), layout="constrained")
+    size = (max(8, 0.34 * len(taps)), 2.6 * len(quantities) + LEGEND * len(shown))
+    figure = Figure(figsize=size, layout="constrained")
     for axes, quantity in zip(column(figure, len(quantities)), quantities, strict=True):
         for i, design in enumerate(shown):
             rows = frame[(frame["design"] == design) & (frame["quantity"] == quantity)].set_index("tap")

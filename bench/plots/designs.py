@@ -12,6 +12,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethod
 COSTS = {"params": "parameters", "flops": "FLOPs an image", "latency_ms": "latency [ms]"}
 COLOURS = {"base": "black", "chosen": "tab:red", "proposal": "tab:orange"}
 SHOWN = 5  # times the reach of the base's interval, below which a design is a triangle at the lower edge
+MARGIN = 0.25  # of that reach, below the triangles
 
 
 def pareto(table: pd.DataFrame, score: str) -> Figure:
@@ -20,9 +21,7 @@ def pareto(table: pd.DataFrame, score: str) -> Figure:
     table: rows with design, kind, score, low, high, params, flops, latency_ms, and front.COST for each cost.
     """
     figure = Figure(figsize=(12, 4.2), layout="constrained")
-    base = table[table["kind"] == "base"].iloc[0]
-    reach = base["high"] - base["score"]
-    lowest = max(table["low"].min(), base["score"] - SHOWN * reach)
+    lowest, limits = score_range(table, table[table["kind"] == "base"].iloc[0])
     kinds = [kind for kind in dict.fromkeys(table["kind"]) if kind not in COLOURS]
     colours = COLOURS | {kind: matplotlib.colormaps["tab10"]((i + 4) % 10) for i, kind in enumerate(kinds)}
     for axes, cost in zip(figure.subplots(1, 3, sharey=True), COSTS, strict=True):
@@ -32,13 +31,23 @@ def pareto(table: pd.DataFrame, score: str) -> Figure:
             axes.errorbar(rows[cost], rows["score"], errors, fmt="o", capsize=2, lw=1, label=kind, **style)
             below = rows[rows["score"] < lowest]
             axes.plot(below[cost], np.full(len(below), lowest), "v", **style)
-        axes.set_ylim(lowest - reach / 4, base["score"] + 2 * reach)
+        axes.set_ylim(limits)
         front = table[table[f"front.{cost}"]].sort_values(cost)
         axes.step(front[cost], front["score"], where="post", color="0.6", lw=0.8, zorder=0)
         cost_axis(axes, cost)
     figure.axes[0].set_ylabel(f"{score} on test data")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
     return figure
+
+
+def score_range(table: pd.DataFrame, base: pd.Series) -> tuple[float, tuple[float, float]]:
+    """The score at which what is lower is drawn as a triangle, and the limits of the axis, by the base's interval.
+
+    A design that fails to train, or whose interval is wider than the scale, would leave nothing to see of the others.
+    """
+    reach = base["high"] - base["score"]
+    lowest = max(table["low"].min(), base["score"] - SHOWN * reach)
+    return lowest, (lowest - MARGIN * reach, table["score"].max() + 2 * reach)
 
 
 def cost_axis(axes: Axes, cost: str) -> None:
