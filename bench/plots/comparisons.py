@@ -34,8 +34,7 @@ def score_against_cost(table: pd.DataFrame, score: str, reference: str) -> Figur
         front = table[table[f"front.{cost}"]].sort_values(cost)
         axes.step(front[cost], front["score"], where="post", color="0.6", lw=0.8, zorder=0)
         cost_axis(axes, cost)
-        if np.isfinite(limits).all():  # without intervals the axis takes what there is
-            axes.set_ylim(limits)
+        axes.set_ylim(limits)
         axes.margins(x=0.12)
     figure.axes[0].set_ylabel(f"{score} on test data")
     handles = figure.axes[0].get_legend_handles_labels()

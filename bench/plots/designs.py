@@ -40,12 +40,15 @@ def pareto(table: pd.DataFrame, score: str) -> Figure:
     return figure
 
 
-def score_range(table: pd.DataFrame, base: pd.Series) -> tuple[float, tuple[float, float]]:
+def score_range(table: pd.DataFrame, base: pd.Series) -> tuple[float, tuple[float | None, float | None]]:
     """The score at which what is lower is drawn as a triangle, and the limits of the axis, by the base's interval.
 
     A design that fails to train, or whose interval is wider than the scale, would leave nothing to see of the others.
+    Without an interval of the base there are no limits.
     """
     reach = base["high"] - base["score"]
+    if not reach > 0:
+        return -np.inf, (None, None)
     lowest = max(table["low"].min(), base["score"] - SHOWN * reach)
     return lowest, (lowest - MARGIN * reach, table["score"].max() + 2 * reach)
 

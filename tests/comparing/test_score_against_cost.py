@@ -58,7 +58,8 @@ def test_a_much_better_design_than_the_reference_is_not_cut_off():
     assert high > 0.91
 
 
-def test_without_intervals_all_scores_are_shown():
-    low, high = drawn(table([0.88, 0.28], reach=np.nan)).axes[0].get_ylim()
+@pytest.mark.parametrize("reach", [np.nan, 0.0])
+def test_without_intervals_all_scores_are_shown(reach):
+    low, high = drawn(table([0.88, 0.28], reach)).axes[0].get_ylim()
     assert low < 0.28
     assert high > 0.88
