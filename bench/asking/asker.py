@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from bench.asking.channels import Channels, Selection
-from bench.designs import Design, Pair
+from bench.designs import Design, Pair, taps_of
 from bench.errors import EstimationError, InputError
 from bench.estimate import Estimate
 from bench.estimators import Estimator
@@ -80,7 +80,7 @@ class Asker:
         self.estimators = dict(estimators)
         self.pairs = {pair.part: pair for pair in base.pairs()}
         self.tap_of = {place.name: place.tap for place in base.places()}
-        asked = {*self.tap_of.values(), *(tap for pair in self.pairs.values() for tap in (pair.asked, pair.given))}
+        asked = taps_of(base)
         taps = [tap for tap in network.taps() if tap.name in asked]
         most = samples if data.task != "segmentation" else samples // 2 ** len(data.image_size)
         rows = named_rng(seed, "images to ask by").choice(len(images), min(len(images), most), replace=False)

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from bench.designs.base import Cut, Design, Pair, Place, flat, random_design, scaled, widths_of
+from bench.designs.base import Cut, Design, Pair, Place, flat, random_design, scaled, taps_of, widths_of
 from bench.designs.cnn import CNNDesign
 from bench.designs.monai import MonaiDesign
 from bench.designs.smp import SmpDesign
@@ -23,6 +23,7 @@ __all__ = [
     "flat",
     "random_design",
     "scaled",
+    "taps_of",
     "widths_of",
 ]
 

@@ -85,6 +85,14 @@ def widths_of(design: Design) -> np.ndarray:
     return np.array([place.width for place in design.places()])
 
 
+def taps_of(design: Design) -> set[str]:
+    """The taps that questions read about what a design, or one made leaner from it step by step, gives up."""
+    places = {place.tap for place in design.places()}
+    pairs = {tap for pair in design.pairs() for tap in (pair.asked, pair.given)}
+    cuts = [leaner.cut(design) for leaner in design.removals().values()]
+    return places | pairs | {tap for cut in cuts for tap in (*cut.gone, *cut.kept)}
+
+
 def scaled(design: Design, factor: float) -> Design:
     """Every width times the factor, 1 at least: uniform narrowing."""
     return design.with_widths([max(1, round(width * factor)) for width in widths_of(design)])

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from bench.build import build
 from bench.cost import flops, used_parameters
-from bench.designs import Cut, SmpDesign, UNetDesign, design_of, flat, random_design, scaled, widths_of
+from bench.designs import Cut, SmpDesign, UNetDesign, design_of, flat, random_design, scaled, taps_of, widths_of
 from bench.designs.costs import Pricing
 from bench.designs.study import study_set
 from bench.errors import InputError
@@ -63,6 +63,7 @@ OF_LIBRARIES = {
     "AttentionUnet": IN_PLANE | {"network": "AttentionUnet", "arguments": {"channels": [4, 6, 8], "dropout": 0.1}},
     "BasicUNet": IN_PLANE | {"network": "BasicUNet", "arguments": {"features": [4, 4, 6, 8, 8, 6]}},
 }
+MONAI = [design_of(Monai(name, {"channels": (4, 6, 8, 8), "strides": (2, 2, 2)})) for name in ("UNet", "AttentionUnet")]
 
 
 @pytest.mark.parametrize("network", [UNet(1, 1, widths=(4, 6, 8), norm="batch"), CHAIN])
@@ -104,6 +105,20 @@ def test_designs_of_libraries_are_those_of_their_networks(name):
         assert pricing(left).params < pricing(design).params
     random = design.shuffled(np.random.default_rng(0))
     assert pricing(random).params <= pricing(design).params
+
+
+@pytest.mark.parametrize("base", [BASE, design_of(CHAIN), SmpDesign("resnet18", (16, 8, 8, 4, 4)), *MONAI], ids=repr)
+def test_questions_about_any_leaner_design_read_taps_that_are_known_beforehand(base):
+    known, leaner = taps_of(base), [base]
+    while leaner:
+        design = leaner.pop()
+        cut = design.cut(base)
+        assert {*cut.gone, *cut.kept} <= known
+        assert {
+            place.tap for place in design.places() if place.name in {place.name for place in base.places()}
+        } <= known
+        leaner += design.removals().values()
+    assert bool(base.removals()) == (len(known) > len({place.tap for place in base.places()}))
 
 
 def test_an_encoder_can_be_swapped_for_the_smaller_ones_of_its_family():
