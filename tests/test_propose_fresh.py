@@ -1,11 +1,9 @@
 """`python -m bench propose` of bases of their own: a chain, a budget, networks that can't be chosen from."""
 
-import re
-
 import pandas as pd
 import pytest
 from proposing import CLASSES, MASKS, SMALL, assert_verdicts, parent_of, propose
-from running import QUIET, artifact, assert_refused, command, runs, with_store
+from running import artifact, assert_refused, command, runs, with_store
 
 
 def test_filters_of_a_chain(tmp_path):
@@ -54,45 +52,3 @@ def test_what_cannot_be_asked_is_refused_before_a_base_is_trained(tmp_path, refu
     ended = propose(with_store(tmp_path), *MASKS, "target.params=0.5", refused)
     assert_refused(ended, refused.split("=")[0] if refused.startswith("ask") else "wanted at least 32 to ask by")
     assert runs(tmp_path, "propose") == []
-
-
-SMP = ("model=smp", "model.encoder_name=resnet18", "dataset.size=32")
-LIBRARIES = {
-    "smp's unet": (*SMP, "model.encoder_depth=3", "model.decoder_channels=[16,8,8]", "target.params=0.5"),
-    "smp's manet": (*SMP, "model.architecture=manet", "model.encoder_depth=3", "target.params=0.6"),
-    "UNet": ("model=monai", "+model.arguments.channels=[4,6,8,8]", "+model.arguments.strides=[2,2,2]"),
-    "AttentionUnet": (
-        "model=monai",
-        "model.network=AttentionUnet",
-        "+model.arguments.channels=[4,6,8]",
-        "+model.arguments.strides=[2,2]",
-    ),
-    "BasicUNet": (
-        "model=monai",
-        "model.network=BasicUNet",
-        "+model.arguments.features=[4,4,6,8,8,4]",
-        "dataset.size=32",
-    ),
-}
-QUICK = ("smp's unet", "UNet")
-
-
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LIBRARIES]
-)
-def test_networks_of_others_are_asked_and_their_leaner_designs_can_be_trained(tmp_path, name):
-    data = ("dataset.n=[24,16,8]", "dataset.size=16")
-    ended = propose(tmp_path, *data, "target.params=0.5", *LIBRARIES[name], "verify=false")
-    assert ended.code == 0, ended.err
-    parent = parent_of(tmp_path)
-    asked = pd.read_csv(artifact(tmp_path, parent, "asked.csv"))
-    assert asked["bits"].notna().all()
-    of_a_level = asked["what"].str.startswith("level") & asked["given"].notna()
-    assert of_a_level.any() == (name != "BasicUNet")  # whose five levels are fixed
-    proposals = pd.read_csv(artifact(tmp_path, parent, "tables/proposals.csv"))
-    assert len(proposals) >= 1
-    line = re.search(r"python -m bench (--config-dir \S+ \+experiment=retrain model=lean_1)", ended.out)[1]
-    trained = command(tmp_path, *line.split(), *QUIET, "train.epochs=1", "tracking.experiment=again")
-    assert trained.code == 0, trained.err
-    (run,) = runs(tmp_path, "again")
-    assert run.data.metrics["cost/params"] == proposals.set_index("design").loc["lean_1", "params"]
