@@ -19,7 +19,7 @@ server: $(INSTALLED) ## MLflow's server on PostgreSQL, on localhost; AUTH=1 asks
 test: $(INSTALLED) ## one process a core, one thread each
 	$(ONE_THREAD) $(BIN)/python -m pytest $(PER_CORE)
 
-test-processes: $(INSTALLED) ## sweeps in parallel, servers, a browser; PostgreSQL and Chromium are Debian's, skipped where absent
+test-processes: $(INSTALLED) ## retraining, sweeps in parallel, servers, a browser; PostgreSQL and Chromium are Debian's, skipped where absent
 	$(ONE_THREAD) $(BIN)/python -m pytest -m processes -rs
 
 test-slow: $(INSTALLED)

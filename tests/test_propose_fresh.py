@@ -17,6 +17,7 @@ def test_filters_of_a_chain(tmp_path):
     assert set(pd.read_csv(artifact(tmp_path, parent, "layers/base.csv"))["n"].dropna()) == {64}  # of 72 images
 
 
+@pytest.mark.processes
 def test_a_budget_of_runs_leaves_whole_seeds(tmp_path):
     ended = propose(tmp_path, *MASKS, "target.params=0.75", "retrain.seeds=3", "retrain.randoms=0", "retrain.runs=13")
     assert ended.code == 0, ended.err

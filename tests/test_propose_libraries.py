@@ -32,7 +32,7 @@ QUICK = ("smp's unet", "UNet")
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LIBRARIES]
 )
 def test_networks_of_others_are_asked_and_their_leaner_designs_can_be_trained(tmp_path, name):
-    data = ("dataset.n=[24,16,8]", "dataset.size=16")
+    data = ("dataset.n=[24,16,8]", "dataset.size=16", "estimator.probe.steps=100")
     ended = propose(tmp_path, *data, "target.params=0.5", *LIBRARIES[name], "verify=false")
     assert ended.code == 0, ended.err
     parent = parent_of(tmp_path)

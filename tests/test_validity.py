@@ -24,6 +24,7 @@ SMALL = (
 )
 
 
+@pytest.mark.processes
 def test_diagnostics_are_ranked_by_what_retraining_says(tmp_path):
     with_store(tmp_path)
     ended = command(tmp_path, "validity", *SMALL)
