@@ -85,15 +85,6 @@ def test_a_proposal_is_a_choice_of_model(verified):
     assert "_target_: models.UNet" in composed.out
 
 
-def test_the_same_again_trains_nothing_again(verified):
-    folder = verified[0]
-    again = shutil.copytree(folder, folder.parent / "again")
-    before = len(runs(again, "propose"))
-    ended = propose(again, *MASKS, "target.params=0.5", "retrain.seeds=2", "retrain.randoms=1")
-    assert ended.code == 0, ended.err
-    assert len(runs(again, "propose")) == before + 1  # the parent alone
-
-
 def test_a_tracked_run_as_the_base(verified, tmp_path):
     folder, _, parent = verified
     ended = command(folder, "propose", *SMALL, f"run={parent.data.tags['base']}", "target.params=0.5", "verify=false")
@@ -113,7 +104,6 @@ def test_a_tracked_run_as_the_base(verified, tmp_path):
         (["ask.by=kde.pixel"], ["ask.by: got 'kde.pixel', wanted one of probe.pixel, probe.patch"]),
         (["ask.views=[image]", "target.params=0.5"], ["ask.views"]),
         (["dataset.n=[8,8,8]"], ["got 16 images to train and validate on, wanted at least 32"]),
-        (["retrain.runs=3", "target.params=0.5"], ["retrain: got 1 seeds for which", "wanted 2 or more"]),
         (["target.params=0.0001", "verify=false"], ["target.params: got 0.0001, wanted at least", "gives up"]),
     ],
 )

@@ -6,8 +6,10 @@ from proposing import CLASSES, MASKS, SMALL, assert_verdicts, parent_of, propose
 from running import artifact, assert_refused, command, runs, with_store
 
 
-def test_filters_of_a_chain(tmp_path):
-    ended = propose(tmp_path, *CLASSES, "target.flops=0.6", "retrain.seeds=2", "retrain.randoms=0", "ask.samples=64")
+@pytest.mark.processes
+def test_filters_of_a_chain_and_the_same_again_trains_nothing_again(tmp_path):
+    asked = (*CLASSES, "target.flops=0.6", "retrain.seeds=2", "retrain.randoms=0", "ask.samples=64")
+    ended = propose(tmp_path, *asked)
     assert ended.code == 0, ended.err
     parent = parent_of(tmp_path)
     compared = pd.read_csv(artifact(tmp_path, parent, "tables/comparisons.csv"))
@@ -15,9 +17,19 @@ def test_filters_of_a_chain(tmp_path):
     assert "balanced accuracy on test data" in ended.out
     assert "model.filters='[" in ended.out
     assert set(pd.read_csv(artifact(tmp_path, parent, "layers/base.csv"))["n"].dropna()) == {64}  # of 72 images
+    before = len(runs(tmp_path, "propose"))
+    again = propose(tmp_path, *asked)
+    assert again.code == 0, again.err
+    assert len(runs(tmp_path, "propose")) == before + 1  # the parent alone
 
 
-@pytest.mark.processes
+@pytest.mark.slow
+def test_a_budget_too_small_for_two_seeds_is_refused(tmp_path):
+    ended = propose(tmp_path, *MASKS, "target.params=0.5", "retrain.seeds=2", "retrain.randoms=0", "retrain.runs=3")
+    assert_refused(ended._replace(out=""), "retrain: got 1 seeds for which", "wanted 2 or more")
+
+
+@pytest.mark.slow
 def test_a_budget_of_runs_leaves_whole_seeds(tmp_path):
     ended = propose(tmp_path, *MASKS, "target.params=0.75", "retrain.seeds=3", "retrain.randoms=0", "retrain.runs=13")
     assert ended.code == 0, ended.err
