@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -11,8 +12,13 @@ from torch import nn
 from bench.designs.base import Design, flat, random_design, scaled, widths_of
 from bench.designs.costs import Pricing
 
+log = logging.getLogger(__name__)
+
 EQUAL = ("params", "flops")
+EQUAL_WITHIN = 1.1  # a control whose cost is off by more is told of
 WIDEST_SCALE = 4  # of a random design's own widths, so that a thin one can be widened to the cost
+
+Narrowing = Callable[[float], Design]
 
 
 def controls(
@@ -20,43 +26,67 @@ def controls(
 ) -> dict[str, Design]:
     """Uniform, flat, magnitude and random designs of a proposal's parameters, and of its FLOPs: `KIND_at_COST`.
 
-    network: the trained base, whose weights are read. Widths are whole numbers: costs are equal as nearly as can be.
+    network: the trained base, whose weights are read. Widths are whole numbers: costs are equal as nearly as can be. A
+    base that costs more by its narrowest widths, such as one whose encoder has none to choose, loses parts first.
     """
+    magnitudes = magnitudes_of(base, network)
     kinds = {
-        "uniform": (lambda factor: scaled(base, factor), 1.0),
-        "flat": (lambda width: flat(base, 1 + width), float(widths_of(base).max())),
-        "magnitude": (by_magnitude(base, network), 1.0),
+        "uniform": (base, _uniform, 1.0),
+        "flat": (base, _flat, float(widths_of(base).max())),
+        "magnitude": (base, lambda design: by_magnitude(design, magnitudes), 1.0),
     }
-    for number in range(1, randoms + 1):
-        drawn = random_design(base, rng)
-        kinds[f"random{number}"] = (_scale(drawn), float(WIDEST_SCALE))
-    return {
-        f"{kind}_at_{cost}": pricing.at_equal(cost, pricing(proposal)[cost], make, most)
-        for kind, (make, most) in kinds.items()
-        for cost in EQUAL
-    }
+    kinds |= {f"random{i}": (random_design(base, rng), _uniform, float(WIDEST_SCALE)) for i in range(1, randoms + 1)}
+    found = {}
+    for kind, (start, narrowed, most) in kinds.items():
+        for cost in EQUAL:
+            wanted = pricing(proposal)[cost]
+            narrowing = narrowed(_affordable(start, cost, wanted, pricing))
+            found[f"{kind}_at_{cost}"] = control = pricing.at_equal(cost, wanted, narrowing, most)
+            ratio = pricing(control)[cost] / wanted
+            if not 1 / EQUAL_WITHIN <= ratio <= EQUAL_WITHIN:
+                log.warning(
+                    "control %s_at_%s: no design of its kind costs as much; it has %.2f times the %s of the proposal",
+                    *(kind, cost, ratio, cost),
+                )
+    return found
 
 
-def _scale(drawn: Design) -> Callable[[float], Design]:
-    return lambda factor: scaled(drawn, factor)
+def _affordable(design: Design, cost: str, wanted: int, pricing: Pricing) -> Design:
+    """The design with as many parts gone, those that save most first, as it takes to reach a cost by narrowing."""
+    while pricing(flat(design, 1))[cost] > wanted and (leaner := design.removals()):
+        design = min(leaner.values(), key=lambda without: pricing(without)[cost])
+    return design
 
 
-def by_magnitude(base: Design, network: nn.Module) -> Callable[[float], Design]:
-    """share -> the design that keeps this share of all channels, those of largest weight.
+def _uniform(design: Design) -> Narrowing:
+    return lambda factor: scaled(design, factor)
+
+
+def _flat(design: Design) -> Narrowing:
+    return lambda width: flat(design, 1 + width)
+
+
+def magnitudes_of(base: Design, network: nn.Module) -> dict[str, np.ndarray]:
+    """The weights of the channels of each place of a trained base, by its name, largest first.
 
     The weight of a channel is its normalisation's scale |γ| (Liu et al. 2017, arXiv 1708.06519), or, without one, the
     L1 norm of its filter over that norm's mean in the layer (Li et al. 2017, arXiv 1608.08710); of a place that
     several layers make, the mean over them, each sorted.
     """
-    weights = [
-        np.mean([np.sort(_magnitude(network, *made))[::-1] for made in place.made_by], axis=0)
+    return {
+        place.name: np.mean([np.sort(_magnitude(network, *made))[::-1] for made in place.made_by], axis=0)
         for place in base.places()
-    ]
+    }
+
+
+def by_magnitude(design: Design, magnitudes: Mapping[str, np.ndarray]) -> Narrowing:
+    """share -> the design that keeps this share of all its channels, those of largest weight."""
+    weights = [magnitudes[place.name] for place in design.places()]
     ranked = np.sort(np.concatenate(weights))[::-1]
 
     def keep(share: float) -> Design:
         least = ranked[max(0, round(share * len(ranked)) - 1)]
-        return base.with_widths([max(1, int((place >= least).sum())) for place in weights])
+        return design.with_widths([max(1, int((place >= least).sum())) for place in weights])
 
     return keep
 

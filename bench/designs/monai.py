@@ -13,6 +13,7 @@ from bench.errors import InputError
 from models import Monai
 
 WIDTHS = {"UNet": "channels", "AttentionUnet": "channels", "BasicUNet": "features"}  # argument that has them
+LEAST_WIDTH = {"UNet": 1, "AttentionUnet": 2, "BasicUNet": 2}  # two of them halve a width
 LEVELS_OF_BASIC = 5  # fixed by MONAI; its last number is the width of the decoder at full resolution
 
 
@@ -21,7 +22,7 @@ class MonaiDesign(Levels):
     """network: of WIDTHS; channels: as its class takes them, those of the encoder and bottleneck first.
 
     One number decides encoder and decoder of a level, where the encoder's channels are asked; MONAI's skips can't be
-    left out.
+    left out. Widths below the least that its class can be built with are raised to it.
     convs: the convolutions of each, as the trained network names them; none of what is another layer there.
 
     >>> design = MonaiDesign("UNet", (16, 32, 64), (2, 2), ((), (), ()))
@@ -74,7 +75,7 @@ class MonaiDesign(Levels):
         ]
 
     def with_widths(self, widths: Sequence[int]) -> MonaiDesign:
-        return replace(self, channels=tuple(widths))
+        return replace(self, channels=tuple(max(LEAST_WIDTH[self.network], width) for width in widths))
 
     def from_below(self, level: int) -> str:
         if self.network == "AttentionUnet":

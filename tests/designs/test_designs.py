@@ -5,20 +5,19 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from bench.build import build
 from bench.cost import flops, used_parameters
 from bench.designs import Cut, SmpDesign, UNetDesign, design_of, flat, random_design, scaled, taps_of, widths_of
 from bench.designs.costs import Pricing
 from bench.designs.study import study_set
 from bench.errors import InputError
-from bench.hooks import tap_shapes
-from models import CNN, Custom, Monai, Smp, UNet
+from models import CNN, Monai, UNet
 
 UNET = OmegaConf.create(
     {"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "widths": [8, 16, 32, 64, 128], "norm": "batch"}
 )
 BASE = design_of(UNet(1, 1, widths=(8, 16, 32, 64, 128), norm="batch"))
 CHAIN = CNN(filters=(8, 16, 32), kernel_size=3, padding="same", hidden=(64,), global_pool="avg", num_classes=2)
+MONAI = [design_of(Monai(name, {"channels": (4, 6, 8, 8), "strides": (2, 2, 2)})) for name in ("UNet", "AttentionUnet")]
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +53,6 @@ def test_prices_are_those_of_the_network_as_built(pricing):
     assert pricing(design).flops == flops(network, image)
 
 
-WHERE = {"in_channels": 1, "out_channels": 1, "input_size": [64, 64]}
-IN_PLANE = {"_target_": "models.Monai", "spatial_dims": 2, **WHERE}
-OF_LIBRARIES = {
-    "smp": {"_target_": "models.Smp", "encoder_depth": 3, "decoder_channels": [12, 8, 4], **WHERE},
-    "smp manet": {"_target_": "models.Smp", "architecture": "manet", "encoder_depth": 3, **WHERE},
-    "UNet": IN_PLANE | {"network": "UNet", "arguments": {"channels": [4, 6, 8], "num_res_units": 1}},
-    "AttentionUnet": IN_PLANE | {"network": "AttentionUnet", "arguments": {"channels": [4, 6, 8], "dropout": 0.1}},
-    "BasicUNet": IN_PLANE | {"network": "BasicUNet", "arguments": {"features": [4, 4, 6, 8, 8, 6]}},
-}
-MONAI = [design_of(Monai(name, {"channels": (4, 6, 8, 8), "strides": (2, 2, 2)})) for name in ("UNet", "AttentionUnet")]
-
-
 @pytest.mark.parametrize("network", [UNet(1, 1, widths=(4, 6, 8), norm="batch"), CHAIN])
 def test_a_design_rebuilds_its_network(network):
     design = design_of(network)
@@ -75,36 +62,6 @@ def test_a_design_rebuilds_its_network(network):
         assert place.tap in taps
         layer, _ = place.made_by[-1]
         assert network.get_submodule(layer).weight.shape[0] == place.width
-
-
-@pytest.mark.parametrize("name", OF_LIBRARIES)
-def test_designs_of_libraries_are_those_of_their_networks(name):
-    """The same network comes of a design; other widths are those of the layers; each removal is leaner."""
-    config = OmegaConf.create(OF_LIBRARIES[name])
-    network, pricing = build(config, "model"), Pricing(config, (1, 64, 64))
-    design = design_of(network)
-    image = torch.zeros(1, 1, 64, 64)
-    taps = {tap.name: tap for tap in network.taps()}
-    assert {place.tap for place in design.places()} <= set(taps)
-    shapes = tap_shapes(network, list(taps.values()), image)
-    assert [shapes[taps[place.tap]][0] for place in design.places()] == widths_of(design).tolist()
-    assert {tap for pair in design.pairs() for tap in (pair.asked, pair.given)} <= set(taps)
-    for part in [design.with_widths([place.width + 1 for place in design.places()]), *design.removals().values()]:
-        built = build(pricing.config(part), "model").eval()
-        assert design_of(built) == part
-        assert pricing(part).params == used_parameters(built, image)
-        assert pricing(part).flops == flops(built, image)
-    for place in design.places():
-        for layer, _ in place.made_by:
-            assert network.get_submodule(layer).weight.shape[0] == place.width
-    for part, left in design.removals().items():
-        assert left.gone_from(design) == [part]
-        cut = left.cut(design)
-        assert set(cut.gone + cut.kept) <= set(taps)
-        assert cut.gone == (next(pair.asked for pair in design.pairs() if pair.part == part),)
-        assert pricing(left).params < pricing(design).params
-    random = design.shuffled(np.random.default_rng(0))
-    assert pricing(random).params <= pricing(design).params
 
 
 @pytest.mark.parametrize("base", [BASE, design_of(CHAIN), SmpDesign("resnet18", (16, 8, 8, 4, 4)), *MONAI], ids=repr)
@@ -119,25 +76,6 @@ def test_questions_about_any_leaner_design_read_taps_that_are_known_beforehand(b
         } <= known
         leaner += design.removals().values()
     assert bool(base.removals()) == (len(known) > len({place.tap for place in base.places()}))
-
-
-def test_an_encoder_can_be_swapped_for_the_smaller_ones_of_its_family():
-    design = design_of(Smp("unet", "resnet50"))
-    assert list(design.swaps()) == ["encoder resnet34", "encoder resnet18"]
-    assert design.swaps()["encoder resnet18"].arguments()["encoder_name"] == "resnet18"
-    assert SmpDesign("mobilenet_v2", (8, 4)).swaps() == {}
-    assert list(SmpDesign("efficientnet-b2", (8, 4)).swaps()) == ["encoder efficientnet-b1", "encoder efficientnet-b0"]
-
-
-def test_what_can_not_be_chosen_is_said():
-    with pytest.raises(InputError, match=r"model.architecture: got fpn, whose parts can't be chosen .* unet, manet"):
-        design_of(Smp("fpn", in_channels=1))
-    with pytest.raises(InputError, match=r"model.network: got SegResNet, .* sweep over \+model.arguments.init_filters"):
-        design_of(Monai("SegResNet", spatial_dims=2))
-    with pytest.raises(
-        InputError, match=r"models.custom.Custom, whose parts can't be switched; wanted one of models.UN"
-    ):
-        design_of(Custom(torch.nn.Conv2d(1, 1, 1), [], in_channels=1))
 
 
 def test_removals_name_what_goes():
