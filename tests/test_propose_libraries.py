@@ -9,7 +9,7 @@ from running import QUIET, artifact, command, runs
 
 SMP = ("model=smp", "model.encoder_name=resnet18", "dataset.size=32")
 LIBRARIES = {
-    "smp's unet": (*SMP, "model.encoder_depth=3", "model.decoder_channels=[4,4,4]", "target.params=0.5"),
+    "smp's unet": (*SMP, "model.encoder_depth=3", "model.decoder_channels=[4,4,4]"),
     "smp's manet": (*SMP, "model.architecture=manet", "model.encoder_depth=3", "target.params=0.6"),
     "UNet": ("model=monai", "+model.arguments.channels=[4,6,8]", "+model.arguments.strides=[2,2]"),
     "AttentionUnet": (

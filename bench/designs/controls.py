@@ -44,10 +44,10 @@ def controls(
             found[f"{kind}_at_{cost}"] = control = pricing.at_equal(cost, wanted, narrowing, most)
             ratio = pricing(control)[cost] / wanted
             if not 1 / EQUAL_WITHIN <= ratio <= EQUAL_WITHIN:
-                log.warning(
-                    "control %s_at_%s: no design of its kind costs as much; it has %.2f times the %s of the proposal",
-                    *(kind, cost, ratio, cost),
+                told = (
+                    "control %s_at_%s: no design of its kind costs the same; it has %.2f times the %s of the proposal"
                 )
+                log.warning(told, kind, cost, ratio, cost)
     return found
 
 

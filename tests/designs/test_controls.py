@@ -85,8 +85,9 @@ def test_an_encoder_of_fixed_widths_loses_levels_until_narrowing_can_reach_the_c
         assert found[f"{kind}_at_flops"].depth == 4
     for name, control in found.items():
         cost = name.rpartition("_")[2]
-        assert pricing(control)[cost] == pytest.approx(wanted[cost], rel=0.1) or name in caplog.text
-    assert "uniform" not in caplog.text
+        equal = 1 / 1.1 <= pricing(control)[cost] / wanted[cost] <= 1.1
+        assert equal != (name in caplog.text)
+        assert equal or name.startswith("random")  # drawn too shallow
 
 
 def test_a_block_keeps_its_weights_where_a_level_below_it_is_gone(smp):
@@ -107,4 +108,4 @@ def test_a_control_that_cannot_cost_as_much_is_told_of(smp, caplog):
     found = controls(widest, base, network, pricing, 0, np.random.default_rng(0))
     ratio = pricing(found["uniform_at_params"]).params / pricing(widest).params
     assert found["uniform_at_params"] == base
-    assert f"control uniform_at_params: no design of its kind costs as much; it has {ratio:.2f} times" in caplog.text
+    assert f"control uniform_at_params: no design of its kind costs the same; it has {ratio:.2f} times" in caplog.text
