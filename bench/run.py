@@ -57,7 +57,8 @@ def run(config: DictConfig) -> str | list[float]:
 
     tags = {tracking.FINGERPRINT: fingerprint, tracking.DESIGN: design}
     name = (not of_sweep and config.tracking.name) or jobs.name(config.seed)
-    with tracking.started(store, name, tags, config.tracking.parent) as tracked:
+    once = of_sweep and config.resume
+    with tracking.started(store, name, tags, config.tracking.parent, once) as tracked:
         tracked.config(config)
         tracked.param(tracking.DESIGN, jobs.short_design())  # the UI's charts know parameters, not tags
         tracked.dataset(data)
@@ -98,7 +99,7 @@ def run(config: DictConfig) -> str | list[float]:
             tracked.metrics({f"{section}/{name}": value for name, value in values.items()})
         for diagnostic in diagnostics.values():
             tracked.findings(diagnostic(table))
-    sys.stdout.write(report(table, test, costs, tracked.id, store))
+        sys.stdout.write(report(table, test, costs, tracked.id, store))  # also where something can't be logged
     return answer(tracked, config.objectives)
 
 

@@ -1,135 +1,206 @@
-"""Outbox: what a run logs while its tracking server is away waits in files, and is sent when the server is back."""
+"""Outbox: what a run could not log waits in files, and is sent when its tracking store takes it."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
 import logging
-import shutil
-import tempfile
+import shlex
+import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
-from mlflow.entities import Metric, Param
-
-from bench.errors import TrackingError
+from bench.errors import InputError, TrackingError
+from bench.tracking.local import Local
+from bench.tracking.remote import Unanswered, reason_of
+from bench.tracking.waiting import DamagedFile, Waiting
+from bench.tracking.writes import FAILED, FINISHED, INCOMPLETE, KILLED, Write, end
 
 FOLDER = "outbox"  # where the command was started; a folder for each run in it
-AGAIN = 30  # seconds after which a server that was away is tried again while the run goes on
+AGAIN = 30  # seconds after which a store that failed is tried again while the run goes on
+SHARE = 9  # before that the run goes on for so many times as long as the last attempt took
 PAUSE = 3  # seconds between attempts when there is nothing left to do but to wait
+REASONS = 3  # that a message says
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Write:
-    """One write to a run, of what JSON can hold; sent twice it does no harm.
-
-    kind: metrics ([key, value, time, step] of each), params ([key, value] of each), tag ([key, value]), artifact
-    ([path], with its content) or end ([status, time]). Times in ms.
-    """
-
-    kind: str
-    payload: list
-    content: bytes = b""
-
-    def deliver(self, client, run_id: str) -> None:
-        match self.kind:
-            case "metrics":
-                client.log_batch(run_id, metrics=[Metric(*each) for each in self.payload])
-            case "params":
-                client.log_batch(run_id, params=[Param(*each) for each in self.payload])
-            case "tag":
-                client.set_tag(run_id, *self.payload)
-            case "artifact":
-                self._artifact(client, run_id)
-            case "end":
-                client.set_terminated(run_id, *self.payload)
-
-    def _artifact(self, client, run_id: str) -> None:
-        path = Path(*self.payload)
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / path.name).write_bytes(self.content)
-            within = None if path.parent == Path() else str(path.parent)
-            client.log_artifact(run_id, str(Path(folder) / path.name), within)
-
-    def __str__(self) -> str:
-        return {"metrics": "metrics", "params": "the config", "tag": "tags", "end": "how it ended"}.get(
-            self.kind, str(self.payload[0])
-        )
+class RemovedArtifacts(RuntimeError):
+    """Artifacts that the store took are not there any more."""
 
 
 class Outbox:
-    """The writes of one run, sent in their order; the first that its server can't take and those after it wait."""
+    """The writes of one run, sent in their order.
 
-    def __init__(self, client, run_id: str, folder: Path | None = None):
+    While the store gives no answer, all writes wait. A write that the store refuses waits alone, and later ones are
+    sent; `end` comes after all others.
+    """
+
+    def __init__(self, client, run_id: str, folder: Path | None = None, uri: str = "…"):
         self.client = client
         self.run_id = run_id
+        self.uri = uri
         self.folder = folder or Path.cwd() / FOLDER / run_id
-        self._reason = "nothing was tried"
+        self.kept = Waiting(self.folder)
+        self._artifacts: dict[str, Write] = {}  # those that the store took
+        self._end: Write | None = None
+        self._away = bool(self.waiting())
+        self._outage = self._removed = False
+        self._reasons: dict[str, None] = {}
         self._try_at = 0.0
 
+    def waiting(self) -> list[Path]:
+        """The files of writes, in their order."""
+        return self.kept.paths()
+
     def send(self, write: Write) -> None:
-        """Send, or keep in a file while the server is away."""
-        if waiting := self.waiting():
-            self._keep(write, int(waiting[-1].stem) + 1)
-            if time.monotonic() >= self._try_at:
-                self.flush()
-            return
-        try:
-            write.deliver(self.client, self.run_id)
-        except TrackingError as error:
-            self._reason = str(error)
-            log.warning("%s; the run goes on, and what it logs waits in %s", error, self.folder)
-            self._keep(write, 0)
+        """Send, or keep where the store fails or where an earlier write has to arrive before."""
+        self._end = write if write.kind == "end" else self._end
+        entries = self.kept.entries()
+        if entries and (self._away or self._is_behind(write, map(self.kept.header, entries))):
+            self.kept.add(write)
+        else:
+            self._try(write, first=not entries)
+        if entries and time.monotonic() >= self._try_at:
+            self.flush()
 
     def flush(self) -> bool:
         """Send what waits; whether nothing is left."""
-        waiting = self.waiting()
-        for path in waiting:
-            try:
-                self._read(path).deliver(self.client, self.run_id)
-            except TrackingError as error:
-                self._reason = str(error)
-                self._try_at = time.monotonic() + AGAIN
-                return False
-            path.unlink()
-            path.with_suffix(".bin").unlink()
-        if waiting:
-            log.info("the tracking server is back; sent what had waited: %d writes", len(waiting))
-            shutil.rmtree(self.folder)  # with what a process left that was killed while it kept a write or dropped one
-            with contextlib.suppress(OSError):  # another run's writes wait beside
-                self.folder.parent.rmdir()
-        return True
+        if not (count := len(self.kept.entries())):
+            return True
+        started = time.monotonic()
+        try:
+            with self.kept.locked() if self.waiting() else contextlib.nullcontext():
+                done = self._pass() or (self._removed and self._pass())
+        except OSError as error:  # of the folder
+            self._note(error)
+            done = False
+        if done:
+            log.info("sent what had waited: %d writes", count)
+        self._try_at = time.monotonic() + max(AGAIN, SHARE * (time.monotonic() - started))
+        return done
 
     def wait(self, seconds: float) -> None:
-        """Send what waits, again and again for so long; TrackingError says what is missing after that."""
+        """Send what waits, again and again for so long as the store gives no answer.
+
+        Raises TrackingError, which says what is missing after that.
+        """
         ends = time.monotonic() + seconds
-        while not self.flush():
-            if time.monotonic() >= ends:
-                raise TrackingError(self.missing())
-            time.sleep(PAUSE)
+        try:
+            while not self.flush():
+                if not self._outage or time.monotonic() >= ends:
+                    raise TrackingError(self.missing())
+                time.sleep(PAUSE)
+        except KeyboardInterrupt:
+            log.error("%s", self.missing())
+            raise
 
     def missing(self) -> str:
         """What waits, in words, and how it can be sent."""
-        writes = [str(self._read(path)) for path in self.waiting()]
-        return (
-            f"{self._reason}; of run {self.run_id} these {len(writes)} writes are missing there: "
-            f"{', '.join(dict.fromkeys(writes))}; they wait in {self.folder}; when it answers and has room: "
-            f"python -m bench resend folder={self.folder.parent} tracking.uri=…"
-        )
+        entries = self.kept.entries()
+        reasons = "; ".join([*self._reasons][:REASONS]) or "nothing was tried"
+        parts = [f"{reasons}; of run {self.run_id} these {len(entries)} writes are missing there"]
+        parts[0] += f": {self.kept.names(entries)}"
+        if self.kept.in_memory:
+            lost = self.kept.names(self.kept.in_memory)
+            parts.append(f"{self.folder} can't be written ({self.kept.no_room}), so these are lost: {lost}")
+        if self.waiting():
+            command = f"python -m bench resend folder={shlex.quote(str(self.folder.parent))} tracking.uri={self.uri}"
+            parts.append(f"they wait in {self.folder}; when it answers and has room: {command}")
+        return "; ".join(parts)
 
-    def waiting(self) -> list[Path]:
-        return sorted(self.folder.glob("*.json"))
+    def tell(self) -> None:
+        """Have the store show that a run is through of which writes are left: FAILED where it would have finished."""
+        entries = self.kept.entries()
+        if self._end and not entries:
+            return
+        status, now, *owner = self._end.payload[:3] if self._end else [KILLED, int(1000 * time.time())]
+        try:
+            with self.client.hurried():
+                if self._end and len(entries) == 1 and self.flush():  # a Ctrl-C came before it was sent
+                    return
+                if end(self.client, self.run_id, FAILED if status == FINISHED else status, now, *owner):
+                    where = f"{socket.gethostname()}:{self.folder}"
+                    self.client.set_tag(self.run_id, INCOMPLETE, f"{self.kept.names(entries)} in {where}")
+        except Exception as error:  # of whatever kind: that this is missing is said already
+            log.debug("run %s stays as it is: %s", self.run_id, error)
 
-    def _keep(self, write: Write, number: int) -> None:
-        """Whole or not at all, should the process be killed: the last step gives the file its name."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{number:06}.json"
-        path.with_suffix(".bin").write_bytes(write.content)
-        path.with_suffix(".part").write_text(json.dumps([write.kind, write.payload]))
-        path.with_suffix(".part").rename(path)
+    def _is_behind(self, write: Write, earlier: Iterable[Write | None]) -> bool:
+        """Whether a write comes after one of these; None is a damaged one."""
+        if write.kind == "end":
+            return any(True for _ in earlier)
+        return write.replaces is not None and any(each and each.replaces == write.replaces for each in earlier)
 
-    def _read(self, path: Path) -> Write:
-        return Write(*json.loads(path.read_text()), path.with_suffix(".bin").read_bytes())
+    def _try(self, write: Write, first: bool) -> None:
+        try:
+            self._deliver(write)
+        except Exception as error:  # of whatever kind: stores of artifacts have errors of their own
+            if first:
+                self._reasons.clear()
+            self._note(error)
+            self._away |= isinstance(error, TrackingError)
+            if first:
+                log.warning("%s; the run goes on, and what it logs waits in %s", *self._reasons, self.folder)
+            self.kept.add(write)
+        except BaseException as stop:
+            if write.kind == "end" or stop.__context__ or not isinstance(self.client, Local):
+                self.kept.add(write)  # else it was done before the Ctrl-C was heeded
+            raise
+
+    def _pass(self) -> bool:
+        """Try each write that waits, `end` last, and none after an outage; whether nothing is left."""
+        self._away = self._outage = self._removed = too_large = False
+        self._reasons.clear()
+        entries = [(entry, self.kept.header(entry)) for entry in self.kept.entries()]
+        entries.sort(key=lambda pair: bool(pair[1]) and pair[1].kind == "end")
+        left: list[Write | None] = []
+        for entry, header in entries:
+            is_artifact = bool(header) and header.kind == "artifact"
+            if self._away or (is_artifact and too_large) or (header and self._is_behind(header, left)):
+                left.append(header)
+                continue
+            try:
+                self._deliver(self.kept.read(entry))
+            except Exception as error:  # of whatever kind, as above
+                self._note(error)
+                left.append(header)
+                # A proxy may break off what is too large: another write shows whether the server is away.
+                too_large |= is_artifact and isinstance(error, Unanswered)
+                self._removed |= isinstance(error, RemovedArtifacts)
+                self._outage |= isinstance(error, TrackingError)
+                self._away |= isinstance(error, TrackingError) and not too_large
+            else:
+                self.kept.remove(entry)
+        return not left
+
+    def _deliver(self, write: Write) -> None:
+        if write.kind == "end" and write.payload[0] == FINISHED and (lost := self._lost_artifacts()):
+            for each in lost:
+                self.kept.add(self._artifacts.pop(each.payload[0]))
+            raise RemovedArtifacts(f"of run {self.run_id} these artifacts were removed: {self.kept.names(lost)}")
+        write.deliver(self.client, self.run_id)
+        if write.kind == "artifact":
+            self._artifacts[write.payload[0]] = write
+
+    def _lost_artifacts(self) -> list[Write]:
+        """Those that the store took and that are not there any more, or not whole."""
+        there: dict[str, int | None] = {}
+        for folder in sorted({str(Path(path).parent) for path in self._artifacts}):
+            found = self.client.list_artifacts(self.run_id, None if folder == "." else folder)
+            there |= {info.path: info.file_size for info in found}
+        return [
+            write
+            for path, write in self._artifacts.items()
+            if path not in there or there[path] not in (None, len(write.content))
+        ]
+
+    def _note(self, error: Exception) -> None:
+        """Keep the reason of a failure, in words for the user."""
+        if isinstance(error, TrackingError | InputError | DamagedFile | RemovedArtifacts):
+            reason = reason_of(error)
+        elif getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in str(error):
+            reason = "disk full: make room where tracking.uri keeps runs and artifacts"
+        else:
+            reason = f"tracking.uri: {self.uri} does not take it ({reason_of(error)})"
+        self._reasons[reason] = None

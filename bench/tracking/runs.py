@@ -1,4 +1,4 @@
-"""Tracking: runs, sweeps and their artifacts in MLflow."""
+"""Runs: a run, its files and its end, in MLflow."""
 
 from __future__ import annotations
 
@@ -9,40 +9,45 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
-import mlflow
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import RunStatus
-from mlflow.exceptions import MlflowException
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig, OmegaConf
 
-from bench.errors import TrackingError, was_stopped
-from bench.tracking.heartbeat import beating, owner_tags
-from bench.tracking.outbox import Outbox, Write
+from bench.errors import InputError, TrackingError, was_stopped
+from bench.tracking.heartbeat import OWNER, beating, owner_tags
+from bench.tracking.outbox import Outbox
+from bench.tracking.remote import reason_of
 from bench.tracking.store import Store
+from bench.tracking.writes import FINGERPRINT, Write
 from bench.types import Data
 
 PER_REQUEST = 100
 PATIENCE = 600  # seconds that a run which is through waits for a server that is away
-FINGERPRINT, DESIGN, SWEEP, REUSED = "fingerprint", "design", "sweep", "reused."
+DESIGN, SWEEP, REUSED = "design", "sweep", "reused."
 
 log = logging.getLogger(__name__)
 
 
 class Run:
-    """One tracked run: what is logged lands at once, so that a run that dies keeps it."""
+    """One tracked run: what is logged lands at once, so that a run that dies keeps it.
 
-    def __init__(self, store: Store, run_id: str):
+    owner: the tag of the process that does it. once: the fingerprint of a job that counts once, see `writes.end`.
+    """
+
+    def __init__(self, store: Store, run_id: str, owner: str | None = None, once: str | None = None):
         self.store = store
         self.id = run_id
+        self.owner = owner
+        self.once = once
         self._send: Callable[[Write], None] = lambda write: write.deliver(store.client, run_id)
 
     def metrics(self, values: dict[str, float], step: int = 0) -> None:
@@ -71,12 +76,7 @@ class Run:
         card = data.card()
         source = CodeDatasetSource(tags={"card": json.dumps(card)})
         dataset = MetaDataset(source, name=data.name, digest=card["fingerprint"])
-        tags = [mlflow.entities.InputTag("mlflow.data.context", "train, val, test")]
-        entity = mlflow.entities.DatasetInput(dataset._to_mlflow_entity(), tags)
-        try:
-            self.store.client.log_inputs(self.id, datasets=[entity])
-        except (MlflowException, TrackingError):  # of two jobs that bring it at once one is refused; now it is there
-            self.store.client.log_inputs(self.id, datasets=[entity])
+        self._send(Write("input", [dataset._to_mlflow_entity().to_dictionary(), "train, val, test"]))
         self.text(json.dumps(card, indent=2), "dataset.json")
 
     def text(self, text: str, path: str) -> None:
@@ -106,7 +106,7 @@ class Run:
         self.file(saved.getvalue(), "weights.pt")
 
     def end(self, status: int) -> None:
-        self._send(Write("end", [RunStatus.to_string(status), _now()]))
+        self._send(Write("end", [RunStatus.to_string(status), _now(), self.owner, self.once]))
 
     def _in_batches(self, kind: str, items: list) -> None:
         for first in range(0, len(items), PER_REQUEST):
@@ -114,13 +114,14 @@ class Run:
 
     @contextmanager
     def patient(self) -> Iterator[Outbox]:
-        """Within: what the store can't take, because it is away, waits in files."""
-        outbox, at_once = Outbox(self.store.client, self.id), self._send
+        """Within: what the store does not take waits in files. A run of which something is left is shown as through."""
+        outbox, at_once = Outbox(self.store.client, self.id, uri=self.store.uri), self._send
         self._send = outbox.send
         try:
             yield outbox
         finally:
             self._send = at_once
+            outbox.tell()
 
 
 def png(figure: Figure) -> bytes:
@@ -131,31 +132,52 @@ def png(figure: Figure) -> bytes:
 
 
 @contextmanager
-def started(store: Store, name: str, tags: dict[str, str], parent: str | None = None) -> Iterator[Run]:
-    """A new run, `ended` as what is within ends."""
+def started(
+    store: Store, name: str, tags: dict[str, str], parent: str | None = None, once: bool = False
+) -> Iterator[Run]:
+    """A new run, `ended` as what is within ends; once: not FINISHED where another run has finished the same job."""
+    owner = owner_tags()
     tags = resolve_tags(
-        tags | owner_tags() | ({MLFLOW_PARENT_RUN_ID: parent, SWEEP: parent} if parent else {})
+        tags | owner | ({MLFLOW_PARENT_RUN_ID: parent, SWEEP: parent} if parent else {})
     )  # user, source, commit
-    with ended(Run(store, store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id)) as run:
+    with begun(store):
+        run_id = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id
+    with ended(Run(store, run_id, owner[OWNER], tags[FINGERPRINT] if once else None)) as run:
         yield run
 
 
 @contextmanager
 def taken_up(store: Store, run_id: str) -> Iterator[Run]:
     """A run whose process is gone, done by this one from here on."""
-    store.client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
-    run = Run(store, run_id)
-    for key, value in owner_tags().items():
-        run.tag(key, value)
+    owner = owner_tags()
+    run = Run(store, run_id, owner[OWNER])
+    with begun(store):
+        store.client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
+        for key, value in owner.items():
+            run.tag(key, value)
     with ended(run):
         yield run
+
+
+@contextmanager
+def begun(store: Store) -> Iterator[None]:
+    """Within: a run begins; InputError where the store does not take it."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # of whatever kind: a store of any kind refuses it here, before anything is computed
+        raise InputError(
+            f"tracking.uri: got {store.uri}, wanted a store that takes a new run ({reason_of(error)}); "
+            "see that it answers, has room and may be written"
+        ) from error
 
 
 @contextmanager
 def ended(run: Run) -> Iterator[Run]:
     """Within: a run that beats; it ends FINISHED, KILLED on Ctrl-C, or FAILED with its traceback as an artifact.
 
-    Raises TrackingError where the run finished and its server stayed away.
+    Raises TrackingError where the run finished and something that it logged did not arrive.
     """
     with run.patient() as outbox:
         try:
@@ -163,14 +185,13 @@ def ended(run: Run) -> Iterator[Run]:
                 yield run
         except BaseException as error:
             stopped = was_stopped(error) or isinstance(error, SystemExit)
-            try:
+            with run.store.client.hurried() if stopped else nullcontext():
                 run.text(traceback.format_exc(), "traceback.txt")
-            finally:
                 run.end(RunStatus.KILLED if stopped else RunStatus.FAILED)
-            try:
-                outbox.wait(0 if stopped else PATIENCE)
-            except TrackingError as missing:
-                log.error("%s", missing)
+                try:
+                    outbox.wait(0 if stopped else PATIENCE)
+                except TrackingError as missing:
+                    log.error("%s", missing)
             raise
         run.end(RunStatus.FINISHED)
         outbox.wait(PATIENCE)

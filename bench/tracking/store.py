@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import os
-import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from queue import Empty, Queue
 
 from filelock import FileLock
 from mlflow import MlflowClient
@@ -19,6 +19,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from bench.errors import InputError, TrackingError
 from bench.tracking import views
+from bench.tracking.local import Local
 from bench.tracking.remote import Remote, reason_of, refuse_old
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -40,7 +41,7 @@ def default_uri() -> str:
 class Store:
     """A tracking store that answered, and the experiment in it."""
 
-    client: Uninterrupted | Remote
+    client: Local | Remote
     uri: str
     experiment_id: str
 
@@ -48,17 +49,17 @@ class Store:
 def connect(uri: str | None, experiment: str, parent: str | None = None) -> Store:
     """Reach the store, its experiment (made where it is missing) and, for a job of a sweep, the parent run.
 
-    Raises InputError when the store does not answer within 15 s. Processes that start together on an empty folder wait
-    for the first to make the database: its migrations do not bear company.
+    Raises InputError when the store does not answer a request within 15 s. Processes that start together on an empty
+    folder wait for the first to make the database: its migrations do not bear company.
     """
     uri = uri or default_uri()
-    opened: list[Store | Exception] = []
+    opened: Queue[Store | Exception | None] = Queue()  # None for each request that was answered
 
     def attempt():
         try:
-            opened.append(_open(uri, experiment, parent))
+            opened.put(_open(uri, experiment, parent, partial(opened.put, None)))
         except Exception as error:  # handed to the caller's thread, below
-            opened.append(error)
+            opened.put(error)
 
     if uri.startswith("sqlite:///"):
         database = _sqlite_file(uri)
@@ -66,10 +67,12 @@ def connect(uri: str | None, experiment: str, parent: str | None = None) -> Stor
             attempt()
     else:
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would tell of every retry
-        thread = threading.Thread(target=attempt, daemon=True)
-        thread.start()
-        thread.join(ANSWER_SECONDS)
-    result = opened[0] if opened else TimeoutError(f"no answer within {ANSWER_SECONDS} s")
+        threading.Thread(target=attempt, daemon=True).start()
+    try:
+        while (result := opened.get(timeout=ANSWER_SECONDS)) is None:
+            pass
+    except Empty:
+        result = TimeoutError(f"no answer within {ANSWER_SECONDS} s")
     if isinstance(result, InputError):
         raise result
     if isinstance(result, Exception):
@@ -102,55 +105,23 @@ def _make(database: Path) -> None:
     unfinished.rename(database)
 
 
-class Uninterrupted:
-    """A client whose calls end before a Ctrl-C or SIGTERM is heeded: a write cut off leaves SQLite locked for good."""
-
-    def __init__(self, client: MlflowClient):
-        self._client = client
-
-    def __getattr__(self, name: str):
-        method = getattr(self._client, name)
-
-        @functools.wraps(method)
-        def call(*arguments, **options):
-            with _signals_wait():
-                return method(*arguments, **options)
-
-        return call
-
-
-@contextlib.contextmanager
-def _signals_wait() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
-        yield
-        return
-    came: list[int] = []
-    handlers = {
-        sent: signal.signal(sent, lambda sent, _: came.append(sent)) for sent in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for sent, handler in handlers.items():
-            signal.signal(sent, handler)
-        if came:
-            signal.raise_signal(came[0])
-
-
-def client_of(uri: str) -> Uninterrupted | Remote:
+def client_of(uri: str) -> Local | Remote:
     """The client of a store that need not have answered yet."""
-    return Uninterrupted(MlflowClient(uri)) if uri.startswith("sqlite:///") else Remote(MlflowClient(uri), uri)
+    return Local(MlflowClient(uri), uri) if uri.startswith("sqlite:///") else Remote(MlflowClient(uri), uri)
 
 
-def _open(uri: str, experiment: str, parent: str | None) -> Store:
+def _open(uri: str, experiment: str, parent: str | None, answered: Callable[[], None]) -> Store:
     if uri.startswith("sqlite:///") and not _sqlite_file(uri).exists():
         _make(_sqlite_file(uri))
     if uri.startswith(("http://", "https://")):
         refuse_old(uri)
+        answered()
     client = client_of(uri)
     if parent:
         client.get_run(parent)
+        answered()
     known = client.get_experiment_by_name(experiment)
+    answered()
     if known is None:
         artifacts = (_sqlite_file(uri).parent / "mlartifacts").as_uri() if uri.startswith("sqlite:///") else None
         try:
@@ -163,4 +134,5 @@ def _open(uri: str, experiment: str, parent: str | None) -> Store:
         raise InputError(f"tracking.experiment: got {experiment!r}, which was deleted; restore it or take another name")
     for key in EXPERIMENT_TAGS.keys() - known.tags.keys():  # made by others, or before there was a view
         client.set_experiment_tag(known.experiment_id, key, EXPERIMENT_TAGS[key])
+        answered()
     return Store(client, uri, known.experiment_id)

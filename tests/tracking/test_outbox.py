@@ -2,15 +2,17 @@
 
 import errno
 import random
+from types import SimpleNamespace
 
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from running import assert_refused, command
 from serving import serving
 
 from bench import tracking
-from bench.errors import TrackingError
+from bench.errors import InputError, TrackingError
 from bench.tracking import outbox, records
 from bench.tracking.outbox import Outbox, Write
 from bench.tracking.store import connect
@@ -20,13 +22,21 @@ class Flaky:
     """A client that is away when told so, and keeps what it is given."""
 
     def __init__(self):
-        self.away, self.asked, self.got = False, 0, []
+        self.away, self.asked, self.got, self.refuses = False, 0, [], {}
 
     def set_tag(self, run_id, key, value):
         self.asked += 1
         if self.away:
             raise TrackingError("away")
+        if key in self.refuses:
+            raise self.refuses[key]
         self.got.append((run_id, key, value))
+
+    def get_run(self, run_id):
+        return SimpleNamespace(data=SimpleNamespace(tags={}))
+
+    def set_terminated(self, run_id, status, time):
+        self.got.append((run_id, status, time))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -55,15 +65,29 @@ def test_a_server_that_is_away_is_not_asked_at_every_write(tmp_path):
     assert len(sent.waiting()) == 20
 
 
-def refuse(*_):
-    raise MlflowException("no such run")
-
-
-def test_what_is_refused_is_no_outage(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        MlflowException("no such run", RESOURCE_DOES_NOT_EXIST),
+        InputError("tracking.uri: got http://x, which wants a user and a password that it knows"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        PermissionError(errno.EACCES, "Permission denied"),
+        RuntimeError("of a client for some store of artifacts"),
+    ],
+)
+def test_what_is_refused_waits_alone_and_the_end_waits_for_it(tmp_path, error):
     client = Flaky()
-    monkeypatch.setattr(client, "set_tag", refuse)
-    with pytest.raises(MlflowException, match="no such run"):
-        Outbox(client, "r", tmp_path / "r").send(Write("tag", ["key", "value"]))
+    client.refuses, sent = {"bad": error}, Outbox(client, "r", tmp_path / "outbox" / "r")
+    for key in ("a", "bad", "b", "bad", "c"):
+        sent.send(Write("tag", [key, key]))
+    sent.send(Write("end", ["FINISHED", 0]))
+    assert [key for _, key, _ in client.got] == ["a", "b", "c"], "the server is not away"
+    with pytest.raises(TrackingError) as said:
+        sent.wait(600)  # which it does not, because the server answers
+    assert "of run r these 3 writes are missing there: tags, how it ended" in str(said.value)
+    client.refuses = {}
+    sent.wait(0)
+    assert [key for _, key, _ in client.got] == ["a", "b", "c", "bad", "bad", "FINISHED"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,7 +11,8 @@ from running import uri, with_store
 import bench
 from bench import tracking
 from bench.datasets import phantoms
-from bench.errors import InputError
+from bench.errors import InputError, TrackingError
+from bench.tracking.outbox import Outbox
 from bench.tracking.store import connect
 
 
@@ -88,9 +89,8 @@ def test_more_parameters_than_a_request_takes_all_land(run):
     assert logged(run).data.params == expected
 
 
-@pytest.mark.parametrize("refusals", [1, 2])
-def test_a_dataset_that_another_job_logs_at_the_same_time_is_logged_at_the_second_attempt(run, monkeypatch, refusals):
-    log_inputs, left = MlflowClient.log_inputs, [MlflowException("UNIQUE constraint failed: datasets")] * refusals
+def test_a_dataset_that_another_job_logs_at_the_same_time_is_logged_at_the_second_attempt(run, monkeypatch):
+    log_inputs, left = MlflowClient.log_inputs, [MlflowException("UNIQUE constraint failed: datasets")]
 
     def refused(*arguments, **options):
         if left:
@@ -99,13 +99,31 @@ def test_a_dataset_that_another_job_logs_at_the_same_time_is_logged_at_the_secon
 
     monkeypatch.setattr(MlflowClient, "log_inputs", refused)
     data = phantoms(n=(2, 2, 2), size=16)
-    if refusals == 1:
-        run.dataset(data)
-        (logged_input,) = run.store.client.get_run(run.id).inputs.dataset_inputs
-        assert logged_input.dataset.digest == data.fingerprint
-    else:
-        with pytest.raises(MlflowException, match="UNIQUE"):
+    run.dataset(data)
+    (logged_input,) = run.store.client.get_run(run.id).inputs.dataset_inputs
+    assert logged_input.dataset.digest == data.fingerprint
+    assert {tag.key: tag.value for tag in logged_input.tags} == {"mlflow.data.context": "train, val, test"}
+
+
+def test_a_dataset_that_is_refused_waits_and_is_missing(store, monkeypatch, tmp_path):
+    def refused(*_, **__):
+        raise MlflowException("UNIQUE constraint failed: datasets")
+
+    monkeypatch.chdir(tmp_path)
+    data = phantoms(n=(2, 2, 2), size=16)
+    with monkeypatch.context() as broken:
+        broken.setattr(MlflowClient, "log_inputs", refused)
+        with (
+            pytest.raises(TrackingError, match="these 2 writes are missing there: its data, how it ended"),
+            tracking.started(store, "a run", {}) as run,
+        ):
             run.dataset(data)
+    assert logged(run).info.status == "FAILED"
+    assert logged(run).data.tags["incomplete"].startswith("its data, how it ended in ")
+    Outbox(store.client, run.id).wait(0)
+    assert logged(run).info.status == "FINISHED"
+    assert "incomplete" not in logged(run).data.tags
+    assert logged(run).inputs.dataset_inputs[0].dataset.digest == data.fingerprint
 
 
 def test_run_that_ends_is_finished(store):
@@ -135,14 +153,18 @@ def test_run_that_dies_is_marked_with_its_traceback(store, tmp_path, error, stat
     assert type(error).__name__ in traceback
 
 
-def test_run_that_dies_is_marked_even_where_its_traceback_can_not_be_kept(store, monkeypatch):
+def test_run_that_dies_for_its_own_reason_where_its_traceback_can_not_be_kept(store, monkeypatch, tmp_path):
     def full(*_):
         raise OSError(28, "No space left on device")
 
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(MlflowClient, "log_artifact", full)
-    with pytest.raises(OSError, match="No space"), tracking.started(store, "dies", {}, None) as run:
+    with pytest.raises(ValueError, match="boom"), tracking.started(store, "dies", {}, None) as run:
         raise ValueError("boom")
     assert logged(run).info.status == "FAILED"
+    assert (
+        Outbox(store.client, run.id).kept.names(Outbox(store.client, run.id).waiting()) == "traceback.txt, how it ended"
+    )
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])

@@ -1,0 +1,103 @@
+"""Local: a tracking store in a SQLite file, which other processes lock, move or remove."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from bench.errors import TrackingError
+
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs a traceback of each error it raises
+
+BUSY_MS = 1000  # how long SQLite waits for a lock without heeding a signal
+LOCKED_SECONDS = 20  # how long a call waits for a lock, in attempts of BUSY_MS
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@event.listens_for(Engine, "before_cursor_execute", retval=True)
+def _shorten(connection, cursor, statement, parameters, context, executemany):
+    """Have SQLite wait BUSY_MS for a lock, where MLflow asks for 20 s in each session."""
+    if statement.startswith("PRAGMA busy_timeout"):
+        statement = f"PRAGMA busy_timeout = {BUSY_MS};"
+    return statement, parameters
+
+
+class Local:
+    """A client of a SQLite file.
+
+    A call ends before a signal is heeded, because a write that is cut off leaves SQLite locked. A locked file is tried
+    again for 20 s in short attempts, and between them a signal is heeded.
+
+    Raises TrackingError where the file stays locked, and FileNotFoundError where it was removed or replaced.
+    """
+
+    def __init__(self, client: MlflowClient, uri: str):
+        self._client = client
+        self._uri = uri
+        self._seconds = LOCKED_SECONDS
+        self._database = Path(client._tracking_client.store.engine.url.database)
+        self._opened = os.stat(self._database)
+
+    @contextlib.contextmanager
+    def hurried(self) -> Iterator[None]:
+        """Within: a call tries once, because the process is being stopped."""
+        before, self._seconds = self._seconds, 0
+        try:
+            yield
+        finally:
+            self._seconds = before
+
+    def __getattr__(self, name: str):
+        method = getattr(self._client, name)
+
+        @functools.wraps(method)
+        def call(*arguments, **options):
+            ends = time.monotonic() + self._seconds
+            while True:
+                with signals_wait() as came:
+                    self._refuse_another_file()
+                    try:
+                        return method(*arguments, **options)
+                    except MlflowException as error:
+                        if "database is locked" not in str(error):
+                            raise
+                        if came or time.monotonic() >= ends:
+                            raise TrackingError(f"tracking.uri: {self._uri} is locked by another process") from error
+
+        return call
+
+    def _refuse_another_file(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(self._database), self._opened):
+                return
+        raise FileNotFoundError(errno.ENOENT, "the database was removed or replaced", str(self._database))
+
+
+@contextlib.contextmanager
+def signals_wait() -> Iterator[list[int]]:
+    """Within: signals that stop the process are collected; the first is raised at the end."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+        yield came
+        return
+    handlers = {sent: signal.signal(sent, lambda sent, _: came.append(sent)) for sent in STOPS}
+    try:
+        yield came
+    finally:
+        for sent, handler in handlers.items():
+            signal.signal(sent, handler)
+        if came:
+            signal.raise_signal(came[0])
