@@ -1,6 +1,7 @@
 """MLflow's tracking server for tests: its own application, in a thread, that can be stopped and started again."""
 
 import threading
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,8 +34,18 @@ class Server:
         for cached in ("_tracking_store", "_artifact_repo"):
             monkeypatch.setattr(handlers, cached, None)
         self.app = app
+        self.fault: Callable[[dict], tuple[str, bytes] | None] | None = None
         self.port = 0
         self.start()
+
+    def answer(self, environ: dict, start_response: Callable):
+        """What MLflow answers, or a fault: a status line and a body, as of a proxy before it."""
+        if self.fault is None or (instead := self.fault(environ)) is None:
+            return self.app(environ, start_response)
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        status, body = instead
+        start_response(status, [("Content-Type", "text/html"), ("Location", "/health")])
+        return [body]
 
     @property
     def uri(self) -> str:
@@ -44,7 +55,7 @@ class Server:
         from werkzeug.serving import WSGIRequestHandler, make_server
 
         quiet = type("Quiet", (WSGIRequestHandler,), {"log": lambda *_: None})
-        self._server = make_server("127.0.0.1", self.port, self.app, threaded=True, request_handler=quiet)
+        self._server = make_server("127.0.0.1", self.port, self.answer, threaded=True, request_handler=quiet)
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

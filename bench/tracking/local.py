@@ -22,7 +22,7 @@ from bench.errors import TrackingError
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs a traceback of each error it raises
 
-BUSY_MS = 1000  # how long SQLite waits for a lock without heeding a signal
+BUSY_MS = 500  # how long SQLite waits for a lock without heeding a signal
 LOCKED_SECONDS = 20  # how long a call waits for a lock, in attempts of BUSY_MS
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import shlex
 import socket
+import sys
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from bench.errors import InputError, TrackingError
+from bench.errors import InputError, TrackingError, was_stopped
 from bench.tracking.local import Local
 from bench.tracking.remote import Unanswered, reason_of
 from bench.tracking.waiting import DamagedFile, Waiting
@@ -57,21 +58,21 @@ class Outbox:
     def send(self, write: Write) -> None:
         """Send, or keep where the store fails or where an earlier write has to arrive before."""
         self._end = write if write.kind == "end" else self._end
-        entries = self.kept.entries()
-        if entries and (self._away or self._is_behind(write, map(self.kept.header, entries))):
+        waits = len(self.kept) > 0
+        if waits and (self._away or self._is_behind(write, map(self.kept.header, self.kept.entries()))):
             self.kept.add(write)
         else:
-            self._try(write, first=not entries)
-        if entries and time.monotonic() >= self._try_at:
+            self._try(write, first=not waits)
+        if waits and time.monotonic() >= self._try_at and not is_stopping():
             self.flush()
 
     def flush(self) -> bool:
         """Send what waits; whether nothing is left."""
-        if not (count := len(self.kept.entries())):
+        if not (count := len(self.kept)):
             return True
         started = time.monotonic()
         try:
-            with self.kept.locked() if self.waiting() else contextlib.nullcontext():
+            with self.kept.locked() if self.waiting() else nullcontext(), self._pace():
                 done = self._pass() or (self._removed and self._pass())
         except OSError as error:  # of the folder
             self._note(error)
@@ -134,7 +135,8 @@ class Outbox:
 
     def _try(self, write: Write, first: bool) -> None:
         try:
-            self._deliver(write)
+            with self._pace():
+                self._deliver(write)
         except Exception as error:  # of whatever kind: stores of artifacts have errors of their own
             if first:
                 self._reasons.clear()
@@ -148,12 +150,14 @@ class Outbox:
                 self.kept.add(write)  # else it was done before the Ctrl-C was heeded
             raise
 
+    def _pace(self) -> AbstractContextManager:
+        return self.client.hurried() if is_stopping() else nullcontext()
+
     def _pass(self) -> bool:
         """Try each write that waits, `end` last, and none after an outage; whether nothing is left."""
         self._away = self._outage = self._removed = too_large = False
         self._reasons.clear()
         entries = [(entry, self.kept.header(entry)) for entry in self.kept.entries()]
-        entries.sort(key=lambda pair: bool(pair[1]) and pair[1].kind == "end")
         left: list[Write | None] = []
         for entry, header in entries:
             is_artifact = bool(header) and header.kind == "artifact"
@@ -204,3 +208,9 @@ class Outbox:
         else:
             reason = f"tracking.uri: {self.uri} does not take it ({reason_of(error)})"
         self._reasons[reason] = None
+
+
+def is_stopping() -> bool:
+    """Whether the exception that is being handled, or that passes by, stops the process."""
+    error = sys.exception()
+    return was_stopped(error) or isinstance(error, SystemExit)

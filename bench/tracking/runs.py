@@ -9,7 +9,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 
 import pandas as pd
@@ -22,9 +22,9 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig, OmegaConf
 
-from bench.errors import InputError, TrackingError, was_stopped
+from bench.errors import InputError, TrackingError
 from bench.tracking.heartbeat import OWNER, beating, owner_tags
-from bench.tracking.outbox import Outbox
+from bench.tracking.outbox import Outbox, is_stopping
 from bench.tracking.remote import reason_of
 from bench.tracking.store import Store
 from bench.tracking.writes import FINGERPRINT, Write
@@ -183,15 +183,13 @@ def ended(run: Run) -> Iterator[Run]:
         try:
             with beating(partial(run.store.client.set_tag, run.id)):
                 yield run
-        except BaseException as error:
-            stopped = was_stopped(error) or isinstance(error, SystemExit)
-            with run.store.client.hurried() if stopped else nullcontext():
-                run.text(traceback.format_exc(), "traceback.txt")
-                run.end(RunStatus.KILLED if stopped else RunStatus.FAILED)
-                try:
-                    outbox.wait(0 if stopped else PATIENCE)
-                except TrackingError as missing:
-                    log.error("%s", missing)
+        except BaseException:
+            run.text(traceback.format_exc(), "traceback.txt")
+            run.end(RunStatus.KILLED if is_stopping() else RunStatus.FAILED)
+            try:
+                outbox.wait(0 if is_stopping() else PATIENCE)
+            except TrackingError as missing:
+                log.error("%s", missing)
             raise
         run.end(RunStatus.FINISHED)
         outbox.wait(PATIENCE)

@@ -40,8 +40,12 @@ class Waiting:
     def paths(self) -> list[Path]:
         return sorted(self.folder.glob("[0-9]*.json"), key=lambda path: (len(path.name), path.name))
 
+    def __len__(self) -> int:
+        return len(self.paths()) + len(self.in_memory)
+
     def entries(self) -> list[Path | Write]:
-        return [*self.paths(), *self.in_memory]
+        """All that waits, and last of it how the run ended."""
+        return sorted([*self.paths(), *self.in_memory], key=self._is_end)
 
     @contextlib.contextmanager
     def locked(self, seconds: float = -1) -> Iterator[None]:
@@ -91,8 +95,8 @@ class Waiting:
 
     def end(self) -> Write | None:
         """How the run ended, where that waits."""
-        headers = map(self.header, self.entries())
-        return next((header for header in headers if header and header.kind == "end"), None)
+        ends = filter(self._is_end, self.entries())
+        return next(map(self.header, ends), None)
 
     def remove(self, entry: Path | Write) -> None:
         if isinstance(entry, Write):
@@ -105,6 +109,10 @@ class Waiting:
         """What these are, each kind once; a damaged file by its name."""
         headers = [(entry, self.header(entry)) for entry in entries]
         return ", ".join(dict.fromkeys(str(header or Path(entry).name) for entry, header in headers))
+
+    def _is_end(self, entry: Path | Write) -> bool:
+        header = self.header(entry)
+        return header is not None and header.kind == "end"
 
     def _save(self, write: Write) -> None:
         numbers = [int(path.stem) for path in self.paths() if path.stem.isdigit()]

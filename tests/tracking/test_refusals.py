@@ -1,0 +1,167 @@
+"""A tracking server that refuses, breaks off or loses what a run logs: what is missing is said, kept and sent later."""
+
+import shutil
+import socket
+
+import pytest
+from running import command
+from serving import serving
+
+from bench import tracking
+from bench.errors import TrackingError
+from bench.tracking import records
+from bench.tracking.store import connect
+
+PAGE = b"<html><body>Please log in</body></html>"
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tracking.runs, "PATIENCE", 0)
+    with serving(tmp_path, monkeypatch) as server:
+        yield server
+
+
+def is_upload(environ, name=""):
+    return environ["REQUEST_METHOD"] == "PUT" and environ["PATH_INFO"].endswith(name)
+
+
+def break_off(environ):
+    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    return "500 broken", b""
+
+
+def logged(store, fault) -> tuple[str, str]:
+    """The id of a run in which a fault begins, and what was said of it."""
+    runs = []
+
+    def log():
+        with tracking.started(store, "a run", {}) as run:
+            runs.append(run.id)
+            run.metrics({"loss": 1.0}, 1)
+            run.text("a,b\n1,2\n", "tables/before.csv")
+            fault(run)
+            run.metrics({"loss": 0.5}, 2)
+            run.file(b"\0" * 1000, "weights.pt")
+            run.tag("colour", "blue")
+            run.text("a,b\n3,4\n", "layers.csv")
+            run.metrics({"loss": 0.25}, 3)
+
+    with pytest.raises(TrackingError) as said:
+        log()
+    return runs[0], str(said.value)
+
+
+def state(store, run):
+    """Status, steps of the loss, and the artifacts of a run."""
+    found = [*store.client.list_artifacts(run), *store.client.list_artifacts(run, "tables")]
+    steps = sorted(step for step, _ in records.curve(store, run, "loss"))
+    return store.client.get_run(run).info.status, steps, {info.path for info in found if not info.is_dir}
+
+
+WHOLE = {"tables/before.csv", "weights.pt", "layers.csv"}
+
+
+def assert_sent_later(server, store, run, tmp_path):
+    ended = command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests")
+    assert ended.code == 0, ended
+    assert state(store, run) == ("FINISHED", [1, 2, 3], WHOLE)
+    assert store.client.get_run(run).data.tags["colour"] == "blue"
+    assert "incomplete" not in store.client.get_run(run).data.tags
+    assert not (tmp_path / "outbox").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (("413 too large", b"<html>too large</html>"), "413"),
+        (("401 who", PAGE), "wants a user and a password"),
+        (("403 no", PAGE), "forbids"),
+        (("404 nothing here", PAGE), "404"),
+        (("400 bad", PAGE), "400"),
+        (break_off, "gives no answer"),
+    ],
+)
+def test_weights_that_are_refused_wait_alone(server, tmp_path, answer, reason):
+    def fault(_):
+        server.fault = lambda environ: (
+            (answer(environ) if callable(answer) else answer) if is_upload(environ, "weights.pt") else None
+        )
+
+    store = connect(server.uri, "tests")
+    run, said = logged(store, fault)
+    assert reason in said
+    assert f"of run {run} these 2 writes are missing there: weights.pt, how it ended; they wait in" in said
+    assert f"python -m bench resend folder={tmp_path}/outbox tracking.uri={server.uri}" in said
+    assert "\n" not in said
+    assert state(store, run) == ("FAILED", [1, 2, 3], WHOLE - {"weights.pt"})
+    assert "weights.pt, how it ended in " in store.client.get_run(run).data.tags["incomplete"]
+    server.fault = None
+    assert_sent_later(server, store, run, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ("401 who", PAGE),
+        ("403 no", PAGE),
+        ("404 nothing here", PAGE),
+        ("413 too large", PAGE),
+        ("429 slower", PAGE),
+        ("500 fault", PAGE),
+        ("507 no room", PAGE),
+        ("200 ok", PAGE),
+        ("302 log in", PAGE),
+        break_off,
+    ],
+)
+def test_all_that_is_refused_waits(server, tmp_path, answer):
+    def fault(_):
+        server.fault = lambda environ: answer(environ) if callable(answer) else answer
+
+    store = connect(server.uri, "tests")
+    run, said = logged(store, fault)
+    assert "these 6 writes are missing there: metrics, weights.pt, tags, layers.csv, how it ended" in said
+    assert "\n" not in said
+    server.fault = None
+    assert state(store, run) == ("RUNNING", [1], {"tables/before.csv"})
+    assert_sent_later(server, store, run, tmp_path)
+
+
+def test_a_run_deleted_in_the_ui_is_complete_when_it_is_restored(server, tmp_path):
+    store = connect(server.uri, "tests")
+    run, said = logged(store, lambda run: store.client.delete_run(run.id))
+    assert "must be in the 'active' state" in said
+    store.client.restore_run(run)
+    assert_sent_later(server, store, run, tmp_path)
+
+
+def test_an_experiment_deleted_in_the_ui(server, tmp_path):
+    store = connect(server.uri, "tests")
+    run, _ = logged(store, lambda _: store.client.delete_experiment(store.experiment_id))
+    store.client.restore_experiment(store.experiment_id)
+    assert_sent_later(server, store, run, tmp_path)
+
+
+def test_artifacts_that_are_removed_are_sent_again(server, tmp_path):
+    store = connect(server.uri, "tests")
+    with tracking.started(store, "a run", {}) as run:
+        run.text("a,b\n1,2\n", "tables/before.csv")
+        run.text("a,b\n1,2\n", "layers.csv")
+        shutil.rmtree(tmp_path / "artifacts")
+        run.text("a\n", "test.csv")
+    assert state(store, run.id) == ("FINISHED", [], {"tables/before.csv", "layers.csv", "test.csv"})
+    assert not (tmp_path / "outbox").exists()
+
+
+def test_an_upload_that_a_proxy_takes_and_drops_is_no_artifact(server, tmp_path):
+    def fault(_):
+        server.fault = lambda environ: ("200 ok", PAGE) if is_upload(environ, "weights.pt") else None
+
+    store = connect(server.uri, "tests")
+    run, said = logged(store, fault)
+    assert f"of run {run} these artifacts were removed: weights.pt" in said
+    assert "these 2 writes are missing there: weights.pt, how it ended" in said
+    server.fault = None
+    assert_sent_later(server, store, run, tmp_path)
