@@ -91,6 +91,7 @@ class Outbox:
         try:
             while not self.flush():
                 if not self._outage or time.monotonic() >= ends:
+                    self._look_for_lost()
                     raise TrackingError(self.missing())
                 time.sleep(PAUSE)
         except KeyboardInterrupt:
@@ -179,25 +180,34 @@ class Outbox:
         return not left
 
     def _deliver(self, write: Write) -> None:
-        if write.kind == "end" and write.payload[0] == FINISHED and (lost := self._lost_artifacts()):
-            for each in lost:
-                self.kept.add(self._artifacts.pop(each.payload[0]))
+        if write.kind == "end" and write.payload[0] == FINISHED and (lost := self._keep_lost()):
             raise RemovedArtifacts(f"of run {self.run_id} these artifacts were removed: {self.kept.names(lost)}")
         write.deliver(self.client, self.run_id)
         if write.kind == "artifact":
             self._artifacts[write.payload[0]] = write
 
-    def _lost_artifacts(self) -> list[Write]:
-        """Those that the store took and that are not there any more, or not whole."""
+    def _keep_lost(self) -> list[Write]:
+        """Have artifacts wait again that the store took and that are not there any more, or not whole."""
         there: dict[str, int | None] = {}
         for folder in sorted({str(Path(path).parent) for path in self._artifacts}):
             found = self.client.list_artifacts(self.run_id, None if folder == "." else folder)
             there |= {info.path: info.file_size for info in found}
-        return [
+        lost = [
             write
             for path, write in self._artifacts.items()
             if path not in there or there[path] not in (None, len(write.content))
         ]
+        for write in lost:
+            self.kept.add(self._artifacts.pop(write.payload[0]))
+        return lost
+
+    def _look_for_lost(self) -> None:
+        """The same for a run that does not finish, where the store answers."""
+        try:
+            if not self._away and (lost := self._keep_lost()):
+                self._note(RemovedArtifacts(f"{self.kept.names(lost)} were removed"))
+        except Exception as error:  # of whatever kind, as above
+            self._note(error)
 
     def _note(self, error: Exception) -> None:
         """Keep the reason of a failure, in words for the user."""

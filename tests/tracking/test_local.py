@@ -1,0 +1,259 @@
+"""A SQLite store that is locked, removed, replaced or full while a run logs."""
+
+import errno
+import os
+import shutil
+import signal
+import sqlite3
+import threading
+from contextlib import closing, contextmanager
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from running import assert_refused, command, tiny, uri, with_store
+
+from bench import tracking
+from bench.errors import TrackingError
+from bench.tracking import local, outbox, records
+from bench.tracking.store import connect
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tracking.runs, "PATIENCE", 0)
+    monkeypatch.setattr(local, "LOCKED_SECONDS", 0)
+    return connect(uri(with_store(tmp_path)), "tests")
+
+
+@contextmanager
+def locked(folder):
+    """Within: another process is in the middle of a write."""
+    with closing(sqlite3.connect(folder / "mlflow.db", isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        yield
+        database.rollback()
+
+
+def logged(store, fault) -> tuple[str, str]:
+    """The id of a run of which a part is logged within a fault, and what was said of it."""
+    runs = []
+
+    def log():
+        with tracking.started(store, "a run", {}) as run:
+            runs.append(run.id)
+            run.metrics({"loss": 1.0}, 1)
+            run.text("a,b\n1,2\n", "layers.csv")
+            fault()
+            run.metrics({"loss": 0.5}, 2)
+            run.file(b"\0" * 1000, "weights.pt")
+
+    with pytest.raises(TrackingError) as said:
+        log()
+    return runs[0], str(said.value)
+
+
+def assert_complete(store, run, tmp_path):
+    ended = command(tmp_path, "resend", f"tracking.uri={uri(tmp_path)}", "tracking.experiment=tests")
+    assert ended.code == 0, ended
+    assert store.client.get_run(run).info.status == "FINISHED"
+    assert sorted(step for step, _ in records.curve(store, run, "loss")) == [1, 2]
+    assert {info.path for info in store.client.list_artifacts(run)} == {"layers.csv", "weights.pt"}
+    assert not (tmp_path / "outbox").exists()
+
+
+def test_a_locked_store_loses_nothing_and_is_said_once(store, tmp_path, capfd, caplog, monkeypatch):
+    monkeypatch.setattr(outbox, "AGAIN", 0)
+    with tracking.started(store, "a run", {}) as run:
+        run.metrics({"loss": 1.0}, 1)
+        with locked(tmp_path):
+            for step in (2, 3):
+                run.metrics({"loss": 1.0}, step)
+    assert store.client.get_run(run.id).info.status == "FINISHED"
+    assert sorted(step for step, _ in records.curve(store, run.id, "loss")) == [1, 2, 3]
+    out, err = capfd.readouterr()
+    assert "Traceback" not in out + err
+    assert [record.message.partition(";")[0] for record in caplog.records if record.levelname == "WARNING"] == [
+        f"tracking.uri: {store.uri} is locked by another process"
+    ]
+
+
+def test_a_store_that_is_locked_for_a_moment_is_waited_for(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(store.client, "_seconds", 20)
+    held, freed = threading.Event(), threading.Event()
+
+    def hold():
+        with locked(tmp_path):
+            held.set()
+            freed.wait(30)
+
+    with tracking.started(store, "a run", {}) as run:
+        other = threading.Thread(target=hold)
+        other.start()
+        held.wait(30)
+        threading.Timer(1.0, freed.set).start()
+        run.metrics({"loss": 1.0}, 1)
+        assert not (tmp_path / "outbox").exists()
+        other.join()
+    assert store.client.get_run(run.id).data.metrics == {"loss": 1.0}
+
+
+def test_ctrl_c_is_heeded_while_a_store_is_locked(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(store.client, "_seconds", 600)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    runs = []
+
+    def log():
+        with tracking.started(store, "a run", {}) as run:
+            runs.append(run)
+            with locked(tmp_path):
+                threading.Timer(0.2, os.kill, [os.getpid(), signal.SIGINT]).start()
+                try:
+                    run.metrics({"loss": 1.0}, 1)
+                finally:
+                    run.metrics({"loss": 0.5}, 2)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            log()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert store.client.get_run(runs[0].id).info.status == "KILLED"
+    assert sorted(step for step, _ in records.curve(store, runs[0].id, "loss")) == [1, 2]
+
+
+def test_a_database_that_is_moved_away_and_back(store, tmp_path):
+    run, said = logged(store, lambda: shutil.move("mlflow.db", "moved.db"))
+    assert "the database was removed or replaced" in said
+    assert f"of run {run} these 3 writes are missing there: metrics, weights.pt, how it ended" in said
+    assert not (tmp_path / "mlflow.db").exists(), "an empty one would hide that the other is gone"
+    shutil.move("moved.db", "mlflow.db")
+    assert_complete(store, run, tmp_path)
+
+
+def test_a_database_that_is_replaced_by_another(store, tmp_path):
+    def replace():
+        shutil.move("mlflow.db", "moved.db")
+        (tmp_path / "other").mkdir()
+        shutil.move(with_store(tmp_path / "other") / "mlflow.db", "mlflow.db")
+
+    run, said = logged(store, replace)
+    assert "the database was removed or replaced" in said
+    shutil.move("moved.db", "mlflow.db")
+    assert_complete(store, run, tmp_path)
+
+
+def test_artifacts_that_are_removed_are_sent_again(store, tmp_path):
+    with tracking.started(store, "a run", {}) as run:
+        run.text("a,b\n1,2\n", "layers.csv")
+        run.text("a,b\n1,2\n", "tables/some.csv")
+        shutil.rmtree("mlartifacts")
+        run.text("a\n", "test.csv")
+    assert store.client.get_run(run.id).info.status == "FINISHED"
+    assert {info.path for info in store.client.list_artifacts(run.id)} == {"layers.csv", "tables", "test.csv"}
+
+
+def test_artifacts_whose_folder_became_a_file(store, tmp_path):
+    def replace():
+        shutil.rmtree("mlartifacts")
+        (tmp_path / "mlartifacts").write_text("")
+
+    run, said = logged(store, replace)
+    assert "these 3 writes are missing there: weights.pt, layers.csv, how it ended" in said
+    assert store.client.get_run(run).info.status == "FAILED"
+    (tmp_path / "mlartifacts").unlink()
+    assert_complete(store, run, tmp_path)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_no_room_for_artifacts_alone(store, tmp_path, monkeypatch, code):
+    def full(*_):
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as broken:
+        run, said = logged(store, lambda: broken.setattr(MlflowClient, "log_artifact", full))
+    assert said.startswith("disk full: make room where tracking.uri keeps runs and artifacts; of run")
+    assert "these 2 writes are missing there: weights.pt, how it ended" in said
+    assert sorted(step for step, _ in records.curve(store, run, "loss")) == [1, 2]
+    assert_complete(store, run, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["database or disk is full", "attempt to write a readonly database", "disk I/O error", "no such table: runs"],
+)
+def test_a_database_that_takes_nothing(store, tmp_path, monkeypatch, words):
+    def fail(*_, **__):
+        raise MlflowException(f"(sqlite3.OperationalError) {words}\n[SQL: INSERT …]", TEMPORARILY_UNAVAILABLE)
+
+    with monkeypatch.context() as broken:
+        run, said = logged(store, lambda: broken.setattr(MlflowClient, "log_batch", fail))
+    assert ("disk full: make room" if "full" in words else words) in said
+    assert "these 2 writes are missing there: metrics, how it ended" in said
+    assert "\n" not in said
+    assert_complete(store, run, tmp_path)
+
+
+def test_a_run_deleted_in_the_ui_is_complete_when_it_is_restored(store, tmp_path, monkeypatch):
+    runs = []
+    create = MlflowClient.create_run
+    monkeypatch.setattr(MlflowClient, "create_run", lambda *a, **o: runs.append(create(*a, **o)) or runs[-1])
+    run, said = logged(store, lambda: store.client.delete_run(runs[0].info.run_id))
+    assert "deleted" in said
+    store.client.restore_run(run)
+    assert_complete(store, run, tmp_path)
+
+
+def test_a_run_that_was_ended_by_others_ends_as_it_does(store):
+    with tracking.started(store, "a run", {}) as run:
+        store.client.set_terminated(run.id, "FAILED")
+        run.metrics({"loss": 1.0}, 1)
+    assert store.client.get_run(run.id).info.status == "FINISHED"
+
+
+def test_a_parameter_that_changes_is_refused_and_the_rest_is_logged(store):
+    runs = []
+
+    def log():
+        with tracking.started(store, "a run", {}) as run:
+            runs.append(run.id)
+            for value in ("1", "1", "2"):
+                run.param("seed", value)
+            run.metrics({"loss": 1.0}, 1)
+
+    with pytest.raises(
+        TrackingError, match=r"Changing param values is not allowed.* writes are missing there: the con"
+    ):
+        log()
+    there = store.client.get_run(runs[0])
+    assert (there.data.params, there.data.metrics) == ({"seed": "1"}, {"loss": 1.0})
+
+
+def test_values_that_are_too_long_are_cut(store):
+    with tracking.started(store, "a run", {}) as run:
+        run.tag("long", "x" * 9000)
+        run.param("long", "x" * 9000)
+    there = store.client.get_run(run.id)
+    assert there.info.status == "FINISHED"
+    assert set(there.data.tags["long"]) == set(there.data.params["long"]) == {"x"}
+
+
+def test_a_run_that_can_not_begin_is_refused_in_one_line(store, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise MlflowException("(sqlite3.OperationalError) attempt to write a readonly database\n[SQL: …]")
+
+    monkeypatch.setattr(MlflowClient, "create_run", fail)
+    ended = tiny(tmp_path)
+    assert_refused(
+        ended._replace(out=""), f"tracking.uri: got {store.uri}, wanted a store that takes a new run (", "readonly"
+    )
+
+
+def test_a_store_that_is_locked_as_a_run_begins(store, tmp_path):
+    with locked(tmp_path):
+        ended = tiny(tmp_path)
+    assert_refused(
+        ended._replace(out=""), f"tracking.uri: got {store.uri}, wanted a tracking store that answers", "locked"
+    )
