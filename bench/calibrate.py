@@ -65,7 +65,7 @@ def calibrate(config: DictConfig) -> str:
         tracked.table(applicability(scores), "tables/applicability.csv")
         tracked.figure(plots.calibration(scores), "figures/calibration.png")
         tracked.metrics({f"rmse/{name}": value for name, value in scores.groupby("estimator")["rmse"].mean().items()})
-    sys.stdout.write(report(scores, tracked.id, store.uri))
+        sys.stdout.write(report(scores, tracked.id, store.uri))
     return tracked.id
 
 

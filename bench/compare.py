@@ -41,7 +41,8 @@ def compare(config: DictConfig) -> str:
         html = page(name, comparison, pictures)
         (folder / "comparison.html").write_text(html, encoding="utf-8")
         tracked.text(html, "comparison.html")
-    shown = words.for_the_eye(comparison.designs, comparison.metric)
-    where = f"run {tracked.id} in {store.uri}"
-    sys.stdout.write(comparison_report(shown, comparison.notes, comparison.facts, folder / "comparison.html", where))
+        shown = words.for_the_eye(comparison.designs, comparison.metric)
+        where = f"run {tracked.id} in {store.uri}"
+        told = comparison_report(shown, comparison.notes, comparison.facts, folder / "comparison.html", where)
+        sys.stdout.write(told)
     return tracked.id

@@ -40,9 +40,9 @@ def validity(config: DictConfig) -> str:
         tracked.metrics({f"summary/validity.{row.diagnostic}": row.spearman for row in board.itertuples()})
         tracked.metrics({"summary/validity_ceiling": board["ceiling"].iloc[0]})
         tracked.figure(figure(said, losses, board), "figures/validity.png")
-    sys.stdout.write(
-        f"{validity_report(board, config.judged_on, base.data.name)}run {tracked.id} in {tracked.store.uri}\n"
-    )
+        sys.stdout.write(
+            f"{validity_report(board, config.judged_on, base.data.name)}run {tracked.id} in {tracked.store.uri}\n"
+        )
     return tracked.id
 
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import psutil
 
+from bench.tracking.remote import reason_of
+
 OWNER, BEAT = "owner", "owner.beat"  # tags: the process, and when it was last heard of
 SECONDS = 30
 MISSED = 4  # beats after which a process of another host is taken for dead
@@ -60,7 +62,7 @@ def beating(set_tag: Callable[[str, str], None]) -> Iterator[None]:
             try:
                 set_tag(BEAT, str(time.time()))
             except Exception as error:  # of whatever kind: the run goes on, and the next beat may arrive
-                log.warning("the tracking store missed a heartbeat: %s", error)
+                log.warning("the tracking store missed a heartbeat: %s", reason_of(error))
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
