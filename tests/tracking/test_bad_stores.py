@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 from running import assert_refused, tiny, uri, with_store
+from serving import serving
 
+from bench.errors import InputError
 from bench.tracking import store
 from bench.tracking.store import ANSWER_SECONDS, connect
 
@@ -94,6 +96,18 @@ def test_store_that_does_not_answer(tmp_path, monkeypatch, server, verb):
     assert_refused(
         ended, f"tracking.uri: got {address}, wanted a tracking store that answers", "start it or fix the address"
     )
+
+
+def test_a_slow_server_is_waited_for_at_each_request(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "ANSWER_SECONDS", 1)
+    with serving(tmp_path, monkeypatch) as server:
+        server.fault = lambda _: time.sleep(0.6)
+        began = time.monotonic()
+        assert connect(server.uri, "tests").client.get_experiment_by_name("tests")
+        assert time.monotonic() - began > 1
+        server.fault = lambda _: time.sleep(1.5)
+        with pytest.raises(InputError, match="no answer within 1 s"):
+            connect(server.uri, "tests")
 
 
 def test_store_that_is_no_database(tmp_path):

@@ -2,13 +2,15 @@
 
 import shutil
 import socket
+import time
 
 import pytest
-from running import command
+from running import children, command, parents, runs, tiny
 from serving import serving
 
 from bench import tracking
 from bench.errors import TrackingError
+from bench.sweeps import jobs
 from bench.tracking import records
 from bench.tracking.store import connect
 
@@ -30,6 +32,12 @@ def is_upload(environ, name=""):
 def break_off(environ):
     environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     return "500 broken", b""
+
+
+def never(_):
+    """Longer than a client waits."""
+    time.sleep(1.5)
+    return "200 ok", b""
 
 
 def logged(store, fault) -> tuple[str, str]:
@@ -114,9 +122,12 @@ def test_weights_that_are_refused_wait_alone(server, tmp_path, answer, reason):
         ("200 ok", PAGE),
         ("302 log in", PAGE),
         break_off,
+        never,
     ],
 )
-def test_all_that_is_refused_waits(server, tmp_path, answer):
+def test_all_that_is_refused_waits(server, tmp_path, monkeypatch, answer):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1" if answer is never else "60")
+
     def fault(_):
         server.fault = lambda environ: answer(environ) if callable(answer) else answer
 
@@ -165,3 +176,41 @@ def test_an_upload_that_a_proxy_takes_and_drops_is_no_artifact(server, tmp_path)
     assert "these 2 writes are missing there: weights.pt, how it ended" in said
     server.fault = None
     assert_sent_later(server, store, run, tmp_path)
+
+
+def test_a_run_whose_weights_a_proxy_refuses_tells_its_numbers_and_what_is_missing(server, tmp_path):
+    server.fault = lambda environ: ("413 too large", PAGE) if is_upload(environ, "weights.pt") else None
+    ended = tiny(tmp_path, f"tracking.uri={server.uri}")
+    (run,) = runs(tmp_path)
+    assert ended.code == 1
+    assert "test dice" in ended.out
+    assert ended.err.startswith(f"bench: tracking.uri: {server.uri} does not take it (")
+    assert f"of run {run.info.run_id} these 2 writes are missing there: weights.pt, how it ended" in ended.err
+    assert ended.err.count("\n") == 1
+    assert run.info.status == "FAILED"
+    server.fault = None
+    assert command(tmp_path, "resend", f"tracking.uri={server.uri}").code == 0
+    (run,) = runs(tmp_path)
+    assert run.info.status == "FINISHED"
+    there = {info.path for info in connect(server.uri, "bench").client.list_artifacts(run.info.run_id)}
+    assert {"config.yaml", "dataset.json", "weights.pt", "layers.csv", "test.csv", "figures"} <= there
+
+
+@pytest.mark.processes
+def test_a_job_of_a_sweep_that_is_redone_before_its_first_attempt_is_sent_counts_once(server, tmp_path):
+    sweep = ("-m", "seed=0,1", f"tracking.uri={server.uri}")
+    refused = iter([True])
+    server.fault = lambda environ: (
+        ("413 too large", PAGE) if is_upload(environ, "weights.pt") and next(refused, False) else None
+    )
+    with pytest.MonkeyPatch.context() as lost:
+        lost.setattr("bench.tracking.outbox.Outbox.flush", lambda _: False)
+        assert tiny(tmp_path, *sweep).code == 1
+    assert tiny(tmp_path, *sweep).code == 0
+    (parent,) = parents(tmp_path)
+    statuses = {run.info.run_id: run.info.status for run in children(tmp_path, parent)}
+    assert sorted(statuses.values()) == ["FAILED", "FINISHED", "FINISHED"]
+    assert command(tmp_path, "resend", f"tracking.uri={server.uri}").code == 0
+    after = {run.info.run_id: run.info.status for run in children(tmp_path, parent)}
+    assert after == {run: "KILLED" if status == "FAILED" else status for run, status in statuses.items()}
+    assert len(jobs.of_sweep(connect(server.uri, "bench"), parent.info.run_id)) == 2
