@@ -17,7 +17,7 @@ from bench.tracking.store import Store
 
 FIX = "choose by sweep=NAME or runs=[ID,…]"
 # of the config, what may differ between runs of one design
-FREE = ("seed", "device", "resume", "objectives", "dataset.root", "dataset.file", "tracking.")
+FREE = ("seed", "device", "resume", "objectives", "trust", "dataset.root", "dataset.file", "tracking.")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def chosen(store: Store, runs: Sequence[str] | None, sweep: str | None) -> Runs:
             f"runs: got {len(kept)} of one design, {min(kept.values())!r}, wanted 2 designs or more; {FIX}"
         )
     results = results_of(store, kept, test=True)
-    tables = {run: LayerTable(records.table_of(store, run, "layers.csv").to_dict("records")) for run in kept}
+    tables = {run: records.layers_of(store, run) for run in kept}
     logged = {run: tracked[run].data.metrics for run in kept}
     return Runs(card, results.runs, results.images, tables, logged, len(designs) - len(kept))
 

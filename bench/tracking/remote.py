@@ -12,7 +12,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
+from bench.addresses import shown
 from bench.errors import InputError, TrackingError
+from bench.tracking.artifacts import Artifacts
 
 # A server that is away is asked again for some 12 s and not for minutes: what a run logs meanwhile can wait in files.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
@@ -27,10 +29,11 @@ class Remote:
 
     def __init__(self, client: MlflowClient, uri: str):
         self._client = client
-        self._uri = uri
+        self._uri = shown(uri)  # for messages
+        self._artifacts = Artifacts(client, uri)
 
     def __getattr__(self, name: str):
-        method = getattr(self._client, name)
+        method = getattr(self._artifacts if hasattr(self._artifacts, name) else self._client, name)
 
         @functools.wraps(method)
         def call(*arguments, **options):
@@ -80,6 +83,6 @@ def refuse_old(uri: str) -> None:
     if said and tuple(map(int, said.groups())) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise InputError(
-            f"tracking.uri: got {uri}, an MLflow server of version {answer.text.strip()}, wanted {oldest} or later; "
+            f"tracking.uri: got {shown(uri)}, an MLflow server of version {answer.text.strip()}, wanted {oldest} or later; "
             "update the server"
         )

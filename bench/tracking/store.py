@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from bench.addresses import refuse_secrets, shown
 from bench.errors import InputError, TrackingError
 from bench.tracking import views
 from bench.tracking.remote import Remote, reason_of, refuse_old
@@ -52,6 +53,7 @@ def connect(uri: str | None, experiment: str, parent: str | None = None) -> Stor
     for the first to make the database: its migrations do not bear company.
     """
     uri = uri or default_uri()
+    refuse_secrets([f"tracking.uri={uri}"])
     opened: list[Store | Exception] = []
 
     def attempt():
@@ -75,7 +77,7 @@ def connect(uri: str | None, experiment: str, parent: str | None = None) -> Stor
     if isinstance(result, Exception):
         reason = reason_of((isinstance(result, TrackingError) and result.__cause__) or result)
         raise InputError(
-            f"tracking.uri: got {uri}, wanted a tracking store that answers ({reason}); start it or fix the address"
+            f"tracking.uri: got {shown(uri)}, wanted a tracking store that answers ({reason}); start it or fix the address"
         )
     return result
 
@@ -139,6 +141,7 @@ def _signals_wait() -> Iterator[None]:
 
 def client_of(uri: str) -> Uninterrupted | Remote:
     """The client of a store that need not have answered yet."""
+    refuse_secrets([f"tracking.uri={uri}"])
     return Uninterrupted(MlflowClient(uri)) if uri.startswith("sqlite:///") else Remote(MlflowClient(uri), uri)
 
 
