@@ -83,6 +83,6 @@ def refuse_old(uri: str) -> None:
     if said and tuple(map(int, said.groups())) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise InputError(
-            f"tracking.uri: got {shown(uri)}, an MLflow server of version {answer.text.strip()}, wanted {oldest} or later; "
-            "update the server"
+            f"tracking.uri: got {shown(uri)}, an MLflow server of version {answer.text.strip()[:20]}, wanted {oldest} or "
+            "later; update the server"
         )

@@ -24,6 +24,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig, OmegaConf
 
+from bench.addresses import shown
 from bench.errors import TrackingError, was_stopped
 from bench.tracking.heartbeat import beating, owner_tags
 from bench.tracking.outbox import Outbox, Write
@@ -136,6 +137,7 @@ def started(store: Store, name: str, tags: dict[str, str], parent: str | None = 
     tags = resolve_tags(
         tags | owner_tags() | ({MLFLOW_PARENT_RUN_ID: parent, SWEEP: parent} if parent else {})
     )  # user, source, commit
+    tags = {key: shown(value) for key, value in tags.items()}  # the repository's address may hold a token
     with ended(Run(store, store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id)) as run:
         yield run
 

@@ -77,7 +77,8 @@ def connect(uri: str | None, experiment: str, parent: str | None = None) -> Stor
     if isinstance(result, Exception):
         reason = reason_of((isinstance(result, TrackingError) and result.__cause__) or result)
         raise InputError(
-            f"tracking.uri: got {shown(uri)}, wanted a tracking store that answers ({reason}); start it or fix the address"
+            f"tracking.uri: got {shown(uri)}, wanted a tracking store that answers ({reason}); "
+            "start it or fix the address"
         )
     return result
 

@@ -53,7 +53,7 @@ def _is_a(kind: type) -> Callable[[Any], bool]:
 
 @dataclass(frozen=True)
 class Kind:
-    """noun: in messages, with its article. packages: where it must be defined. holds: whether a thing is of this kind."""
+    """noun: for messages, with its article. packages: where it must be defined. holds: whether a thing is of it."""
 
     noun: str
     packages: Sequence[str]

@@ -64,8 +64,8 @@ def _check_values(config: Any, source: str) -> None:
             raise InputError(f"{source}: got {shown(value)}, wanted text and numbers; train it again")
         if isinstance(value, str) and ("${" in value or value == "???"):
             raise InputError(
-                f"{source}: got {shown(value)}, wanted values alone; a run stores what its interpolations gave, so that "
-                "this config was changed: train it again"
+                f"{source}: got {shown(value)}, wanted values alone; a run stores what its interpolations gave, so "
+                "that this config was changed: train it again"
             )
     for path, node in nodes(config):
         if "defaults" in node:
