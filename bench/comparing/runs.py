@@ -69,9 +69,13 @@ def found(store: Store, runs: Sequence[str] | None, sweep: str | None) -> dict[s
     if runs is not None:
         if not runs:
             raise InputError("runs: got none, wanted the ids of 2 runs or more; null takes all of the experiment")
+        designs = {}
         for run in runs:
             records.card_of(store, run)  # or InputError
-        return {run: store.client.get_run(run).data.tags[tracking.DESIGN] for run in runs}
+            designs[run] = store.client.get_run(run).data.tags.get(tracking.DESIGN)
+            if designs[run] is None:
+                raise InputError(f"runs: got {run}, which has no design, wanted training runs; {FIX}")
+        return designs
     designs = jobs.trained(store)
     if not designs:
         name = store.client.get_experiment(store.experiment_id).name

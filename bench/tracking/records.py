@@ -53,24 +53,16 @@ def card_of(store: Store, run_id: str) -> dict:
     return stored.read(store.client, run_id, "dataset.json", stored.card, missing)
 
 
-def config_of(run_id: str, uri: str | None = None, trust: Sequence[str] = ()) -> DictConfig:
-    """The config of a tracked run, all of whose parts may be built.
-
-    trust: packages or full names that the user permits for this call.
-    Raises InputError where the run is missing, or its config names other parts.
-    """
-    plain = stored.read(client_of(uri or default_uri()), run_id, "config.yaml", stored.config, _finished(uri))
-    return check_stored(plain, f"run: config.yaml of {run_id}", trust)
-
-
 def saved_network(
     run_id: str, uri: str | None = None, trust: Sequence[str] = ()
 ) -> tuple[DictConfig, dict[str, torch.Tensor]]:
-    """Config, as `config_of` has it, and weights of a tracked run; InputError where its weights are missing too."""
-    config = config_of(run_id, uri, trust)
-    client = client_of(uri or default_uri())
-    return config, stored.read(client, run_id, "weights.pt", stored.weights, _finished(uri))
+    """Config and weights of a tracked run; all parts of the config may be built.
 
-
-def _finished(uri: str | None) -> str:
-    return f"wanted a finished run of {shown(uri or default_uri())} that trained a network"
+    trust: packages or full names that the user permits for this call.
+    Raises InputError where the run or one of them is missing or damaged, or the config names other parts.
+    """
+    uri = uri or default_uri()
+    client, missing = client_of(uri), f"wanted a finished run of {shown(uri)} that trained a network"
+    plain = stored.read(client, run_id, "config.yaml", stored.config, missing)
+    weights = stored.read(client, run_id, "weights.pt", stored.weights, missing)
+    return check_stored(plain, f"run: config.yaml of {run_id}", trust), weights

@@ -79,10 +79,12 @@ def reason_of(error: BaseException) -> str:
 def refuse_old(uri: str) -> None:
     """Raise InputError where a server says that it is of a version older than what is logged here needs."""
     answer = http_request(get_default_host_creds(uri), "/version", "GET")
-    said = re.match(r"(\d+)\.(\d+)", answer.text) if answer.status_code == requests.codes.ok else None
+    said = (
+        re.match(r"(\d{1,9})\.(\d{1,9})[.\d]*", answer.text[:20]) if answer.status_code == requests.codes.ok else None
+    )
     if said and tuple(map(int, said.groups())) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise InputError(
-            f"tracking.uri: got {shown(uri)}, an MLflow server of version {answer.text.strip()[:20]}, wanted {oldest} or "
-            "later; update the server"
+            f"tracking.uri: got {shown(uri)}, an MLflow server of version {said.group()}, wanted {oldest} or later; "
+            "update the server"
         )

@@ -17,19 +17,18 @@ from mlflow.exceptions import MlflowException
 from omegaconf import OmegaConf
 
 from bench.errors import InputError
+from bench.tables import READ, read_table
 from bench.tracking.artifacts import most
 
-# of each table: the columns that are read, and of these the ones of numbers
-TEXT = {
-    "layers.csv": ("weights", "tap", "role", "quantity", "view", "label_view", "estimator", "reliable", "found"),
-    "test.csv": ("name", "group"),
-    "filter_count.csv": ("tap", "estimator", "about", "order"),
-    "filters.csv": ("tap", "estimator", "about", "order"),
-}
-NUMBERS = {
-    "layers.csv": ("epoch", "order", "place", "bits", "low", "high", "excess"),
-    "filter_count.csv": ("recommended",),
-    "filters.csv": ("count",),
+# of tables by name: the columns that are read, those of text and those of numbers
+COLUMNS = {
+    "layers.csv": READ,
+    "test.csv": (("name", "group"), ()),
+    "filter_count.csv": (("tap", "estimator", "about", "order"), ("recommended",)),
+    "filters.csv": (
+        ("tap", "estimator", "about", "order", "reliable"),
+        ("count", "excess", "low", "high", "null_mean"),
+    ),
 }
 
 
@@ -82,19 +81,11 @@ def card(path: Path) -> dict:
 
 def table(path: Path) -> pd.DataFrame:
     """A table with the columns that are read of it, numbers where they must be."""
-    with _said_as("no table"):
-        frame = pd.read_csv(path)
-    text, numbers = TEXT.get(path.name, ()), NUMBERS.get(path.name, ())
-    if path.name == "test.csv":
-        numbers = ("dice",) if "dice" in frame else ("correct",)
-    if missing := [column for column in (*text, *numbers) if column not in frame]:
-        raise Broken(f"no table of a run: it has no column {missing[0]!r}")
-    if len(frame):
-        for column in numbers:
-            kind = frame[column].dtype
-            if not (pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind)):
-                raise Broken(f"no table of a run: its column {column!r} holds more than numbers")
-    return frame
+    with _said_as("no table of a run"):
+        frame = read_table(path, *COLUMNS.get(path.name, ()))
+        if path.name == "test.csv":
+            read_table(path, numbers=["dice" if "dice" in frame else "correct"])
+        return frame
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
