@@ -65,7 +65,8 @@ def build_stored(
     try:
         network = build_network(without_fetching(config.model, trust), config.get("seed", 0))
     except (InputError, HydraException) as error:
-        reason = " ".join(str(error.__cause__ or error).split())
+        said = error if isinstance(error, InputError) else error.__cause__ or error
+        reason = " ".join(str(said).split())[:300]
         raise InputError(f"run: the network of {run} can't be built: {reason}") from error
     try:
         network.load_state_dict(weights)

@@ -7,6 +7,7 @@ import os
 import re
 
 import requests
+from google.protobuf.json_format import ParseError
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
@@ -39,6 +40,11 @@ class Remote:
         def call(*arguments, **options):
             try:
                 return method(*arguments, **options)
+            except ParseError as error:
+                raise InputError(
+                    f"tracking.uri: got {self._uri}, which answers as no MLflow server does ({reason_of(error)}); "
+                    "fix the address or update the server"
+                ) from error
             except (MlflowException, requests.RequestException) as error:
                 status = status_of(error)
                 if status == PASSWORD:
@@ -73,15 +79,15 @@ def reason_of(error: BaseException) -> str:
     "ResponseError('too many 500 responses')"
     """
     line = (str(error).splitlines() or [repr(error)])[0]
-    return (re.findall(r"\(Caused by (.*)\)", line) or [line])[-1][:200]
+    reason = (re.findall(r"\(Caused by (.*)\)", line) or [line])[-1][:200]
+    return "".join(letter for letter in reason if letter.isprintable())  # a server may send a terminal's commands
 
 
 def refuse_old(uri: str) -> None:
     """Raise InputError where a server says that it is of a version older than what is logged here needs."""
     answer = http_request(get_default_host_creds(uri), "/version", "GET")
-    said = (
-        re.match(r"(\d{1,9})\.(\d{1,9})[.\d]*", answer.text[:20]) if answer.status_code == requests.codes.ok else None
-    )
+    version = answer.text[:20] if answer.status_code == requests.codes.ok else ""
+    said = re.match(r"(\d{1,9})\.(\d{1,9})[.\d]*", version)
     if said and tuple(map(int, said.groups())) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise InputError(
