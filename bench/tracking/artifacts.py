@@ -17,7 +17,7 @@ from bench.errors import InputError
 
 CHUNK = 1 << 20
 # bytes of a file that is read back, by the end of its name
-LARGEST = {".yaml": 1 << 20, ".json": 1 << 24, ".csv": 1 << 28, ".txt": 1 << 24, ".pt": 1 << 33}
+LARGEST = {".yaml": 1 << 18, ".json": 1 << 24, ".csv": 1 << 28, ".txt": 1 << 24, ".pt": 1 << 33}
 
 
 class Artifacts:

@@ -32,6 +32,9 @@ COLUMNS = {
 }
 
 
+DEEPEST = 64  # levels of a config
+
+
 class Broken(ValueError):
     """A file is not what a run writes; says what it is."""
 
@@ -61,8 +64,11 @@ def config(path: Path) -> Any:
     """The dictionaries and lists of a config, with its interpolations as text."""
     with _said_as("no YAML"):
         text = path.read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise Broken("YAML with aliases, which no run writes")
+        depth = 0
+        for event in yaml.parse(text, yaml.SafeLoader):  # its time grows with the square of the depth
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST or isinstance(event, yaml.AliasEvent):
+                raise Broken(f"YAML with aliases, or deeper than {DEEPEST}, which no run writes")
         return OmegaConf.to_container(OmegaConf.load(path), resolve=False)
 
 
