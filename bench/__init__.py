@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 
-def load(run: str, uri: str | None = None):
+
+def load(run: str, uri: str | None = None, trust: Sequence[str] = ()):
     """The network of a tracked run, with its best checkpoint's weights, on the CPU and in evaluation mode.
 
-    run: id of an MLflow run. uri: of the tracking store, by default mlflow.db in the current folder.
-    Raises bench.types.InputError where the run or its weights are missing.
+    run: id of an MLflow run. uri: of the tracking store, by default mlflow.db in the current folder. trust: packages,
+    or full names of classes and functions, that the run's config may name beside those of this suite, torch.nn, MONAI,
+    segmentation-models-pytorch and timm; code of these is run.
+    Raises bench.errors.InputError where the run or its weights are missing or damaged, or its config names other parts.
     """
-    from bench.build import build_network
+    from bench.build import build_stored
     from bench.tracking.records import saved_network
 
-    config, weights = saved_network(run, uri)
-    if config.model.get("encoder_weights"):
-        config.model.encoder_weights = None  # the run's own come in their place
-    network = build_network(config.model, config.seed)
-    network.load_state_dict(weights)
-    return network.eval()
+    config, weights = saved_network(run, uri, trust)
+    return build_stored(config, weights, run, trust)

@@ -14,6 +14,7 @@ from hydra.errors import MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from bench.addresses import refuse_secrets
 from bench.errors import InputError, leave
 from bench.settings import register
 
@@ -38,6 +39,7 @@ def main() -> None:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's stop is a Ctrl-C
     try:
+        refuse_secrets(sys.argv[1:])  # before Hydra writes them to .hydra/
         verb = take_verb(sys.argv)
 
         def job(config: DictConfig):

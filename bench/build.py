@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 
 from bench.datasets.common import shown
 from bench.errors import InputError
+from bench.trust import without_fetching
 from bench.types import Data
 
 
@@ -51,6 +53,27 @@ def build_network(config: DictConfig, seed: int) -> torch.nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return channels_last(build(config, "model"))
+
+
+def build_stored(
+    config: DictConfig, weights: Mapping[str, torch.Tensor], run: str, trust: Sequence[str] = ()
+) -> torch.nn.Module:
+    """The network of a run from its checked config and its weights, in evaluation mode.
+
+    Raises InputError where the config gives no network, or the weights are of another one.
+    """
+    try:
+        network = build_network(without_fetching(config.model, trust), config.get("seed", 0))
+    except (InputError, HydraException) as error:
+        said = error if isinstance(error, InputError) else error.__cause__ or error
+        reason = " ".join(str(said).split())[:300]
+        raise InputError(f"run: the network of {run} can't be built: {reason}") from error
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"run: weights.pt of {run} is of another network than its config ({reason})") from error
+    return network.eval()
 
 
 def channels_last(network: torch.nn.Module) -> torch.nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import torch
@@ -31,8 +32,13 @@ def prepare(config: DictConfig) -> torch.device:
     return torch.device(name)
 
 
-def prepare_training(config: DictConfig, model: torch.nn.Module, data: Data, uri: str | None = None) -> dict:
-    """The arguments of `fit` that the config decides; uri: of the store that holds the run of a teacher."""
+def prepare_training(
+    config: DictConfig, model: torch.nn.Module, data: Data, uri: str | None = None, trust: Sequence[str] = ()
+) -> dict:
+    """The arguments of `fit` that the config decides.
+
+    uri: of the store that holds the run of a teacher. trust: what the config of that run may name.
+    """
     optimizer = build_with(config.optimizer, "train.optimizer", model.parameters())
     return {
         "epochs": config.epochs,
@@ -41,12 +47,15 @@ def prepare_training(config: DictConfig, model: torch.nn.Module, data: Data, uri
         "schedule": config.schedule and build_with(config.schedule, "train.schedule", optimizer),
         "loss": loss_function(config.loss, data),
         "amp": config.amp,
-        "teacher": config.teacher and _teacher(config.teacher, uri, next(model.parameters()).device, data),
+        "teacher": config.teacher and _teacher(config.teacher, uri, trust, next(model.parameters()).device, data),
     }
 
 
-def _teacher(run: str, uri: str | None, device: torch.device, data: Data) -> torch.nn.Module:
-    teacher = load(run, uri).to(device)
+def _teacher(run: str, uri: str | None, trust: Sequence[str], device: torch.device, data: Data) -> torch.nn.Module:
+    try:
+        teacher = load(run, uri, trust).to(device)
+    except InputError as error:
+        raise InputError(f"train.teacher: {str(error).removeprefix('run: ')}") from error
     try:
         check_output(teacher, data)
     except InputError as error:
@@ -57,7 +66,7 @@ def _teacher(run: str, uri: str | None, device: torch.device, data: Data) -> tor
 def fingerprint_of(config: DictConfig, data: Data) -> str:
     """Hash of all that decides a run's numbers: its config without tracking, the data, the package's version."""
     decides = OmegaConf.to_container(config, resolve=True)
-    for key in ("tracking", "resume", "objectives"):
+    for key in ("tracking", "resume", "objectives", "trust"):
         decides.pop(key)
     content = json.dumps([decides, data.fingerprint, version("infoflow-bench")], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -21,6 +21,7 @@ from bench.sweeps import jobs
 from bench.tables import LayerTable, Moment
 from bench.tracking.store import connect
 from bench.train import fit
+from bench.trust import trusted_by
 from bench.types import Data
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def run(config: DictConfig) -> str | list[float]:
     check_output(model, data)
     estimators = build_each(config.estimator, "estimator")
     diagnostics = build_each(config.diagnostic, "diagnostic")
-    training = prepare_training(config.train, model, data, config.tracking.uri)
+    training = prepare_training(config.train, model, data, config.tracking.uri, trusted_by(config))
     asked = OmegaConf.to_container(config.probe)
     epochs, untrained_seeds = {0, *asked.pop("epochs")}, asked.pop("untrained_seeds")
     probe = Probe(model, data, estimators, seed=config.seed, loss=training["loss"], **asked) if estimators else None

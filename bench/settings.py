@@ -86,6 +86,7 @@ class App:
     seed: int = MISSING
     device: str = MISSING
     tracking: Tracking = MISSING
+    trust: list[str] = MISSING
 
 
 @dataclass

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 
 import pandas as pd
+
+from bench.errors import InputError
 
 I_XT = "I(X;T)"
 I_TY = "I(T;Y)"
@@ -18,8 +20,11 @@ COLUMNS = [
     "significant", "planted", "recovered", "found", "reliable",
     "n", "dim", "target_dim", "settings", "seconds", "reason",
 ]  # fmt: skip
-
-
+# columns that every reader needs, of text and of numbers
+READ = (
+    ("weights", "tap", "role", "quantity", "view", "label_view", "estimator", "reliable", "found"),
+    ("epoch", "order", "place", "bits", "low", "high", "excess"),
+)
 LAYERS = "layers"
 
 
@@ -131,4 +136,20 @@ class LayerTable:
 
     @classmethod
     def from_csv(cls, path) -> LayerTable:
-        return cls(pd.read_csv(path).to_dict("records"))
+        """The table that `to_csv` wrote; InputError for a file that is another."""
+        try:
+            return cls(read_table(path, *READ).to_dict("records"))
+        except (ValueError, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path}: got no LayerTable ({reason}), wanted layers.csv of a run") from error
+
+
+def read_table(path, text: Sequence[str] = (), numbers: Sequence[str] = ()) -> pd.DataFrame:
+    """A csv file with at least these columns, some of them of numbers alone; ValueError says what it has not."""
+    frame = pd.read_csv(path)
+    if missing := [column for column in (*text, *numbers) if column not in frame]:
+        raise ValueError(f"it has no column {missing[0]!r}")
+    wrong = [column for column in numbers if len(frame) and frame[column].dtype.kind not in "biuf"]
+    if wrong:
+        raise ValueError(f"its column {wrong[0]!r} holds more than numbers")
+    return frame

@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from unittest.mock import patch
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 import pandas as pd
@@ -144,6 +146,11 @@ def artifact(folder: Path, run: Run, path: str) -> Path:
     beside = folder.parent / "read" / run.info.run_id
     beside.mkdir(parents=True, exist_ok=True)
     return Path(store(folder).download_artifacts(run.info.run_id, path, str(beside)))
+
+
+def kept(run: Run, path: str) -> Path:
+    """The file of a run in its SQLite store's own folder, to change it."""
+    return Path(url2pathname(urlsplit(run.info.artifact_uri).path)) / path
 
 
 def artifacts(folder: Path, run: Run) -> set[str]:

@@ -33,6 +33,8 @@ class Counted:
                 f"ask.by: got {estimator}, by which the run's filter_count recommends a number for no layer; "
                 f"wanted {f'one of {others}' if others else 'another run'}"
             )
+        if strange := [place.tap for place in self.places if (place.tap, 1) not in self.curves.index]:
+            raise InputError(f"run: filters.csv has no row for one filter of {strange[0]}; train the run again")
         self.told = max(self._excess(place, place.width).bits for place in self.places)
 
     def proposals(self, factors: Sequence[float]) -> list[Proposal]:

@@ -17,7 +17,7 @@ from bench.tracking.store import Store
 
 FIX = "choose by sweep=NAME or runs=[ID,…]"
 # of the config, what may differ between runs of one design
-FREE = ("seed", "device", "resume", "objectives", "dataset.root", "dataset.file", "tracking.")
+FREE = ("seed", "device", "resume", "objectives", "trust", "dataset.root", "dataset.file", "tracking.")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def chosen(store: Store, runs: Sequence[str] | None, sweep: str | None) -> Runs:
             f"runs: got {len(kept)} of one design, {min(kept.values())!r}, wanted 2 designs or more; {FIX}"
         )
     results = results_of(store, kept, test=True)
-    tables = {run: LayerTable(records.table_of(store, run, "layers.csv").to_dict("records")) for run in kept}
+    tables = {run: records.layers_of(store, run) for run in kept}
     logged = {run: tracked[run].data.metrics for run in kept}
     return Runs(card, results.runs, results.images, tables, logged, len(designs) - len(kept))
 
@@ -69,9 +69,13 @@ def found(store: Store, runs: Sequence[str] | None, sweep: str | None) -> dict[s
     if runs is not None:
         if not runs:
             raise InputError("runs: got none, wanted the ids of 2 runs or more; null takes all of the experiment")
+        designs = {}
         for run in runs:
             records.card_of(store, run)  # or InputError
-        return {run: store.client.get_run(run).data.tags[tracking.DESIGN] for run in runs}
+            designs[run] = store.client.get_run(run).data.tags.get(tracking.DESIGN)
+            if designs[run] is None:
+                raise InputError(f"runs: got {run}, which has no design, wanted training runs; {FIX}")
+        return designs
     designs = jobs.trained(store)
     if not designs:
         name = store.client.get_experiment(store.experiment_id).name

@@ -10,7 +10,7 @@ import bench
 from bench import plots, tracking
 from bench.asking.base import Base
 from bench.asking.proposals import Proposal
-from bench.build import build_network
+from bench.build import build_network, build_stored
 from bench.estimators import Estimator
 from bench.probe import Probe
 from bench.retraining.export import to_onnx
@@ -33,7 +33,7 @@ def hand_over(tracked: tracking.Run, base: Base, verified: Verified) -> None:
     """The chosen proposal's best network by validation, as ONNX beside the id of its run, for `bench.load`."""
     run = best_run(verified, verified.chosen.name)
     tracked.tag("proposal", run)
-    tracked.file(to_onnx(bench.load(run, tracked.store.uri), base.data.val.images[:2]), "proposal.onnx")
+    tracked.file(to_onnx(bench.load(run, tracked.store.uri, base.trust), base.data.val.images[:2]), "proposal.onnx")
 
 
 def best_run(verified: Verified, design: str) -> str:
@@ -55,8 +55,8 @@ def what_is_kept(
     profiles = {}
     for name in shown:
         run = best_run(verified, name)
-        config, _ = records.saved_network(run, tracked.store.uri)
-        network = bench.load(run, tracked.store.uri)
+        config, weights = records.saved_network(run, tracked.store.uri, base.trust)
+        network = build_stored(config, weights, run, base.trust)
         table = LayerTable()
         options = {"seed": seed, "split": "trainval", "n": images, "views": [view]}
         probe = Probe(network, base.data, {first: estimators[first]}, **options)

@@ -17,6 +17,7 @@ from bench.estimators import Estimator
 from bench.prepare import prepare
 from bench.retraining.training import Retraining
 from bench.tracking.store import connect
+from bench.trust import trusted_by
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def opened(config: DictConfig, verb: str) -> Iterator[Opened]:
     for estimator in estimators.values():
         estimator.permutations = config.ask.permutations
     store = connect(config.tracking.uri, config.tracking.experiment)
-    base = Base.of_run(store, config.run) if config.run else build_base(config)
+    base = Base.of_run(store, config.run, trusted_by(config)) if config.run else build_base(config)
 
     views = askable(base.data, config.ask.views)  # or InputError, before anything is trained
     if config.ask.get("rule") == "search":

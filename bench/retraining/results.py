@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench import tracking
+from bench.errors import InputError
 from bench.sweeps import jobs
 from bench.tracking import records
 from bench.tracking.store import Store
@@ -46,6 +47,12 @@ def results_of(store: Store, designs: Mapping[str, str], test: bool) -> Retraine
     rows, images = [], []
     for run_id, design in designs.items():
         run = store.client.get_run(run_id)
+        missing = [key for key in KEPT if key not in run.data.metrics]
+        if missing or not run.data.params.get("seed", "").isdecimal():
+            raise InputError(
+                f"run: got {run_id}, which has no {missing[0] if missing else 'seed'}, wanted a run that trained a "
+                "network to its end; train it again"
+            )
         here = {"design": design, "seed": int(run.data.params["seed"])}
         rows.append(here | {"run": run_id} | {column: run.data.metrics[key] for key, column in KEPT.items()})
         if test:

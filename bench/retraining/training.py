@@ -53,11 +53,11 @@ class Retraining:
     def train_base(self) -> None:
         """Train a base that has no run yet, from the first seed."""
         self.write({"base": self.base.design})
-        retrain(self.folder, ["base"], self.seeds[:1], self.tracked)
+        retrain(self.folder, ["base"], self.seeds[:1], self.tracked, self._launching([]))
         runs = retrained(self.tracked, ["base"], test=False).runs
         if runs.empty:
             raise InputError("run: the fresh base could not be trained; its run in MLflow says why")
-        self.base = Base.of_run(self.tracked.store, runs["run"].iloc[0])
+        self.base = Base.of_run(self.tracked.store, runs["run"].iloc[0], self.base.trust)
 
     def __call__(self, designs: Mapping[str, Design], seeds: Sequence[int] | None = None) -> list[str]:
         """Train designs from these seeds, all by default, or as many as the budget allows; returns what was not run."""
@@ -74,12 +74,16 @@ class Retraining:
             minutes = max(0.0, self.config.minutes - (time.monotonic() - self.started) / 60)
         self.spent = self._spent(designs, seeds)
         if seeds:
-            retrain(self.folder, list(designs), seeds, self.tracked, self.config.overrides, minutes)
+            retrain(self.folder, list(designs), seeds, self.tracked, self._launching(self.config.overrides), minutes)
         done = set(self.read(designs, test=False).runs.groupby(["design", "seed"]).groups)
         missing = [f"{name} seed {seed}" for seed in wanted for name in designs if (name, seed) not in done]
         if missing:
             log.warning("not run, for the budget or a failure: %s", ", ".join(missing))
         return missing
+
+    def _launching(self, overrides: Sequence[str]) -> list[str]:
+        """Overrides of a child that permits what this call permits, for the config of a teacher."""
+        return [*([f"trust=[{','.join(self.base.trust)}]"] if self.base.trust else []), *overrides]
 
     def _spent(self, designs: Collection[str], seeds: Sequence[int]) -> set[tuple[str, int]]:
         """The runs so far and these."""

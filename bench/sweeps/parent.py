@@ -15,6 +15,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
 from bench import tracking
+from bench.addresses import refuse_secrets
 from bench.errors import InputError, JobsFailed, explain, leave
 from bench.report import failures_report, opening
 from bench.sweeps import jobs
@@ -45,8 +46,15 @@ class SweepParent(Callback):
     Hydra turns an exception of a callback into a warning and goes on; without a parent this must end instead.
     """
 
+    def on_run_start(self, config: DictConfig, **_) -> None:
+        try:
+            refuse_secrets([f"tracking.uri={config.tracking.uri}"])  # one from a file or the environment
+        except Exception as error:
+            leave(error)
+
     def on_multirun_start(self, config: DictConfig, **_) -> None:
         try:
+            refuse_secrets([f"tracking.uri={config.tracking.uri}"])
             name_by_what_is_swept(config)
             if not config.tracking.parent:  # else another verb owns it
                 start(config)

@@ -21,7 +21,7 @@ def sum_up(store: Store, parent: tracking.Run) -> None:
     profiles: dict[str, list[pd.DataFrame]] = {}
     estimator = None
     for run, design in jobs.of_sweep(store, parent.id).items():
-        table = LayerTable(records.table_of(store, run, "layers.csv").to_dict("records"))
+        table = records.layers_of(store, run)
         if table.rows:
             estimator = estimator or table.estimators[0]
             points += table.profile_points()

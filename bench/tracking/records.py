@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 
 import pandas as pd
 import torch
 from mlflow.entities import Run, RunStatus
 from mlflow.exceptions import MlflowException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from bench.addresses import shown
 from bench.errors import InputError
+from bench.tables import LayerTable
+from bench.tracking import stored
+from bench.tracking.remote import reason_of
 from bench.tracking.store import Store, client_of, default_uri
+from bench.trust import check_stored
 
 
 def table_of(store: Store, run_id: str, path: str) -> pd.DataFrame:
-    """A table that a run logged; InputError where it has none of this path."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            return pd.read_csv(store.client.download_artifacts(run_id, path, folder))
-        except (MlflowException, OSError) as error:
-            raise InputError(f"run: got {run_id}, wanted one with {path}; run it with the diagnostic of it") from error
+    """A table that a run logged; InputError where it has none of this path, or one that no run writes."""
+    return stored.read(
+        store.client, run_id, path, stored.table, f"wanted one with {path}; run it with the diagnostic of it"
+    )
+
+
+def layers_of(store: Store, run_id: str) -> LayerTable:
+    """What a run measured of its layers."""
+    return LayerTable(table_of(store, run_id, "layers.csv").to_dict("records"))
 
 
 def curve(store: Store, run_id: str, key: str) -> list[tuple[int, float]]:
@@ -35,7 +41,7 @@ def run_of(store: Store, run_id: str) -> Run:
     try:
         return store.client.get_run(run_id)
     except MlflowException as error:
-        raise InputError(f"run: got {run_id}, wanted a run of {store.uri} ({error})") from error
+        raise InputError(f"run: got {run_id}, wanted a run of {shown(store.uri)} ({reason_of(error)})") from error
 
 
 def card_of(store: Store, run_id: str) -> dict:
@@ -43,20 +49,20 @@ def card_of(store: Store, run_id: str) -> dict:
     status = run_of(store, run_id).info.status
     if status != RunStatus.to_string(RunStatus.FINISHED):
         raise InputError(f"run: got {run_id}, which is {status}, wanted a finished one; train it to its end")
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            return json.loads(Path(store.client.download_artifacts(run_id, "dataset.json", folder)).read_text())
-        except (MlflowException, OSError) as error:
-            raise InputError(f"run: got {run_id}, wanted a run that trained a network: it has no data card") from error
+    missing = "wanted a run that trained a network: it has no data card"
+    return stored.read(store.client, run_id, "dataset.json", stored.card, missing)
 
 
-def saved_network(run_id: str, uri: str | None = None) -> tuple[DictConfig, dict[str, torch.Tensor]]:
-    """Config and weights of a tracked run; InputError where the run or its weights are missing."""
-    client = client_of(uri or default_uri())
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            config = OmegaConf.load(client.download_artifacts(run_id, "config.yaml", folder))
-            weights = client.download_artifacts(run_id, "weights.pt", folder)
-        except (MlflowException, OSError) as error:
-            raise InputError(f"run: got {run_id}, wanted a finished run of {uri or default_uri()} ({error})") from error
-        return config, torch.load(weights, weights_only=True, map_location="cpu")
+def saved_network(
+    run_id: str, uri: str | None = None, trust: Sequence[str] = ()
+) -> tuple[DictConfig, dict[str, torch.Tensor]]:
+    """Config and weights of a tracked run; all parts of the config may be built.
+
+    trust: packages or full names that the user permits for this call.
+    Raises InputError where the run or one of them is missing or damaged, or the config names other parts.
+    """
+    uri = uri or default_uri()
+    client, missing = client_of(uri), f"wanted a finished run of {shown(uri)} that trained a network"
+    plain = stored.read(client, run_id, "config.yaml", stored.config, missing)
+    weights = stored.read(client, run_id, "weights.pt", stored.weights, missing)
+    return check_stored(plain, f"run: config.yaml of {run_id}", trust), weights

@@ -9,12 +9,15 @@ import re
 from collections.abc import Iterator
 
 import requests
+from google.protobuf.json_format import ParseError
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
+from bench.addresses import shown
 from bench.errors import InputError, TrackingError
+from bench.tracking.artifacts import Artifacts
 
 # A server that is away is asked again for some 12 s and not for minutes: what a run logs meanwhile can wait in files.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
@@ -34,7 +37,8 @@ class Remote:
 
     def __init__(self, client: MlflowClient, uri: str):
         self._client = client
-        self._uri = uri
+        self._uri = shown(uri)  # for messages
+        self._artifacts = Artifacts(client, uri)
 
     @contextlib.contextmanager
     def hurried(self) -> Iterator[None]:
@@ -48,12 +52,17 @@ class Remote:
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
 
     def __getattr__(self, name: str):
-        method = getattr(self._client, name)
+        method = getattr(self._artifacts if hasattr(self._artifacts, name) else self._client, name)
 
         @functools.wraps(method)
         def call(*arguments, **options):
             try:
                 return method(*arguments, **options)
+            except ParseError as error:
+                raise InputError(
+                    f"tracking.uri: got {self._uri}, which answers as no MLflow server does ({reason_of(error)}); "
+                    "fix the address or update the server"
+                ) from error
             except (MlflowException, requests.RequestException) as error:
                 status = status_of(error)
                 if status == PASSWORD:
@@ -104,16 +113,18 @@ def reason_of(error: BaseException) -> str:
     "ResponseError('too many 500 responses')"
     """
     line = (str(error).splitlines() or [repr(error)])[0]
-    return (re.findall(r"\(Caused by (.*)\)", line) or [line])[-1][:200]
+    reason = (re.findall(r"\(Caused by (.*)\)", line) or [line])[-1][:200]
+    return "".join(letter for letter in reason if letter.isprintable())  # a server may send a terminal's commands
 
 
 def refuse_old(uri: str) -> None:
     """Raise InputError where a server says that it is of a version older than what is logged here needs."""
     answer = http_request(get_default_host_creds(uri), "/version", "GET")
-    said = re.match(r"(\d+)\.(\d+)", answer.text) if answer.status_code == requests.codes.ok else None
+    version = answer.text[:20] if answer.status_code == requests.codes.ok else ""
+    said = re.match(r"(\d{1,9})\.(\d{1,9})[.\d]*", version)
     if said and tuple(map(int, said.groups())) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise InputError(
-            f"tracking.uri: got {uri}, an MLflow server of version {answer.text.strip()}, wanted {oldest} or later; "
+            f"tracking.uri: got {shown(uri)}, an MLflow server of version {said.group()}, wanted {oldest} or later; "
             "update the server"
         )

@@ -22,6 +22,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig, OmegaConf
 
+from bench.addresses import shown
 from bench.errors import InputError, TrackingError
 from bench.tracking.heartbeat import OWNER, beating, owner_tags
 from bench.tracking.outbox import Outbox, is_stopping
@@ -140,6 +141,7 @@ def started(
     tags = resolve_tags(
         tags | owner | ({MLFLOW_PARENT_RUN_ID: parent, SWEEP: parent} if parent else {})
     )  # user, source, commit
+    tags = {key: shown(value) for key, value in tags.items()}  # the repository's address may hold a token
     with begun(store):
         run_id = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id
     with ended(Run(store, run_id, owner[OWNER], tags[FINGERPRINT] if once else None)) as run:

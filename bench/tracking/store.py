@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from bench.addresses import refuse_secrets, shown
 from bench.errors import InputError, TrackingError
 from bench.tracking import views
 from bench.tracking.local import Local
@@ -53,6 +54,7 @@ def connect(uri: str | None, experiment: str, parent: str | None = None) -> Stor
     folder wait for the first to make the database: its migrations do not bear company.
     """
     uri = uri or default_uri()
+    refuse_secrets([f"tracking.uri={uri}"])
     opened: Queue[Store | Exception | None] = Queue()  # None for each request that was answered
 
     def attempt():
@@ -78,7 +80,8 @@ def connect(uri: str | None, experiment: str, parent: str | None = None) -> Stor
     if isinstance(result, Exception):
         reason = reason_of((isinstance(result, TrackingError) and result.__cause__) or result)
         raise InputError(
-            f"tracking.uri: got {uri}, wanted a tracking store that answers ({reason}); start it or fix the address"
+            f"tracking.uri: got {shown(uri)}, wanted a tracking store that answers ({reason}); "
+            "start it or fix the address"
         )
     return result
 
@@ -107,6 +110,7 @@ def _make(database: Path) -> None:
 
 def client_of(uri: str) -> Local | Remote:
     """The client of a store that need not have answered yet."""
+    refuse_secrets([f"tracking.uri={uri}"])
     return Local(MlflowClient(uri), uri) if uri.startswith("sqlite:///") else Remote(MlflowClient(uri), uri)
 
 

@@ -1,0 +1,72 @@
+"""Artifacts: the files of runs on a server over the network, written and read where the server may keep them."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import requests
+from mlflow import MlflowClient
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import augmented_raise_for_status, http_request
+
+from bench.addresses import WEB, refuse_strange
+from bench.errors import InputError
+
+CHUNK = 1 << 20
+# bytes of a file that is read back, by the end of its name
+LARGEST = {".yaml": 1 << 18, ".json": 1 << 24, ".csv": 1 << 28, ".txt": 1 << 24, ".pt": 1 << 33}
+
+
+class Artifacts:
+    """The files of the runs of one server; where it keeps those of a run is asked and checked once.
+
+    Raises InputError where that is a folder of this machine, or behind another server.
+    """
+
+    def __init__(self, client: MlflowClient, uri: str):
+        self._client = client
+        self._uri = uri
+        self._known: dict[str, ArtifactRepository] = {}
+
+    def log_artifact(self, run_id: str, local_path: str, artifact_path: str | None = None) -> None:
+        self._of(run_id).log_artifact(local_path, artifact_path)
+
+    def list_artifacts(self, run_id: str, path: str | None = None) -> list:
+        return self._of(run_id).list_artifacts(path)
+
+    def download_artifacts(self, run_id: str, path: str, folder: str) -> str:
+        """One file, whatever else the server lists beside it; returns where it lies in the folder."""
+        files = self._of(run_id)
+        if not isinstance(files, HttpArtifactRepository):
+            return files.download_artifacts(path, folder)
+        local = Path(folder) / PurePosixPath(path).name
+        answer = http_request(get_default_host_creds(files.artifact_uri), f"/{path}", "GET", stream=True)
+        augmented_raise_for_status(answer)
+        _save(answer, local, run_id, path)
+        return str(local)
+
+    def _of(self, run_id: str) -> ArtifactRepository:
+        if run_id not in self._known:
+            where = self._client.get_run(run_id).info.artifact_uri
+            if self._uri.startswith(tuple(f"{scheme}://" for scheme in WEB)):
+                refuse_strange(self._uri, where)
+            self._known[run_id] = get_artifact_repository(where, tracking_uri=self._uri)
+        return self._known[run_id]
+
+
+def most(path: str) -> int:
+    """The most bytes that a file may have, by its name."""
+    return LARGEST.get(PurePosixPath(path).suffix, min(LARGEST.values()))
+
+
+def _save(answer: requests.Response, local: Path, run_id: str, path: str) -> None:
+    size = 0
+    with answer, local.open("wb") as file:
+        for chunk in answer.iter_content(CHUNK):
+            size += len(chunk)
+            if size > most(path):
+                raise InputError(f"run: {path} of {run_id} has more than {most(path)} bytes; its server sends another")
+            file.write(chunk)
