@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import hydra
@@ -22,6 +23,8 @@ CONF = Path(__file__).parents[1] / "conf"
 VERBS = {"run": "config"} | {
     verb: verb for verb in ("calibrate", "propose", "validity", "compare", "taps", "status", "resend")
 }
+# what Hydra's plugins raise for settings that they can't work with
+REFUSALS = (ValueError, TypeError, AttributeError, AssertionError, LookupError, NotImplementedError)
 # choices of Hydra's plugins -> the extra that brings them
 EXTRAS = {
     "hydra/launcher/ray": "ray",
@@ -79,7 +82,13 @@ def take_verb(arguments: list[str]) -> str:
 
 
 def clearer(error: BaseException) -> BaseException:
-    """For a choice that does not exist the group, what was asked and the choices, also inside a list."""
+    """For an error of Hydra that says too little, one that says what is allowed.
+
+    A choice that does not exist comes with its group and the choices, also inside a list; what a launcher or a sweeper
+    refuses comes as bad input.
+    """
+    if isinstance(error, REFUSALS) and not isinstance(error, InputError) and plugin_of(error):
+        return InputError(f"{plugin_of(error)}: refuses its settings ({type(error).__name__}: {error}); correct them")
     if type(error) is ValueError and str(error).startswith("Config group override must be"):
         return InputError(f"{error}, wanted such as model=unet or estimator=[renyi]")
     if not isinstance(error, MissingConfigException):
@@ -91,6 +100,15 @@ def clearer(error: BaseException) -> BaseException:
         return error
     choices = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
     return InputError(f"{group}: got {choice!r}, wanted one of {', '.join(choices)}")
+
+
+def plugin_of(error: BaseException) -> str | None:
+    """The launcher or the sweeper of Hydra in which an error was raised, by its option on the command line."""
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    plugin = next((name for name in reversed(modules) if name.startswith("hydra_plugins.")), None)
+    if plugin is None or any(name.startswith("bench.") and name != "bench.__main__" for name in modules):
+        return None
+    return "hydra/sweeper" if "sweeper" in plugin else "hydra/launcher"
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from bench.checks import check_resend
 from bench.errors import InputError
 from bench.tracking import records
 from bench.tracking.outbox import Outbox
@@ -18,6 +19,7 @@ def resend(config: DictConfig) -> list[str]:
 
     Raises InputError, at the end, where a run is of another server; what it left still waits.
     """
+    check_resend(config)
     folder = Path(config.folder).absolute()
     runs = sorted({path.parent.name for path in folder.glob("*/*.json")})
     if not runs:

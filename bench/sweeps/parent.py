@@ -6,7 +6,7 @@ import logging
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
-from math import prod
+from itertools import islice
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -15,6 +15,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
 from bench import tracking
+from bench.checks import check_folder, check_sweep
 from bench.errors import InputError, JobsFailed, explain, leave
 from bench.report import failures_report, opening
 from bench.sweeps import jobs
@@ -23,6 +24,7 @@ from bench.tracking.heartbeat import owner_of
 from bench.tracking.store import Store, connect
 
 COMMAND = "overrides"  # tag of a parent
+MOST = 100_000  # jobs
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +47,15 @@ class SweepParent(Callback):
     Hydra turns an exception of a callback into a warning and goes on; without a parent this must end instead.
     """
 
-    def on_multirun_start(self, config: DictConfig, **_) -> None:
+    def on_run_start(self, config: DictConfig, **_) -> None:
         try:
+            check_folder("hydra.run.dir", config.hydra.run.dir)
+        except Exception as error:
+            leave(error)
+
+    def on_multirun_start(self, config: DictConfig, config_name: str, **_) -> None:
+        try:
+            check_sweep(config, config_name)
             name_by_what_is_swept(config)
             if not config.tracking.parent:  # else another verb owns it
                 start(config)
@@ -88,6 +97,7 @@ def start(config: DictConfig) -> None:
     Raises InputError where a living process has a sweep of this name.
     """
     swept = [override for override in asked(config) if override.is_sweep_override()]
+    planned = count(config, swept)
     name = config.tracking.name or " ".join(["sweep", *(override.input_line for override in swept)])
     command = " ".join(config.hydra.overrides.task)
     store, ending = connect(config.tracking.uri, config.tracking.experiment), ExitStack()
@@ -100,7 +110,7 @@ def start(config: DictConfig) -> None:
     else:
         tags = {tracking.SWEEP: "parent", COMMAND: command}
         parent = ending.enter_context(tracking.started(store, name, tags))
-    parent.tag(jobs.JOBS, str(count(config, swept)))
+    parent.tag(jobs.JOBS, str(planned))
     _open.append(Sweep(store, parent, ending))
     with read_write(config), open_dict(config):
         config.hydra.overrides.hydra += [f"tracking.parent={parent.id}", f"tracking.uri='{store.uri}'"]
@@ -123,10 +133,18 @@ def cut_off(alike: list, command: str) -> str | None:
 
 
 def count(config: DictConfig, swept: list[Override]) -> int:
-    """How many jobs the sweeper will start."""
+    """How many jobs the sweeper will start; InputError where there are none, or more than any machine can do."""
     if "n_trials" in config.hydra.sweeper:
         return config.hydra.sweeper.n_trials
-    return prod(len(list(override.sweep_iterator())) for override in swept)
+    planned = 1
+    for override in swept:
+        planned *= sum(1 for _ in islice(override.sweep_iterator(), MOST + 1))
+        if not 0 < planned <= MOST:
+            got = "no value" if not planned else f"more than {MOST:,} jobs"
+            raise InputError(
+                f"{override.key_or_group}: got {got} from {override.input_line}, wanted 1 to {MOST:,} jobs"
+            )
+    return planned
 
 
 def done(config: DictConfig, error: Exception | None = None) -> None:
@@ -152,6 +170,8 @@ def close(error: BaseException | None = None) -> None:
         try:
             with sweep.ending:
                 sum_up(sweep.store, sweep.parent)
+                if isinstance(error, InputError):
+                    tell_failures(sweep)  # a sweeper without one number to go by refuses to go on
                 if error:
                     raise error
                 sys.stdout.write(f"\nsweep {sweep.parent.id} in {sweep.store.uri}\n{opening(sweep.store)}")
