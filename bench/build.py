@@ -23,7 +23,8 @@ REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError,
 
 def build(config: DictConfig, section: str, kind: type[Kind] = object) -> Kind:
     """Make what `_target_` names, which must be of this kind; InputError names the section and what it refuses."""
-    target_of(config, section)
+    if kind is not object:
+        target_of(config, section)
     check_arguments(OmegaConf.to_container(config, resolve=True), section)
     try:
         return of_kind(instantiate(config, _convert_="all"), section, kind)
@@ -37,9 +38,7 @@ def build(config: DictConfig, section: str, kind: type[Kind] = object) -> Kind:
 
 def build_with(config: DictConfig, section: str, argument: Any, kind: type[Kind] = object) -> Kind:
     """Make what a `_partial_` config lacks one argument for, such as an optimiser its parameters."""
-    make = build(config, section)
-    if not isinstance(make, partial):
-        raise InputError(f"{section}: got {type(make).__name__} made at once, wanted _partial_: true beside _target_")
+    make = build(config, section, partial)
     try:
         return of_kind(make(argument), section, kind)
     except InputError:
@@ -51,7 +50,8 @@ def build_with(config: DictConfig, section: str, argument: Any, kind: type[Kind]
 def of_kind(made: Any, section: str, kind: type[Kind]) -> Kind:
     """What was made, or InputError where it is of another kind."""
     if not isinstance(made, kind):
-        raise InputError(f"{section}: got {type(made).__name__}, wanted {kind.__name__}; correct _target_ or _partial_")
+        wanted = "one that is made later: _partial_: true" if kind is partial else f"an object of {kind.__name__}"
+        raise InputError(f"{section}: got an object of {type(made).__name__}, wanted {wanted}; correct its config")
     return made
 
 

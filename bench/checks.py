@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import is_dataclass
 from pathlib import Path
 
@@ -128,20 +127,20 @@ def check_folder(key: str, folder: str) -> None:
 
 
 def _check(config: DictConfig, kind: type) -> None:
-    if HydraConfig.initialized():
-        _check_given(config, HydraConfig.get().overrides.task)
     try:
         OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
-        raise InputError(f"{error.full_key}: got nothing, wanted a value; set it, or leave out '~'") from error
+        raise InputError(f"{error.full_key}: got nothing, wanted a value") from error
     except OmegaConfBaseException as error:
         raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}; set it to a value") from error
+    if HydraConfig.initialized():
+        _check_given(config, HydraConfig.get().overrides.task)
     _check_fields(config, kind)
 
 
-def _check_given(config: DictConfig, overrides: Iterable[str]) -> None:
+def _check_given(config: DictConfig, overrides: ListConfig) -> None:
     """Raise InputError for an override that Hydra would take in silence without doing what it says."""
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
+    for override in OverridesParser.create().parse_overrides(OmegaConf.to_container(overrides)):
         key, value = override.key_or_group, override.value()
         if override.is_delete() or override.is_sweep_override():
             continue
