@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -12,9 +12,17 @@ from hydra.utils import get_object
 
 from bench.errors import InputError
 
-NUMBERS = (bool, int, float)
 MOST = 2**32 - 1  # of a whole number: the largest seed, and more than any count or size can be
-WORDS = {bool: "true or false", int: "a whole number", float: "a number", NoneType: "null"}
+# types of values in a config -> what they are called in a message
+WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "a mapping",
+    NoneType: "null",
+}
 
 
 def target_of(config: Any, section: str) -> Callable:
@@ -45,7 +53,7 @@ def check_arguments(config: Mapping, section: str) -> None:
     hints = _hints(target_of(config, section)) if "_target_" in config else {}
     for name, value in config.items():
         key = f"{section}.{name}"
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             check_arguments(value, key)
         elif not name.startswith("_"):
             _check_numbers(value, key)
@@ -78,17 +86,31 @@ def _refused(value: Any, hint: Any) -> str | None:
     """What is wanted in place of a value, None where its type may be right.
 
     >>> _refused(2, bool), _refused(16.5, int | None), _refused("wide", float)
-    ('true or false', 'a whole number or null', 'a number')
-    >>> _refused(1, float), _refused("median", float | str), _refused(None, int)
+    ('true or false', 'a whole number', 'a number')
+    >>> _refused(True, Literal[1, "mixture"]), _refused({}, Sequence[str] | None)
+    ('a whole number or a text', 'a list')
+    >>> _refused(1, float), _refused("median", float | str), _refused(1, Any)
+    (None, None, None)
     """
-    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    literals = [option for member in members if get_origin(member) is Literal for option in get_args(member)]
-    numeric = [member for member in members if member in NUMBERS]
-    if not numeric or value is None or any(type(value) is type(option) and value == option for option in literals):
+    types = [type_ for member in _members(hint) for type_ in _types(member)]
+    if isinstance(value, bool) and bool not in types and float in types:
+        return WORDS[float]
+    if not all(type_ in WORDS for type_ in types) or (value is None and types != [bool]):
         return None
-    if type(value) in numeric or (type(value) is int and float in numeric):
+    if type(value) in types or (type(value) is int and float in types):
         return None
-    if type(value) in NUMBERS or all(member in WORDS for member in members):
-        words = [WORDS[member] for member in members if member in WORDS] + [str(option) for option in literals]
-        return " or ".join(words)
-    return None
+    return " or ".join(dict.fromkeys(WORDS[type_] for type_ in types if type_ is not NoneType))
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+def _types(member: Any) -> list[Any]:
+    """The types of values in a config that a declared type takes; the declared type itself where it is none of them."""
+    origin = get_origin(member) or member
+    if origin is Literal:
+        return [type(option) for option in get_args(member)]
+    if origin in (list, tuple, Sequence):
+        return [list]
+    return [dict if origin is Mapping else origin]

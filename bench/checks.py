@@ -13,7 +13,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from bench.errors import InputError
 from bench.launching import check_launching
-from bench.rules import rules_of
+from bench.rules import Switch, rules_of
 from bench.settings import (
     KINDS,
     SEEDS,
@@ -104,7 +104,7 @@ def check_sweep(config: DictConfig, name: str) -> None:
 
     name: of the command's config.
     """
-    _check_given(config, config.hydra.overrides.task)
+    _check_given(config, config.hydra)
     own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
     if name in KINDS:  # else it is one of the user's own
         _check_fields(own, KINDS[name])
@@ -134,18 +134,26 @@ def _check(config: DictConfig, kind: type) -> None:
     except OmegaConfBaseException as error:
         raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}; set it to a value") from error
     if HydraConfig.initialized():
-        _check_given(config, HydraConfig.get().overrides.task)
+        _check_given(config, HydraConfig.get())
     _check_fields(config, kind)
 
 
-def _check_given(config: DictConfig, overrides: ListConfig) -> None:
-    """Raise InputError for an override that Hydra would take in silence without doing what it says."""
-    for override in OverridesParser.create().parse_overrides(OmegaConf.to_container(overrides)):
+def _check_given(config: DictConfig, hydra: DictConfig) -> None:
+    """Raise InputError for an override that Hydra would take in silence without doing what it says.
+
+    config: with or without hydra, which is Hydra's own.
+    """
+    given = OmegaConf.to_container(hydra.overrides.task) + OmegaConf.to_container(hydra.overrides.hydra)
+    for override in OverridesParser.create().parse_overrides(given):
         key, value = override.key_or_group, override.value()
         if override.is_delete() or override.is_sweep_override():
             continue
-        if value == {} and OmegaConf.select(config, key, throw_on_missing=False):
+        of_hydra = key.startswith("hydra.")
+        has = OmegaConf.select(hydra if of_hydra else config, key.removeprefix("hydra."), throw_on_missing=False)
+        if value == {} and has:
             raise InputError(f"{key}: got {{}}, which changes nothing; give {key}.NAME=VALUE, or leave it out")
+        if isinstance(has, bool) and not isinstance(value, bool):
+            raise InputError(f"{key}: got {value}, wanted true or false")
         if isinstance(value, list) and key in ("dataset", "model", "preset"):
             raise InputError(f"{key}: got {override.get_value_element_as_str()}, wanted one choice and no list")
         if isinstance(value, list) and key in LISTS:
@@ -169,7 +177,7 @@ def _check_fields(section: DictConfig, kind: type, name: str = "", partly: bool 
         value = section[field]
         if is_dataclass(hint):
             _check_fields(value, hint, key)
-        elif value is not None and rule is not None:
+        elif rule is not None and (value is not None or isinstance(rule, Switch)):
             rule.check(key, list(value) if isinstance(value, ListConfig) else value)
 
 

@@ -29,7 +29,7 @@ def check_objectives(
     if objectives is None:
         return
     costs = cost(network, data.test.images[:1])
-    known = [*OF_ALL, *(["train/loss"] if epochs else []), *(f"cost/{name}" for name in costs), *test_metrics(data)]
+    known = [*OF_ALL, *(["train/loss"] if epochs else []), *(f"cost/{name}" for name in costs), *metrics_of_test(data)]
     for name in objectives:
         if not any(fnmatchcase(name, pattern) for pattern in (*known, *logged, *OF_LAYERS)):
             raise InputError(
@@ -37,11 +37,11 @@ def check_objectives(
             )
 
 
-def test_metrics(data: Data) -> list[str]:
+def metrics_of_test(data: Data) -> list[str]:
     """Names of the metrics that the evaluation on such test data gives where all of them are defined.
 
     >>> from bench.datasets import phantoms
-    >>> test_metrics(phantoms("classification", n=(2, 2, 2), size=16))[:3]
+    >>> metrics_of_test(phantoms("classification", n=(2, 2, 2), size=16))[:3]
     ['test/accuracy', 'test/accuracy_low', 'test/accuracy_high']
     """
     targets = _all_classes(data)

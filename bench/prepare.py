@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from importlib.metadata import version
 
 import torch
 from monai.utils import set_determinism
 from omegaconf import DictConfig, OmegaConf
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from bench import load
-from bench.build import build_with, check_output, said
+from bench.build import check_output
 from bench.errors import InputError
+from bench.rehearsal import optimizer_and_schedule, rehearse
 from bench.train import loss_function
 from bench.types import Data
 
@@ -37,7 +35,7 @@ def prepare(config: DictConfig) -> torch.device:
 def prepare_training(config: DictConfig, model: torch.nn.Module, data: Data, uri: str | None = None) -> dict:
     """The arguments of `fit` that the config decides; uri: of the store that holds the run of a teacher."""
     rehearse(config)
-    optimizer, schedule = _optimizer_and_schedule(config, model.parameters())
+    optimizer, schedule = optimizer_and_schedule(config, model.parameters())
     return {
         "epochs": config.epochs,
         "batch_size": config.batch_size,
@@ -47,48 +45,6 @@ def prepare_training(config: DictConfig, model: torch.nn.Module, data: Data, uri
         "amp": config.amp,
         "teacher": config.teacher and _teacher(config.teacher, uri, next(model.parameters()).device, data),
     }
-
-
-def rehearse(config: DictConfig) -> None:
-    """Step an optimiser and a schedule of their own through all epochs, on a parameter of their own.
-
-    Raises InputError where one of them fails, or sets a learning rate that is negative or not finite.
-    """
-    parameter = torch.nn.Parameter(torch.zeros(2, 2))
-    optimizer, schedule = _optimizer_and_schedule(config, [parameter])
-    _check_rates(optimizer, "train.optimizer", 0)
-    parameter.grad = torch.ones_like(parameter)
-    _step(optimizer, "train.optimizer", 1)
-    if not torch.isfinite(parameter).all():
-        raise InputError("train.optimizer: got a step that makes the weights infinite or NaN; wanted smaller settings")
-    if schedule is not None:
-        for epoch in range(1, config.epochs + 1):
-            _step(schedule, "train.schedule", epoch)
-            _check_rates(optimizer, "train.schedule", epoch)
-
-
-def _optimizer_and_schedule(config: DictConfig, parameters) -> tuple[Optimizer, LRScheduler | None]:
-    optimizer = build_with(config.optimizer, "train.optimizer", parameters, Optimizer)
-    if config.schedule is None:
-        return optimizer, None
-    return optimizer, build_with(config.schedule, "train.schedule", optimizer, LRScheduler)
-
-
-def _step(stepped: Optimizer | LRScheduler, section: str, epoch: int) -> None:
-    try:
-        stepped.step()
-    except Exception as error:  # of an optimiser or a schedule from any library
-        raise InputError(
-            f"{section}: {type(stepped).__name__} fails at step {epoch} ({said(error)}), wanted one whose step() needs "
-            "no arguments and bears all epochs"
-        ) from error
-
-
-def _check_rates(optimizer: Optimizer, section: str, epoch: int) -> None:
-    for group in optimizer.param_groups:
-        rate = float(group.get("lr", 0))
-        if not 0 <= rate < math.inf:
-            raise InputError(f"{section}: got a learning rate of {rate} after epoch {epoch}, wanted 0 or more, finite")
 
 
 def _teacher(run: str, uri: str | None, device: torch.device, data: Data) -> torch.nn.Module:

@@ -103,6 +103,8 @@ class Each:
         return self.wanted or f"at least one value, each of {self.rule}"
 
     def check(self, key: str, values: Sequence) -> None:
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            raise InputError(f"{key}: got {values!r}, wanted a list of {self}")
         values = list(values)
         if len(values) < self.least:
             raise InputError(

@@ -7,6 +7,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -50,6 +51,8 @@ class SweepParent(Callback):
     def on_run_start(self, config: DictConfig, **_) -> None:
         try:
             check_folder("hydra.run.dir", config.hydra.run.dir)
+            if config.hydra.output_subdir is not None:
+                check_folder("hydra.output_subdir", str(Path(config.hydra.run.dir) / config.hydra.output_subdir))
         except Exception as error:
             leave(error)
 
