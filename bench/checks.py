@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import is_dataclass
 from pathlib import Path
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -47,8 +49,9 @@ def check_calibration(config: DictConfig) -> None:
             raise InputError(f"planted: got {config.planted!r}, wanted settings as of probe, or null for none")
         try:
             _check_fields(config.planted, Measuring, "probe", partly=True)
-        except InputError as error:
-            raise InputError(f"planted: {error}") from error
+            OmegaConf.merge(OmegaConf.structured(Measuring), config.planted)
+        except (InputError, OmegaConfBaseException) as error:
+            raise InputError(f"planted: {str(error).splitlines()[0]}") from error
     if not config.task and config.planted is None:
         raise InputError("task: got none, wanted at least one, such as task=[gaussian]")
 
@@ -99,17 +102,22 @@ def check_resend(config: DictConfig) -> None:
     _check(config, ResendSettings)
 
 
-def check_sweep(config: DictConfig, name: str) -> None:
-    """Raise InputError for what none of a sweep's jobs could be done with; each job checks the values that are swept.
+def check_sweep(config: DictConfig, name: str, jobs: Iterable[list[str]]) -> None:
+    """Raise InputError for a sweep whose settings, or those of one of its jobs, are out of their ranges.
 
-    name: of the command's config.
+    name: of the command's config. jobs: the overrides of some of them, which Hydra composes and so holds to the types.
     """
     _check_given(config, config.hydra)
-    own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
-    if name in KINDS:  # else it is one of the user's own
-        _check_fields(own, KINDS[name])
+    _check_own(config, name)
     check_launching(config.hydra, config.get("objectives"))
     check_folder("hydra.sweep.dir", config.hydra.sweep.dir)
+    for job in jobs:
+        _check_own(GlobalHydra.instance().config_loader().load_sweep_config(config, job), name)
+
+
+def _check_own(config: DictConfig, name: str) -> None:
+    if name in KINDS:  # else it is one of the user's own
+        _check_fields(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), KINDS[name])
 
 
 def check_folder(key: str, folder: str) -> None:

@@ -31,7 +31,10 @@ class Pattern:
 
 
 # settings below `hydra` that a chosen launcher or sweeper may have -> their rules; null is left to the plugin
+PLUGIN = Pattern(r"hydra_plugins\..+|hydra\._internal\.core_plugins\..+", "a plugin of Hydra")
 RULES = {
+    "launcher._target_": PLUGIN,
+    "sweeper._target_": PLUGIN,
     # joblib
     "launcher.n_jobs": JOBS,
     "launcher.timeout": Number(0, 10**9, (0,)),
@@ -40,6 +43,7 @@ RULES = {
         r"all|\d+(\.\d+)?(\*n_jobs)?", "all, a number, or a number of times n_jobs: 2*n_jobs"
     ),
     "launcher.batch_size": Pattern(r"auto|[1-9]\d*", "auto, or 1 or more jobs"),
+    "launcher.require": Choice(("sharedmem",)),
     "launcher.prefer": Choice(("processes", "threads")),
     "launcher.max_nbytes": Pattern(r"\d+[KMG]?", "bytes such as 1M"),
     "launcher.mmap_mode": Choice(("r", "r+", "w+", "c")),
@@ -63,6 +67,8 @@ RULES = {
     # basic
     "sweeper.max_batch_size": COUNT,
     # optuna
+    "sweeper.storage": Pattern(r"\w+(\+\w+)?://.+", "the address of a database, such as sqlite:///study.db"),
+    "sweeper.study_name": Pattern(r".*\S.*", "a name"),
     "sweeper.n_trials": COUNT,
     "sweeper.n_jobs": Number(1, 10**4),
     "sweeper.max_failure_rate": SHARE,
@@ -90,8 +96,9 @@ def check_launching(hydra: DictConfig, objectives: ListConfig | None) -> None:
         value = OmegaConf.select(hydra, key)
         if value is not None:
             rule.check(f"hydra.{key}", value)
-    if (directions := hydra.sweeper.get("direction")) is None:
+    if "direction" not in hydra.sweeper:
         return
+    directions = hydra.sweeper.direction
     directions = list(directions) if isinstance(directions, ListConfig) else [directions]
     directions = [each.name if isinstance(each, Enum) else each for each in directions]
     for direction in directions:

@@ -47,7 +47,9 @@ class Choice:
 
     def __str__(self) -> str:
         *others, last = self.options
-        return f"{', '.join(others)} or {last}" if len(others) < 3 else f"one of {', '.join(self.options)}"
+        if len(others) > 2:
+            return f"one of {', '.join(self.options)}"
+        return f"{', '.join(others)} or {last}" if others else last
 
     def check(self, key: str, value: Any) -> None:
         if not self.allows(value):
@@ -71,7 +73,9 @@ class Text:
     most: int = NAME
 
     def allows(self, value: Any) -> bool:
-        return bool(str(value).strip()) and len(str(value)) <= self.most and not _has_control_characters(str(value))
+        if not isinstance(value, str):
+            return False
+        return bool(value.strip()) and len(value) <= self.most and not _has_control_characters(value)
 
     def __str__(self) -> str:
         return self.wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +18,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from bench import tracking
 from bench.checks import check_folder, check_sweep
+from bench.composing import clearer
 from bench.errors import InputError, JobsFailed, explain, leave
 from bench.report import failures_report, opening
 from bench.sweeps import jobs
@@ -26,6 +28,7 @@ from bench.tracking.store import Store, connect
 
 COMMAND = "overrides"  # tag of a parent
 MOST = 100_000  # jobs
+TRIED = 10  # values of each swept key that are composed before anything is tracked
 
 log = logging.getLogger(__name__)
 
@@ -54,16 +57,18 @@ class SweepParent(Callback):
             if config.hydra.output_subdir is not None:
                 check_folder("hydra.output_subdir", str(Path(config.hydra.run.dir) / config.hydra.output_subdir))
         except Exception as error:
-            leave(error)
+            leave(clearer(error))
 
     def on_multirun_start(self, config: DictConfig, config_name: str, **_) -> None:
         try:
-            check_sweep(config, config_name)
+            overrides = asked(config)
+            count(config, [override for override in overrides if override.is_sweep_override()])
+            check_sweep(config, config_name, samples(overrides))
             name_by_what_is_swept(config)
             if not config.tracking.parent:  # else another verb owns it
                 start(config)
         except Exception as error:
-            leave(error)
+            leave(clearer(error))
 
     def on_multirun_end(self, config: DictConfig, **_) -> None:
         try:
@@ -148,6 +153,24 @@ def count(config: DictConfig, swept: list[Override]) -> int:
                 f"{override.key_or_group}: got {got} from {override.input_line}, wanted 1 to {MOST:,} jobs"
             )
     return planned
+
+
+def samples(overrides: list[Override]) -> Iterator[list[str]]:
+    """Overrides of some of a sweep's jobs, in which the first values of each swept key occur beside those of others."""
+    values = {override.get_key_element(): list(islice(_values(override), TRIED)) for override in overrides}
+    first = {key: tried[0] for key, tried in values.items()}
+    for number, key in enumerate(values):
+        for value in values[key][min(number, 1) :]:
+            yield [f"{each}={value if each == key else first[each]}" for each in first]
+
+
+def _values(override: Override) -> Iterator[str]:
+    if override.is_delete() or not override.is_sweep_override():
+        yield override.get_value_element_as_str()
+    elif override.is_interval_sweep():
+        yield str(override.value().start)
+    else:
+        yield from override.sweep_string_iterator()
 
 
 def done(config: DictConfig, error: Exception | None = None) -> None:
