@@ -10,6 +10,8 @@ from pathlib import Path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -51,7 +53,8 @@ def check_calibration(config: DictConfig) -> None:
             _check_fields(config.planted, Measuring, "probe", partly=True)
             OmegaConf.merge(OmegaConf.structured(Measuring), config.planted)
         except (InputError, OmegaConfBaseException) as error:
-            raise InputError(f"planted: {str(error).splitlines()[0]}") from error
+            key = f"probe.{error.full_key}: " if isinstance(error, OmegaConfBaseException) else ""
+            raise InputError(f"planted: {key}{str(error).splitlines()[0]}") from error
     if not config.task and config.planted is None:
         raise InputError("task: got none, wanted at least one, such as task=[gaussian]")
 
@@ -66,8 +69,7 @@ def check_proposal(config: DictConfig) -> None:
         raise InputError("run: got none, wanted one with the diagnostic filter_count, for ask.rule=filter_count")
     if config.verify:
         _check_seeds(config, "there is no verdict; verify=false proposes without one")
-    _check_last_seed(config, "retrain.seeds", config.retrain.seeds - 1)
-    check_folder("folder", config.folder)
+    _check_retraining(config)
 
 
 def check_validity(config: DictConfig) -> None:
@@ -75,8 +77,7 @@ def check_validity(config: DictConfig) -> None:
     _check(config, ValiditySettings)
     _check_components(config)
     _check_seeds(config, "there is no noise ceiling")
-    _check_last_seed(config, "retrain.seeds", config.retrain.seeds - 1)
-    check_folder("folder", config.folder)
+    _check_retraining(config)
 
 
 def check_comparison(config: DictConfig) -> None:
@@ -202,6 +203,20 @@ def _check_seeds(config: DictConfig, without: str) -> None:
         raise InputError(
             f"retrain.seeds: got {config.retrain.seeds}, wanted 2 or more: without spread between seeds {without}"
         )
+
+
+def _check_retraining(config: DictConfig) -> None:
+    _check_last_seed(config, "retrain.seeds", config.retrain.seeds - 1)
+    check_folder("folder", config.folder)
+    if not GlobalHydra.instance().is_initialized():
+        return
+    loader, overrides = GlobalHydra.instance().config_loader(), list(config.retrain.overrides)
+    try:
+        sweep = loader.load_configuration("config", overrides, RunMode.MULTIRUN, from_shell=False)
+        check_launching(sweep.hydra, sweep.objectives)
+        _check_own(sweep, "config")
+    except (InputError, HydraException, OmegaConfBaseException) as error:
+        raise InputError(f"retrain.overrides: got {overrides}, which can't be composed ({error})") from error
 
 
 def _check_last_seed(config: DictConfig, key: str, further: int) -> None:

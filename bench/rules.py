@@ -104,7 +104,8 @@ class Each:
     least: int = 1
 
     def __str__(self) -> str:
-        return self.wanted or f"at least one value, each of {self.rule}"
+        of_numbers = f"at least one value, each of {self.rule}"
+        return self.wanted or (of_numbers if isinstance(self.rule, Number) else str(self.rule))
 
     def check(self, key: str, values: Sequence) -> None:
         if isinstance(values, str) or not isinstance(values, Sequence):

@@ -17,6 +17,8 @@ from bench.rules import PATH, Choice, Each, Number, Switch, Text
 SEEDS = 2**32  # that NumPy takes
 EPOCHS, BATCH, SAMPLES = 10**6, 10**6, 10**9
 
+NO_OBJECTIVES = "null is for a run that no sweeper goes by"
+Names = list[str] | None
 Flag = Annotated[Any, Switch()]  # not bool, for Hydra would turn 2 into true
 Count = Annotated[int, Number(1, SAMPLES)]
 BatchSize = Annotated[int, Number(1, BATCH)]
@@ -26,10 +28,9 @@ Share = Annotated[float | None, Number(0, 1, (0, 1), "a share of the base's betw
 Folder = Annotated[str, Text("a folder's path", PATH)]
 RunId = Annotated[str | None, Text("the id of a tracked run, or null")]
 Way = Annotated[str | None, Text("ESTIMATOR.VIEW, or null")]
-Views = Annotated[
-    list[str] | None,
-    Each(Choice(("image", "pixel", "patch")), "any of image, pixel, patch", "null chooses by the task"),
-]
+FACTORS = "factors above 0, up to 1,000, such as [0.5, 1, 2]"
+A_VIEW = "any of image, pixel, patch"
+Views = Annotated[Names, Each(Choice(("image", "pixel", "patch")), A_VIEW, "null chooses by the task")]
 
 
 @dataclass
@@ -49,10 +50,8 @@ class Measuring:
 
     split: Annotated[str, Choice(("train", "val", "test", "trainval", "all"))] = MISSING
     n: Annotated[int | None, Number(1, SAMPLES)] = None
-    taps: Annotated[
-        list[str] | None, Each(Text("names"), "at least one name or pattern", "null takes all but the skips")
-    ] = None
-    labels: Annotated[list[str] | None, Each(Text("names"), "at least one name", "null takes the task's own")] = None
+    taps: Annotated[Names, Each(Text("at least one name or pattern"), null="null takes all but the skips")] = None
+    labels: Annotated[Names, Each(Text("at least one name"), null="null takes the task's own")] = None
     views: Views = None
     pixels: Count = MISSING
     budget_gb: Annotated[float, Number(0, 10**6, (0,))] = MISSING
@@ -92,20 +91,11 @@ class Deciding(Asking):
     rule: Annotated[str, Choice(("search", "filter_count"))] = MISSING
     by: Way = None
     margin: Margin = MISSING
-    around: Annotated[list[float], Each(Number(0, 1000, (0,)), "factors above 0, up to 1,000, such as [0.5, 1, 2]")] = (
-        MISSING
-    )
-
-
-@dataclass
-class Retraining:
-    seeds: Annotated[int, Number(1, 1000)] = MISSING
+    around: Annotated[list[float], Each(Number(0, 1000, (0,)), FACTORS)] = MISSING
     epochs: Annotated[int | None, Number(0, EPOCHS)] = None
     minutes: Annotated[float | None, Number(0, 10**7)] = None
     runs: Annotated[int | None, Number(0, 10**6)] = None
-    overrides: Annotated[
-        list[str], Each(Text("overrides", PATH), "overrides such as hydra/launcher=joblib", least=0)
-    ] = MISSING
+    overrides: Annotated[list[str], Each(Text("overrides such as hydra/launcher=joblib", PATH), least=0)] = MISSING
 
 
 @dataclass
@@ -140,9 +130,9 @@ class Settings(Common):
     calibration: Flag = MISSING
     diagnostic: Any = None
     resume: Flag = MISSING
-    objectives: Annotated[
-        list[str] | None, Each(Text("names"), "metrics of the run, such as [summary/val_score]", "null gives none back")
-    ] = None
+    objectives: Annotated[Names, Each(Text("metrics of the run, such as [summary/val_score]"), null=NO_OBJECTIVES)] = (
+        None
+    )
     probe: Probing = MISSING
 
 
@@ -209,9 +199,7 @@ class ResendSettings(App):
 class CompareSettings(App):
     """The config of `compare`."""
 
-    runs: Annotated[
-        list[str] | None, Each(Text("ids"), "the ids of 2 runs or more", "null takes all of the experiment")
-    ] = None
+    runs: Annotated[Names, Each(Text("the ids of 2 runs or more"), null="null takes all of the experiment")] = None
     sweep: Annotated[str | None, Text("the name of a sweep or the id of its parent run, or null")] = None
     reference: Annotated[str | None, Text("a design, or null", PATH)] = None
     by: Way = None
