@@ -6,29 +6,20 @@ import importlib
 import os
 import signal
 import sys
-from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from bench.addresses import refuse_secrets
-from bench.errors import InputError, leave
+from bench.composing import CONF, clearer
+from bench.errors import InputError, JobsFailed, leave
 from bench.settings import register
 
-CONF = Path(__file__).parents[1] / "conf"
 # verb, which is also its module and function -> its config
 VERBS = {"run": "config"} | {
     verb: verb for verb in ("calibrate", "propose", "validity", "compare", "taps", "status", "resend")
-}
-# choices of Hydra's plugins -> the extra that brings them
-EXTRAS = {
-    "hydra/launcher/ray": "ray",
-    "hydra/launcher/submitit_local": "submitit",
-    "hydra/launcher/submitit_slurm": "submitit",
-    "hydra/sweeper/optuna": "optuna",
 }
 
 
@@ -63,7 +54,10 @@ def main() -> None:
     except (Exception, KeyboardInterrupt) as error:
         fault = clearer(error)
         if "bench.sweeps.parent" in sys.modules:  # Hydra leaves a sweep at its first failed job without calling back
-            sys.modules["bench.sweeps.parent"].close(fault)
+            try:
+                sys.modules["bench.sweeps.parent"].close(fault)
+            except JobsFailed as failed:  # which explains the fault
+                fault = failed
         leave(fault)
 
 
@@ -78,21 +72,6 @@ def take_verb(arguments: list[str]) -> str:
     if verb not in VERBS:
         raise InputError(f"verb: got {verb!r}, wanted one of {', '.join(VERBS)}; overrides look like name=value")
     return verb
-
-
-def clearer(error: BaseException) -> BaseException:
-    """For a choice that does not exist the group, what was asked and the choices, also inside a list."""
-    if type(error) is ValueError and str(error).startswith("Config group override must be"):
-        return InputError(f"{error}, wanted such as model=unet or estimator=[renyi]")
-    if not isinstance(error, MissingConfigException):
-        return error
-    group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
-    if extra := EXTRAS.get(f"{group}/{choice}"):
-        return InputError(f"{group}: got {choice!r}, which is not installed; pip install 'infoflow-bench[{extra}]'")
-    if not group or not (CONF / group).is_dir():
-        return error
-    choices = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-    return InputError(f"{group}: got {choice!r}, wanted one of {', '.join(choices)}")
 
 
 if __name__ == "__main__":

@@ -3,56 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from bench.arguments import check_arguments, target_of
 from bench.datasets.common import shown
 from bench.errors import InputError
 from bench.trust import without_fetching
 from bench.types import Data
 
+Kind = TypeVar("Kind")
+# what constructors raise for arguments that they refuse, or that they were not written for
+REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, AssertionError, NotImplementedError)
 
-def build(config: DictConfig, section: str) -> Any:
-    """Make what `_target_` names; a value it refuses becomes an InputError that names the section."""
+
+def build(config: DictConfig, section: str, kind: type[Kind] = object) -> Kind:
+    """Make what `_target_` names, which must be of this kind; InputError names the section and what it refuses."""
+    if kind is not object:
+        target_of(config, section)
+    check_arguments(OmegaConf.to_container(config, resolve=True), section)
     try:
-        return instantiate(config, _convert_="all")
+        return of_kind(instantiate(config, _convert_="all"), section, kind)
     except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, InputError):
-            raise cause from None
-        if isinstance(cause, ValueError | TypeError):
-            raise InputError(f"{section}: {cause}") from error
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from None
+        if isinstance(error.__cause__, REFUSALS):
+            raise InputError(f"{section}: {said(error.__cause__)}") from error
         raise
 
 
-def build_with(config: DictConfig, section: str, argument) -> Any:
+def build_with(config: DictConfig, section: str, argument: Any, kind: type[Kind] = object) -> Kind:
     """Make what a `_partial_` config lacks one argument for, such as an optimiser its parameters."""
+    make = build(config, section, partial)
     try:
-        return build(config, section)(argument)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{section}: {error}") from error
+        return of_kind(make(argument), section, kind)
+    except InputError:
+        raise
+    except REFUSALS as error:
+        raise InputError(f"{section}: {said(error)}") from error
 
 
-def build_each(configs: DictConfig | None, group: str) -> dict[str, Any]:
+def of_kind(made: Any, section: str, kind: type[Kind]) -> Kind:
+    """What was made, or InputError where it is of another kind."""
+    if not isinstance(made, kind):
+        wanted = "one that is made later: _partial_: true" if kind is partial else f"an object of {kind.__name__}"
+        raise InputError(f"{section}: got an object of {type(made).__name__}, wanted {wanted}; correct its config")
+    return made
+
+
+def said(error: Exception) -> str:
+    """An error of a constructor in one line."""
+    line = " ".join(str(error).split())
+    return line if isinstance(error, ValueError | TypeError) and line else f"{type(error).__name__}: {line}"
+
+
+def build_each(configs: DictConfig | None, group: str, kind: type[Kind] = object) -> dict[str, Kind]:
     """The components of a group that may be a list of choices, each under its own name."""
+    if not isinstance(configs or {}, Mapping):
+        raise InputError(f"{group}: got {configs!r}, wanted choices such as {group}=[NAME]")
     for name, config in (configs or {}).items():
-        if "_target_" not in config:
+        if isinstance(config, Mapping) and "_target_" not in config:
             raise InputError(
                 f"{group}.{name}: got settings of no component, wanted its choice in the group, or '~{group}.{name}' "
                 "to drop them"
             )
-    return {name: build(config, f"{group}.{name}") for name, config in (configs or {}).items()}
+    return {name: build(config, f"{group}.{name}", kind) for name, config in (configs or {}).items()}
 
 
 def build_network(config: DictConfig, seed: int) -> torch.nn.Module:
     """A network, initialised from the seed; the global random state is left as it was."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return channels_last(build(config, "model"))
+        network = build(config, "model", torch.nn.Module)
+    if not hasattr(network, "taps"):
+        raise InputError(
+            f"model: got {type(network).__name__}, which names no taps; wanted a network of models, or model=custom "
+            "with it as model.network"
+        )
+    return channels_last(network)
 
 
 def build_stored(

@@ -6,14 +6,16 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
+import torch
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from bench import plots, tracking
-from bench.build import build, build_each, build_network, check_output, fill_in
+from bench.build import REFUSALS, build, build_each, build_network, check_output, fill_in, of_kind, said
 from bench.checks import check_calibration
 from bench.errors import EstimationError, InputError
 from bench.estimators import Estimator
@@ -21,9 +23,10 @@ from bench.prepare import prepare, prepare_training
 from bench.probe import Probe
 from bench.scores import applicability, scored
 from bench.selection import named_rng
-from bench.tasks import plant, with_response
+from bench.tasks import Task, plant, with_response
 from bench.tracking.store import connect
 from bench.train import fit
+from bench.types import Data
 from bench.variables import Variable
 
 log = logging.getLogger(__name__)
@@ -46,16 +49,18 @@ def calibrate(config: DictConfig) -> str:
     """Ask every estimator what is known, log the table, its scores and the figure; returns the run's id."""
     check_calibration(config)
     device = prepare(config)
-    estimators = build_each(config.estimator, "estimator")
-    tasks = build_each(config.task, "task")
+    estimators = build_each(config.estimator, "estimator", Estimator)
+    tasks = build_each(config.task, "task", partial)
+    of_known = [*of_tasks(config, tasks)]
+    planting = None if config.planted is None else Planting.of(config, estimators, device)
+    if not (of_known or planting):
+        raise InputError("bits and dims: got none that a task can have, wanted such as bits=[1] dims=[1]")
     store = connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
     with tracking.started(store, config.tracking.name or "calibrate", {}, config.tracking.parent) as tracked:
         tracked.config(config)
         rows: list[dict] = []
         try:
-            questions = [*of_tasks(config, tasks), *of_activations(config, estimators, device)]
-            if not questions:
-                raise InputError("bits and dims: got none that a task can have, wanted such as bits=[1] dims=[1]")
+            questions = [*of_known, *(planting.questions(config.seed) if planting else ())]
             for question in tqdm(questions, "calibrate", unit="question", leave=False, disable=None):
                 rows.extend(answers(question, estimators, config))
         finally:
@@ -75,9 +80,11 @@ def of_tasks(config: DictConfig, tasks: dict[str, Callable]) -> Iterator[Questio
         for bits in config.bits:
             for dim in config.dims:
                 try:
-                    task = make(bits=float(bits), dim=dim)
-                except ValueError as error:
-                    log.debug("%s has no task of %s bits in %s dimensions: %s", family, bits, dim, error)
+                    task = of_kind(make(bits=float(bits), dim=dim), f"task.{family}", Task)
+                except REFUSALS as error:
+                    if isinstance(error, InputError) or not str(error).startswith(("bits:", "dim:")):
+                        raise InputError(f"task.{family}: {said(error)}") from error
+                    log.info("%s has no task of %s bits in %s dimensions: %s", family, bits, dim, error)
                     continue
                 for n in config.n:
                     yield Question(family, dim, n, _sampler(task, n))
@@ -91,23 +98,35 @@ def _sampler(task, n: int) -> Callable:
     return draw
 
 
-def of_activations(config: DictConfig, estimators: dict[str, Estimator], device) -> Iterator[Question]:
+@dataclass(frozen=True)
+class Planting:
     """Truth planted on the layers of a network that is trained here: none, and what `plant` takes for a fair share."""
-    if config.planted is None:
-        return
-    data = build(config.dataset, "dataset")
-    fill_in(config.model, data)
-    model = build_network(config.model, config.seed).to(device)
-    check_output(model, data)
-    probe = Probe(model, data, estimators, seed=config.seed, **OmegaConf.to_container(config.planted))
-    fit(model, data, **prepare_training(config.train, model, data), seed=config.seed, on_epoch=lambda *_: None)
-    for view in probe.views:
-        for captured in list(probe.captured(model, view))[1:]:
-            for quantity, _, target in probe.questions[view]:
-                for bits in (0.0, None):
-                    family = f"planted {quantity}, {view}, {captured.tap.name}"
-                    draw = _planter(captured.variable, target, bits)
-                    yield Question(family, captured.variable.dim, captured.variable.n, draw)
+
+    model: torch.nn.Module
+    data: Data
+    probe: Probe
+    training: dict
+
+    @classmethod
+    def of(cls, config: DictConfig, estimators: dict[str, Estimator], device: torch.device) -> Planting:
+        """All that can be refused, before anything is trained."""
+        data = build(config.dataset, "dataset", Data)
+        fill_in(config.model, data)
+        model = build_network(config.model, config.seed).to(device)
+        check_output(model, data)
+        probe = Probe(model, data, estimators, seed=config.seed, **OmegaConf.to_container(config.planted))
+        return cls(model, data, probe, prepare_training(config.train, model, data, config.tracking.uri))
+
+    def questions(self, seed: int) -> Iterator[Question]:
+        """Train, and ask about every layer of the best checkpoint."""
+        fit(self.model, self.data, **self.training, seed=seed, on_epoch=lambda *_: None)
+        for view in self.probe.views:
+            for captured in list(self.probe.captured(self.model, view))[1:]:
+                for quantity, _, target in self.probe.questions[view]:
+                    for bits in (0.0, None):
+                        family = f"planted {quantity}, {view}, {captured.tap.name}"
+                        draw = _planter(captured.variable, target, bits)
+                        yield Question(family, captured.variable.dim, captured.variable.n, draw)
 
 
 def _planter(t: Variable, target: Variable, bits: float | None) -> Callable:

@@ -1,79 +1,201 @@
-"""Checks: the ranges that the types of a verb's config can't say."""
+"""Checks: what a command's config must be like before anything is done with it."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+import os
+from collections.abc import Iterable
+from dataclasses import is_dataclass
+from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from bench.errors import InputError
-from bench.settings import Asking, Deciding, Judging, Probing, Retraining, Target, Tracking, Training
+from bench.launching import check_launching
+from bench.rules import Switch, rules_of
+from bench.settings import (
+    KINDS,
+    SEEDS,
+    CalibrationSettings,
+    CompareSettings,
+    Measuring,
+    ProposalSettings,
+    ResendSettings,
+    Settings,
+    StatusSettings,
+    TapsSettings,
+    ValiditySettings,
+)
 
-LEAST = {
-    "seed": 0,
-    "train.epochs": 0,
-    "train.batch_size": 1,
-    "probe.untrained_seeds": 0,
-    "probe.batch_size": 1,
-    "repeats": 2,
-    "ask.samples": 64,
-    "ask.permutations": 2,
-    "ask.margin": 0,
-    "retrain.seeds": 1,
-    "retrain.randoms": 0,
-    "retrain.margin": 0,
-    "retrain.minutes": 0,
-    "retrain.runs": 0,
-}
+LISTS = ("estimator", "diagnostic", "task")  # groups of which a config takes several
 
 
 def check(config: DictConfig) -> None:
     """Raise InputError for a value of a run's config that is out of its range, or a setting that does not exist."""
-    _check_common(config, {"train": Training, "probe": Probing, "tracking": Tracking})
-    if any(epoch < 0 for epoch in config.probe.epochs):
-        raise InputError(f"probe.epochs: got {list(config.probe.epochs)}, wanted epochs of 0 or more")
-    if config.probe.taps is not None and not config.probe.taps:
-        raise InputError("probe.taps: got none, wanted at least one name or pattern; null takes all but the skips")
-    if config.probe.views is not None and not config.probe.views:
-        raise InputError("probe.views: got none, wanted any of image, pixel, patch; null chooses by the task")
+    _check(config, Settings)
+    _check_components(config)
+    _check_last_seed(config, "probe.untrained_seeds", config.probe.untrained_seeds)
 
 
 def check_calibration(config: DictConfig) -> None:
     """Raise InputError for a value of a calibration's config that is out of its range."""
-    _check_common(config, {"train": Training, "tracking": Tracking})
-    for key, least in {"bits": 0, "dims": 1, "n": 16}.items():
-        if not config[key] or min(config[key]) < least:
-            raise InputError(f"{key}: got {list(config[key])}, wanted at least one value, each of {least} or more")
+    _check(config, CalibrationSettings)
+    _check_components(config)
+    if config.planted is not None:
+        if not isinstance(config.planted, DictConfig):
+            raise InputError(f"planted: got {config.planted!r}, wanted settings as of probe, or null for none")
+        try:
+            _check_fields(config.planted, Measuring, "probe", partly=True)
+            OmegaConf.merge(OmegaConf.structured(Measuring), config.planted)
+        except (InputError, OmegaConfBaseException) as error:
+            key = f"probe.{error.full_key}: " if isinstance(error, OmegaConfBaseException) else ""
+            raise InputError(f"planted: {key}{str(error).splitlines()[0]}") from error
     if not config.task and config.planted is None:
         raise InputError("task: got none, wanted at least one, such as task=[gaussian]")
 
 
 def check_proposal(config: DictConfig) -> None:
     """Raise InputError for a value of a proposal's config that is out of its range."""
-    sections = {"train": Training, "tracking": Tracking, "target": Target, "ask": Deciding, "retrain": Judging}
-    _check_common(config, sections)
-    for kind in ("params", "flops"):
-        share = config.target[kind]
-        if share is not None and not 0 < share < 1:
-            raise InputError(f"target.{kind}: got {share}, wanted a share of the base's between 0 and 1, such as 0.1")
+    _check(config, ProposalSettings)
+    _check_components(config)
     if all(value is None for value in config.target.values()):
         raise InputError("target: got none, wanted at least one, such as target.params=0.1 or target.loss=0.01")
-    if config.ask.rule not in ("search", "filter_count"):
-        raise InputError(f"ask.rule: got {config.ask.rule!r}, wanted search or filter_count")
-    if not config.ask.around or min(config.ask.around) <= 0:
-        raise InputError(f"ask.around: got {list(config.ask.around)}, wanted factors above 0, such as [0.5, 1, 2]")
     if config.ask.rule == "filter_count" and config.run is None:
         raise InputError("run: got none, wanted one with the diagnostic filter_count, for ask.rule=filter_count")
     if config.verify:
         _check_seeds(config, "there is no verdict; verify=false proposes without one")
+    _check_retraining(config)
 
 
 def check_validity(config: DictConfig) -> None:
     """Raise InputError for a value of a validity study's config that is out of its range."""
-    _check_common(config, {"train": Training, "tracking": Tracking, "ask": Asking, "retrain": Retraining})
-    if config.judged_on not in ("test", "val"):
-        raise InputError(f"judged_on: got {config.judged_on!r}, wanted test or val")
+    _check(config, ValiditySettings)
+    _check_components(config)
     _check_seeds(config, "there is no noise ceiling")
+    _check_retraining(config)
+
+
+def check_comparison(config: DictConfig) -> None:
+    """Raise InputError for a value of a comparison's config that is out of its range."""
+    _check(config, CompareSettings)
+    check_folder("folder", config.folder)
+
+
+def check_taps(config: DictConfig) -> None:
+    """Raise InputError for a value of the config of `taps` that is out of its range."""
+    _check(config, TapsSettings)
+
+
+def check_status(config: DictConfig) -> None:
+    """Raise InputError for a value of the config of `status` that is out of its range."""
+    if OmegaConf.is_missing(config, "sweep"):
+        raise InputError("sweep: got none, wanted the name of a sweep or the id of its parent run")
+    _check(config, StatusSettings)
+
+
+def check_resend(config: DictConfig) -> None:
+    """Raise InputError for a value of the config of `resend` that is out of its range."""
+    _check(config, ResendSettings)
+
+
+def check_sweep(config: DictConfig, name: str, jobs: Iterable[list[str]]) -> None:
+    """Raise InputError for a sweep whose settings, or those of one of its jobs, are out of their ranges.
+
+    name: of the command's config. jobs: the overrides of some of them, which Hydra composes and so holds to the types.
+    """
+    _check_given(config, config.hydra)
+    _check_own(config, name)
+    check_launching(config.hydra, config.get("objectives"))
+    check_folder("hydra.sweep.dir", config.hydra.sweep.dir)
+    for job in jobs:
+        _check_own(GlobalHydra.instance().config_loader().load_sweep_config(config, job), name)
+
+
+def _check_own(config: DictConfig, name: str) -> None:
+    if name in KINDS:  # else it is one of the user's own
+        _check_fields(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), KINDS[name])
+
+
+def check_folder(key: str, folder: str) -> None:
+    """Raise InputError for a folder that can't be made, or that is there and can't be written to."""
+    path = Path(folder).absolute()
+    missing = [parent for parent in (path, *path.parents) if not os.path.lexists(parent)]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        for made in missing:
+            made.rmdir()
+    except OSError as error:
+        raise InputError(f"{key}: got {folder}, which can't be made ({error.strerror}); take another") from error
+    if not missing and not os.access(path, os.W_OK | os.X_OK):
+        raise InputError(f"{key}: got {folder}, in which nothing may be written; take another")
+
+
+def _check(config: DictConfig, kind: type) -> None:
+    try:
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise InputError(f"{error.full_key}: got nothing, wanted a value") from error
+    except OmegaConfBaseException as error:
+        raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}; set it to a value") from error
+    if HydraConfig.initialized():
+        _check_given(config, HydraConfig.get())
+    _check_fields(config, kind)
+
+
+def _check_given(config: DictConfig, hydra: DictConfig) -> None:
+    """Raise InputError for an override that Hydra would take in silence without doing what it says.
+
+    config: with or without hydra, which is Hydra's own.
+    """
+    given = OmegaConf.to_container(hydra.overrides.task) + OmegaConf.to_container(hydra.overrides.hydra)
+    for override in OverridesParser.create().parse_overrides(given):
+        key, value = override.key_or_group, override.value()
+        if override.is_delete() or override.is_sweep_override():
+            continue
+        of_hydra = key.startswith("hydra.")
+        has = OmegaConf.select(hydra if of_hydra else config, key.removeprefix("hydra."), throw_on_missing=False)
+        if value == {} and has:
+            raise InputError(f"{key}: got {{}}, which changes nothing; give {key}.NAME=VALUE, or leave it out")
+        if isinstance(has, bool) and not isinstance(value, bool):
+            raise InputError(f"{key}: got {value}, wanted true or false")
+        if isinstance(value, list) and key in ("dataset", "model", "preset"):
+            raise InputError(f"{key}: got {override.get_value_element_as_str()}, wanted one choice and no list")
+        if isinstance(value, list) and key in LISTS:
+            for choice in value:
+                if value.count(choice) > 1:
+                    raise InputError(f"{key}: got {choice!r} twice, wanted each choice once")
+
+
+def _check_fields(section: DictConfig, kind: type, name: str = "", partly: bool = False) -> None:
+    """Hold every value of a section to the rule of its field; partly: not all fields need be there."""
+    rules = rules_of(kind)
+    if unknown := set(section) - set(rules):
+        got = f"{name or 'config'}: got the setting {min(map(str, unknown))!r}"
+        raise InputError(f"{got}, wanted one of {', '.join(rules)}")
+    for field, (hint, rule) in rules.items():
+        key = f"{name}.{field}" if name else field
+        if field not in section:
+            if partly or OmegaConf.is_missing(section, field):
+                continue
+            raise InputError(f"{key}: got nothing, wanted a value; leave out '~{key}'")
+        value = section[field]
+        if is_dataclass(hint):
+            _check_fields(value, hint, key)
+        elif rule is not None and (value is not None or isinstance(rule, Switch)):
+            rule.check(key, list(value) if isinstance(value, ListConfig) else value)
+
+
+def _check_components(config: DictConfig) -> None:
+    if not config.estimator and not ("diagnostic" in config and not config.diagnostic):
+        raise InputError(
+            "estimator: got none, wanted at least one, such as estimator=[renyi]; "
+            "with diagnostic=[] too, a run trains and evaluates alone"
+        )
 
 
 def _check_seeds(config: DictConfig, without: str) -> None:
@@ -83,19 +205,21 @@ def _check_seeds(config: DictConfig, without: str) -> None:
         )
 
 
-def _check_common(config: DictConfig, sections: dict[str, type]) -> None:
-    for section, kind in sections.items():
-        known = [field.name for field in fields(kind)]
-        if unknown := set(config[section]) - set(known):
-            raise InputError(f"{section}: got the setting {min(unknown)!r}, wanted one of {', '.join(known)}")
-    for key, least in LEAST.items():
-        value = OmegaConf.select(config, key)
-        if value is not None and value < least:
-            raise InputError(f"{key}: got {value}, wanted {least} or more")
-    if not config.tracking.experiment:
-        raise InputError("tracking.experiment: got an empty name, wanted one that MLflow can show")
-    if not config.estimator and not ("diagnostic" in config and not config.diagnostic):
-        raise InputError(
-            "estimator: got none, wanted at least one, such as estimator=[renyi]; "
-            "with diagnostic=[] too, a run trains and evaluates alone"
-        )
+def _check_retraining(config: DictConfig) -> None:
+    _check_last_seed(config, "retrain.seeds", config.retrain.seeds - 1)
+    check_folder("folder", config.folder)
+    if not GlobalHydra.instance().is_initialized():
+        return
+    loader, overrides = GlobalHydra.instance().config_loader(), list(config.retrain.overrides)
+    try:
+        sweep = loader.load_configuration("config", overrides, RunMode.MULTIRUN, from_shell=False)
+        check_launching(sweep.hydra, sweep.objectives)
+        _check_own(sweep, "config")
+    except (InputError, HydraException, OmegaConfBaseException) as error:
+        raise InputError(f"retrain.overrides: got {overrides}, which can't be composed ({error})") from error
+
+
+def _check_last_seed(config: DictConfig, key: str, further: int) -> None:
+    """further: how many seeds follow the first."""
+    if config.seed + further >= SEEDS:
+        raise InputError(f"seed: got {config.seed} with {key} after it, wanted seeds below {SEEDS:,}; lower it")

@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bench import tracking
+from bench.checks import check_comparison
 from bench.comparing import words
 from bench.comparing.comparison import compared
 from bench.comparing.figures import drawn
@@ -22,6 +23,7 @@ COMPARISON = "comparison"  # tag of its run, which is neither a training nor a s
 
 def compare(config: DictConfig) -> str:
     """Tabulate and draw the designs of finished runs, in a folder and as a run of MLflow, whose id it returns."""
+    check_comparison(config)
     store = connect(config.tracking.uri, config.tracking.experiment)
     comparison = compared(chosen(store, config.runs, config.sweep), config)
     pictures = {title: tracking.png(figure) for title, figure in drawn(comparison).items()}

@@ -45,6 +45,8 @@ class Locations:
         if pixels < len(samples):
             raise InputError(f"probe.pixels: got {pixels}, wanted one per image at least: {len(samples)}")
         size = np.array(data.image_size)
+        if pixels > (most := len(samples) * int(size.prod())):
+            raise InputError(f"probe.pixels: got {pixels}, wanted at most {most}, which the {len(samples)} images have")
         per_axis = int((pixels / len(samples)) ** (1 / len(size)) + 1e-9)
         cells = np.array(list(product(range(per_axis), repeat=len(size))))  # (k, axes)
         inside = rng.random((len(samples), *cells.shape))

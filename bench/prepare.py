@@ -13,8 +13,9 @@ from monai.utils import set_determinism
 from omegaconf import DictConfig, OmegaConf
 
 from bench import load
-from bench.build import build_with, check_output
+from bench.build import check_output
 from bench.errors import InputError
+from bench.rehearsal import optimizer_and_schedule, rehearse
 from bench.train import loss_function
 from bench.types import Data
 
@@ -39,12 +40,13 @@ def prepare_training(
 
     uri: of the store that holds the run of a teacher. trust: what the config of that run may name.
     """
-    optimizer = build_with(config.optimizer, "train.optimizer", model.parameters())
+    rehearse(config)
+    optimizer, schedule = optimizer_and_schedule(config, model.parameters())
     return {
         "epochs": config.epochs,
         "batch_size": config.batch_size,
         "optimizer": optimizer,
-        "schedule": config.schedule and build_with(config.schedule, "train.schedule", optimizer),
+        "schedule": schedule,
         "loss": loss_function(config.loss, data),
         "amp": config.amp,
         "teacher": config.teacher and _teacher(config.teacher, uri, trust, next(model.parameters()).device, data),

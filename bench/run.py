@@ -12,8 +12,11 @@ from bench import tracking
 from bench.build import build, build_each, build_network, check_output, fill_in
 from bench.checks import check
 from bench.cost import cost
+from bench.diagnostics import Diagnostic
 from bench.errors import InputError
+from bench.estimators import Estimator
 from bench.evaluate import evaluate
+from bench.objectives import check_objectives
 from bench.prepare import fingerprint_of, prepare, prepare_training
 from bench.probe import Probe
 from bench.report import report
@@ -27,25 +30,27 @@ from bench.types import Data
 log = logging.getLogger(__name__)
 
 
-def run(config: DictConfig) -> str | list[float]:
+def run(config: DictConfig) -> str | float | list[float]:
     """Train a network, measure what its layers tell of input and label, track all of it.
 
-    Returns the run's id, or the objectives where some are asked for.
+    Returns the run's id; where objectives are asked for, the only one as a number or several as a list.
     """
     check(config)
     device = prepare(config)
-    data: Data = build(config.dataset, "dataset")
+    data = build(config.dataset, "dataset", Data)
     fill_in(config.model, data)
     model = build_network(config.model, config.seed).to(device)
     check_output(model, data)
-    estimators = build_each(config.estimator, "estimator")
-    diagnostics = build_each(config.diagnostic, "diagnostic")
+    estimators = build_each(config.estimator, "estimator", Estimator)
+    diagnostics = build_each(config.diagnostic, "diagnostic", Diagnostic)
     training = prepare_training(config.train, model, data, config.tracking.uri, trusted_by(config))
     asked = OmegaConf.to_container(config.probe)
     epochs, untrained_seeds = {0, *asked.pop("epochs")}, asked.pop("untrained_seeds")
     probe = Probe(model, data, estimators, seed=config.seed, loss=training["loss"], **asked) if estimators else None
     for diagnostic in diagnostics.values():
         diagnostic.check(probe)
+    logged = [name for diagnostic in diagnostics.values() for name in diagnostic.logged]
+    check_objectives(config.objectives, model, data, logged, config.train.epochs)
 
     store = connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
     fingerprint = fingerprint_of(config, data)
@@ -104,12 +109,15 @@ def run(config: DictConfig) -> str | list[float]:
     return answer(tracked, config.objectives)
 
 
-def answer(tracked: tracking.Run, objectives: list[str] | None) -> str | list[float]:
-    """The run's id, or the metrics that a sweeper is to make larger or smaller."""
+def answer(tracked: tracking.Run, objectives: list[str] | None) -> str | float | list[float]:
+    """The run's id, or the metrics that a sweeper is to make larger or smaller: a number, or a list of several."""
     if objectives is None:
         return tracked.id
     metrics = tracked.store.client.get_run(tracked.id).data.metrics
-    if unknown := [name for name in objectives if name not in metrics]:
-        known = ", ".join(name for name in sorted(metrics) if name.startswith(("test/", "cost/", "summary/")))
-        raise InputError(f"objectives: got {unknown[0]!r}, wanted metrics of the run, any of {known}")
-    return [metrics[name] for name in objectives]
+    if undefined := [name for name in objectives if name not in metrics]:
+        raise InputError(
+            f"objectives: got {undefined[0]!r}, which is undefined in run {tracked.id}, wanted a metric that this run "
+            "has; the run itself is complete"
+        )
+    values = [metrics[name] for name in objectives]
+    return values[0] if len(values) == 1 else values

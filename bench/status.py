@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from bench.errors import InputError
+from bench.checks import check_status
 from bench.report import status_report
 from bench.sweeps import jobs
 from bench.tracking.heartbeat import is_alive
@@ -16,8 +16,7 @@ from bench.tracking.store import connect
 
 def status(config: DictConfig) -> pd.DataFrame:
     """A row for each job of a sweep that has begun; writes them with what is still to come."""
-    if OmegaConf.is_missing(config, "sweep"):
-        raise InputError("sweep: got none, wanted the name of a sweep or the id of its parent run")
+    check_status(config)
     store = connect(config.tracking.uri, config.tracking.experiment)
     parent = jobs.newest(store, config.sweep)
     table = jobs.table(store, parent)

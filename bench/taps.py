@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig
 
 from bench.build import build, build_network, fill_in
+from bench.checks import check_taps
 from bench.errors import InputError
 from bench.report import modules_report
 from bench.types import Data
@@ -18,9 +19,8 @@ from models.tracing import calls
 
 def taps(config: DictConfig) -> pd.DataFrame:
     """A row for each module that runs, in the order in which they end; writes them as a table."""
-    if config.depth is not None and config.depth < 1:
-        raise InputError(f"depth: got {config.depth}, wanted 1 or more, or null for all")
-    data: Data = build(config.dataset, "dataset")
+    check_taps(config)
+    data = build(config.dataset, "dataset", Data)
     fill_in(config.model, data)
     model = build_network(config.model, config.seed)
     network = model.network if isinstance(model, Custom) else model  # whose paths its yaml has

@@ -61,7 +61,7 @@ class Base:
         refuse_fetching(config.model, f"run: config.yaml of {run}", trust)
         root = config.dataset.get("root") or config.dataset.get("file")
         try:
-            data: Data = build(config.dataset, "dataset")
+            data = build(config.dataset, "dataset", Data)
         except InputError as error:
             raise InputError(f"run: the data that {run} was trained on, {root}, can't be read: {error}") from error
         if data.fingerprint != card["fingerprint"]:
@@ -74,7 +74,7 @@ class Base:
 
 def build_base(config: DictConfig) -> Base:
     """A base that is still to be trained; sets what the data determines of the model's config."""
-    data: Data = build(config.dataset, "dataset")
+    data = build(config.dataset, "dataset", Data)
     fill_in(config.model, data)
     network = build_network(config.model, config.seed)
     check_output(network, data)

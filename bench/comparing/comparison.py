@@ -10,7 +10,6 @@ from omegaconf import DictConfig
 from bench.comparing import layers
 from bench.comparing.designs import believed, costliest, designs_table, profile_of, unplanted
 from bench.comparing.runs import Runs
-from bench.errors import InputError
 from bench.retraining.protocol import metric_of
 
 
@@ -56,8 +55,6 @@ class Comparison:
 
 def compared(runs: Runs, config: DictConfig) -> Comparison:
     """The comparison that a config asks for; InputError for a reference, or an estimator and view, that runs lack."""
-    if config.margin < 0:
-        raise InputError(f"margin: got {config.margin}, wanted 0 or more")
     metric, reference = metric_of(runs.card["task"]), costliest(runs, config.reference)
     shown_by = profile_of(runs.tables, config.by)
     pooled = layers.pooled(layers.best_rows(runs.tables, runs.frame))

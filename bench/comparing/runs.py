@@ -67,8 +67,6 @@ def found(store: Store, runs: Sequence[str] | None, sweep: str | None) -> dict[s
             raise InputError(f"sweep: got {sweep!r}, of which no job has finished; `python -m bench status` says why")
         return designs
     if runs is not None:
-        if not runs:
-            raise InputError("runs: got none, wanted the ids of 2 runs or more; null takes all of the experiment")
         designs = {}
         for run in runs:
             records.card_of(store, run)  # or InputError

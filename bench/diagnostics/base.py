@@ -29,10 +29,12 @@ class Findings:
 class Diagnostic(ABC):
     """Reads the LayerTable; one that needs further measurements takes them where the run measures its layers.
 
-    matrix_based: reads what Rényi estimators say of whole images.
+    matrix_based: reads what Rényi estimators say of whole images. logged: names of the metrics that it may find, or
+    patterns of them (`filters/*`).
     """
 
     matrix_based = False
+    logged: tuple[str, ...] = ()
 
     def check(self, probe: Probe | None) -> None:
         """Raise InputError, before anything is trained, where this probe can't serve the diagnostic."""

@@ -19,6 +19,10 @@ class Bottleneck(Diagnostic):
     row's ceiling and `reliable`.
     """
 
+    logged = tuple(
+        f"summary/bottleneck.{name}" for name in ("place", "xt", "ty", "kept_x", "kept_y", "bypass_x", "bypass_y")
+    )
+
     def __call__(self, table: LayerTable) -> Findings:
         readings = []
         for estimator in table.estimators:

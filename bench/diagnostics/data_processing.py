@@ -40,6 +40,10 @@ class DataProcessing(Diagnostic):
     and intervals are ours.
     """
 
+    logged = tuple(
+        f"summary/dpi_violations.{chain}{of}" for chain in ("forward", "cut", "error") for of in ("", "_excess")
+    )
+
     def measure(self, network: Module, probe: Probe, moment: Moment) -> dict[str, Iterable[dict]]:
         if moment.weights == "epoch" or "image" not in probe.views:
             return {}

@@ -43,6 +43,7 @@ class FilterCount(Diagnostic):
     """
 
     matrix_based = True
+    logged = ("filters/*",)
 
     def __init__(self, mini_batches: int = 8, orders: int = 8, permutations: int = 5, share: float = 0.95):
         self.mini_batches = at_least("mini_batches", mini_batches, 4)

@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from bench.errors import EstimationError
 from bench.estimate import Estimate, Null
 from bench.reductions import Reduction
 from bench.variables import Variable, plug_in_entropy
+
+MOST = 10**6  # permutations, units, steps: more than any machine can do
 
 
 @dataclass(frozen=True)
@@ -125,12 +128,12 @@ def halves(groups: np.ndarray, count: int, rng: np.random.Generator) -> Iterator
 
 def at_least(name: str, value: int, least: int) -> int:
     """The value, or a ValueError that says got and wanted."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}: got {value!r}, wanted an integer of at least {least}")
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
+        raise ValueError(f"{name}: got {value!r}, wanted an integer of at least {least} and at most {MOST:,}")
     return value
 
 
 def above_zero(name: str, value: float) -> float:
-    if isinstance(value, bool | str) or not value > 0:
-        raise ValueError(f"{name}: got {value!r}, wanted a number above 0")
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < np.inf:
+        raise ValueError(f"{name}: got {value!r}, wanted a number above 0, which is finite")
     return value

@@ -14,7 +14,7 @@ from bench.asking.asker import Asker, askable, way_of
 from bench.asking.base import Base, build_base
 from bench.build import build_each
 from bench.estimators import Estimator
-from bench.prepare import prepare
+from bench.prepare import prepare, prepare_training
 from bench.retraining.training import Retraining
 from bench.tracking.store import connect
 from bench.trust import trusted_by
@@ -48,11 +48,15 @@ class Opened:
 def opened(config: DictConfig, verb: str) -> Iterator[Opened]:
     """The base of a tracked run, or a fresh one that is trained as the first of the new run's children."""
     device = prepare(config)
-    estimators = build_each(config.estimator, "estimator")
+    estimators = build_each(config.estimator, "estimator", Estimator)
     for estimator in estimators.values():
         estimator.permutations = config.ask.permutations
     store = connect(config.tracking.uri, config.tracking.experiment)
-    base = Base.of_run(store, config.run, trusted_by(config)) if config.run else build_base(config)
+    if config.run:
+        base = Base.of_run(store, config.run, trusted_by(config))
+    else:
+        base = build_base(config)
+        prepare_training(config.train, base.network, base.data, store.uri, trusted_by(config))  # or InputError
 
     views = askable(base.data, config.ask.views)  # or InputError, before anything is trained
     if config.ask.get("rule") == "search":

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from math import prod
+from itertools import islice
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,6 +18,8 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from bench import tracking
 from bench.addresses import refuse_secrets
+from bench.checks import check_folder, check_sweep
+from bench.composing import clearer
 from bench.errors import InputError, JobsFailed, explain, leave
 from bench.report import failures_report, opening
 from bench.sweeps import jobs
@@ -24,6 +28,8 @@ from bench.tracking.heartbeat import owner_of
 from bench.tracking.store import Store, connect
 
 COMMAND = "overrides"  # tag of a parent
+MOST = 100_000  # jobs
+TRIED = 10  # values of each swept key that are composed before anything is tracked
 
 log = logging.getLogger(__name__)
 
@@ -49,17 +55,23 @@ class SweepParent(Callback):
     def on_run_start(self, config: DictConfig, **_) -> None:
         try:
             refuse_secrets([f"tracking.uri={config.tracking.uri}"])  # one from a file or the environment
+            check_folder("hydra.run.dir", config.hydra.run.dir)
+            if config.hydra.output_subdir is not None:
+                check_folder("hydra.output_subdir", str(Path(config.hydra.run.dir) / config.hydra.output_subdir))
         except Exception as error:
-            leave(error)
+            leave(clearer(error))
 
-    def on_multirun_start(self, config: DictConfig, **_) -> None:
+    def on_multirun_start(self, config: DictConfig, config_name: str, **_) -> None:
         try:
             refuse_secrets([f"tracking.uri={config.tracking.uri}"])
+            overrides = asked(config)
+            count(config, [override for override in overrides if override.is_sweep_override()])
+            check_sweep(config, config_name, samples(overrides))
             name_by_what_is_swept(config)
             if not config.tracking.parent:  # else another verb owns it
                 start(config)
         except Exception as error:
-            leave(error)
+            leave(clearer(error))
 
     def on_multirun_end(self, config: DictConfig, **_) -> None:
         try:
@@ -96,6 +108,7 @@ def start(config: DictConfig) -> None:
     Raises InputError where a living process has a sweep of this name.
     """
     swept = [override for override in asked(config) if override.is_sweep_override()]
+    planned = count(config, swept)
     name = config.tracking.name or " ".join(["sweep", *(override.input_line for override in swept)])
     command = " ".join(config.hydra.overrides.task)
     store, ending = connect(config.tracking.uri, config.tracking.experiment), ExitStack()
@@ -108,7 +121,7 @@ def start(config: DictConfig) -> None:
     else:
         tags = {tracking.SWEEP: "parent", COMMAND: command}
         parent = ending.enter_context(tracking.started(store, name, tags))
-    parent.tag(jobs.JOBS, str(count(config, swept)))
+    parent.tag(jobs.JOBS, str(planned))
     _open.append(Sweep(store, parent, ending))
     with read_write(config), open_dict(config):
         config.hydra.overrides.hydra += [f"tracking.parent={parent.id}", f"tracking.uri='{store.uri}'"]
@@ -131,10 +144,36 @@ def cut_off(alike: list, command: str) -> str | None:
 
 
 def count(config: DictConfig, swept: list[Override]) -> int:
-    """How many jobs the sweeper will start."""
+    """How many jobs the sweeper will start; InputError where there are none, or more than any machine can do."""
     if "n_trials" in config.hydra.sweeper:
         return config.hydra.sweeper.n_trials
-    return prod(len(list(override.sweep_iterator())) for override in swept)
+    planned = 1
+    for override in swept:
+        planned *= sum(1 for _ in islice(override.sweep_iterator(), MOST + 1))
+        if not 0 < planned <= MOST:
+            got = "no value" if not planned else f"more than {MOST:,} jobs"
+            raise InputError(
+                f"{override.key_or_group}: got {got} from {override.input_line}, wanted 1 to {MOST:,} jobs"
+            )
+    return planned
+
+
+def samples(overrides: list[Override]) -> Iterator[list[str]]:
+    """Overrides of some of a sweep's jobs, in which the first values of each swept key occur beside those of others."""
+    values = {override.get_key_element(): list(islice(_values(override), TRIED)) for override in overrides}
+    first = {key: tried[0] for key, tried in values.items()}
+    for number, key in enumerate(values):
+        for value in values[key][min(number, 1) :]:
+            yield [f"{each}={value if each == key else first[each]}" for each in first]
+
+
+def _values(override: Override) -> Iterator[str]:
+    if override.is_delete() or not override.is_sweep_override():
+        yield override.get_value_element_as_str()
+    elif override.is_interval_sweep():
+        yield str(override.value().start)
+    else:
+        yield from override.sweep_string_iterator()
 
 
 def done(config: DictConfig, error: Exception | None = None) -> None:
@@ -160,6 +199,8 @@ def close(error: BaseException | None = None) -> None:
         try:
             with sweep.ending:
                 sum_up(sweep.store, sweep.parent)
+                if isinstance(error, InputError):
+                    tell_failures(sweep)  # a sweeper without one number to go by refuses to go on
                 if error:
                     raise error
                 sys.stdout.write(f"\nsweep {sweep.parent.id} in {sweep.store.uri}\n{opening(sweep.store)}")

@@ -11,7 +11,7 @@ from hydra.errors import MissingConfigException
 from running import TINY, assert_refused, process, runs, tiny, with_store
 
 from bench import tracking
-from bench.__main__ import EXTRAS, clearer
+from bench.composing import EXTRAS, clearer
 
 JOBS = ("model.skips=all,none", "seed=0")
 ASKED = (

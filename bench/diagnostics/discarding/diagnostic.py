@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -59,7 +60,13 @@ class InformationDiscarding(Diagnostic):
         damage: str | None = None,
         reconstruction: Decoders | None = None,
     ):
+        if not re.fullmatch(r"[\w.-]{1,100}", name):
+            raise ValueError(f"name: got {name!r}, wanted letters, digits, _, . and -, 100 at most: it names metrics")
+        for part, got, kind in (("solver", solver, Callable), ("reconstruction", reconstruction, Decoders)):
+            if got is not None and not isinstance(got, kind):
+                raise ValueError(f"{part}: got {got!r}, wanted a component with _target_, or null")
         self.name = name
+        self.logged = (f"{name}/*",)
         self.count = at_least("images", images, 1)
         self.epoch_images = at_least("epoch_images", epoch_images, 1)
         self.grid = grid

@@ -1,0 +1,51 @@
+"""Composing: what is said where Hydra can't compose a config, or can't work with its own settings."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+from hydra.errors import MissingConfigException
+
+from bench.errors import InputError
+
+CONF = Path(__file__).parents[1] / "conf"
+# what Hydra's plugins raise for settings that they can't work with
+REFUSALS = (ValueError, TypeError, AttributeError, AssertionError, LookupError, NotImplementedError)
+# choices of Hydra's plugins -> the extra that brings them
+EXTRAS = {
+    "hydra/launcher/ray": "ray",
+    "hydra/launcher/submitit_local": "submitit",
+    "hydra/launcher/submitit_slurm": "submitit",
+    "hydra/sweeper/optuna": "optuna",
+}
+
+
+def clearer(error: BaseException) -> BaseException:
+    """For an error of Hydra that says too little, one that says what is allowed.
+
+    A choice that does not exist comes with its group and the choices, also inside a list; what a launcher or a sweeper
+    refuses comes as bad input.
+    """
+    if isinstance(error, REFUSALS) and not isinstance(error, InputError) and plugin_of(error):
+        return InputError(f"{plugin_of(error)}: refuses its settings ({type(error).__name__}: {error}); correct them")
+    if type(error) is ValueError and str(error).startswith("Config group override must be"):
+        return InputError(f"{error}, wanted such as model=unet or estimator=[renyi]")
+    if not isinstance(error, MissingConfigException):
+        return error
+    group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
+    if extra := EXTRAS.get(f"{group}/{choice}"):
+        return InputError(f"{group}: got {choice!r}, which is not installed; pip install 'infoflow-bench[{extra}]'")
+    if not group or not (CONF / group).is_dir():
+        return error
+    choices = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    return InputError(f"{group}: got {choice!r}, wanted one of {', '.join(choices)}")
+
+
+def plugin_of(error: BaseException) -> str | None:
+    """The launcher or the sweeper of Hydra in which an error was raised, by its option on the command line."""
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    plugin = next((name for name in reversed(modules) if name.startswith("hydra_plugins.")), None)
+    if plugin is None or any(name.startswith("bench.") and name != "bench.__main__" for name in modules):
+        return None
+    return "hydra/sweeper" if "sweeper" in plugin else "hydra/launcher"

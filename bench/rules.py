@@ -1,0 +1,142 @@
+"""Rules: the values that a setting may have, and the words that refuse another; `settings` annotates with them."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from bench.errors import InputError
+
+SHOWN = 60  # characters of a text that a message shows
+NAME, PATH = 250, 4096  # characters that MLflow's databases keep of a name, and Linux of a path
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number from `least` to `most`, apart from the excluded. wanted: what the messages say for the range."""
+
+    least: float
+    most: float
+    excluded: tuple[float, ...] = ()
+    wanted: str = ""
+
+    def allows(self, value: Any) -> bool:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return is_number and self.least <= value <= self.most and value not in self.excluded
+
+    def __str__(self) -> str:
+        least = f"more than {self.least}" if self.least in self.excluded else f"{self.least} or more"
+        return self.wanted or f"{least}, up to {self.most:,}"
+
+    def check(self, key: str, value: Any) -> None:
+        if not self.allows(value):
+            raise InputError(f"{key}: got {value}, wanted {self}")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some words."""
+
+    options: tuple[str, ...]
+
+    def allows(self, value: Any) -> bool:
+        return value in self.options
+
+    def __str__(self) -> str:
+        *others, last = self.options
+        if len(others) > 2:
+            return f"one of {', '.join(self.options)}"
+        return f"{', '.join(others)} or {last}" if others else last
+
+    def check(self, key: str, value: Any) -> None:
+        if not self.allows(value):
+            raise InputError(f"{key}: got {value!r}, wanted {self}")
+
+
+@dataclass(frozen=True)
+class Switch:
+    """True or false, and no number or word that Hydra would turn into one of them."""
+
+    def check(self, key: str, value: Any) -> None:
+        if not isinstance(value, bool):
+            raise InputError(f"{key}: got {value!r}, wanted true or false")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text in one line that is not blank. wanted: what it names; most: characters."""
+
+    wanted: str
+    most: int = NAME
+
+    def allows(self, value: Any) -> bool:
+        if not isinstance(value, str):
+            return False
+        return bool(value.strip()) and len(value) <= self.most and not _has_control_characters(value)
+
+    def __str__(self) -> str:
+        return self.wanted
+
+    def check(self, key: str, value: str) -> None:
+        if not value.strip():
+            raise InputError(f"{key}: got an empty name, wanted {self}")
+        if len(value) > self.most:
+            got = f"{value[:SHOWN]!r}… of {len(value):,} characters"
+            raise InputError(f"{key}: got {got}, wanted {self}, of at most {self.most:,}")
+        if not self.allows(value):
+            got = repr(value[:SHOWN]) + "…" * (len(value) > SHOWN)
+            raise InputError(f"{key}: got {got}, wanted {self}, without line breaks and control characters")
+
+
+@dataclass(frozen=True)
+class Each:
+    """A list of at least `least` values that each follow a rule, none of them twice.
+
+    wanted: of the list, where it is more than its values' rule. null: what null does in place of an empty list.
+    """
+
+    rule: Number | Choice | Text
+    wanted: str = ""
+    null: str = ""
+    least: int = 1
+
+    def __str__(self) -> str:
+        of_numbers = f"at least one value, each of {self.rule}"
+        return self.wanted or (of_numbers if isinstance(self.rule, Number) else str(self.rule))
+
+    def check(self, key: str, values: Sequence) -> None:
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            raise InputError(f"{key}: got {values!r}, wanted a list of {self}")
+        values = list(values)
+        if len(values) < self.least:
+            raise InputError(
+                f"{key}: got {'none' if self.null else '[]'}, wanted {self}{self.null and f'; {self.null}'}"
+            )
+        for value in values:
+            if not self.rule.allows(value):
+                got = values if isinstance(self.rule, Number) else repr(value)
+                raise InputError(f"{key}: got {_short(got)}, wanted {self}")
+        for value in values:
+            if values.count(value) > 1:
+                raise InputError(f"{key}: got {_short(values)}, in which {value!r} occurs twice; give each value once")
+
+
+def _short(value: Any) -> str:
+    shown = str(value)
+    return shown if len(shown) <= 4 * SHOWN else f"{shown[: 4 * SHOWN]}…"
+
+
+def _has_control_characters(text: str) -> bool:
+    """Whether a text has line breaks, other control characters, or halves of characters that are not valid Unicode."""
+    return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)
+
+
+def rules_of(kind: type) -> dict[str, tuple[type, Any]]:
+    """The type and the rule of each field of a dataclass; the rule is None for a section and for components."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        name: (get_type_hints(kind)[name], getattr(hint, "__metadata__", (None,))[0]) for name, hint in hints.items()
+    }
