@@ -17,7 +17,10 @@ from bench.rules import PATH, Choice, Each, Number, Switch, Text
 SEEDS = 2**32  # that NumPy takes
 EPOCHS, BATCH, SAMPLES = 10**6, 10**6, 10**9
 
-NO_OBJECTIVES = "null is for a run that no sweeper goes by"
+METRICS = "metrics of the run, such as [summary/val_score]"
+FACTORS = "factors above 0, up to 1,000, such as [0.5, 1, 2]"
+A_VIEW = "any of image, pixel, patch"
+
 Names = list[str] | None
 Flag = Annotated[Any, Switch()]  # not bool, for Hydra would turn 2 into true
 Count = Annotated[int, Number(1, SAMPLES)]
@@ -28,8 +31,6 @@ Share = Annotated[float | None, Number(0, 1, (0, 1), "a share of the base's betw
 Folder = Annotated[str, Text("a folder's path", PATH)]
 RunId = Annotated[str | None, Text("the id of a tracked run, or null")]
 Way = Annotated[str | None, Text("ESTIMATOR.VIEW, or null")]
-FACTORS = "factors above 0, up to 1,000, such as [0.5, 1, 2]"
-A_VIEW = "any of image, pixel, patch"
 Views = Annotated[Names, Each(Choice(("image", "pixel", "patch")), A_VIEW, "null chooses by the task")]
 
 
@@ -92,6 +93,11 @@ class Deciding(Asking):
     by: Way = None
     margin: Margin = MISSING
     around: Annotated[list[float], Each(Number(0, 1000, (0,)), FACTORS)] = MISSING
+
+
+@dataclass
+class Retraining:
+    seeds: Annotated[int, Number(1, 1000)] = MISSING
     epochs: Annotated[int | None, Number(0, EPOCHS)] = None
     minutes: Annotated[float | None, Number(0, 10**7)] = None
     runs: Annotated[int | None, Number(0, 10**6)] = None
@@ -130,9 +136,7 @@ class Settings(Common):
     calibration: Flag = MISSING
     diagnostic: Any = None
     resume: Flag = MISSING
-    objectives: Annotated[Names, Each(Text("metrics of the run, such as [summary/val_score]"), null=NO_OBJECTIVES)] = (
-        None
-    )
+    objectives: Annotated[Names, Each(Text(METRICS), null="null is for a run without a sweeper")] = None
     probe: Probing = MISSING
 
 
