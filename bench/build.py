@@ -52,7 +52,8 @@ def of_kind(made: Any, section: str, kind: type[Kind]) -> Kind:
     """What was made, or InputError where it is of another kind."""
     if not isinstance(made, kind):
         wanted = "one that is made later: _partial_: true" if kind is partial else f"an object of {kind.__name__}"
-        raise InputError(f"{section}: got an object of {type(made).__name__}, wanted {wanted}; correct its config")
+        got = "partial" if isinstance(made, partial) else type(made).__name__  # Hydra has a partial of its own
+        raise InputError(f"{section}: got an object of {got}, wanted {wanted}; correct its config")
     return made
 
 
