@@ -46,7 +46,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
 def answering(answer):
     kind = type("Kind", (Answering,), {"answer": staticmethod(answer)})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
@@ -93,14 +93,8 @@ def refusals(address: str) -> list[str]:
 
 
 ODD = [None, 1, "x", [1], {"a": [1]}, {"run": 3}, {"run": [1]}, {"experiment": [1]}, {"experiment": {"tags": "x"}}]
-BODIES = [
-    b"",
-    b"<html>log in</html>",
-    b"\xff\xfe\0",
-    ESCAPE.encode(),
-    b'{"a":' * 10_000,
-    *(json.dumps(o).encode() for o in ODD),
-]
+BODIES = [b"", b"<html>log in</html>", b"\xff\xfe\0", ESCAPE.encode(), b'{"a":' * 10_000]
+BODIES += [json.dumps(odd).encode() for odd in ODD]
 
 
 @pytest.mark.parametrize("body", BODIES)
@@ -161,7 +155,10 @@ def test_folders_of_this_machine_are_neither_read_nor_written(tmp_path):
         with answering(mlflow(files)) as address:
             for said in refusals(address):
                 assert "whose run has its files in" in said
-            ended = tiny(tmp_path, f"tracking.uri={address}", "estimator=[]", "diagnostic=[]")
+    elsewhere = as_json({"experiment": EXPERIMENT["experiment"] | {"artifact_location": str(tmp_path / "precious")}})
+    for answer in (mlflow(str(tmp_path / "precious")), mlflow(experiments_get=elsewhere)):
+        with answering(answer) as address:
+            ended = tiny(tmp_path, f"tracking.uri={address}", "estimator=[]", "diagnostic=[]", "probe.epochs=[]")
             assert_refused(ended, f"tracking.uri: got {address}, whose run has its files in")
     assert {path.read_text() for path in (tmp_path / "precious").iterdir()} == {"mine"}
     assert len(list((tmp_path / "precious").iterdir())) == 3
