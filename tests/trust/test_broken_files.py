@@ -167,7 +167,7 @@ def test_random_damage_is_refused_or_harmless(trained, damaged):
     for name, read in readers(folder, run.info.run_id).items():
         whole = kept(run, name).read_bytes()
         refusals = 0
-        for _ in range(12):
+        for _ in range(6):
             content = bytearray(whole)
             for _ in range(rng.choice((1, 3, 30))):
                 at = rng.randrange(len(content))
