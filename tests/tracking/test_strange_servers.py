@@ -12,7 +12,7 @@ from running import assert_refused, tiny
 import bench
 from bench.errors import InputError, TrackingError
 from bench.tracking import artifacts, records, store
-from bench.tracking.store import connect
+from bench.tracking.store import client_of, connect
 
 RUN = "a" * 32
 EXPERIMENT = {"experiment": {"experiment_id": "1", "name": "bench", "lifecycle_stage": "active", "tags": []}}
@@ -156,9 +156,10 @@ def test_folders_of_this_machine_are_neither_read_nor_written(tmp_path):
             for said in refusals(address):
                 assert "whose run has its files in" in said
     elsewhere = as_json({"experiment": EXPERIMENT["experiment"] | {"artifact_location": str(tmp_path / "precious")}})
-    for answer in (mlflow(str(tmp_path / "precious")), mlflow(experiments_get=elsewhere)):
-        with answering(answer) as address:
-            ended = tiny(tmp_path, f"tracking.uri={address}", "estimator=[]", "diagnostic=[]", "probe.epochs=[]")
-            assert_refused(ended, f"tracking.uri: got {address}, whose run has its files in")
+    with answering(mlflow(experiments_get=elsewhere)) as address:
+        ended = tiny(tmp_path, f"tracking.uri={address}")
+        assert_refused(ended, f"tracking.uri: got {address}, whose run has its files in")
+    with answering(mlflow(str(tmp_path / "precious"))) as address, pytest.raises(InputError, match="has its files in"):
+        client_of(address).log_artifact(RUN, __file__)
     assert {path.read_text() for path in (tmp_path / "precious").iterdir()} == {"mine"}
     assert len(list((tmp_path / "precious").iterdir())) == 3

@@ -1,6 +1,7 @@
 """Configs of tracked runs that name other code: nothing of it runs, in any section, by any reader."""
 
 import pickle
+import random
 import sys
 from pathlib import Path
 
