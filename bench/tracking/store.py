@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from bench.addresses import refuse_secrets, shown
+from bench.addresses import refuse_secrets, refuse_strange, shown
 from bench.errors import InputError, TrackingError
 from bench.tracking import views
 from bench.tracking.local import Local
@@ -136,6 +136,8 @@ def _open(uri: str, experiment: str, parent: str | None, answered: Callable[[], 
                 raise
     if known.lifecycle_stage != "active":
         raise InputError(f"tracking.experiment: got {experiment!r}, which was deleted; restore it or take another name")
+    if uri.startswith(("http://", "https://")) and known.artifact_location:
+        refuse_strange(uri, known.artifact_location)  # before a run begins; its own files are checked again
     for key in EXPERIMENT_TAGS.keys() - known.tags.keys():  # made by others, or before there was a view
         client.set_experiment_tag(known.experiment_id, key, EXPERIMENT_TAGS[key])
         answered()
