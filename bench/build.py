@@ -14,6 +14,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from bench.arguments import check_arguments, target_of
 from bench.datasets.common import shown
 from bench.errors import InputError
+from bench.sizes import bounded
+from bench.trial import trial_output, wanted_shape
 from bench.trust import without_fetching
 from bench.types import Data
 
@@ -77,8 +79,11 @@ def build_each(configs: DictConfig | None, group: str, kind: type[Kind] = object
 
 
 def build_network(config: DictConfig, seed: int) -> torch.nn.Module:
-    """A network, initialised from the seed; the global random state is left as it was."""
-    with torch.random.fork_rng():
+    """A network, initialised from the seed; the global random state is left as it was.
+
+    Raises InputError for one that does not fit in memory (`bounded`).
+    """
+    with torch.random.fork_rng(), bounded():
         torch.manual_seed(seed)
         network = build(config, "model", torch.nn.Module)
     if not hasattr(network, "taps"):
@@ -138,15 +143,9 @@ def fill_in(config: DictConfig, data: Data) -> None:
 
 
 def check_output(model: torch.nn.Module, data: Data) -> None:
-    """Raise InputError when the network's output has not the shape that the data's targets need."""
-    images = data.train.images[:2].to(next(model.parameters()).device)
-    model.eval()
-    try:
-        with torch.no_grad():
-            got = tuple(model(images).shape[1:])
-    except (ValueError, RuntimeError) as error:
-        raise InputError(f"model: refuses images of shape {tuple(images.shape[1:])} ({error})") from error
-    wanted = (data.outputs, *data.image_size) if data.task == "segmentation" else (data.outputs,)
+    """Raise InputError when the network's output has not the shape that the data's targets need, or `trial_output`."""
+    got = tuple(trial_output(model, data.train.images).shape[1:])
+    wanted = wanted_shape(data)
     if got != wanted:
         if len(got) != len(wanted):
             fix = f"choose a network for {data.task}, such as model={'unet' if data.task == 'segmentation' else 'cnn'}"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from bench.errors import EstimationError, InputError
-from bench.hooks import Loss, hooked, tap_shapes
+from bench.hooks import Loss, Shapes, hooked, tap_shapes
 from bench.reductions import COLUMNS_PER_FOLD, Reduction
 from bench.types import Split
-from bench.variables import Variable, require_finite
+from bench.variables import Variable, finished_or_refused, folded_or_refused, require_finite
 from models import Tap
+from models.tracing import device_of
 
 
 @dataclass(frozen=True)
@@ -52,20 +52,20 @@ def capture(
     """
     if not taps:
         return
-    device = next(model.parameters()).device
+    device = device_of(model)
     reductions = tuple(reductions)
     shapes = tap_shapes(model, taps, split.images[:1].to(device))
     dims = {tap: int(np.prod(shape)) for tap, shape in shapes.items()}
     folded: dict[Tap, dict[Reduction, np.ndarray]] = {}
     reasons: dict[Tap, str] = {}
     for part in _parts(dims, columns_in_budget(budget_gb, len(split))):
-        columns = _columns(model, split, part, batch_size, device, loss)
+        columns = _columns(model, split, part, shapes, batch_size, loss)
         for tap, (_, stop) in part.items():
             slices, totals = columns.pop(tap), folded.setdefault(tap, {})
             try:
                 for slice_ in slices:
                     require_finite(slice_)
-                    totals.update({r: r.fold(totals.get(r), slice_) for r in reductions})
+                    totals.update({r: folded_or_refused(r, totals.get(r), slice_) for r in reductions})
             except EstimationError as error:
                 reasons[tap] = str(error)
             if stop == dims[tap]:
@@ -78,7 +78,7 @@ def _captured(
 ) -> Captured:
     if reason:
         return Captured(tap, shape[0], None, reason)
-    finished = {reduction: reduction.finish(total) for reduction, total in folded.items()}
+    finished = {reduction: finished_or_refused(reduction, total) for reduction, total in folded.items()}
     maps = shape[0] if len(shape) > 1 else 1
     dim = int(np.prod(shape))
     variable = Variable(len(split), dim, split.groups, finished, deterministic=True, maps=maps, signal=signal)
@@ -115,7 +115,7 @@ def _parts(dims: dict[Tap, int], capacity: int) -> Iterator[dict[Tap, tuple[int,
 
 
 def _columns(
-    model, split: Split, part: dict[Tap, tuple[int, int]], batch_size: int, device, loss: Loss | None
+    model, split: Split, part: dict[Tap, tuple[int, int]], shapes: Shapes, batch_size: int, loss: Loss | None
 ) -> dict[Tap, list[np.ndarray]]:
     """For each tap of the part its columns, in slices (n, COLUMNS_PER_FOLD or less) float32."""
     bounds = {
@@ -126,26 +126,22 @@ def _columns(
         tap: [np.zeros((len(split), right - left), np.float32) for left, right in slices]
         for tap, slices in bounds.items()
     }
-    first, missing = 0, set(part)
+    first, device = 0, device_of(model)
 
     def receive(tap: Tap, signal: torch.Tensor) -> None:
         flat = signal.flatten(1).float().cpu().numpy()
         for (left, right), slice_ in zip(bounds[tap], columns[tap], strict=True):
             slice_[first : first + len(flat)] = flat[:, left:right]
-        missing.discard(tap)
-        if not missing and not loss:
-            raise _AllCaptured
 
-    with torch.set_grad_enabled(loss is not None), hooked(model, part, receive, "error" if loss else "activation"):
+    signal = "error" if loss else "activation"
+    with torch.set_grad_enabled(loss is not None), hooked(model, part, receive, signal, shapes):
         for first in range(0, len(split), batch_size):
-            missing.update(part)
             images = split.images[first : first + batch_size].to(device)
             if loss:
                 targets = split.targets[first : first + batch_size].to(device)
                 _backpropagate(model, images, targets, loss)
             else:
-                with suppress(_AllCaptured):
-                    model(images)
+                model(images)
     return columns
 
 
@@ -153,7 +149,3 @@ def _backpropagate(model, images: torch.Tensor, targets: torch.Tensor, loss: Los
     """The gradient of the loss summed over samples, as far as the input; parameters keep the gradients they have."""
     images = images.requires_grad_()
     torch.autograd.grad(len(images) * loss(model(images), targets), images)
-
-
-class _AllCaptured(Exception):
-    """What the rest of the forward pass computes is not needed."""

@@ -11,6 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from models.tracing import device_of
+
 LATENCY_RUNS = 10
 
 
@@ -21,7 +23,7 @@ def cost(model: torch.nn.Module, images: torch.Tensor) -> dict[str, float]:
     the batch of `latency_batch` images. peak_activation_bytes: the most that is alive at once for the batch.
     """
     model.eval()
-    images = images.to(next(model.parameters()).device)
+    images = images.to(device_of(model))
     return {
         "params": float(used_parameters(model, images[:1])),
         "flops": float(flops(model, images[:1])),

@@ -22,6 +22,10 @@ class EstimationError(ValueError):
     """This quantity can't be estimated from these samples; becomes a row with its reason."""
 
 
+class EstimatorFailed(EstimationError):
+    """An estimator ended in an error that it does not raise on purpose."""
+
+
 class TrainingError(RuntimeError):
     """Training can't go on: the loss is NaN or infinite."""
 

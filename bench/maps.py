@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d
+from torch.nn.functional import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
-from bench.hooks import hooked
+from bench.hooks import hooked, tap_shapes
 from bench.types import Split
 from models import Tap
+from models.tracing import device_of
 
 CELLS = 4  # a side: what is kept of a map
 FOLDS = 4
@@ -20,16 +21,17 @@ MOST_IN_ORDER = 64  # channels of a tap that are put in order one by one; the re
 
 def averaged(network: torch.nn.Module, samples: Split, taps: list[Tap], batch_size: int = 32) -> dict[str, np.ndarray]:
     """(n, channels, cells) float32 of each tap: its maps, averaged over at most 4 cells a side."""
+    shapes = tap_shapes(network, taps, samples.images[:1].to(device_of(network)))
     read: dict[str, list[np.ndarray]] = {tap.name: [] for tap in taps}
-    device = next(network.parameters()).device
+    device = device_of(network)
 
     def receive(tap: Tap, activation: torch.Tensor) -> None:
         if activation.dim() > 2:
-            pool = adaptive_avg_pool2d if activation.dim() == 4 else adaptive_avg_pool3d
+            pool = {3: adaptive_avg_pool1d, 4: adaptive_avg_pool2d, 5: adaptive_avg_pool3d}[activation.dim()]
             activation = pool(activation, [min(side, CELLS) for side in activation.shape[2:]])
-        read[tap.name].append(activation.reshape(*activation.shape[:2], -1).float().cpu().numpy())
+        read[tap.name].append(activation.reshape(*activation.shape[:2], -1).float().cpu().clone().numpy())
 
-    with torch.no_grad(), hooked(network, taps, receive):
+    with torch.no_grad(), hooked(network, taps, receive, shapes=shapes):
         for images in samples.images.split(batch_size):
             network(images.to(device))
     return {name: np.concatenate(batches) for name, batches in read.items()}

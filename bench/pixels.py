@@ -11,10 +11,11 @@ import torch
 
 from bench.capture import Captured
 from bench.errors import EstimationError, InputError
-from bench.hooks import hooked, tap_shapes
+from bench.hooks import Shapes, hooked, tap_shapes
 from bench.types import Data, Split
 from bench.variables import Variable, permuted_groups, require_finite
 from models import Tap
+from models.tracing import device_of
 
 REACH = {"pixel": 0, "patch": 1}  # view -> how far its neighbourhood reaches, in cells of the tap
 
@@ -114,7 +115,7 @@ def capture_at(
     The network runs once for as many taps as budget_gb (1e9 bytes) holds. A tap without places is refused with its
     reason.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
     shapes = tap_shapes(model, list(taps), split.images[:1].to(device))
     where = {
         tap: locations.flat(shape[1:], tap.level, REACH[view])
@@ -122,7 +123,7 @@ def capture_at(
         if len(shape) == len(locations.size) + 1
     }
     for part in _parts(where, shapes, budget_gb):
-        rows = _rows(model, split, part, where, batch_size)
+        rows = _rows(model, split, part, where, shapes, batch_size)
         for tap in part:
             yield _captured(tap, shapes[tap], rows.pop(tap), split.groups[locations.images])
     for tap in taps:
@@ -130,9 +131,11 @@ def capture_at(
             yield Captured(tap, shapes[tap][0], None, f"got a layer of shape {shapes[tap]}, wanted one with places")
 
 
-def _rows(model, split: Split, part: list[Tap], where: dict[Tap, torch.Tensor], batch_size: int) -> dict:
+def _rows(
+    model, split: Split, part: list[Tap], where: dict[Tap, torch.Tensor], shapes: Shapes, batch_size: int
+) -> dict:
     """(n, channels × neighbours) float64 for each tap of the part."""
-    device = next(model.parameters()).device
+    device = device_of(model)
     rows: dict[Tap, list[np.ndarray]] = {tap: [] for tap in part}
     first = 0
 
@@ -140,7 +143,7 @@ def _rows(model, split: Split, part: list[Tap], where: dict[Tap, torch.Tensor], 
         index = where[tap][first : first + len(activation)].to(activation.device)
         rows[tap].append(_gathered(activation, index).cpu().numpy())
 
-    with torch.no_grad(), hooked(model, part, receive):
+    with torch.no_grad(), hooked(model, part, receive, shapes=shapes):
         for first in range(0, len(split), batch_size):
             model(split.images[first : first + batch_size].to(device))
     return {tap: np.concatenate(batches) for tap, batches in rows.items()}

@@ -11,35 +11,51 @@ from importlib.metadata import version
 import torch
 from monai.utils import set_determinism
 from omegaconf import DictConfig, OmegaConf
+from threadpoolctl import threadpool_limits
 
 from bench import load
 from bench.build import check_output
 from bench.errors import InputError
 from bench.rehearsal import optimizer_and_schedule, rehearse
-from bench.train import loss_function
+from bench.train import loss_function, soft_loss
+from bench.trial import check_training
 from bench.types import Data
+from models.tracing import device_of
 
 
 def prepare(config: DictConfig) -> torch.device:
-    """Seed every library and choose the device; operations that have a deterministic form take it."""
+    """Seed every library, fix its threads and choose the device; operations with a deterministic form take it."""
     if config.device not in ("auto", "cpu", "cuda"):
         raise InputError(f"device: got {config.device!r}, wanted auto, cpu or cuda")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device: got cuda, wanted a device that is here; no GPU is visible: device=auto or cpu")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    fix_threads(config.threads)
     set_determinism(config.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     name = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
     return torch.device(name)
 
 
+def fix_threads(count: int) -> None:
+    """Have PyTorch and the linear algebra beneath NumPy use so many threads, whatever the environment says.
+
+    Sums are split by the number of threads, and so the last digits depend on it: of trained weights, and of estimates.
+    """
+    torch.set_num_threads(count)
+    threadpool_limits(count)
+
+
 def prepare_training(
     config: DictConfig, model: torch.nn.Module, data: Data, uri: str | None = None, trust: Sequence[str] = ()
 ) -> dict:
-    """The arguments of `fit` that the config decides.
+    """The arguments of `fit` that the config decides; a step of training is tried (`check_training`).
 
     uri: of the store that holds the run of a teacher. trust: what the config of that run may name.
     """
+    loss = loss_function(config.loss, data)
+    teacher = config.teacher and _teacher(config.teacher, uri, trust, device_of(model), data)
+    check_training(model, data, loss if teacher is None else soft_loss(data), config.epochs, config.batch_size, teacher)
     rehearse(config)
     optimizer, schedule = optimizer_and_schedule(config, model.parameters())
     return {
@@ -47,9 +63,9 @@ def prepare_training(
         "batch_size": config.batch_size,
         "optimizer": optimizer,
         "schedule": schedule,
-        "loss": loss_function(config.loss, data),
+        "loss": loss,
         "amp": config.amp,
-        "teacher": config.teacher and _teacher(config.teacher, uri, trust, next(model.parameters()).device, data),
+        "teacher": teacher,
     }
 
 

@@ -12,6 +12,10 @@ from bench.errors import EstimationError
 
 MOST_IN_MATRIX = 5000  # samples; an n×n matrix of float64 is then 0.2 GB
 BLOCK = 256  # rows of a matrix of products that are formed at once
+SQUARES_FIT = (
+    1e-12,
+    1e16,
+)  # the least and the largest size of float32 values whose squares and their sums keep precision
 COLUMNS_PER_FOLD = 4096  # fixed, so that the order of additions, and with it the last bit, is the same in any grouping
 
 
@@ -40,6 +44,8 @@ class Distances:
                 f"got {len(columns)} samples, wanted at most {MOST_IN_MATRIX} for the matrix of their distances"
             )
         columns = torch.from_numpy(columns)
+        if not SQUARES_FIT[0] <= float(columns.abs().max()) <= SQUARES_FIT[1]:
+            columns = columns.double()
         columns = columns - columns.mean(dim=0)  # small norms keep |a|² + |b|² - 2ab accurate
         if total is None:
             total = np.zeros((len(columns), len(columns)))
@@ -55,6 +61,8 @@ class Distances:
         squared = np.multiply(total, -2, out=total)
         squared += norms[:, None]
         squared += norms[None, :]
+        if not np.isfinite(squared).all():
+            raise EstimationError("got values so large that their squared distances overflow, wanted at most 1e150")
         np.maximum(squared, 0, out=squared)
         np.fill_diagonal(squared, 0)
         return squared
@@ -73,7 +81,13 @@ class RowCodes:
     def fold(self, total, columns):
         binned = torch.from_numpy(columns).div(self.bin_size).floor_()
         widest = max(-float(binned.min()), float(binned.max()))
-        kind = next(k for k in (torch.int8, torch.int16, torch.int32, torch.int64) if widest < torch.iinfo(k).max)
+        kinds = (torch.int8, torch.int16, torch.int32, torch.int64)
+        kind = next((kind for kind in kinds if widest < torch.iinfo(kind).max), None)
+        if kind is None:
+            raise EstimationError(
+                f"got values up to {np.abs(columns).max():.3g}, wanted below 2^63 bins of {self.bin_size} from 0; "
+                "raise bin_size or normalise the activations"
+            )
         codes = distinct_rows(binned.to(kind).numpy())
         return codes if total is None else distinct_rows(np.stack([total, codes], axis=1))
 

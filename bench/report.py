@@ -27,6 +27,22 @@ def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], r
     )
 
 
+def failures_of_parts(estimates: int, diagnostics: Mapping[str, str]) -> str:
+    """A line for the estimates, and one for each diagnostic, that ended in an error of no known kind.
+
+    >>> failures_of_parts(2, {})
+    '2 estimates failed with an error: the reasons are in layers.csv, the tracebacks in the log\\n'
+    """
+    lines = [
+        f"diagnostic {name} failed: {reason}; its traceback is in the log\n" for name, reason in diagnostics.items()
+    ]
+    if estimates:
+        lines.insert(
+            0, f"{estimates} estimates failed with an error: the reasons are in layers.csv, the tracebacks in the log\n"
+        )
+    return "".join(lines)
+
+
 def opening(store: Store) -> str:
     """How to open MLflow's UI, and the experiment's view in it."""
     served = store.uri.startswith(("http://", "https://"))

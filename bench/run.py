@@ -13,13 +13,14 @@ from bench.build import build, build_each, build_network, check_output, fill_in
 from bench.checks import check
 from bench.cost import cost
 from bench.diagnostics import Diagnostic
+from bench.diagnostics.base import Failures, Findings
 from bench.errors import InputError
 from bench.estimators import Estimator
 from bench.evaluate import evaluate
 from bench.objectives import check_objectives
 from bench.prepare import fingerprint_of, prepare, prepare_training
 from bench.probe import Probe
-from bench.report import report
+from bench.report import failures_of_parts, report
 from bench.sweeps import jobs
 from bench.tables import LayerTable, Moment
 from bench.tracking.store import connect
@@ -68,14 +69,15 @@ def run(config: DictConfig) -> str | float | list[float]:
         tracked.config(config)
         tracked.param(tracking.DESIGN, jobs.short_design())  # the UI's charts know parameters, not tags
         tracked.dataset(data)
-        table = LayerTable()
+        table, failures = LayerTable(), Failures()
 
         def measure(network: Module, moment: Moment) -> None:
             if probe:
                 table.extend(probe.measure(network, moment, config.calibration and moment.weights == "best"))
-            for diagnostic in diagnostics.values():
-                for name, rows in diagnostic.measure(network, probe, moment).items():
-                    table.extend(rows, name)
+            for name, diagnostic in failures.left(diagnostics):
+                with failures.of(name):
+                    for details, rows in diagnostic.measure(network, probe, moment).items():
+                        table.extend(list(rows), details)
 
         def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
             tracked.metrics(metrics, step=epoch)
@@ -103,9 +105,13 @@ def run(config: DictConfig) -> str | float | list[float]:
         chosen = {"best_epoch": best.epoch, "val_score": best.val_score}
         for section, values in {"test": test, "cost": costs, "summary": chosen}.items():
             tracked.metrics({f"{section}/{name}": value for name, value in values.items()})
-        for diagnostic in diagnostics.values():
-            tracked.findings(diagnostic(table))
+        for name, diagnostic in failures.left(diagnostics):
+            found = Findings()
+            with failures.of(name):
+                found = diagnostic(table)
+            tracked.findings(found)
         sys.stdout.write(report(table, test, costs, tracked.id, store))  # also where something can't be logged
+        sys.stdout.write(failures_of_parts(table.failed, failures.said))
     return answer(tracked, config.objectives)
 
 

@@ -116,6 +116,7 @@ class App:
 
     seed: Annotated[int, Number(0, SEEDS - 1)] = MISSING
     device: Annotated[str, Choice(("auto", "cpu", "cuda"))] = MISSING
+    threads: Annotated[int, Number(1, 1024)] = 1
     tracking: Tracking = MISSING
     trust: Annotated[list[str], Each(Text("packages or full names, such as trust=[mine]"), least=0)] = MISSING
 

@@ -25,6 +25,9 @@ READ = (
     ("weights", "tap", "role", "quantity", "view", "label_view", "estimator", "reliable", "found"),
     ("epoch", "order", "place", "bits", "low", "high", "excess"),
 )
+
+
+FAILED = "the estimator failed: "  # what the reason of such a row begins with
 LAYERS = "layers"
 
 
@@ -75,6 +78,11 @@ class LayerTable:
             if response and row.get("null_mean") is not None:
                 row |= {column: response[column] for column in ("planted", "recovered", "found")}
                 row["reliable"] = row["reliable"] and response["found"]
+
+    @property
+    def failed(self) -> int:
+        """How many rows have no bits because the estimator ended in an error of no known kind."""
+        return sum(str(row.get("reason")).startswith(FAILED) for row in self.rows)
 
     @property
     def frame(self) -> pd.DataFrame:

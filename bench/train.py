@@ -16,6 +16,7 @@ from tqdm import trange
 from bench.errors import InputError, TrainingError
 from bench.evaluate import predictions, score
 from bench.types import Data, Split, Volumes
+from models.tracing import device_of
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ def fit(
     called for the untrained network (epoch 0) and after every epoch. amp: mixed precision, on CUDA alone. teacher: a
     network whose probabilities are learnt in place of the labels (Hinton et al. 2015, arXiv 1503.02531, at temperature
     1); validation is on the labels.
-    Raises TrainingError when the loss is not finite.
+    Raises TrainingError when the loss or the validation score is not finite.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
     scaler = torch.amp.GradScaler(device.type, enabled=amp and device.type == "cuda")
     batches = Batches(data, batch_size, seed)
     learns = loss if teacher is None else soft_loss(data)
@@ -58,7 +59,7 @@ def fit(
     on_epoch(0, {"val/score": best.val_score})
     for epoch in trange(1, epochs + 1, desc="train", unit="epoch", leave=False, disable=None):
         model.train()
-        total = 0.0
+        total, trained = 0.0, 0
         for images, targets in batches:
             images, targets = images.to(device), targets.to(device)
             with torch.autocast(device.type, enabled=scaler.is_enabled()):
@@ -72,9 +73,10 @@ def fit(
             scaler.step(optimizer)
             scaler.update()
             total += value.item() * len(images)
+            trained += len(images)
         if schedule:
             schedule.step()
-        metrics = {"train/loss": total / len(data.train), **_validate(model, data, loss, epoch)}
+        metrics = {"train/loss": total / trained, **_validate(model, data, loss, epoch)}
         if best.epoch == 0 or metrics["val/score"] > best.val_score:
             best = Fitted(epoch, metrics["val/score"])
             best_weights = copy.deepcopy(model.state_dict())
@@ -85,7 +87,8 @@ def fit(
 
 @dataclass
 class Batches:
-    """Shuffled, augmented mini-batches of the training split, a patch of each where it has volumes.
+    """Shuffled, augmented mini-batches of the training split, a patch of each where it has volumes; the last may be
+    smaller, and every sample is in one.
 
     The same seed gives the same batches.
     """
@@ -102,8 +105,7 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         train = self.data.whole("train")
         for rows in torch.randperm(len(train), generator=self.generator).split(self.size):
-            if len(rows) > 1 or len(train) == 1:  # batch norm can't learn from one sample
-                yield self._augmented(train, rows)
+            yield self._augmented(train, rows)
 
     def _augmented(self, train: Split | Volumes, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if self.data.augment is None:
@@ -150,7 +152,7 @@ def _validate(model: torch.nn.Module, data: Data, loss, epoch: int) -> dict[str,
     for logits, targets in predictions(model, data, "val"):
         losses.append(_finite(float(loss(logits, targets)), "validation loss", epoch))
         scores.append(score(logits, targets, data))
-    return {"val/loss": float(np.mean(losses)), "val/score": float(np.mean(scores))}
+    return {"val/loss": float(np.mean(losses)), "val/score": _finite(float(np.mean(scores)), "validation score", epoch)}
 
 
 def _finite(value: float, name: str, epoch: int) -> float:

@@ -30,6 +30,14 @@ class Numbers:
     """(n,) integers, equal where rows are."""
 
 
+@dataclass(frozen=True)
+class Refused:
+    """What takes the place of a folded array that these samples do not have: the reason."""
+
+    reason: str
+
+
+SQUARES_FIT = 1e-150, 1e150  # the size of the largest value, so that float64 holds its square
 TIED = 1e-14  # of the mean squared distance: below this, two float64 rows may be equal but for rounding
 
 
@@ -48,7 +56,7 @@ class Variable:
     n: int
     dim: int
     groups: np.ndarray
-    reductions: dict[Reduction | Coordinates | Numbers, np.ndarray] = field(default_factory=dict)
+    reductions: dict[Reduction | Coordinates | Numbers, np.ndarray | Refused] = field(default_factory=dict)
     labels: np.ndarray | None = None
     samples: np.ndarray | None = None
     deterministic: bool = False
@@ -91,8 +99,11 @@ class Variable:
         if values.dtype == bool or np.issubdtype(values.dtype, np.integer):
             labels = distinct_rows(values.reshape(len(values), -1))
             return cls(len(values), 1, groups, labels=labels)
+        if not values.size:
+            raise EstimationError(f"got samples of shape {values.shape}, wanted at least one column")
         columns = values.reshape(len(values), -1)
         require_finite(columns)
+        require_squares(columns)
         return cls(len(values), columns.shape[1], groups, samples=columns)
 
     @property
@@ -108,9 +119,12 @@ class Variable:
                 raise EstimationError(f"got a variable without {reduction}, it holds {held}")
             total = None
             for left in range(0, self.dim, COLUMNS_PER_FOLD):
-                total = reduction.fold(total, self.samples[:, left : left + COLUMNS_PER_FOLD])
-            self.reductions[reduction] = reduction.finish(total)
-        return self.reductions[reduction]
+                total = folded_or_refused(reduction, total, self.samples[:, left : left + COLUMNS_PER_FOLD])
+            self.reductions[reduction] = finished_or_refused(reduction, total)
+        folded = self.reductions[reduction]
+        if isinstance(folded, Refused):
+            raise EstimationError(folded.reason)
+        return folded
 
     def coordinates(self, most: int) -> np.ndarray:
         """(n, k) float64, k <= most: the samples where they are held and have so few columns, else the leading
@@ -146,9 +160,30 @@ class Variable:
         kept = {
             reduction: array[np.ix_(order, order)] if isinstance(reduction, Distances) else array[order]
             for reduction, array in self.reductions.items()
+            if not isinstance(array, Refused)
         }
         labels, samples = (None if side is None else side[order] for side in (self.labels, self.samples))
         return replace(self, reductions=kept, labels=labels, samples=samples)
+
+
+def folded_or_refused(reduction: Reduction, total: np.ndarray | Refused | None, columns: np.ndarray):
+    """The fold of one more slice; Refused where the reduction refuses it, so that others go on."""
+    if isinstance(total, Refused):
+        return total
+    try:
+        return reduction.fold(total, columns)
+    except EstimationError as error:
+        return Refused(str(error))
+
+
+def finished_or_refused(reduction: Reduction, total: np.ndarray | Refused) -> np.ndarray | Refused:
+    """The folded array, or Refused."""
+    if isinstance(total, Refused):
+        return total
+    try:
+        return reduction.finish(total)
+    except EstimationError as error:
+        return Refused(str(error))
 
 
 def permuted_groups(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -176,6 +211,15 @@ def plug_in_entropy(symbols: np.ndarray) -> float:
 def require_finite(columns: np.ndarray) -> None:
     if not np.isfinite(columns).all():
         raise EstimationError(f"got {int((~np.isfinite(columns)).sum())} values that are NaN or infinite, wanted none")
+
+
+def require_squares(columns: np.ndarray) -> None:
+    largest = float(np.abs(columns).max())
+    if largest and not SQUARES_FIT[0] <= largest <= SQUARES_FIT[1]:
+        raise EstimationError(
+            f"got values of at most {largest:.3g}, wanted them between {SQUARES_FIT[0]:g} and {SQUARES_FIT[1]:g}, "
+            "since float64 can't hold the squares of others; rescale them"
+        )
 
 
 def _leading(samples: np.ndarray, most: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from models import checks
 from models.monai_networks import ADAPTED
 from models.padding import padded
 from models.taps import Tap
-from models.tracing import place, said_by, traced_taps
+from models.tracing import device_of, place, said_by, traced_taps
 
 
 class Monai(nn.Module):
@@ -64,5 +64,5 @@ class Monai(nn.Module):
 
     def taps(self) -> list[Tap]:
         """Every stage of the encoder, the bottleneck, every up-sampling, skip and block of the decoder, the output."""
-        image = torch.zeros(1, self.in_channels, *self.input_size, device=next(self.parameters()).device)
+        image = torch.zeros(1, self.in_channels, *self.input_size, device=device_of(self))
         return traced_taps(self, padded(image, self.multiple)[0], [*self.places, place("out", "out", "output")])

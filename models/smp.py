@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from models import checks, weights
 from models.padding import padded
 from models.taps import Tap
-from models.tracing import NEAREST, Call, calls, place, said_by, traced_taps
+from models.tracing import NEAREST, Call, calls, device_of, place, said_by, traced_taps
 from models.unet import Skip
 
 ARCHITECTURES: dict[str, type[nn.Module]] = smp.MODEL_ARCHITECTURES_MAPPING
@@ -129,7 +129,7 @@ class Smp(nn.Module):
         self.train()
 
     def _zeros(self) -> Tensor:
-        image = torch.zeros(1, self.in_channels, *self.input_size, device=next(self.parameters()).device)
+        image = torch.zeros(1, self.in_channels, *self.input_size, device=device_of(self))
         return padded(image, self.multiple)[0]
 
     def taps(self) -> list[Tap]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from itertools import chain
 from math import floor, log2
 
 import torch
@@ -15,6 +16,16 @@ from models.taps import Role, Tap, sigmoid, softmax
 
 NEAREST = 3  # names that an error offers
 ALMOST = 0.15  # of a halving, that rounded sizes may lack
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where a network's parameters are, or its buffers; the CPU where it has neither.
+
+    >>> device_of(nn.ReLU())
+    device(type='cpu')
+    """
+    tensors = chain(network.parameters(), network.buffers())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
 @contextmanager
@@ -48,11 +59,12 @@ class Call:
 def calls(network: nn.Module, image: Tensor) -> dict[str, Call]:
     """Every module but the network itself that runs on an image (1, C, *spatial), in the order in which they end.
 
-    Raises ValueError where the network refuses the image.
+    Raises ValueError where the network refuses the image, and for a compiled one, whose modules do not report.
 
     >>> list(calls(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), torch.zeros(1, 2)))
     ['0', '1']
     """
+    require_uncompiled(network)
     seen: dict[str, Call] = {}
     handles = []
     for path, module in network.named_modules():
@@ -74,6 +86,16 @@ def calls(network: nn.Module, image: Tensor) -> dict[str, Call]:
         for handle in handles:
             handle.remove()
     return seen
+
+
+def require_uncompiled(network: nn.Module) -> None:
+    """Raise ValueError for a network that holds a compiled module: hooks inside it do not run in each pass."""
+    for path, module in network.named_modules():
+        if type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None:
+            raise ValueError(
+                f"network: got {path or 'a network'} compiled by torch.compile, inside which activations can't be "
+                "read; give the network as it is before it is compiled"
+            )
 
 
 def level(shape: Sequence[int], image_size: Sequence[int], otherwise: int) -> int:

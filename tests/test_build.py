@@ -1,9 +1,10 @@
 """Networks held against the data that they are to be trained on."""
 
 import pytest
+from omegaconf import OmegaConf
 from torch import nn
 
-from bench.build import check_output
+from bench.build import build_network, check_output
 from bench.datasets import phantoms
 from bench.errors import InputError
 
@@ -25,3 +26,19 @@ def test_output_that_does_not_fit_the_masks(network, classes, got, fix):
 
 def test_output_that_fits():
     assert check_output(nn.Conv2d(1, 3, 3, padding=1), phantoms(n=(4, 4, 4), size=16, classes=3)) is None
+
+
+@pytest.mark.parametrize(
+    "widths",
+    [
+        "[10_000_000,8]",
+        "[1_000_000_000_000,8]",
+        "[200_000,200_000]",
+        f"[{','.join(['2'] * 3_000)}]",
+    ],
+)
+def test_networks_larger_than_memory_are_refused_before_they_are_filled(widths):
+    config = OmegaConf.create({"_target_": "models.UNet", "widths": [int(width) for width in widths[1:-1].split(",")]})
+    with pytest.raises(InputError, match=r"model: (got parameters of|does not fit|got more than)") as refused:
+        build_network(config, 0)
+    assert "\n" not in str(refused.value)

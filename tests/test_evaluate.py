@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.errors import TrainingError
 from bench.evaluate import classification_scores, evaluate, score, segmentation_table
 from bench.types import Data, Split
 
@@ -104,3 +105,54 @@ def test_checkpoints_are_scored_by_dice():
     predicted[0, 1] = 0
     data = data_of(torch.zeros(1, 1, 4, 4), truth, "segmentation", 2)
     assert score(masks_to_logits(predicted), truth, data) == pytest.approx(2 * 4 / 12)
+
+
+def test_a_class_that_is_missed_has_no_distance_and_is_counted():
+    truth = torch.zeros(4, 16, 16, dtype=torch.int64)
+    truth[:3, 1:5, 1:5], truth[:2, 9:13, 9:13] = 1, 2
+    predicted = truth.clone()
+    predicted[1][truth[1] == 2] = 0  # missed
+    predicted[2, 14, 14] = 2  # invented; the fourth image is empty and found empty
+    logits = torch.nn.functional.one_hot(predicted, 3).movedim(-1, 1).float()
+    table = segmentation_table(logits, truth, ("ground", "a", "b"))
+    assert table["hd95"].isna().tolist() == [False, True, True, True]
+    assert table["hd95.a"].tolist()[:3] == [0, 0, 0]
+    assert table["hd95.b"].isna().tolist() == [False, True, True, True]
+    assert table["both_empty"].tolist() == [0, 0, 0, 2]
+
+    class Said(torch.nn.Module):
+        def forward(self, images):
+            return logits[: len(images)]
+
+    metrics, _ = evaluate(Said(), data_of(torch.zeros(4, 1, 16, 16), truth, "segmentation", 3), "test", seed=0)
+    assert metrics["hd95"] == 0
+    assert metrics["hd95_undefined"] == 3
+    assert (metrics["hd95_undefined.class 1"], metrics["hd95_undefined.class 2"]) == (1, 3)
+    assert metrics["dice_both_empty"] == 2
+    assert not any(name.startswith("hd95.") for name in metrics)
+
+
+def test_classes_that_a_mean_leaves_out_are_counted():
+    targets = torch.tensor([0, 0, 1, 1])
+    data = data_of(torch.zeros(4, 1, 2, 2), targets, "classification", 4)
+    scores = classification_scores(
+        10 * torch.nn.functional.one_hot(torch.tensor([0, 0, 1, 3]), 4).float(), targets, data
+    )
+    assert scores["balanced_accuracy"] == 0.75
+    assert scores["balanced_accuracy_undefined"] == 2
+    assert scores["auroc_undefined"] == 2
+    several = data_of(torch.zeros(2, 1, 2, 2), torch.ones(2, 3, dtype=torch.int64), "multilabel", 3)
+    logits = torch.zeros(2, 3)
+    assert "auroc" not in classification_scores(logits, several.test.targets, several)
+    assert classification_scores(logits, several.test.targets, several)["auroc_undefined"] == 3
+    assert np.isnan(score(logits, several.test.targets, several))
+
+
+def test_an_output_that_is_not_finite_has_no_metrics():
+    class Diverged(torch.nn.Module):
+        def forward(self, images):
+            return torch.full((len(images), 2), torch.nan)
+
+    data = data_of(torch.zeros(4, 1, 2, 2), torch.tensor([0, 1, 0, 1]), "classification", 2)
+    with pytest.raises(TrainingError, match="test output: got 8 of 8 values that are NaN"):
+        evaluate(Diverged(), data, "test", seed=0)

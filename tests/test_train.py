@@ -151,3 +151,29 @@ def test_classification_learns_too():
     torch.manual_seed(0)
     model = CNN(1, 2, filters=(4,), kernel_size=3, padding="same", hidden=(8,), input_size=(16, 16))
     assert train(model, data, epochs=10).val_score > 0.9
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 8, 16])
+def test_the_loss_of_an_epoch_is_the_mean_over_all_samples(size):
+    data = phantoms(n=(9, 2, 2), size=16)
+    torch.manual_seed(0)
+    model, seen = UNet(1, 1, widths=(4, 8)), []
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    loss = loss_function("bce", data)
+    fit(model, data, epochs=1, batch_size=size, optimizer=optimizer, schedule=None, loss=loss, amp=False, seed=0,
+        on_epoch=lambda _, metrics: seen.append(metrics))  # fmt: skip
+    with torch.no_grad():
+        expected = loss(model(data.train.images), data.train.targets).item()
+    assert seen[1]["train/loss"] == pytest.approx(expected, rel=1e-6)
+    sizes = [len(images) for images, _ in Batches(data, size, 0)]
+    assert sum(sizes) == 9
+    assert set(sizes[:-1]) <= {size}
+
+
+def test_a_validation_score_that_is_undefined_stops_the_training():
+    data = phantoms("classification", n=(8, 4, 4), size=16)
+    flat = replace(data.val, targets=torch.ones(4, 2, dtype=torch.int64))
+    several = replace(data, task="multilabel", val=flat)
+    model = CNN(1, 2, filters=(4,), padding="same", hidden=(), input_size=(16, 16), multilabel=True)
+    with pytest.raises(TrainingError, match="validation score: got nan in epoch 0"):
+        train(model, several)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pandas as pd
 from matplotlib.figure import Figure
 from torch.nn import Module
 
-from bench.errors import InputError
+from bench.errors import InputError, explain
 from bench.estimators import Renyi
 from bench.probe import Probe
 from bench.tables import LayerTable, Moment
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,31 @@ class Diagnostic(ABC):
     @abstractmethod
     def __call__(self, table: LayerTable) -> Findings:
         """The reading, once training has ended."""
+
+
+class Failures:
+    """Diagnostics that ended in an error of no known kind, and why: one of them must not end a run.
+
+    said: name -> class and message.
+    """
+
+    def __init__(self):
+        self.said: dict[str, str] = {}
+
+    def left(self, diagnostics: Mapping[str, Diagnostic]) -> list[tuple[str, Diagnostic]]:
+        """Those that have not failed, which go on."""
+        return [(name, diagnostic) for name, diagnostic in diagnostics.items() if name not in self.said]
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Within: an error of this diagnostic is logged with its traceback and kept."""
+        try:
+            yield
+        except Exception as error:  # from any library beneath; tracking and what concerns the machine go through
+            if explain(error):
+                raise
+            self.said[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            log.warning("diagnostic %s failed, and the run goes on without it", name, exc_info=error)
 
 
 def renyis(probe: Probe) -> dict[str, Renyi]:

@@ -21,6 +21,7 @@ from bench.reductions import Columns, Distances
 from bench.selection import named_rng
 from bench.variables import Variable
 from models import Tap
+from models.tracing import device_of
 
 SIZE = 100  # of a mini-batch, of an estimator that takes all samples at once
 COPIES = 2  # of what is captured and of the matrices made of it, that are held at once
@@ -42,7 +43,7 @@ class Layer:
     def of(cls, network: Module, probe: Probe, tap: Tap, least: int, most: int) -> Layer:
         """Raises EstimationError where fewer than `least` maps vary, or where they, and the distances of each in `most`
         mini-batches, don't fit into the probe's budget."""
-        (shape,) = tap_shapes(network, [tap], probe.samples.images[:1].to(next(network.parameters()).device)).values()
+        (shape,) = tap_shapes(network, [tap], probe.samples.images[:1].to(device_of(network))).values()
         _require_room(shape, probe, most)
         (captured,) = probe.capture(network, [tap], (Distances(), Columns()))
         variable = captured.present
@@ -71,7 +72,7 @@ def size_of(estimator: Renyi, n: int) -> int:
 
 def taps_with_maps(network: Module, probe: Probe) -> dict[Tap, int]:
     """The probe's taps that have space, and the number of feature maps of each."""
-    image = probe.samples.images[:1].to(next(network.parameters()).device)
+    image = probe.samples.images[:1].to(device_of(network))
     return {tap: shape[0] for tap, shape in tap_shapes(network, probe.taps, image).items() if len(shape) > 1}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -10,12 +11,14 @@ from numbers import Real
 
 import numpy as np
 
-from bench.errors import EstimationError
+from bench.errors import EstimationError, EstimatorFailed, explain
 from bench.estimate import Estimate, Null
 from bench.reductions import Reduction
+from bench.tables import FAILED
 from bench.variables import Variable, plug_in_entropy
 
 MOST = 10**6  # permutations, units, steps: more than any machine can do
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,21 @@ class Estimator(ABC):
 
         t: the representation, a Variable or an array (n, ...). target: the input X (floats) or a label (integers; a
         discrete Variable), a Variable or an array of the same n; so is given. rng: of permutations, subsamples, folds
-        and initialisations. Raises EstimationError where the question can't be answered from these samples.
+        and initialisations. Raises EstimationError where the question can't be answered from these samples, and
+        EstimatorFailed, which is one, for an error of no known kind: one estimate must not end a run.
         """
         started = time.perf_counter()
         t = Variable.of(t)
         target = Variable.of(target, t.groups)
         given = None if given is None else Variable.of(given)
         self.check(t, target, given)
-        found = self.answer(t, target, given, rng)
-        if not np.isfinite([found.bits, *found.interval]).all():
-            raise EstimationError(f"got {found.bits} bits, wanted a finite number: {type(self).__name__} has diverged")
+        found = self._answered(t, target, given, rng)
+        null = () if found.null is None else (found.null.mean, found.null.spread, found.null.quantile)
+        if not np.isfinite([found.bits, *found.interval, *null]).all() or np.isnan(found.ceiling):
+            raise EstimationError(
+                f"got {found.bits} bits from {found.interval[0]} to {found.interval[1]}, ceiling {found.ceiling}, "
+                f"wanted finite numbers: {type(self).__name__} has diverged"
+            )
         label_entropy = np.inf if target.labels is None else plug_in_entropy(target.labels)
         return Estimate(
             bits=float(found.bits),
@@ -87,6 +95,18 @@ class Estimator(ABC):
             settings=self.settings,
             seconds=time.perf_counter() - started,
         )
+
+    def _answered(self, t: Variable, target: Variable, given: Variable | None, rng: np.random.Generator) -> Answer:
+        try:
+            with np.errstate(all="ignore"):  # what is not finite is refused above
+                return self.answer(t, target, given, rng)
+        except EstimationError:
+            raise
+        except Exception as error:  # from any library beneath, for values that it was not written for
+            if explain(error):  # known to concern more than this estimate, such as memory
+                raise
+            log.warning("%s failed, so this estimate is left out", type(self).__name__, exc_info=error)
+            raise EstimatorFailed(f"{FAILED}{type(error).__name__}: {' '.join(str(error).split())}") from error
 
     def check(self, t: Variable, target: Variable, given: Variable | None = None) -> None:
         """Raise EstimationError for a question that can't be answered from these samples."""

@@ -116,6 +116,7 @@ def write_designs(folder: Path, designs: Mapping[str, Design], pricing: Pricing,
             "_self_",
         ],
         "device": base.device,
+        "threads": base.get("threads", 1),
         "train": OmegaConf.to_container(base.train, resolve=True),
         **SILENT,
     }

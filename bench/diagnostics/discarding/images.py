@@ -13,6 +13,7 @@ from bench.diagnostics.discarding.sensitivity import Activation
 from bench.evaluate import correct, predict, segmentation_table
 from bench.selection import named_rng
 from bench.types import Data, Split
+from models.tracing import device_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Images:
 
     def units(self, images: Tensor, network: nn.Module) -> Tensor:
         """Images in units of the noise, where the network is."""
-        return ((images - self.low) / self.span).to(next(network.parameters()).device)
+        return ((images - self.low) / self.span).to(device_of(network))
 
     def from_units(self, activation: Activation) -> Activation:
         """The activation as a function of images in units of the noise."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -40,12 +41,12 @@ def carried_by_skips(look: Look, taps: list[Tap]) -> Iterator[tuple[dict, Tensor
 def closed(network: nn.Module, skip: Tap, tap: Tap, image: Tensor) -> Activation:
     """The network up to a tap while a skip says what it says of this image, (1, C, *spatial), whatever comes in."""
     with torch.no_grad():
-        said = upto(network, skip)(image)
+        said = upto(network, replace(skip, transform=None))(image)
     activation = upto(network, tap)
 
     def without(images: Tensor) -> Tensor:
         held = network.get_submodule(skip.module).register_forward_hook(
-            lambda _module, _inputs, _output: said.expand(len(images), *said.shape[1:])
+            lambda _module, _inputs, output: said.expand(len(output), *said.shape[1:])
         )
         try:
             return activation(images)

@@ -1,0 +1,53 @@
+"""Sizes: networks that do not fit in memory are refused while they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import torch
+from hydra.errors import InstantiationException
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.parameter import UninitializedTensorMixin
+
+from bench.errors import InputError
+
+COPIES = 4  # of the parameters while they are trained by Adam: themselves, their gradients, two moments
+MOST_TENSORS = 5_000
+TOO_LARGE = ("allocate memory", "overflow", "Storage size", "numel: integer multiplication")
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Within, a network whose training does not fit in the memory that is free, or of too many tensors, is refused.
+
+    Raises InputError as soon as the parameters built so far are too many, before they are filled.
+    """
+    free = psutil.virtual_memory().available
+    built = tensors = 0
+
+    def count(_module, name: str, parameter: torch.nn.Parameter | None) -> None:
+        nonlocal built, tensors
+        if parameter is None or parameter.is_meta or isinstance(parameter, UninitializedTensorMixin):
+            return
+        built, tensors = built + parameter.numel() * parameter.element_size(), tensors + 1
+        if COPIES * built > free:
+            raise InputError(
+                f"model: got parameters of {built / 1e9:.3g} GB or more, which take {COPIES} times as much to train, "
+                f"wanted them to fit in the {free / 1e9:.3g} GB of memory that are free; make the network smaller"
+            )
+        if tensors > MOST_TENSORS:
+            raise InputError(f"model: got more than {MOST_TENSORS} parameter tensors; give the network fewer layers")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    except (RuntimeError, InstantiationException) as error:  # of PyTorch, for a tensor that is larger than any memory
+        cause = error.__cause__ if isinstance(error, InstantiationException) else error
+        if not any(words in str(cause) for words in TOO_LARGE):
+            raise
+        reason = " ".join(str(cause).split())
+        raise InputError(f"model: does not fit in memory ({reason}); make the network smaller") from error
+    finally:
+        handle.remove()

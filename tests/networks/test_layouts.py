@@ -1,0 +1,87 @@
+"""The axis of the channels is asked of the network, and one that can't be found is refused."""
+
+import pytest
+import torch
+from torch import nn
+
+from models import Custom
+
+
+class Rearranged(nn.Module):
+    """`layer` sees the features of a convolution in a layout; with `fixed`, images of 8×8 alone are taken."""
+
+    def __init__(self, layer, to, back, fixed=False, channels=6):
+        super().__init__()
+        self.conv, self.layer, self.out = nn.Conv2d(1, channels, 3, padding=1), layer, nn.Conv2d(channels, 1, 1)
+        self.to, self.back, self.fixed = to, back, fixed
+
+    def forward(self, x):
+        if self.fixed and x.shape[2:] != (8, 8):
+            raise ValueError("images of 8×8 alone")
+        y = self.conv(x)
+        return self.out(self.back(self.layer(self.to(y)), y))
+
+
+def channels_last(y):
+    return y.permute(0, 2, 3, 1)
+
+
+def from_last(z, _):
+    return z.permute(0, 3, 1, 2)
+
+
+def tokens(y):
+    return y.flatten(2).mT
+
+
+def from_tokens(z, y):
+    return z.mT.unflatten(2, y.shape[2:])
+
+
+def custom(network, **tap):
+    taps = [{"module": "conv", "role": "feature"}, {"module": "layer", "role": "feature"} | tap]
+    return Custom(network, [*taps, {"module": "out", "role": "output"}], in_channels=1, input_size=(8, 8))
+
+
+def read(network):
+    tap = network.taps()[1]
+    outputs = []
+    handle = network.get_submodule(tap.module).register_forward_hook(lambda _m, _i, output: outputs.append(output))
+    network(torch.rand(2, 1, 8, 8))
+    handle.remove()
+    return (tap.transform or (lambda output: output))(outputs[0]), tap.level
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize(
+    ("to", "back", "shape"),
+    [
+        (channels_last, from_last, (2, 6, 8, 8)),
+        (lambda y: y, lambda z, _: z, (2, 6, 8, 8)),
+        (tokens, from_tokens, (2, 6, 64)),
+    ],
+)
+def test_channels_are_read_from_the_axis_that_keeps_its_length(to, back, shape, fixed):
+    layer = nn.LayerNorm(6) if fixed and to is tokens else nn.Identity()
+    activation, level = read(custom(Rearranged(layer, to, back, fixed)))
+    assert activation.shape == shape
+    assert level == 1 or len(shape) == 3
+
+
+def test_as_many_channels_as_sides_are_told_apart_by_another_size():
+    network = Rearranged(nn.Identity(), channels_last, from_last, channels=8)
+    tap = custom(network).taps()[1]
+    x = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(tap.transform(network.layer(channels_last(network.conv(x)))), network.conv(x))
+
+
+@pytest.mark.parametrize("to", [(channels_last, from_last), (tokens, from_tokens)])
+def test_what_cannot_be_found_is_refused_and_may_be_said(to):
+    channels = 8
+    network = Rearranged(nn.Identity(), *to, fixed=True, channels=channels)
+    with pytest.raises(ValueError, match=r"'layer' .* add channels: first or channels: last"):
+        custom(network)
+    activation, _ = read(custom(network, channels="last"))
+    assert activation.shape[1] == channels
+    with pytest.raises(ValueError, match="channels: got 'middle'"):
+        custom(network, channels="middle")
