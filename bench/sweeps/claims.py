@@ -39,7 +39,7 @@ def begin_once(store: Store, fingerprint: str, begin: Callable[[], Run]) -> Run 
     """A new run of a job that this process alone does, or the id of its finished run as `claim` finds it."""
     while (done := claim(store, fingerprint)) is None:
         run = begin()
-        if is_first(store, run, partial(running, store, fingerprint)):
+        if is_first(store, run, partial(running, store, fingerprint)) and finished(store, fingerprint) is None:
             return run
         store.client.delete_run(run.id)
     return done

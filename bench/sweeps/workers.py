@@ -9,9 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 
 from hydra.core.utils import JobReturn, JobStatus
-from joblib import register_parallel_backend
-from joblib._parallel_backends import LokyBackend
+from joblib import cpu_count, register_parallel_backend
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
+from joblib.parallel import ParallelBackendBase
 
 from bench.signals import is_stopped
 
@@ -20,12 +20,17 @@ GRACE = 15  # seconds in which stopped jobs log what they have
 _idle: list[ProcessPoolExecutor] = []  # a process each, with what it has imported; a sweeper may launch many times
 
 
-class Workers(LokyBackend):
+class Workers(ParallelBackendBase):
     """joblib's backend of processes, of which each is a pool of its own.
 
     A pool of several ends all of its processes when one of them is killed. A job whose process was killed or stopped,
     while this one was not, has no result; the parent run has a note that it began.
     """
+
+    supports_retrieve_callback = True
+
+    def effective_n_jobs(self, n_jobs: int) -> int:
+        return n_jobs if n_jobs > 0 else max(1, cpu_count() + 1 + n_jobs)
 
     def configure(self, n_jobs: int = 1, parallel=None, **_) -> int:
         """Take settings of joblib.Parallel; returns how many jobs run at once. One job has a process of its own too."""
@@ -36,14 +41,14 @@ class Workers(LokyBackend):
         self._busy: dict[Future, ProcessPoolExecutor] = {}
         return n_jobs
 
-    def compute_batch_size(self) -> int:
-        return 1
-
     def submit(self, func: Callable, callback: Callable | None = None) -> Future:
         future = self._threads.submit(self._run, func)
         if callback is not None:
             future.add_done_callback(callback)
         return future
+
+    def retrieve_result_callback(self, out: Future) -> list[JobReturn]:
+        return out.result()
 
     def _run(self, func: Callable) -> list[JobReturn]:
         try:
@@ -57,7 +62,7 @@ class Workers(LokyBackend):
         except (TerminatedWorkerError, KeyboardInterrupt):
             if is_stopped():
                 raise
-            process.shutdown(wait=False, kill_workers=True)
+            process.shutdown(kill_workers=True)
             return [JobReturn(status=JobStatus.COMPLETED)]
         finally:
             del self._busy[job]
