@@ -137,6 +137,9 @@ def refuse_living(store: Store, alike: list) -> None:
     A process of another machine lives where it beats while it is watched, for 2 min at most.
     """
     watch, first = Watch(), {}
+    for run in running(alike):
+        if BEAT in run.data.tags and not is_here(run.data.tags):
+            log.info("watches for up to %d s whether %s lives", MISSED * SECONDS, owner_of(run.data.tags))
     while alive := claims.living(store, running(alike), watch):
         for run in alive:
             beat = first.setdefault(run.info.run_id, run.data.tags[BEAT])
@@ -145,7 +148,6 @@ def refuse_living(store: Store, alike: list) -> None:
                     f"tracking.name: the sweep {run.info.run_name!r} is under way as run {run.info.run_id}, by "
                     f"{owner_of(run.data.tags)}; wait for its end, or give this one another tracking.name"
                 )
-            log.info("watches for up to %d s whether %s lives", MISSED * SECONDS, owner_of(run.data.tags))
         time.sleep(claims.WAIT)
         alike = [store.client.get_run(run.info.run_id) for run in alive]
 
