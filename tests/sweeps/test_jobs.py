@@ -43,7 +43,7 @@ def test_finished_finds_finished_runs_of_this_experiment_alone(store):
 def test_jobs_of_a_sweep_are_its_finished_runs_and_those_it_found_done(store):
     def job(name, parent, fails=False):
         with tracking.started(store, name, {tracking.DESIGN: name}, parent) as run:
-            run.table(pd.DataFrame({"tap": [name]}), "layers.csv")
+            run.table(pd.DataFrame({"tap": [name]}), "tables/taps.csv")
             if fails:
                 raise ValueError("boom")
         return run
@@ -57,7 +57,7 @@ def test_jobs_of_a_sweep_are_its_finished_runs_and_those_it_found_done(store):
         parent.tag(f"{tracking.REUSED}{before.id}", "before")
     found = jobs.of_sweep(store, parent.id)
     assert found == {own.id: "own", before.id: "before"}
-    assert records.table_of(store, own.id, "layers.csv")["tap"].tolist() == ["own"]
+    assert records.table_of(store, own.id, "tables/taps.csv")["tap"].tolist() == ["own"]
     assert logged(own).data.tags["mlflow.parentRunId"] == parent.id
 
 
