@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 
 import hydra
@@ -16,6 +15,7 @@ from bench.addresses import refuse_secrets
 from bench.composing import CONF, clearer
 from bench.errors import InputError, JobsFailed, leave
 from bench.settings import register
+from bench.signals import heed_stops
 
 # verb, which is also its module and function -> its config
 VERBS = {"run": "config"} | {
@@ -28,36 +28,34 @@ def main() -> None:
 
     HYDRA_FULL_ERROR=1 in the environment shows the traceback instead.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's stop is a Ctrl-C
+    heed_stops()
     try:
         refuse_secrets(sys.argv[1:])  # before Hydra writes them to .hydra/
         verb = take_verb(sys.argv)
 
         def job(config: DictConfig):
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # in a launcher's process too
-            of_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+            heed_stops()  # in a launcher's process too
+            command = getattr(importlib.import_module(f"bench.{verb}"), verb)
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                return importlib.import_module("bench.sweeps.parent").do_job(command, config)
             try:
-                result = getattr(importlib.import_module(f"bench.{verb}"), verb)(config)
+                return command(config)
             except Exception as error:
-                if not of_sweep:
-                    leave(error)
-                importlib.import_module("bench.sweeps.parent").done(config, error)
-                return None  # so that the other jobs are done; the sweep fails at its end
-            if of_sweep:
-                importlib.import_module("bench.sweeps.parent").done(config)
-            return result
+                leave(error)
 
         os.environ.setdefault("BENCH_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, where it would print and exit with its own code
         register()
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=VERBS[verb])(job)()
-    except (Exception, KeyboardInterrupt) as error:
+    except BaseException as error:  # SystemExit too, which components of others may raise within a job
         fault = clearer(error)
         if "bench.sweeps.parent" in sys.modules:  # Hydra leaves a sweep at its first failed job without calling back
             try:
                 sys.modules["bench.sweeps.parent"].close(fault)
             except JobsFailed as failed:  # which explains the fault
                 fault = failed
+        if isinstance(error, SystemExit):
+            raise
         leave(fault)
 
 

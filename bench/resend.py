@@ -10,9 +10,8 @@ from omegaconf import DictConfig
 
 from bench.checks import check_resend
 from bench.errors import InputError, TrackingError
-from bench.sweeps.jobs import buried
 from bench.tracking import records
-from bench.tracking.heartbeat import OWNER, is_alive, owner_of
+from bench.tracking.heartbeat import OWNER, is_alive, mark_dead, owner_of
 from bench.tracking.outbox import Outbox
 from bench.tracking.store import Store, connect
 from bench.tracking.writes import Write
@@ -59,7 +58,7 @@ def send(store: Store, run_id: str, folder: Path) -> int:
             count = len(outbox.waiting())
             outbox.wait(0)
             if end is None and run.info.status == "RUNNING":
-                buried(store, run)
+                mark_dead(store.client, run)
     except Timeout:
         raise InputError(f"run {run_id}: another process adds to {folder} or sends from it; wait for its end") from None
     except OSError as error:

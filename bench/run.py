@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import partial
 
 from omegaconf import DictConfig, OmegaConf
 from torch.nn import Module
@@ -21,7 +22,7 @@ from bench.objectives import check_objectives
 from bench.prepare import fingerprint_of, prepare, prepare_training
 from bench.probe import Probe
 from bench.report import failures_of_parts, report
-from bench.sweeps import jobs
+from bench.sweeps import claims, jobs
 from bench.tables import LayerTable, Moment
 from bench.tracking.store import connect
 from bench.train import fit
@@ -57,15 +58,17 @@ def run(config: DictConfig) -> str | float | list[float]:
     fingerprint = fingerprint_of(config, data)
     design = jobs.design()
     of_sweep = config.tracking.parent is not None  # which then has the name
-    if of_sweep and config.resume and (done := jobs.claim(store, fingerprint)):
-        tracking.Run(store, config.tracking.parent).tag(f"{tracking.REUSED}{done}", design)
-        log.info("finished before as run %s, so not run again; resume=false runs it", done)
-        return answer(tracking.Run(store, done), config.objectives)
-
     tags = {tracking.FINGERPRINT: fingerprint, tracking.DESIGN: design}
     name = (not of_sweep and config.tracking.name) or jobs.name(config.seed)
     once = of_sweep and config.resume
-    with tracking.started(store, name, tags, config.tracking.parent, once) as tracked:
+    begin = partial(tracking.create, store, name, tags, config.tracking.parent, once)
+    begun = claims.begin_once(store, fingerprint, begin) if once else begin()
+    if isinstance(begun, str):
+        tracking.Run(store, config.tracking.parent).tag(f"{tracking.REUSED}{begun}", design)
+        log.info("finished before as run %s, so not run again; resume=false runs it", begun)
+        return answer(tracking.Run(store, begun), config.objectives)
+
+    with tracking.ended(begun) as tracked:
         tracked.config(config)
         tracked.param(tracking.DESIGN, jobs.short_design())  # the UI's charts know parameters, not tags
         tracked.dataset(data)

@@ -25,6 +25,7 @@ from PIL import Image
 
 from bench.__main__ import CONF, main
 from bench.settings import register
+from bench.signals import STOPS
 from bench.tracking.store import default_uri
 
 TINY = (
@@ -60,7 +61,7 @@ class Ended(NamedTuple):
 def command(folder: Path, *arguments: str) -> Ended:
     """`python -m bench ARGUMENTS` in this process and in a folder."""
     out, err = io.StringIO(), io.StringIO()
-    stop, threads = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
+    stops, threads = {sent: signal.getsignal(sent) for sent in STOPS}, torch.get_num_threads()
     torch.set_num_threads(1)  # for images this small, more threads wait for each other
     with (
         chdir(folder),
@@ -75,7 +76,8 @@ def command(folder: Path, *arguments: str) -> Ended:
         except SystemExit as ending:
             code = ending.code
         finally:
-            signal.signal(signal.SIGTERM, stop)
+            for sent, handler in stops.items():
+                signal.signal(sent, handler)
             torch.use_deterministic_algorithms(False)
             torch.set_num_threads(threads)
     return Ended(code, out.getvalue(), err.getvalue())

@@ -1,4 +1,4 @@
-"""Jobs of a sweep: which are finished, running, dead or failed, and who does one that several would do."""
+"""Jobs of a sweep: which are finished, running, dead or failed, and why."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from bench.errors import InputError
-from bench.tracking import DESIGN, FINGERPRINT, REUSED, SWEEP, Run
-from bench.tracking.heartbeat import is_alive, owner_of
+from bench.tracking import DESIGN, REUSED, SWEEP, Run
+from bench.tracking.heartbeat import is_alive, is_here, owner_of, silence
 from bench.tracking.store import Store
 
-FAILED, JOBS = "failed.", "jobs"  # tags of a parent: a job that failed and why; how many there are in all
+# tags of a parent: a job that has begun; one that failed and why; how many there are in all
+BEGUN, FAILED, JOBS = "begun.", "failed.", "jobs"
+GONE = (
+    "its process was killed, perhaps by the out-of-memory killer; lower hydra.launcher.n_jobs, train.batch_size or "
+    "probe.budget_gb"
+)
 STATES = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "dead", "RUNNING": "dead", "SCHEDULED": "dead"}
 KEY = r"(?<![^ ,])(?:\w+\.)+(?=\w+=)"  # of an override, all but its last part
-WAIT = 2  # seconds between looks at a run that another process does
 PAGE, OLDEST = 1000, ["attributes.start_time ASC"]  # runs that one request brings, and their order
 WHY = 300  # characters of a reason
 
@@ -48,62 +52,46 @@ def name(seed: int) -> str:
     return f"{short_design()} seed={seed}"
 
 
-def claim(store: Store, fingerprint: str) -> str | None:
-    """The finished run of a job, after waiting for a living process that does it; None where it is to be done.
-
-    Runs whose process is gone are marked as killed.
-    """
-    said = False
-    while (done := finished(store, fingerprint)) is None:
-        running = _search(store, f"tags.{FINGERPRINT} = '{fingerprint}' and attributes.status = 'RUNNING'")
-        alive = [run for run in running if not buried(store, run)]
-        if not alive:
-            return None
-        if not said:
-            log.info("waits for run %s, which %s does", alive[0].info.run_id, owner_of(alive[0].data.tags))
-            said = True
-        time.sleep(WAIT)
-    return done
-
-
-def finished(store: Store, fingerprint: str) -> str | None:
-    """The id of a finished run of the experiment with this fingerprint."""
-    query = f"tags.{FINGERPRINT} = '{fingerprint}' and attributes.status = 'FINISHED'"
-    runs = store.client.search_runs([store.experiment_id], query, max_results=1)
-    return runs[0].info.run_id if runs else None
-
-
-def buried(store: Store, run) -> bool:
-    """Whether the process of a running run is gone, in which case the run is marked as killed."""
-    if is_alive(run.data.tags):
-        return False
-    store.client.set_terminated(run.info.run_id, "KILLED")
-    return True
-
-
 def of_sweep(store: Store, parent: str) -> dict[str, str]:
     """The finished runs of a sweep and the design of each, those that it found already done included."""
-    runs = _search(store, f"tags.{SWEEP} = '{parent}' and attributes.status = 'FINISHED'")
+    runs = search(store, f"tags.{SWEEP} = '{parent}' and attributes.status = 'FINISHED'")
     designs = {run.info.run_id: run.data.tags[DESIGN] for run in runs if DESIGN in run.data.tags}
     return designs | _tagged(store, parent, REUSED)
 
 
 def trained(store: Store) -> dict[str, str]:
     """The finished training runs of the experiment and the design of each, in sweeps or not."""
-    runs = _search(store, "attributes.status = 'FINISHED'")
+    runs = search(store, "attributes.status = 'FINISHED'")
     return {run.info.run_id: run.data.tags[DESIGN] for run in runs if DESIGN in run.data.tags}
+
+
+def note_begin(store: Store, parent: str, overrides: Sequence[str], name: str) -> None:
+    """Note on the parent that a job has begun, which is all that one can say whose process is killed."""
+    Run(store, parent).tag(_key(overrides, BEGUN), json.dumps({"job": name, "why": GONE}))
 
 
 def note_failure(store: Store, parent: str, overrides: Sequence[str], name: str, why: str) -> None:
     """Note on the parent that a job failed, and why."""
     note = json.dumps({"job": name, "why": " ".join(why.split())[:WHY]})
-    Run(store, parent).tag(_key(overrides), note)
+    Run(store, parent).tag(_key(overrides, FAILED), note)
+    _remove(store, parent, [_key(overrides, BEGUN)])
 
 
 def note_success(store: Store, parent: str, overrides: Sequence[str]) -> None:
-    """Take back what an earlier attempt at a job noted."""
-    if _key(overrides) in store.client.get_run(parent).data.tags:
-        store.client.delete_tag(parent, _key(overrides))
+    """Take back what an attempt at a job noted."""
+    _remove(store, parent, [_key(overrides, BEGUN), _key(overrides, FAILED)])
+
+
+def note_killed(store: Store, parent: str) -> None:
+    """Note the jobs as failed that have begun and did not come to an end, once no job is being done."""
+    for key, note in _tagged(store, parent, BEGUN).items():
+        Run(store, parent).tag(f"{FAILED}{key}", note)
+    forget_begun(store, parent)
+
+
+def forget_begun(store: Store, parent: str) -> None:
+    """Take back that jobs have begun."""
+    _remove(store, parent, [f"{BEGUN}{key}" for key in _tagged(store, parent, BEGUN)])
 
 
 def failures(store: Store, parent: str) -> pd.DataFrame:
@@ -117,14 +105,14 @@ def table(store: Store, parent) -> pd.DataFrame:
     state: finished; finished before, in another sweep; running; failed; or dead, begun and left by its process.
     """
     tags, rows = parent.data.tags, {}
-    for run in _search(store, f"tags.{SWEEP} = '{parent.info.run_id}'"):
+    for run in search(store, f"tags.{SWEEP} = '{parent.info.run_id}'"):
         alive = run.info.status == "RUNNING" and is_alive(run.data.tags)
         rows[run.info.run_id] = {
             "name": run.info.run_name,
             "state": "running" if alive else STATES[run.info.status],
             "minutes": ((run.info.end_time or 1000 * time.time()) - run.info.start_time) / 60_000,
             "val_score": run.data.metrics.get("summary/val_score"),
-            "where": owner_of(run.data.tags) if alive else None,
+            "where": _where(run.data.tags) if alive else None,
         }
     before = {run: design for run, design in _of(tags, REUSED).items() if run not in rows}
     notes = [json.loads(note) for note in _of(tags, FAILED).values()]
@@ -136,7 +124,7 @@ def table(store: Store, parent) -> pd.DataFrame:
 
 def sweeps(store: Store, name: str | None = None) -> list:
     """The parent runs, of a name or all, the newest first."""
-    runs = _search(store, f"tags.{SWEEP} = 'parent'")
+    runs = search(store, f"tags.{SWEEP} = 'parent'")
     return [run for run in reversed(runs) if name in (None, run.info.run_name)]
 
 
@@ -152,9 +140,18 @@ def newest(store: Store, sweep: str):
     )
 
 
-def _key(overrides: Sequence[str]) -> str:
+def _where(tags: Mapping[str, str]) -> str:
+    return owner_of(tags) + ("" if is_here(tags) else f", heard of {silence(tags):.0f} s ago")
+
+
+def _remove(store: Store, parent: str, keys: Sequence[str]) -> None:
+    for key in store.client.get_run(parent).data.tags.keys() & set(keys):
+        store.client.delete_tag(parent, key)
+
+
+def _key(overrides: Sequence[str], prefix: str) -> str:
     of_job = [override for override in overrides if not override.startswith("tracking.")]
-    return f"{FAILED}{hashlib.sha256(' '.join(of_job).encode()).hexdigest()[:16]}"
+    return f"{prefix}{hashlib.sha256(' '.join(of_job).encode()).hexdigest()[:16]}"
 
 
 def _tagged(store: Store, parent: str, prefix: str) -> dict[str, str]:
@@ -165,7 +162,7 @@ def _of(tags: Mapping[str, str], prefix: str) -> dict[str, str]:
     return {key.removeprefix(prefix): value for key, value in tags.items() if key.startswith(prefix)}
 
 
-def _search(store: Store, query: str) -> list:
+def search(store: Store, query: str) -> list:
     """Every run that a query finds, oldest first: one that begins between two pages comes after both."""
     search = partial(store.client.search_runs, [store.experiment_id], query, max_results=PAGE, order_by=OLDEST)
     runs = page = search()

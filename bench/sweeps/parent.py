@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
@@ -20,16 +18,15 @@ from bench import tracking
 from bench.addresses import refuse_secrets
 from bench.checks import check_folder, check_sweep
 from bench.composing import clearer
-from bench.errors import InputError, JobsFailed, explain, leave
+from bench.errors import InputError, JobsFailed, explain, leave, was_stopped
 from bench.report import failures_report, opening
-from bench.sweeps import jobs
+from bench.sweeps import claims, jobs, workers
+from bench.sweeps.planned import asked, count, samples
 from bench.sweeps.summary import sum_up
-from bench.tracking.heartbeat import owner_of
+from bench.tracking.heartbeat import BEAT, MISSED, SECONDS, Watch, is_here, owner_of
 from bench.tracking.store import Store, connect
 
 COMMAND = "overrides"  # tag of a parent
-MOST = 100_000  # jobs
-TRIED = 10  # values of each swept key that are composed before anything is tracked
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +65,7 @@ class SweepParent(Callback):
             count(config, [override for override in overrides if override.is_sweep_override()])
             check_sweep(config, config_name, samples(overrides))
             name_by_what_is_swept(config)
+            workers.register()
             if not config.tracking.parent:  # else another verb owns it
                 start(config)
         except Exception as error:
@@ -78,16 +76,6 @@ class SweepParent(Callback):
             close()
         except Exception as error:
             leave(error)
-
-
-def asked(config: DictConfig) -> list[Override]:
-    """The overrides of the command line, and those that the config has the sweeper try, where the line has none."""
-    task = list(config.hydra.overrides.task)
-    overrides = OverridesParser.create().parse_overrides(task)
-    given = {override.key_or_group for override in overrides}
-    params = config.hydra.sweeper.get("params") or {}
-    tried = [f"{key}={value}" for key, value in params.items() if key not in given]
-    return overrides + OverridesParser.create().parse_overrides(tried)
 
 
 def name_by_what_is_swept(config: DictConfig) -> None:
@@ -111,30 +99,57 @@ def start(config: DictConfig) -> None:
     planned = count(config, swept)
     name = config.tracking.name or " ".join(["sweep", *(override.input_line for override in swept)])
     command = " ".join(config.hydra.overrides.task)
-    store, ending = connect(config.tracking.uri, config.tracking.experiment), ExitStack()
-    alike = [run for run in jobs.sweeps(store, name) if config.tracking.name or run.data.tags.get(COMMAND) == command]
-    refuse_living(alike, store)
-    unfinished = cut_off(alike, command) if config.get("resume", True) else None
-    if unfinished:
-        log.info("goes on with the sweep of run %s", unfinished)
-        parent = ending.enter_context(tracking.taken_up(store, unfinished))
-    else:
-        tags = {tracking.SWEEP: "parent", COMMAND: command}
-        parent = ending.enter_context(tracking.started(store, name, tags))
-    parent.tag(jobs.JOBS, str(planned))
-    _open.append(Sweep(store, parent, ending))
-    with read_write(config), open_dict(config):
-        config.hydra.overrides.hydra += [f"tracking.parent={parent.id}", f"tracking.uri='{store.uri}'"]
+    store = connect(config.tracking.uri, config.tracking.experiment)
+
+    def alike() -> list:
+        named = jobs.sweeps(store, name)
+        return [run for run in named if config.tracking.name or run.data.tags.get(COMMAND) == command]
+
+    refuse_living(store, alike())
+    claim = tracking.create(store, name, {tracking.SWEEP: "parent", COMMAND: command})
+    if not claims.is_first(store, claim, lambda: running(alike())):
+        store.client.delete_run(claim.id)
+        refuse_living(store, alike())
+        raise InputError(f"tracking.name: the sweep {name!r} was started twice at once; start it again")
+    others = [run for run in alike() if run.info.run_id != claim.id]
+    unfinished = cut_off(others, command) if config.get("resume", True) else None
+    with ExitStack() as ending:
+        if unfinished:
+            log.info("goes on with the sweep of run %s", unfinished)
+            parent = ending.enter_context(tracking.taken_up(store, unfinished))
+            store.client.delete_run(claim.id)
+            jobs.forget_begun(store, parent.id)
+        else:
+            parent = ending.enter_context(tracking.ended(claim))
+        parent.tag(jobs.JOBS, str(planned))
+        with read_write(config), open_dict(config):
+            config.hydra.overrides.hydra += [f"tracking.parent={parent.id}", f"tracking.uri='{store.uri}'"]
+        _open.append(Sweep(store, parent, ending.pop_all()))
 
 
-def refuse_living(alike: list, store: Store) -> None:
-    """Raise InputError where a living process has one of these sweeps; mark those that died."""
-    for run in alike:
-        if run.info.status == "RUNNING" and not jobs.buried(store, run):
-            raise InputError(
-                f"tracking.name: the sweep {run.info.run_name!r} is under way as run {run.info.run_id}, by "
-                f"{owner_of(run.data.tags)}; wait for its end, or give this one another tracking.name"
-            )
+def running(runs: list) -> list:
+    return [run for run in runs if run.info.status == "RUNNING"]
+
+
+def refuse_living(store: Store, alike: list) -> None:
+    """Raise InputError where a living process has one of these sweeps; mark those that died.
+
+    A process of another machine lives where it beats while it is watched, for 2 min at most.
+    """
+    watch, first = Watch(), {}
+    for run in running(alike):
+        if BEAT in run.data.tags and not is_here(run.data.tags):
+            log.info("watches for up to %d s whether %s lives", MISSED * SECONDS, owner_of(run.data.tags))
+    while alive := claims.living(store, running(alike), watch):
+        for run in alive:
+            beat = first.setdefault(run.info.run_id, run.data.tags[BEAT])
+            if is_here(run.data.tags) or beat != run.data.tags[BEAT]:
+                raise InputError(
+                    f"tracking.name: the sweep {run.info.run_name!r} is under way as run {run.info.run_id}, by "
+                    f"{owner_of(run.data.tags)}; wait for its end, or give this one another tracking.name"
+                )
+        time.sleep(claims.WAIT)
+        alike = [store.client.get_run(run.info.run_id) for run in alive]
 
 
 def cut_off(alike: list, command: str) -> str | None:
@@ -143,62 +158,41 @@ def cut_off(alike: list, command: str) -> str | None:
     return same[0].info.run_id if same and same[0].info.status != "FINISHED" else None
 
 
-def count(config: DictConfig, swept: list[Override]) -> int:
-    """How many jobs the sweeper will start; InputError where there are none, or more than any machine can do."""
-    if "n_trials" in config.hydra.sweeper:
-        return config.hydra.sweeper.n_trials
-    planned = 1
-    for override in swept:
-        planned *= sum(1 for _ in islice(override.sweep_iterator(), MOST + 1))
-        if not 0 < planned <= MOST:
-            got = "no value" if not planned else f"more than {MOST:,} jobs"
-            raise InputError(
-                f"{override.key_or_group}: got {got} from {override.input_line}, wanted 1 to {MOST:,} jobs"
-            )
-    return planned
+def do_job(command: Callable, config: DictConfig):
+    """Do a job of a sweep and note on its parent how it ended; returns what the command does.
 
-
-def samples(overrides: list[Override]) -> Iterator[list[str]]:
-    """Overrides of some of a sweep's jobs, in which the first values of each swept key occur beside those of others."""
-    values = {override.get_key_element(): list(islice(_values(override), TRIED)) for override in overrides}
-    first = {key: tried[0] for key, tried in values.items()}
-    for number, key in enumerate(values):
-        for value in values[key][min(number, 1) :]:
-            yield [f"{each}={value if each == key else first[each]}" for each in first]
-
-
-def _values(override: Override) -> Iterator[str]:
-    if override.is_delete() or not override.is_sweep_override():
-        yield override.get_value_element_as_str()
-    elif override.is_interval_sweep():
-        yield str(override.value().start)
-    else:
-        yield from override.sweep_string_iterator()
-
-
-def done(config: DictConfig, error: Exception | None = None) -> None:
-    """Note on the parent of a job how it ended; the table at the end of the sweep says it again."""
-    store = connect(config.tracking.uri, config.tracking.experiment)
+    Returns None where the job failed, so that the other jobs are done; the sweep fails at its end.
+    """
     overrides = list(HydraConfig.get().overrides.task)
-    if error is None:
-        jobs.note_success(store, config.tracking.parent, overrides)
-        return
-    known = explain(error)
-    why = known[1] if known else f"{type(error).__name__}: {error}"
-    log.error("job %s failed: %s", HydraConfig.get().job.num, why, exc_info=None if known else error)
-    jobs.note_failure(store, config.tracking.parent, overrides, jobs.name(config.seed), why)
+    try:
+        store = connect(config.tracking.uri, config.tracking.experiment)
+        jobs.note_begin(store, config.tracking.parent, overrides, jobs.name(config.seed))
+        result = command(config)
+    except Exception as error:
+        if was_stopped(error):
+            raise KeyboardInterrupt from error
+        known = explain(error)
+        why = known[1] if known else f"{type(error).__name__}: {error}"
+        log.error("job %s failed: %s", HydraConfig.get().job.num, why, exc_info=None if known else error)
+        store = connect(config.tracking.uri, config.tracking.experiment)
+        jobs.note_failure(store, config.tracking.parent, overrides, jobs.name(config.seed), why)
+        return None
+    jobs.note_success(store, config.tracking.parent, overrides)
+    return result
 
 
 def close(error: BaseException | None = None) -> None:
     """Log what the finished jobs of an open sweep have in common, and end its parent run, as failed after an error.
 
-    Raises JobsFailed, after a table that says which and why.
+    A sweep that is stopped is not summed up, because that would take long. Raises JobsFailed, after a table that says
+    which and why.
     """
     while _open:
         sweep = _open.pop()
         try:
             with sweep.ending:
-                sum_up(sweep.store, sweep.parent)
+                if error is None or not (was_stopped(error) or isinstance(error, SystemExit)):
+                    sum_up(sweep.store, sweep.parent)
                 if isinstance(error, InputError):
                     tell_failures(sweep)  # a sweeper without one number to go by refuses to go on
                 if error:
@@ -206,11 +200,15 @@ def close(error: BaseException | None = None) -> None:
                 sys.stdout.write(f"\nsweep {sweep.parent.id} in {sweep.store.uri}\n{opening(sweep.store)}")
                 tell_failures(sweep)
         except BaseException as raised:
-            if raised is not error:
+            if error is None or isinstance(raised, JobsFailed):
                 raise
+            if raised is not error:  # which says more of the sweep than this
+                log.error("the sweep is not summed up: %s", raised)
 
 
 def tell_failures(sweep: Sweep) -> None:
+    """Write and log a table of the jobs that failed, those whose process was killed included, and raise JobsFailed."""
+    jobs.note_killed(sweep.store, sweep.parent.id)
     failed = jobs.failures(sweep.store, sweep.parent.id)
     if failed.empty:
         return

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from math import ceil
 
 import pandas as pd
 
 from bench import plots, tracking
+from bench.errors import InputError
 from bench.sweeps import jobs
 from bench.tables import LayerTable
 from bench.tracking import records
@@ -14,14 +16,23 @@ from bench.tracking.store import Store
 
 MOST_DRAWN = 40  # designs in a picture
 
+log = logging.getLogger(__name__)
+
 
 def sum_up(store: Store, parent: tracking.Run) -> None:
-    """Log on the parent mean profiles, and per design the profile of the primary estimator as the overlaid U-plot."""
+    """Log on the parent mean profiles, and per design the profile of the primary estimator as the overlaid U-plot.
+
+    A job whose layers.csv is missing or damaged is named in the log and left out.
+    """
     points: list[tuple[str, float, int]] = []
     profiles: dict[str, list[pd.DataFrame]] = {}
     estimator = None
     for run, design in jobs.of_sweep(store, parent.id).items():
-        table = records.layers_of(store, run)
+        try:
+            table = records.layers_of(store, run)
+        except InputError as error:  # the other jobs are summed up
+            log.warning("%s (%s) is left out of the summary: %s", design, run, error)
+            continue
         if table.rows:
             estimator = estimator or table.estimators[0]
             points += table.profile_points()

@@ -19,12 +19,12 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from bench.errors import TrackingError
+from bench.signals import STOPS
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs a traceback of each error it raises
 
 BUSY_MS = 500  # how long SQLite waits for a lock without heeding a signal
 LOCKED_SECONDS = 20  # how long a call waits for a lock, in attempts of BUSY_MS
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @event.listens_for(Engine, "before_cursor_execute", retval=True)

@@ -132,11 +132,8 @@ def png(figure: Figure) -> bytes:
     return drawn.getvalue()
 
 
-@contextmanager
-def started(
-    store: Store, name: str, tags: dict[str, str], parent: str | None = None, once: bool = False
-) -> Iterator[Run]:
-    """A new run, `ended` as what is within ends; once: not FINISHED where another run has finished the same job."""
+def create(store: Store, name: str, tags: dict[str, str], parent: str | None = None, once: bool = False) -> Run:
+    """Create a run that is to be `ended`; once: not FINISHED where another run has finished the same job."""
     owner = owner_tags()
     tags = resolve_tags(
         tags | owner | ({MLFLOW_PARENT_RUN_ID: parent, SWEEP: parent} if parent else {})
@@ -144,7 +141,15 @@ def started(
     tags = {key: shown(value) for key, value in tags.items()}  # the repository's address may hold a token
     with begun(store):
         run_id = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id
-    with ended(Run(store, run_id, owner[OWNER], tags[FINGERPRINT] if once else None)) as run:
+    return Run(store, run_id, owner[OWNER], tags[FINGERPRINT] if once else None)
+
+
+@contextmanager
+def started(
+    store: Store, name: str, tags: dict[str, str], parent: str | None = None, once: bool = False
+) -> Iterator[Run]:
+    """Create a run, `ended` as what is within ends."""
+    with ended(create(store, name, tags, parent, once)) as run:
         yield run
 
 

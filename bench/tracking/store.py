@@ -20,6 +20,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from bench.addresses import refuse_secrets, refuse_strange, shown
 from bench.errors import InputError, TrackingError
 from bench.tracking import views
+from bench.tracking.heartbeat import mark_all_dead
 from bench.tracking.local import Local
 from bench.tracking.remote import Remote, reason_of, refuse_old
 
@@ -31,6 +32,8 @@ for chatty in ("mlflow", "alembic"):
 ANSWER_SECONDS = 15
 # Without this tag MLflow's UI takes a new experiment for one of generative AI.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"} | views.experiment_tags()
+
+_looked_at: set[tuple[str, str]] = set()  # stores and experiments whose dead runs this process has marked
 
 
 def default_uri() -> str:
@@ -50,6 +53,7 @@ class Store:
 def connect(uri: str | None, experiment: str, parent: str | None = None) -> Store:
     """Reach the store, its experiment (made where it is missing) and, for a job of a sweep, the parent run.
 
+    Marks runs as killed whose process is gone, once in a process.
     Raises InputError when the store does not answer a request within 15 s. Processes that start together on an empty
     folder wait for the first to make the database: its migrations do not bear company.
     """
@@ -83,6 +87,9 @@ def connect(uri: str | None, experiment: str, parent: str | None = None) -> Stor
             f"tracking.uri: got {shown(uri)}, wanted a tracking store that answers ({reason}); "
             "start it or fix the address"
         )
+    if (uri, result.experiment_id) not in _looked_at:
+        _looked_at.add((uri, result.experiment_id))
+        mark_all_dead(result.client, result.experiment_id)
     return result
 
 

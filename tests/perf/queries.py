@@ -19,7 +19,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from stores import logged, multiply, replay, server
 
 from bench import tracking
-from bench.sweeps import jobs
+from bench.sweeps import claims, jobs
 from bench.tracking.store import Store, connect
 
 FEW, MANY = 100, 5000
@@ -64,7 +64,7 @@ def questions(address: str, store: Store, parent: str) -> dict[str, Callable]:
         "UI: the same, with a filter on a parameter": lambda: search(filter="params.`model.skips` = 'all'"),
         "UI: the same, sorted by a metric": lambda: search(order_by=[f"{SCORE} DESC"]),
         "UI: a profile of 10 runs, overlaid": profiles,
-        "sweep: is this job done? (each job)": lambda: jobs.claim(store, "new"),
+        "sweep: is this job done? (each job)": lambda: claims.claim(store, "new"),
         "sweep: which are done? (once, at the end)": lambda: jobs.of_sweep(store, parent),
         "status of the sweep": lambda: jobs.table(store, store.client.get_run(parent)),
     }

@@ -18,7 +18,7 @@ import psutil
 from stores import KINDS, logged, replay, server
 
 from bench import tracking
-from bench.sweeps import jobs
+from bench.sweeps import claims, jobs
 from bench.tracking.store import connect
 
 RUNS = 16
@@ -32,7 +32,7 @@ def log_runs(uri: str, calls: list, parent: str, names: range, ready, go, proces
     before = time.process_time()
     for number in names:
         fingerprint = f"{parent} {number}"
-        assert jobs.claim(store, fingerprint) is None
+        assert claims.claim(store, fingerprint) is None
         tags = {tracking.FINGERPRINT: fingerprint, tracking.DESIGN: f"seed={number}"}
         with tracking.started(store, f"job {number}", tags, parent) as run:
             replay(store.client, run.id, calls)

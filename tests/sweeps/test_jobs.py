@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from running import uri, with_store
 
 from bench import tracking
-from bench.sweeps import jobs
+from bench.sweeps import claims, jobs
 from bench.tracking import records
 from bench.tracking.heartbeat import BEAT, MISSED, OWNER, SECONDS, is_alive, owner_of, owner_tags
 from bench.tracking.store import connect
@@ -32,18 +32,18 @@ def test_finished_finds_finished_runs_of_this_experiment_alone(store):
     tags = {tracking.FINGERPRINT: "abc"}
     with pytest.raises(ValueError, match="boom"), tracking.started(store, "failed", tags, None):
         raise ValueError("boom")
-    assert jobs.finished(store, "abc") is None
+    assert claims.finished(store, "abc") is None
     with tracking.started(store, "done", tags, None) as run:
-        assert jobs.finished(store, "abc") is None
-    assert jobs.finished(store, "abc") == run.id
-    assert jobs.finished(store, "xyz") is None
-    assert jobs.finished(connect(store.uri, "others"), "abc") is None
+        assert claims.finished(store, "abc") is None
+    assert claims.finished(store, "abc") == run.id
+    assert claims.finished(store, "xyz") is None
+    assert claims.finished(connect(store.uri, "others"), "abc") is None
 
 
 def test_jobs_of_a_sweep_are_its_finished_runs_and_those_it_found_done(store):
     def job(name, parent, fails=False):
         with tracking.started(store, name, {tracking.DESIGN: name}, parent) as run:
-            run.table(pd.DataFrame({"tap": [name]}), "layers.csv")
+            run.table(pd.DataFrame({"tap": [name]}), "tables/taps.csv")
             if fails:
                 raise ValueError("boom")
         return run
@@ -57,7 +57,7 @@ def test_jobs_of_a_sweep_are_its_finished_runs_and_those_it_found_done(store):
         parent.tag(f"{tracking.REUSED}{before.id}", "before")
     found = jobs.of_sweep(store, parent.id)
     assert found == {own.id: "own", before.id: "before"}
-    assert records.table_of(store, own.id, "layers.csv")["tap"].tolist() == ["own"]
+    assert records.table_of(store, own.id, "tables/taps.csv")["tap"].tolist() == ["own"]
     assert logged(own).data.tags["mlflow.parentRunId"] == parent.id
 
 
@@ -110,29 +110,29 @@ def job(store, tags=None, fingerprint="abc"):
 def test_a_job_whose_process_is_gone_is_buried_and_done_again(store):
     gone = job(store, of_process(2**22 + 1))
     never_owned = job(store)
-    assert jobs.claim(store, "abc") is None
+    assert claims.claim(store, "abc") is None
     assert [logged(run).info.status for run in (gone, never_owned)] == ["KILLED", "KILLED"]
 
 
 def test_a_job_that_a_living_process_does_is_waited_for(store, monkeypatch):
     other, looks, said = job(store, owner_tags()), [], []
-    monkeypatch.setattr("bench.sweeps.jobs.log.info", lambda words, *values: said.append(words % values))
+    monkeypatch.setattr("bench.sweeps.claims.log.info", lambda words, *values: said.append(words % values))
 
     def look(_):
         looks.append(logged(other).info.status)
         if len(looks) == 3:
             store.client.set_terminated(other.id)
 
-    monkeypatch.setattr("bench.sweeps.jobs.time.sleep", look)
-    assert jobs.claim(store, "abc") == other.id
+    monkeypatch.setattr("bench.sweeps.claims.time.sleep", look)
+    assert claims.claim(store, "abc") == other.id
     assert looks == ["RUNNING"] * 3
     assert said == [f"waits for run {other.id}, which {owner_of(owner_tags())} does"]
 
 
 def test_a_job_that_fails_while_it_is_waited_for_is_done_again(store, monkeypatch):
     other = job(store, owner_tags())
-    monkeypatch.setattr("bench.sweeps.jobs.time.sleep", lambda _: store.client.set_terminated(other.id, "FAILED"))
-    assert jobs.claim(store, "abc") is None
+    monkeypatch.setattr("bench.sweeps.claims.time.sleep", lambda _: store.client.set_terminated(other.id, "FAILED"))
+    assert claims.claim(store, "abc") is None
 
 
 def test_failures_are_noted_by_job_and_taken_back_by_success(store):

@@ -1,0 +1,58 @@
+"""Planned: the jobs that a command line asks for, before any of them begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig
+
+from bench.errors import InputError
+
+MOST = 100_000  # jobs
+TRIED = 10  # values of each swept key that are composed before anything is tracked
+
+
+def asked(config: DictConfig) -> list[Override]:
+    """The overrides of the command line, and those that the config has the sweeper try, where the line has none."""
+    task = list(config.hydra.overrides.task)
+    overrides = OverridesParser.create().parse_overrides(task)
+    given = {override.key_or_group for override in overrides}
+    params = config.hydra.sweeper.get("params") or {}
+    tried = [f"{key}={value}" for key, value in params.items() if key not in given]
+    return overrides + OverridesParser.create().parse_overrides(tried)
+
+
+def count(config: DictConfig, swept: list[Override]) -> int:
+    """How many jobs the sweeper will start; InputError where there are none, or more than any machine can do."""
+    if "n_trials" in config.hydra.sweeper:
+        return config.hydra.sweeper.n_trials
+    planned = 1
+    for override in swept:
+        planned *= sum(1 for _ in islice(override.sweep_iterator(), MOST + 1))
+        if not 0 < planned <= MOST:
+            got = "no value" if not planned else f"more than {MOST:,} jobs"
+            raise InputError(
+                f"{override.key_or_group}: got {got} from {override.input_line}, wanted 1 to {MOST:,} jobs"
+            )
+    return planned
+
+
+def samples(overrides: list[Override]) -> Iterator[list[str]]:
+    """Overrides of some of a sweep's jobs, in which the first values of each swept key occur beside those of others."""
+    values = {override.get_key_element(): list(islice(_values(override), TRIED)) for override in overrides}
+    first = {key: tried[0] for key, tried in values.items()}
+    for number, key in enumerate(values):
+        for value in values[key][min(number, 1) :]:
+            yield [f"{each}={value if each == key else first[each]}" for each in first]
+
+
+def _values(override: Override) -> Iterator[str]:
+    if override.is_delete() or not override.is_sweep_override():
+        yield override.get_value_element_as_str()
+    elif override.is_interval_sweep():
+        yield str(override.value().start)
+    else:
+        yield from override.sweep_string_iterator()
