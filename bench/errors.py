@@ -84,8 +84,8 @@ def explain(error: BaseException) -> tuple[int, str] | None:
         return 130, f"stopped; {KEPT}"
     if is_out_of_memory(error):
         return 1, (
-            "out of memory: lower train.batch_size, probe.batch_size or probe.budget_gb, or take fewer or smaller samples "
-            f"(dataset.n, dataset.size) or a smaller model; {KEPT}"
+            "out of memory: lower train.batch_size, probe.batch_size or probe.budget_gb, or take fewer or smaller "
+            f"samples (dataset.n, dataset.size) or a smaller model; {KEPT}"
         )
     if isinstance(error, InputError | HydraException | OmegaConfBaseException):
         return 2, str(error)

@@ -86,7 +86,7 @@ def check_classes(data: str, task: Task, classes: tuple[str, ...]) -> None:
         if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
             shown = str(name)[:LONGEST_NAME]
             raise InputError(
-                f"dataset {data}: got the class name {shown!r}, wanted one line of 1 to {LONGEST_NAME} characters; {fix}"
+                f"dataset {data}: got the class name {shown!r}, wanted a line of 1 to {LONGEST_NAME} characters; {fix}"
             )
         if task == "segmentation" and not re.fullmatch(IN_METRICS, name):
             raise InputError(

@@ -104,8 +104,8 @@ def numbered_classes(labels: dict, path: Path) -> dict[int, str]:
         numbered = {}
     if sorted(numbered) != list(range(len(labels))) or len(numbered) < 2:
         raise InputError(
-            f"{path}: got labels {shown(f'{key}: {value}' for key, value in labels.items())}, wanted numbers 0, 1 and so "
-            "on, each with a name; renumber them"
+            f"{path}: got labels {shown(numbered or labels.items())}, wanted 0, 1 and so on, each with a name; "
+            "renumber them"
         )
     return numbered
 

@@ -26,8 +26,8 @@ def check_memory(needed: int, what: str, fix: str) -> None:
     available = available_memory()
     if needed > available:
         raise InputError(
-            f"{what}: got data that need {needed / 1e9:,.1f} GB of memory, wanted at most the {available / 1e9:,.1f} GB "
-            f"that are available; {fix}"
+            f"{what}: got data that need {needed / 1e9:,.1f} GB of memory, wanted at most what is available, "
+            f"{available / 1e9:,.1f} GB; {fix}"
         )
 
 

@@ -99,15 +99,14 @@ def _load(variant, root, download, n, val_share, split_seed, augment, classes, l
 
 def read_idx(path: Path, dims: int) -> np.ndarray:
     """The uint8 array of an IDX file of `dims` axes, gzipped or not."""
-    zipped = False
     try:
         with path.open("rb") as file:
             zipped = file.peek(2).startswith(b"\x1f\x8b")
-            shape, values = _shape_and_values(path, gzip.open(file) if zipped else file, dims)
+        with gzip.open(path) if zipped else path.open("rb") as content:
+            shape, values = _shape_and_values(path, content, dims)
     except (EOFError, OSError, zlib.error) as error:
-        raise InputError(
-            f"{path}: unreadable{' gzip' if zipped else ''} ({reason(error)}), wanted a whole file; fetch it again"
-        ) from error
+        kind = "unreadable gzip" if path.suffix == ".gz" else "unreadable"
+        raise InputError(f"{path}: {kind} ({reason(error)}), wanted a whole file; fetch it again") from error
     if len(values) != prod(shape):
         held = "more" if len(values) > prod(shape) else len(values)
         raise InputError(f"{path}: got {held} values, wanted {prod(shape)} for shape {shape}; fetch it again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,7 @@ def nifti_header(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
 def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The array, scaled by the header's slope and intercept, and the 4x4 affine in millimetres."""
     image = _open(path)
-    check_memory(
-        COPIES * INT * int(np.prod(image.shape, dtype=object)), f"{path} of {by(image.shape)}", "cut it smaller"
-    )
+    check_memory(COPIES * INT * prod(image.shape), f"{path} of {by(image.shape)}", "cut it smaller")
     with refuse_damage(path, WHOLE):
         return np.asanyarray(image.dataobj), _affine(image)
 

@@ -109,8 +109,8 @@ def _check_tiff(path: Path, picture: Image.Image) -> None:
         raise InputError(f"{path}: got a TIFF of orientation {orientation}, wanted 1 to 4; save it upright")
     if max(tags.get(BITS, (1,))) > 8 and picture.mode not in GREY:
         raise InputError(
-            f"{path}: got a TIFF in colours of {max(tags[BITS])} bits, of which 8 would be read, wanted grey or colours "
-            "of 8 bits; save it as PNG, which is read with 16 bits"
+            f"{path}: got a TIFF in colours of {max(tags[BITS])} bits, of which 8 would be read, wanted grey or "
+            "colours of 8 bits; save it as PNG, which is read with 16 bits"
         )
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and picture.mode in ("I", "F"):
         raise InputError(f"{path}: got a TIFF where white is zero, wanted black as zero; invert it")
@@ -119,11 +119,11 @@ def _check_tiff(path: Path, picture: Image.Image) -> None:
 def _values(upright: Image.Image, picture: Image.Image) -> np.ndarray:
     """The array of a picture read from `picture`, with what Pillow does not heed of TIFF."""
     array = np.asarray(upright)
-    if picture.format == "TIFF" and picture.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO and array.dtype == np.uint16:
-        array = np.iinfo(array.dtype).max - array
-    if picture.format == "TIFF" and upright.mode == "I" and picture.tag_v2.get(BITS) == (32,):
-        if picture.tag_v2.get(SAMPLE_FORMAT, (UNSIGNED,)) == (UNSIGNED,):
-            array = array.view(np.uint32).astype(np.int64)
+    tags = picture.tag_v2 if picture.format == "TIFF" else {}
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and array.dtype == np.uint16:
+        return np.iinfo(array.dtype).max - array
+    if upright.mode == "I" and tags.get(BITS) == (32,) and tags.get(SAMPLE_FORMAT, (UNSIGNED,)) == (UNSIGNED,):
+        return array.view(np.uint32).astype(np.int64)
     return array
 
 

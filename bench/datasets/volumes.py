@@ -128,8 +128,8 @@ def _read(path: Path):
 def _check_sizes(pair: Pair, image: torch.Tensor, mask: torch.Tensor) -> None:
     if image.shape[1:] != mask.shape[1:] or len(mask) != 1:
         raise InputError(
-            f"{pair.image}: got {by(image.shape[1:])} and a mask of {by(mask.shape[len(mask) == 1 :])}, wanted one size; "
-            "correct the pair"
+            f"{pair.image}: got {by(image.shape[1:])} and a mask of {by(mask.shape[len(mask) == 1 :])}, wanted one "
+            "size; correct the pair"
         )
 
 
