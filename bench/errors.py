@@ -6,11 +6,13 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import NoReturn
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+OUT_OF_MEMORY = ("can't allocate memory", "Cannot allocate memory", "CUDA out of memory", "MemoryError")
 KEPT = "what was logged up to here is kept"
 
 
@@ -50,23 +52,41 @@ def was_stopped(error: BaseException | None) -> bool:
     ...     was_stopped(error)
     True
     """
+    return any(isinstance(cause, KeyboardInterrupt) for cause in causes(error))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory that ran out is behind an error, whatever was raised on top of it."""
+    from torch import OutOfMemoryError  # here, because it takes seconds that tab completion would wait for
+
+    for cause in causes(error):
+        if isinstance(cause, MemoryError | OutOfMemoryError) or getattr(cause, "errno", None) == errno.ENOMEM:
+            return True
+        if any(words in str(cause) for words in OUT_OF_MEMORY):
+            return True
+    return False
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it was raised from or on top of, the last first."""
     seen = set()  # causes may go round in a circle
     while error is not None and id(error) not in seen:
-        if isinstance(error, KeyboardInterrupt):
-            return True
+        yield error
         seen.add(id(error))
         error = error.__cause__ or error.__context__
-    return False
 
 
 def explain(error: BaseException) -> tuple[int, str] | None:
     """Exit code and one line for a known fault, None for a defect: 2 bad input, 1 failed, 130 stopped."""
-    from torch import OutOfMemoryError  # here, because it takes seconds that tab completion would wait for
-
     if isinstance(error, HydraException) and isinstance(error.__cause__, OmegaConfBaseException):
         return 2, f"{error}: {str(error.__cause__).splitlines()[0]}"
     if was_stopped(error):
         return 130, f"stopped; {KEPT}"
+    if is_out_of_memory(error):
+        return 1, (
+            "out of memory: lower train.batch_size, probe.batch_size or probe.budget_gb, or take fewer or smaller "
+            f"samples (dataset.n, dataset.size) or a smaller model; {KEPT}"
+        )
     if isinstance(error, InputError | HydraException | OmegaConfBaseException):
         return 2, str(error)
     if 'Could not detect "srun"' in str(error):  # of submitit, which has no narrower error
@@ -75,8 +95,6 @@ def explain(error: BaseException) -> tuple[int, str] | None:
         return 1, str(error)
     if isinstance(error, TrainingError):
         return 1, f"{error}; {KEPT}"
-    if isinstance(error, MemoryError | OutOfMemoryError) or "can't allocate memory" in str(error):
-        return 1, f"out of memory: lower train.batch_size, probe.batch_size or probe.budget_gb; {KEPT}"
     if getattr(error, "errno", None) == errno.ENOSPC or "database or disk is full" in str(error):
         return 1, f"disk full: make room where tracking.uri keeps runs and artifacts; {KEPT}"
     return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,6 +16,9 @@ from bench.errors import InputError
 
 Task = Literal["segmentation", "classification", "multilabel", "reconstruction"]
 SPLITS = ("train", "val", "test")
+MOST_CLASSES = {"segmentation": 256, "classification": 1000, "multilabel": 1000, "reconstruction": 1000}
+LONGEST_NAME = 100  # characters of a class's name; MLflow takes 250 for the name of a metric, of which it is a part
+IN_METRICS = r"[\w.\- :]+"  # what MLflow takes, without /, which would begin a section of charts
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,36 @@ class Volumes:
         return len(self.images)
 
 
+def check_classes(data: str, task: Task, classes: tuple[str, ...]) -> None:
+    """Raise InputError for names that can't stand for classes in tables, or in segmentation in names of metrics.
+
+    >>> check_classes("mine", "segmentation", ("background", "edema (ED)"))
+    Traceback (most recent call last):
+    bench.errors.InputError: dataset mine: got the class name 'edema (ED)', wanted ...
+    """
+    fix = "rename it in dataset.classes, or in the file or folder that names the classes"
+    if len(classes) > MOST_CLASSES[task]:
+        raise InputError(f"dataset {data}: got {len(classes)} classes, wanted at most {MOST_CLASSES[task]}; join some")
+    for name in classes:
+        if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+            shown = str(name)[:LONGEST_NAME]
+            raise InputError(
+                f"dataset {data}: got the class name {shown!r}, wanted a line of 1 to {LONGEST_NAME} characters; {fix}"
+            )
+        if task == "segmentation" and not re.fullmatch(IN_METRICS, name):
+            raise InputError(
+                f"dataset {data}: got the class name {name!r}, wanted letters, digits, spaces and _ - . : alone, since "
+                f"it becomes a part of names of metrics; {fix}"
+            )
+    ends = ("", "_low", "_high") if task == "segmentation" else ("",)  # of metrics and their intervals
+    names = [f"{name.strip().casefold()}{end}" for name in classes for end in ends]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise InputError(
+            f"dataset {data}: got two classes that share the name {twice[0]!r}, wanted names that differ by more than "
+            f"case{', _low and _high' if len(ends) > 1 else ''}; {fix}"
+        )
+
+
 @dataclass(frozen=True)
 class Data:
     """A dataset, ready to train and to measure on.
@@ -97,6 +132,24 @@ class Data:
                     "give it samples in the split column or a larger share"
                 )
         object.__setattr__(self, "splits", splits)
+        check_classes(self.name, self.task, self.classes)
+        for name in SPLITS:
+            self._check_values(name)
+
+    def _check_values(self, split: str) -> None:
+        """Raise InputError for pixels that are no numbers, and for a split without foreground to segment."""
+        whole = self.whole(split)
+        for image, name in zip(whole.images, whole.names, strict=True):
+            if not torch.isfinite(image).all():
+                raise InputError(
+                    f"dataset {self.name}: {name} has NaN or infinite pixels after scaling, wanted numbers; change "
+                    "dataset.intensity, or remove the image"
+                )
+        if self.task == "segmentation" and not any(bool((mask > 0).any()) for mask in whole.targets):
+            raise InputError(
+                f"dataset {self.name}: no mask of the {split} split has foreground, wanted some in each split; correct "
+                "the masks, or change dataset.size, dataset.crop or the split"
+            )
 
     def split(self, name: str) -> Split:
         """One split by name; `trainval` and `all` join them in the order train, val, test."""

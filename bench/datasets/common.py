@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from bench.datasets.augment import augmentation
+from bench.datasets.memory import COPIES, FLOAT, check_memory
 from bench.errors import InputError
 from bench.types import SPLITS, Data, Split, Task
+
+LONGEST = 200  # characters of what a library says
 
 
 def existing_folder(root: str | Path | None, option: str = "dataset.root") -> Path:
     if root is None:
         raise InputError(f"{option}: got nothing, wanted the folder of the data; give {option}=DIR")
-    if not Path(root).is_dir():
+    try:
+        is_folder = Path(root).is_dir()
+    except (OSError, ValueError) as error:  # a folder above that may not be read, a name that is too long
+        raise InputError(
+            f"{option}: got {root}, which can't be read ({reason(error)}); check its permissions"
+        ) from error
+    if not is_folder:
         raise InputError(f"{option}: got {root}, which is no folder; give {option}=DIR of one that exists")
     return Path(root)
 
@@ -47,9 +58,29 @@ def shown(values, most: int = 8) -> str:
     return ", ".join(values[:most]) + (f" … ({len(values)} in all)" if len(values) > most else "")
 
 
+def by(shape: Sequence[int]) -> str:
+    """A shape for a message.
+
+    >>> by((3, 64, 64))
+    '3x64x64'
+    """
+    return "x".join(str(side) for side in shape)
+
+
 def reason(error: Exception) -> str:
     """An error of a library in one line."""
-    return " ".join(str(error).split())
+    return " ".join(str(error).split())[:LONGEST] or type(error).__name__
+
+
+@contextmanager
+def refuse_damage(path: Path, wanted: str, fix: str = "replace or remove it") -> Iterator[None]:
+    """Turn what a decoder raises on a damaged file into an InputError that names the file."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # decoders raise whatever the damage leads to: KeyError, struct.error, RecursionError, …
+        raise InputError(f"{path}: unreadable ({reason(error)}), wanted {wanted}; {fix}") from error
 
 
 def hold_out(groups: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -127,6 +158,12 @@ def classification(
             "correct the labels, or choose the dataset they belong to"
         )
 
+    rows = rows_by_split(split, n, seed)
+    count, shape = sum(map(len, rows.values())), images.shape[1:]
+    check_memory(
+        COPIES * FLOAT * count * prod(shape), f"dataset: {count} images of {by(shape)}", "take fewer by dataset.n"
+    )
+
     def take(rows: np.ndarray) -> Split:
         pixels = torch.from_numpy(images[rows]).float() / 255
         grey = pixels.ndim == spatial_dims + 1
@@ -138,7 +175,7 @@ def classification(
         name=name,
         task=task,
         classes=tuple(classes),
-        **{part: take(rows) for part, rows in rows_by_split(split, n, seed).items()},
+        **{part: take(members) for part, members in rows.items()},
         augment=augmentation(augment, spatial_dims),
         licence=licence,
         source=source,

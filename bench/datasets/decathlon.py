@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.datasets.common import existing_folder, reason, seeded_split, shown, unpacked, with_val
+from bench.datasets.common import existing_folder, refuse_damage, seeded_split, shown, unpacked, with_val
 from bench.datasets.load import Pair
 from bench.datasets.volumes import volumetric
 from bench.errors import InputError
@@ -56,14 +56,12 @@ def decathlon(
     if len({pair.name for pair in pairs}) < len(pairs):
         raise InputError(f"{folder / 'dataset.json'}: lists an image twice, wanted each once; correct training")
     groups = np.array([pair.name for pair in pairs])
-    numbered = {int(number): name for number, name in content["labels"].items()}
-    if sorted(numbered) != list(range(len(numbered))) or len(numbered) < 2:
-        raise InputError(f"{folder / 'dataset.json'}: got labels {shown(numbered)}, wanted 0, 1 and so on; renumber")
+    numbered = numbered_classes(content["labels"], folder / "dataset.json")
     return volumetric(
         task,
         pairs,
         with_val(seeded_split(groups, test_share, split_seed), groups, val_share, split_seed),
-        classes=[str(numbered[number]).lower() for number in sorted(numbered)],
+        classes=[numbered[number] for number in sorted(numbered)],
         patch=patch,
         spacing=spacing,
         intensity=intensity,
@@ -79,14 +77,37 @@ def read_description(path: Path) -> dict:
     """dataset.json, with its `labels` and a list of image and label in `training`."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; check dataset.root and dataset.task, or set dataset.download=true")
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path}: unreadable ({reason(error)}), wanted the description of a task; mend it") from error
-    fits = isinstance(content, dict) and isinstance(content.get("labels"), dict) and content.get("training")
-    if not fits or not all(isinstance(each, dict) and {"image", "label"} <= set(each) for each in content["training"]):
+    with refuse_damage(path, "the description of a task", "correct it"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+    fits = isinstance(content, dict) and isinstance(content.get("labels"), dict)
+    listed = content.get("training") if fits else None
+    if not isinstance(listed, list) or not listed or not all(map(_is_listed, listed)):
         raise InputError(f"{path}: wanted labels, and image and label of each in training; correct it")
     return content
+
+
+def _is_listed(each) -> bool:
+    return isinstance(each, dict) and all(isinstance(each.get(key), str) for key in ("image", "label"))
+
+
+def numbered_classes(labels: dict, path: Path) -> dict[int, str]:
+    """The names of the classes by their numbers, from {"1": NAME} or, as nnU-Net has it, {NAME: 1}.
+
+    >>> numbered_classes({"background": 0, "Tumour": 1}, Path("dataset.json"))
+    {0: 'background', 1: 'tumour'}
+    """
+    named_first = all(isinstance(number, int) for number in labels.values())
+    pairs = [(number, name) if named_first else (name, number) for name, number in labels.items()]
+    try:
+        numbered = {int(number): str(name).lower() for number, name in pairs}
+    except (TypeError, ValueError):
+        numbered = {}
+    if sorted(numbered) != list(range(len(labels))) or len(numbered) < 2:
+        raise InputError(
+            f"{path}: got labels {shown(numbered or labels.items())}, wanted 0, 1 and so on, each with a name; "
+            "renumber them"
+        )
+    return numbered
 
 
 def _pair(folder: Path, listed: dict) -> Pair:

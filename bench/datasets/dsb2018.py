@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from bench.datasets.common import existing_folder, seeded_split, with_val
-from bench.datasets.files import files_by_stem
+from bench.datasets.files import entries, files_by_stem
 from bench.datasets.image_folder import segmentation
 from bench.datasets.load import Pair, Size
 from bench.errors import InputError
@@ -67,7 +67,7 @@ def dsb2018(
 
 def find_nuclei(folder: Path) -> list[Pair]:
     pairs = []
-    for case in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for case in (path for path in entries(folder) if path.is_dir()):
         images, masks = files_by_stem(case / "images"), files_by_stem(case / "masks")
         if len(images) != 1 or not masks:
             raise InputError(

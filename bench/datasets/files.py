@@ -1,94 +1,98 @@
-"""Read image and mask files as arrays, each fully decoded or refused by name."""
+"""Find image and mask files, and read each as an array or refuse it by name."""
 
 from __future__ import annotations
 
-import struct
-import zlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from bench.datasets.common import reason, shown
+from bench.datasets import nifti, pictures
+from bench.datasets.common import by, reason, shown
 from bench.errors import InputError
 
-SUFFIXES = (".nii.gz", ".nii", ".png", ".tif", ".tiff", ".jpg", ".jpeg")
-NIFTI = (".nii.gz", ".nii")
-PLAIN_MODES = {"1", "L", "I", "F", "RGB", "I;16", "I;16B", "I;16L"}
-BROKEN = (OSError, EOFError, ValueError, SyntaxError, struct.error, zlib.error)
+SUFFIXES = (*nifti.SUFFIXES, *pictures.SUFFIXES)
+OF_SYSTEMS = ("__macosx", "thumbs.db", "desktop.ini")  # what operating systems add, beside names with a leading dot
+
+log = logging.getLogger(__name__)
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder, sorted, without what operating systems add."""
+    try:
+        found = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"{folder}: unreadable ({reason(error)}), wanted a folder; check its permissions") from error
+    return [path for path in found if not path.name.startswith(".") and path.name.lower() not in OF_SYSTEMS]
 
 
 def files_by_stem(folder: Path) -> dict[str, Path]:
-    """The image files of a folder, sorted, by their name without suffix."""
+    """The image files of a folder, sorted, by their name without suffix; a warning names what else lies there."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, wanted images/ and masks/ in dataset.root; check dataset.root")
-    files = {}
-    for path in sorted(folder.iterdir()):
+    files, others = {}, []
+    for path in entries(folder):
         suffix = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
-        if suffix is None or path.name.startswith("."):
+        if suffix is None:
+            others.append(path.name)
             continue
+        if not path.is_file():
+            raise InputError(f"{path}: got no regular file, wanted an image; replace or remove it")
         stem = path.name[: -len(suffix)]
         if stem in files:
             raise InputError(f"{path}: got a second file of stem {stem} ({files[stem].name}), wanted one; remove one")
         files[stem] = path
+    if others:
+        log.warning("%s: these are not read, only files of %s are: %s", folder, ", ".join(SUFFIXES), shown(others))
     return files
+
+
+def shape_of(path: Path) -> tuple[int, ...]:
+    """(C, *spatial) of an image by its header alone."""
+    if not nifti.is_nifti(path):
+        return pictures.picture_shape(path)
+    shape, _ = nifti.nifti_header(path)
+    return (1, *shape) if len(shape) < 4 else (shape[3], *shape[:3])
 
 
 def read_image(path: Path) -> np.ndarray:
     """(C, *spatial) in the file's own dtype: C is 1 for grey, 3 for colour (alpha is dropped); 4-D NIfTI has C last."""
-    if path.name.lower().endswith(NIFTI):
-        array = _read_nifti(path)
+    if nifti.is_nifti(path):
+        array = _slice(nifti.read_nifti(path)[0])
         return np.moveaxis(array, -1, 0) if array.ndim == 4 else array[np.newaxis]
-    array = _read_picture(path, keep_palette=False)
+    array = pictures.read_picture(path)
     return np.moveaxis(array, -1, 0) if array.ndim == 3 else array[np.newaxis]
 
 
 def read_mask(path: Path | Sequence[Path]) -> np.ndarray:
     """(*spatial) class numbers as the file has them; several files are instances of one class, joined by OR."""
-    if not isinstance(path, Path):
-        return np.logical_or.reduce([read_mask(one) > 0 for one in path])
-    if path.name.lower().endswith(NIFTI):
-        return _read_nifti(path)
-    array = _read_picture(path, keep_palette=True)
-    if array.ndim == 2:
-        return array
-    if (array != array[..., :1]).any():
-        raise InputError(f"{path}: got a mask in colours, wanted one channel of class numbers; save it as grey")
-    return array[..., 0]
+    if isinstance(path, Path):
+        return _slice(nifti.read_nifti(path)[0]) if nifti.is_nifti(path) else pictures.read_mask_picture(path)
+    joined = read_mask(path[0]) > 0
+    for one in path[1:]:
+        mask = read_mask(one) > 0
+        if mask.shape != joined.shape:
+            raise InputError(
+                f"{one}: got a mask of {by(mask.shape)} after {by(joined.shape)}, wanted one size; correct it"
+            )
+        joined |= mask
+    return joined
 
 
-def _read_picture(path: Path, keep_palette: bool) -> np.ndarray:
-    """(H, W) or (H, W, 3)."""
-    try:
-        with Image.open(path) as picture:
-            frames = getattr(picture, "n_frames", 1)
-            if picture.mode in ("LA", "La"):
-                picture = picture.convert("L")
-            elif picture.mode not in PLAIN_MODES and not (keep_palette and picture.mode == "P"):
-                picture = picture.convert("RGB")
-            array = np.asarray(picture)
-    except (*BROKEN, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"{path}: unreadable ({reason(error)}), wanted a whole image file; replace or remove it"
-        ) from error
-    if frames > 1:
-        raise InputError(f"{path}: got {frames} pages, wanted one; save volumes as NIfTI, pages as files")
-    return array
+def check_pair(image: Path, mask: Path | Sequence[Path]) -> None:
+    """Raise InputError where an image and its mask do not lie on one grid, as far as their headers tell."""
+    for one in [mask] if isinstance(mask, Path) else mask:
+        if nifti.is_nifti(image) != nifti.is_nifti(one):
+            raise InputError(
+                f"{image}: got the mask {one}, wanted NIfTI for both or for none, since its axes are in another order; "
+                "convert one"
+            )
+        if nifti.is_nifti(image):
+            (shape, affine), (of_mask, other) = nifti.nifti_header(image), nifti.nifti_header(one)
+            if shape[:3] == of_mask[:3]:  # other sizes are refused where they are read
+                nifti.check_same_grid(image, one, (*shape, 1)[:3], (affine, other))
 
 
-def _read_nifti(path: Path) -> np.ndarray:
-    """(H, W), (H, W, D) or (H, W, D, C); trailing axes of one are dropped."""
-    import nibabel
-
-    try:
-        array = np.asanyarray(nibabel.load(path).dataobj)
-    except (*BROKEN, nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
-        raise InputError(
-            f"{path}: unreadable ({reason(error)}), wanted a whole NIfTI file; replace or remove it"
-        ) from error
-    while array.ndim > 2 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.ndim not in (2, 3, 4):
-        raise InputError(f"{path}: got shape {shown(array.shape)}, wanted 2 to 4 axes; save one volume a file")
-    return array
+def _slice(array: np.ndarray) -> np.ndarray:
+    return array.reshape(nifti.without_ones(array.shape))

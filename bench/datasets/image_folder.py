@@ -35,7 +35,10 @@ def image_folder(
     augment: str | Sequence[str] | None = None,
     licence: str = "unknown",
 ) -> Data:
-    """Segmentation pairs root/images/STEM.* and root/masks/STEM.*: PNG, TIFF, JPEG, NIfTI (2-D or 3-D).
+    """Segmentation pairs root/images/STEM.* and root/masks/STEM.*: PNG, TIFF, JPEG, BMP, GIF, WebP, NIfTI.
+
+    Pictures are turned upright by their metadata. NIfTI files (2-D or 3-D) are read as they are stored, and the affines
+    of an image and of its mask must agree.
 
     size: a side, or one per axis, to resize to; None keeps the images as they are.
     crop: central window in pixels, cut before resizing; a shorter side stays whole.
@@ -137,7 +140,7 @@ def read_index(
         raise InputError(f"{path}: no such file; set dataset.index to a csv in dataset.root, or to null")
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, pd.errors.ParserError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: unreadable ({reason(error)}), wanted a csv with a header; correct it") from error
     for column in ("stem", split, group):
         if column is not None and column not in table:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
+from math import prod
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -10,13 +12,17 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from bench.datasets.common import shown
-from bench.datasets.files import read_image, read_mask
+from bench.datasets.common import by, shown
+from bench.datasets.files import check_pair, read_image, read_mask, shape_of
+from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
 from bench.errors import InputError
 
 Size = int | Sequence[int] | None
 INTENSITIES = ("unit", "minmax", "zscore")
+MOST_FOUND = 64  # classes that masks may hold without dataset.classes; more are grey levels rather
 LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
+
+log = logging.getLogger(__name__)
 
 
 class Pair(NamedTuple):
@@ -43,8 +49,10 @@ def load_pairs(
         raise InputError(f"dataset.intensity: got {intensity!r}, wanted one of {list(INTENSITIES)}; change it")
     if channels != "auto" and (not isinstance(channels, int) or channels < 1):
         raise InputError(f"dataset.channels: got {channels!r}, wanted auto, 1 or 3; change dataset.channels")
+    _check_memory(pairs, size, crop, channels)
     images, masks, values = [], [], {}
     for name, image_file, mask_file in tqdm(pairs, desc=f"load {title}", unit="image", leave=False, disable=None):
+        check_pair(image_file, mask_file)
         pixels, mask = read_image(image_file), read_mask(mask_file)
         if pixels.shape[1:] != mask.shape:
             raise InputError(
@@ -63,11 +71,34 @@ def load_pairs(
         images.append(image)
         masks.append(mask.long())
     names, step = read_classes(values, classes)
+    warn_of_lost(values.values(), masks, "dataset.crop and dataset.size")
     return torch.stack(same_channels(images)), torch.stack(masks) // step, names
 
 
-def by(shape: Sequence[int]) -> str:
-    return "x".join(str(side) for side in shape)
+def warn_of_lost(before: Iterable[np.ndarray], after: Iterable[torch.Tensor], options: str) -> None:
+    """Warn of masks that hold fewer values than their files, since a structure is smaller than a pixel or outside."""
+    lost = sum(len(np.unique(mask)) < len(values) for values, mask in zip(before, after, strict=True))
+    if lost:
+        log.warning("%d masks lose a class by %s; change them to keep small structures", lost, options)
+
+
+def _check_memory(pairs: Sequence[Pair], size: Size, crop: Size, channels: Literal["auto"] | int) -> None:
+    """Raise InputError where the pairs do not fit into memory, by the headers of the images."""
+    shapes = {pair.image: shape_of(pair.image) for pair in pairs}
+    largest = max(shapes, key=lambda path: prod(shapes[path]))
+    fix = "shrink it or cut it into several"
+    check_memory(COPIES * (FLOAT + INT) * prod(shapes[largest]), f"{largest} of {by(shapes[largest])}", fix)
+    count = max(shape[0] for shape in shapes.values()) if channels == "auto" else channels
+    needed, kept = 0, ()
+    for shape in shapes.values():
+        kept = shape[1:]
+        if crop is not None:
+            kept = tuple(map(min, sides(crop, len(kept), "dataset.crop"), kept))
+        if size is not None:
+            kept = sides(size, len(kept), "dataset.size")
+        needed += COPIES * (count * FLOAT + INT) * prod(kept)
+    what = f"dataset: {len(pairs)} images of {count} channels and {by(kept)}"
+    check_memory(needed, what, "lower dataset.size or dataset.crop, or take fewer images")
 
 
 def scaled(pixels: np.ndarray, intensity: str, path: Path) -> torch.Tensor:
@@ -152,13 +183,23 @@ def read_classes(values: dict, classes: int | Sequence[str] | None) -> tuple[tup
     else:
         count, step = count or max(len(found), 2), 1
     lone = classes is None and len(found) == 1 and step == 1
-    wrong = [path for path, held in values.items() if lone or len(np.setdiff1d(held / step, np.arange(count)))]
+    many = classes is None and count > MOST_FOUND
+    wrong = [path for path, held in values.items() if lone or many or len(np.setdiff1d(held / step, np.arange(count)))]
     if wrong:
         path = min(wrong, key=lambda path: set(values[path]) <= {0, 255})  # rather one that is not 0/255 either
         raise InputError(
             f"{path}: got mask values {shown(values[path])} ({shown(found)} in all masks), wanted all of "
-            f"{shown(range(count))}, or 0 and 255; renumber the masks, or set dataset.classes if one does not occur"
+            f"{shown(range(min(count, MOST_FOUND)))}, or 0 and 255; {_fix_of_values(found, lone)}"
         )
     if classes is not None and not isinstance(classes, int):
         return tuple(classes), step
     return ("background", *(("foreground",) if count == 2 else (f"class {number}" for number in range(1, count)))), step
+
+
+def _fix_of_values(found: np.ndarray, lone: bool) -> str:
+    """What leads from values that are no classes to those that are."""
+    if lone:
+        return "give masks with foreground, or correct how they are read and saved"
+    if found.min() >= 0 and found.max() < MOST_FOUND and (found == found.round()).all():
+        return f"renumber the masks, or set dataset.classes={int(found.max()) + 1} if a class does not occur"
+    return "renumber the masks; grey levels between two classes come from smoothing, so round them to the classes"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import zipfile
-import zlib
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
-from bench.datasets.common import classification, existing_folder, reason, shown
+from bench.datasets.common import classification, existing_folder, reason, refuse_damage, shown
+from bench.datasets.memory import RAW_AND_SAMPLES, check_memory
 from bench.errors import InputError
 from bench.types import SPLITS, Data
 
@@ -78,16 +79,14 @@ def medmnist(
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images (n, H, W), (n, H, W, 3) or (n, D, H, W) uint8, labels (n, L) integers and split (n,) of all splits."""
     keys = [f"{part}_{what}" for part in SPLITS for what in ("images", "labels")]
-    try:
+    with refuse_damage(path, "an npz of plain arrays", "fetch it again"):
         with zipfile.ZipFile(path) as archive:
             missing = [key for key in keys if f"{key}.npy" not in archive.namelist()]
+            claimed = 0 if missing else sum(_claimed(archive, f"{key}.npy") for key in keys)
+        check_memory(RAW_AND_SAMPLES * claimed, f"{path}", "take a smaller dataset.size or file")
         if not missing:
             with np.load(path, allow_pickle=False) as content:
                 arrays = {key: content[key] for key in keys}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path}: unreadable ({reason(error)}), wanted an npz of plain arrays; fetch it again"
-        ) from error
     if missing:
         raise InputError(f"{path}: got no {shown(missing)}, wanted the MedMNIST layout; rename or add the arrays")
     for part in SPLITS:
@@ -108,6 +107,18 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         raise InputError(f"{path}: got splits of shapes {shown(shapes | widths)}, wanted one shape; convert them")
     images, labels = (np.concatenate([arrays[f"{part}_{what}"] for part in SPLITS]) for what in ("images", "labels"))
     return images, labels.astype(np.int64), np.repeat(SPLITS, [len(arrays[f"{part}_images"]) for part in SPLITS])
+
+
+def _claimed(archive: zipfile.ZipFile, key: str) -> int:
+    """Bytes of an array by its header; ValueError where the archive holds another number of them."""
+    with archive.open(key) as member:
+        version = np.lib.format.read_magic(member)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(member)
+        claimed, held = prod(shape) * dtype.itemsize, archive.getinfo(key).file_size - member.tell()
+    if claimed != held and not dtype.hasobject:  # pickled objects are refused by NumPy
+        raise ValueError(f"{key} has {held} bytes of values, and its header says {claimed}")
+    return claimed
 
 
 def _by_flag(known: dict, flag: str | None, root: str | None, size: int, download: bool) -> Path:
@@ -141,5 +152,6 @@ def _class_names(path: Path, labels: np.ndarray) -> tuple[str, ...]:
     listing = path.with_name("classes.txt")
     if not listing.exists():
         return tuple(str(number) for number in range(labels.shape[1] if labels.shape[1] > 1 else labels.max() + 1))
-    lines = [line.strip() for line in listing.read_text().splitlines() if line.strip()]
+    with refuse_damage(listing, "a name on each line", "correct it"):
+        lines = [line.strip() for line in listing.read_text(encoding="utf-8").splitlines() if line.strip()]
     return tuple(line.removeprefix(f"{number} ") for number, line in enumerate(lines))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from bench.datasets.common import classification, existing_folder, rows_by_split, seeded_split, unpacked, with_val
-from bench.datasets.files import files_by_stem, read_image
-from bench.datasets.load import by
+from bench.datasets.common import by, classification, existing_folder, rows_by_split, seeded_split, unpacked, with_val
+from bench.datasets.files import entries, files_by_stem, read_image, shape_of
+from bench.datasets.memory import RAW_AND_SAMPLES, check_memory
 from bench.errors import InputError
 from bench.types import Data
 
@@ -41,13 +42,20 @@ def mednist(
     """
     root = _downloaded(root) if download else existing_folder(root)
     folder = root / "MedNIST" if (root / "MedNIST").is_dir() else root
-    classes = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    classes = [path.name for path in entries(folder) if path.is_dir()]
     if len(classes) < 2:
         raise InputError(f"{folder}: got {len(classes)} folders, wanted one for each class; check dataset.root")
-    files = [(label, path) for label, name in enumerate(classes) for path in files_by_stem(folder / name).values()]
+    found = [files_by_stem(folder / name) for name in classes]
+    if not all(found):
+        empty = folder / classes[[len(files) for files in found].index(0)]
+        raise InputError(f"{empty}: got no picture, wanted a folder of pictures for each class; add some or remove it")
+    files = [(label, path) for label, each in enumerate(found) for path in each.values()]
     groups = np.array([f"{classes[label]}/{path.stem}" for label, path in files])
     split = with_val(seeded_split(groups, test_share, split_seed), groups, val_share / (1 - test_share), split_seed)
     rows = np.sort(np.concatenate(list(rows_by_split(split, n, split_seed).values())))
+    shape = shape_of(files[rows[0]][1]) if len(rows) else ()
+    what = f"dataset: {len(rows)} pictures of {by(shape)}"
+    check_memory(RAW_AND_SAMPLES * len(rows) * prod(shape), what, "lower dataset.n")
     pictures = []
     for row in tqdm(rows, desc="load MedNIST", unit="picture", leave=False, disable=None):
         picture = np.moveaxis(read_image(files[row][1]), 0, -1)  # (H, W, C)

@@ -6,11 +6,14 @@ import gzip
 import struct
 import zlib
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from bench.datasets.common import classification, existing_folder, reason, with_val
+from bench.datasets.common import by, classification, existing_folder, reason, with_val
+from bench.datasets.memory import RAW_AND_SAMPLES, check_memory
 from bench.errors import InputError
 from bench.types import Data
 
@@ -96,23 +99,28 @@ def _load(variant, root, download, n, val_share, split_seed, augment, classes, l
 
 def read_idx(path: Path, dims: int) -> np.ndarray:
     """The uint8 array of an IDX file of `dims` axes, gzipped or not."""
-    content = path.read_bytes()
-    if content.startswith(b"\x1f\x8b"):
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, OSError, zlib.error) as error:
-            raise InputError(
-                f"{path}: unreadable gzip ({reason(error)}), wanted a whole file; fetch it again"
-            ) from error
-    header = 4 + 4 * dims
-    if len(content) < header or content[:4] != bytes([0, 0, 8, dims]):
-        raise InputError(f"{path}: got first bytes {content[:4].hex()}, wanted IDX of uint8, {dims} axes; replace it")
-    shape = struct.unpack(f">{dims}I", content[4:header])
-    if len(content) - header != np.prod(shape):
-        raise InputError(
-            f"{path}: got {len(content) - header} values, wanted {np.prod(shape)} for shape {shape}; fetch it again"
-        )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    try:
+        with path.open("rb") as file:
+            zipped = file.peek(2).startswith(b"\x1f\x8b")
+        with gzip.open(path) if zipped else path.open("rb") as content:
+            shape, values = _shape_and_values(path, content, dims)
+    except (EOFError, OSError, zlib.error) as error:
+        kind = "unreadable gzip" if path.suffix == ".gz" else "unreadable"
+        raise InputError(f"{path}: {kind} ({reason(error)}), wanted a whole file; fetch it again") from error
+    if len(values) != prod(shape):
+        held = "more" if len(values) > prod(shape) else len(values)
+        raise InputError(f"{path}: got {held} values, wanted {prod(shape)} for shape {shape}; fetch it again")
+    return np.frombuffer(values, np.uint8).reshape(shape)
+
+
+def _shape_and_values(path: Path, content: BinaryIO, dims: int) -> tuple[tuple[int, ...], bytes]:
+    """The shape by the header, and the values, of which no more are read than one too many."""
+    header = content.read(4 + 4 * dims)
+    if len(header) < 4 + 4 * dims or header[:4] != bytes([0, 0, 8, dims]):
+        raise InputError(f"{path}: got first bytes {header[:4].hex()}, wanted IDX of uint8, {dims} axes; replace it")
+    shape = struct.unpack(f">{dims}I", header[4:])
+    check_memory(RAW_AND_SAMPLES * prod(shape), f"{path} of {by(shape)}", "fetch it again")
+    return shape, content.read(prod(shape) + 1)
 
 
 def _find(folder: Path, name: str) -> Path:

@@ -10,11 +10,13 @@ import torch
 import torch.nn.functional as F
 
 from bench.datasets.augment import augmentation
+from bench.datasets.memory import FLOAT, INT, check_memory
 from bench.errors import InputError
 from bench.types import SPLITS, Data, Split
 
 KINDS = ("no lesion", "solid lesion", "ring lesion", "dark lesion", "split lesion")
 MOST_CLASSES = {"segmentation": 8, "classification": len(KINDS)}
+WORK, WORK_OF_CHANNEL = 12, 4  # float64 arrays of an image's size while a split is drawn, and those of each channel
 BODY, ORGAN, LESION = 0.3, 0.3, 0.6  # grey of the body; what organs and lesions add to it
 
 
@@ -42,6 +44,10 @@ def phantoms(
     (('background', 'organ', 'lesion'), (8, 1, 32, 32), (8, 32, 32))
     """
     _check(task, classes, n, size, channels, difficulty, seed)
+    work = WORK + WORK_OF_CHANNEL * channels
+    needed = size**2 * (max(n) * work * INT + sum(n) * (channels * FLOAT + INT))
+    what = f"dataset: {sum(n)} phantoms of {channels}x{size}x{size}"
+    check_memory(needed, what, "lower dataset.n or dataset.size")
     splits = {}
     for number, (part, count) in enumerate(zip(SPLITS, n, strict=True)):
         rng = np.random.default_rng([seed, number])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from bench.datasets.augment import augmentation
-from bench.datasets.common import rows_by_split, shown
-from bench.datasets.files import BROKEN, reason
-from bench.datasets.load import Pair, by, sides
+from bench.datasets.common import by, rows_by_split, shown
+from bench.datasets.load import Pair, sides, warn_of_lost
+from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
+from bench.datasets.nifti import check_affine, check_same_grid, nifti_header, read_nifti
 from bench.errors import InputError
 from bench.types import Data, Split, Volumes
 
@@ -41,11 +43,13 @@ def volumetric(
     """
     rows = rows_by_split(assigned, n, seed)
     kept = np.sort(np.concatenate(list(rows.values())))
+    _check_memory([pairs[row] for row in kept], _spacing(spacing))
     loaded = {
         row: load_volume(pairs[row], len(classes), spacing, intensity)
         for row in tqdm(kept, desc=f"load {name}", unit="volume", leave=False, disable=None)
     }
-    size = patch_size(patch, {pairs[row].name: mask.shape for row, (_, mask) in loaded.items()})
+    warn_of_lost([each[2] for each in loaded.values()], [each[1] for each in loaded.values()], "dataset.spacing")
+    size = patch_size(patch, {pairs[row].name: mask.shape for row, (_, mask, _) in loaded.items()})
     volumes = {
         part: Volumes(
             tuple(loaded[row][0] for row in members),
@@ -55,7 +59,7 @@ def volumetric(
         )
         for part, members in rows.items()
     }
-    channels = {len(image) for image, _ in loaded.values()}
+    channels = {len(image) for image, _, _ in loaded.values()}
     if len(channels) > 1:
         raise InputError(
             f"{source}: got volumes of {shown(sorted(channels))} channels, wanted one number; mend the files"
@@ -74,8 +78,8 @@ def volumetric(
 
 def load_volume(
     pair: Pair, classes: int, spacing: float | Sequence[float] | None, intensity: str
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Image (C, *spatial) float32 and mask (*spatial) int64 in RAS orientation.
+) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+    """Image (C, *spatial) float32 and mask (*spatial) int64 in RAS orientation, and the values in the mask's file.
 
     Errors: `InputError` that names the file that can't be read, does not fit its partner or holds no such classes.
     """
@@ -83,13 +87,9 @@ def load_volume(
 
     if intensity not in INTENSITIES:
         raise InputError(f"dataset.intensity: got {intensity!r}, wanted one of {list(INTENSITIES)}; change it")
-    sides_mm = None if spacing is None else _spacing(spacing)
+    sides_mm = _spacing(spacing)
     image, mask = _read(pair.image), _read(pair.mask)
-    if image.shape[1:] != mask.shape[1:] or len(mask) != 1:
-        raise InputError(
-            f"{pair.image}: got {by(image.shape[1:])} and a mask of {by(mask.shape[1:])}, wanted one size; "
-            "correct the pair"
-        )
+    _check_sizes(pair, image, mask)
     found = np.unique(mask)
     if len(np.setdiff1d(found, np.arange(classes))):
         raise InputError(
@@ -103,33 +103,55 @@ def load_volume(
         "minmax": mt.ScaleIntensity(channel_wise=True),
         "percentiles": mt.ScaleIntensityRangePercentiles(*PERCENTILES, 0, 1, clip=True, channel_wise=True),
     }[intensity]
-    steps: list = [mt.Orientation("RAS", labels=None)]
+    turn, plain = mt.Orientation("RAS", labels=None), mt.EnsureType(track_meta=False)
+    image, mask = turn(image), turn(mask)
+    check_same_grid(pair.image, pair.mask, mask.shape[1:], (image.affine.numpy(), mask.affine.numpy()))
     if sides_mm:
-        steps.append(mt.Spacing(sides_mm))
-    plain = mt.EnsureType(track_meta=False)
-    image = mt.Compose([*steps, scale, plain])(image)
-    nearest = [mt.Spacing(sides_mm, mode="nearest")] if sides_mm else []
-    mask = mt.Compose([steps[0], *nearest, plain])(mask)
-    return image.float().contiguous(), mask[0].long().contiguous()
+        image, mask = mt.Spacing(sides_mm)(image), mt.Spacing(sides_mm, mode="nearest")(mask)
+        _check_sizes(pair, image, mask)
+    image, mask = plain(scale(image)), plain(mask)
+    return image.float().contiguous(), mask[0].long().contiguous(), found
 
 
-def _read(path):
-    """(C, *spatial) float32 with its affine."""
-    import nibabel
-    from monai import transforms as mt
+def _read(path: Path):
+    """(C, *spatial) float32 with its affine, as MONAI's transforms take it."""
+    from monai.data import MetaTensor
 
-    try:
-        volume = mt.LoadImage(reader="NibabelReader", ensure_channel_first=True)(path)
-    except (*BROKEN, RuntimeError, nibabel.filebasedimages.ImageFileError) as error:
+    array, affine = read_nifti(path)
+    if array.ndim not in (DIMS, DIMS + 1):
+        raise InputError(f"{path}: got {by(array.shape)}, wanted a volume of 3 axes, and of channels; correct the file")
+    check_affine(path, affine)
+    array = array[np.newaxis] if array.ndim == DIMS else np.moveaxis(array, -1, 0)
+    return MetaTensor(torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)), affine=torch.from_numpy(affine))
+
+
+def _check_sizes(pair: Pair, image: torch.Tensor, mask: torch.Tensor) -> None:
+    if image.shape[1:] != mask.shape[1:] or len(mask) != 1:
         raise InputError(
-            f"{path}: unreadable ({reason(error)}), wanted a whole NIfTI file; replace or remove it"
-        ) from error
-    if volume.ndim != DIMS + 1:
-        raise InputError(f"{path}: got {by(volume.shape)}, wanted a volume of 3 axes, and of channels; mend the file")
-    return volume
+            f"{pair.image}: got {by(image.shape[1:])} and a mask of {by(mask.shape[len(mask) == 1 :])}, wanted one "
+            "size; correct the pair"
+        )
 
 
-def _spacing(spacing: float | Sequence[float]) -> tuple[float, ...]:
+def _check_memory(pairs: Sequence[Pair], sides_mm: tuple[float, ...] | None) -> None:
+    """Raise InputError where the volumes do not fit into memory, by their headers."""
+    needed, largest = 0.0, (0.0, "")
+    for pair in pairs:
+        shape, affine = nifti_header(pair.image)
+        channels = shape[3] if len(shape) > DIMS else 1
+        kept = np.array((*shape, 1)[:DIMS], dtype=float)
+        if sides_mm:
+            check_affine(pair.image, affine)
+            kept = np.ceil(kept * np.linalg.norm(affine[:3, :3], axis=0) / sides_mm)
+        need = COPIES * (channels * FLOAT + INT) * float(kept.prod())
+        needed, largest = needed + need, max(largest, (need, f"{pair.image.name} of {by(kept.astype(int))}"))
+    what = f"dataset: {len(pairs)} volumes, the largest {largest[1]}"
+    check_memory(needed, what, "take fewer by dataset.n, or raise dataset.spacing")
+
+
+def _spacing(spacing: float | Sequence[float] | None) -> tuple[float, ...] | None:
+    if spacing is None:
+        return None
     given = (spacing,) * DIMS if isinstance(spacing, int | float) else tuple(spacing)
     if len(given) != DIMS or not all(isinstance(side, int | float) and side > 0 for side in given):
         raise InputError(f"dataset.spacing: got {spacing}, wanted millimetres, one or {DIMS} of them above 0")

@@ -1,0 +1,157 @@
+"""Read pictures (PNG, TIFF, JPEG, BMP, GIF, WebP) with what Pillow leaves to its caller."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from bench.datasets.common import reason, refuse_damage, shown
+from bench.errors import InputError
+
+SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+FORMATS = ("PNG", "TIFF", "JPEG", "BMP", "GIF", "WEBP")
+GREY = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L")
+CHANNELS = {**dict.fromkeys(GREY, 1), "LA": 1, **dict.fromkeys(("P", "PA", "RGB", "RGBA", "YCbCr"), 3)}  # by mode
+STEPS = {"L;2": 85, "L;4": 17}  # between the greys of pictures of 2 and 4 bits, which Pillow spreads over 0 to 255
+BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
+WHITE_IS_ZERO, UNSIGNED = 0, 1  # values of these tags
+WHOLE = "a whole image file"
+NUMBERS = "wanted one channel of class numbers; give each colour a number from 0 and save those as a grey picture"
+
+
+def picture_shape(path: Path) -> tuple[int, int, int]:
+    """(C, H, W) by the header alone; C is 3 for colour and palettes."""
+    with refuse_damage(path, WHOLE), _opened(path) as picture:
+        width, height = picture.size
+        turned = picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+        return CHANNELS[picture.mode], *((width, height) if turned else (height, width))
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """(H, W) or (H, W, 3), upright, in the file's own type; alpha is dropped."""
+    with refuse_damage(path, WHOLE), _opened(path) as picture:
+        if _is_deep_colour(picture):
+            return _read_deep_colour(path)
+        upright = ImageOps.exif_transpose(picture)
+        if upright.mode in ("LA", "RGBA"):
+            *colours, alpha = upright.getextrema()
+            if alpha[0] < alpha[1] and all(low == high for low, high in colours):
+                raise InputError(
+                    f"{path}: got a picture in its alpha channel alone, wanted grey or colour; save the alpha channel "
+                    "as a grey picture"
+                )
+        if upright.mode not in (*GREY, "RGB"):
+            upright = upright.convert("L" if upright.mode == "LA" else "RGB")
+        return _values(upright, picture)
+
+
+def read_mask_picture(path: Path) -> np.ndarray:
+    """(H, W) class numbers, upright; of a picture with a palette its indices."""
+    with refuse_damage(path, WHOLE), _opened(path) as picture:
+        if _is_deep_colour(picture):
+            raise InputError(f"{path}: got a mask in colours of 16 bits, {NUMBERS}")
+        step = STEPS.get(_raw_mode(picture), 1)
+        upright = ImageOps.exif_transpose(picture)
+        if upright.mode in ("LA", "PA", "RGBA"):
+            low, high = upright.getchannel("A").getextrema()
+            if low < high:
+                raise InputError(
+                    f"{path}: got a mask with an alpha channel of {low} to {high}, wanted class numbers in one grey "
+                    "channel; save the alpha channel as a grey picture if the mask is there, else remove it"
+                )
+        if upright.mode not in (*GREY, "RGB", "P"):
+            upright = upright.convert("L" if upright.mode == "LA" else "RGB")
+        array = _values(upright, picture)
+    if array.ndim == 3:
+        if (array != array[..., :1]).any():
+            raise InputError(f"{path}: got a mask in colours, {NUMBERS}")
+        array = array[..., 0]
+    if picture.format == "JPEG" and not np.isin(array, (0, 255)).all():
+        raise InputError(
+            f"{path}: got mask values {shown(np.unique(array))} in a JPEG, whose compression changes class numbers, "
+            "wanted a format without loss; round the values to the classes and save them as PNG"
+        )
+    if upright.mode == "P":
+        _check_palette(path, upright, array)
+    return array if step == 1 else array // step
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A picture of one page whose header says what Pillow reads rightly; others are refused by name."""
+    with warnings.catch_warnings(action="ignore"):  # of damaged metadata, which is not read, and of many pixels
+        try:
+            picture = Image.open(path, formats=FORMATS)
+        except Image.DecompressionBombError as error:
+            raise InputError(
+                f"{path}: got too many pixels ({reason(error)}); shrink the picture or cut it into several"
+            ) from error
+        with picture:
+            if picture.mode not in CHANNELS:
+                raise InputError(f"{path}: got a picture of mode {picture.mode}, wanted grey or RGB; convert it")
+            frames = getattr(picture, "n_frames", 1)
+            if frames > 1:
+                raise InputError(f"{path}: got {frames} pages, wanted one; save volumes as NIfTI, pages as files")
+            if picture.format == "TIFF":
+                _check_tiff(path, picture)
+            yield picture
+
+
+def _check_tiff(path: Path, picture: Image.Image) -> None:
+    tags = picture.tag_v2
+    orientation = tags.get(ExifTags.Base.Orientation, 1)
+    if orientation in (5, 6, 7, 8):  # Pillow turns those wrongly where they are not compressed
+        raise InputError(f"{path}: got a TIFF of orientation {orientation}, wanted 1 to 4; save it upright")
+    if max(tags.get(BITS, (1,))) > 8 and picture.mode not in GREY:
+        raise InputError(
+            f"{path}: got a TIFF in colours of {max(tags[BITS])} bits, of which 8 would be read, wanted grey or "
+            "colours of 8 bits; save it as PNG, which is read with 16 bits"
+        )
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and picture.mode in ("I", "F"):
+        raise InputError(f"{path}: got a TIFF where white is zero, wanted black as zero; invert it")
+
+
+def _values(upright: Image.Image, picture: Image.Image) -> np.ndarray:
+    """The array of a picture read from `picture`, with what Pillow does not heed of TIFF."""
+    array = np.asarray(upright)
+    tags = picture.tag_v2 if picture.format == "TIFF" else {}
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and array.dtype == np.uint16:
+        return np.iinfo(array.dtype).max - array
+    if upright.mode == "I" and tags.get(BITS) == (32,) and tags.get(SAMPLE_FORMAT, (UNSIGNED,)) == (UNSIGNED,):
+        return array.view(np.uint32).astype(np.int64)
+    return array
+
+
+def _raw_mode(picture: Image.Image) -> str:
+    """How the values lie in the file, in Pillow's words, such as `RGB;16B`."""
+    arguments = picture.tile[0][3] if picture.tile else ""
+    return str(arguments if isinstance(arguments, str) else arguments[0])
+
+
+def _is_deep_colour(picture: Image.Image) -> bool:
+    """Whether this is a PNG of more than one channel and 16 bits, of which Pillow keeps 8."""
+    return picture.format == "PNG" and picture.mode not in GREY and ";16" in _raw_mode(picture)
+
+
+def _read_deep_colour(path: Path) -> np.ndarray:
+    """(H, W) or (H, W, 3) uint16."""
+    from torchvision.io import ImageReadMode, decode_image
+
+    array = decode_image(str(path), ImageReadMode.UNCHANGED, apply_exif_orientation=True).numpy()
+    return array[0] if len(array) < 3 else np.moveaxis(array[:3], 0, -1)
+
+
+def _check_palette(path: Path, picture: Image.Image, indices: np.ndarray) -> None:
+    """Raise InputError for a palette of greys in another order than their indices."""
+    colours = np.array(picture.getpalette("RGB")).reshape(-1, 3)
+    used = colours[np.unique(indices)]
+    if (used == used[:, :1]).all() and (np.diff(used[:, 0].astype(int)) < 0).any():
+        raise InputError(
+            f"{path}: got a palette whose greys {shown(used[:, 0])} are not in the order of their numbers, wanted "
+            "class numbers; save the mask as grey, without a palette"
+        )
