@@ -83,7 +83,6 @@ def check_validity(config: DictConfig) -> None:
 def check_comparison(config: DictConfig) -> None:
     """Raise InputError for a value of a comparison's config that is out of its range."""
     _check(config, CompareSettings)
-    check_folder("folder", config.folder)
 
 
 def check_taps(config: DictConfig) -> None:
@@ -123,6 +122,12 @@ def _check_own(config: DictConfig, name: str) -> None:
 
 def check_folder(key: str, folder: str) -> None:
     """Raise InputError for a folder that can't be made, or that is there and can't be written to."""
+    if fault := folder_fault(folder):
+        raise InputError(f"{key}: got {folder}, {fault}; take another")
+
+
+def folder_fault(folder: str) -> str | None:
+    """Why nothing can be written in a folder, in words; None where it can be made and written."""
     path = Path(folder).absolute()
     missing = [parent for parent in (path, *path.parents) if not os.path.lexists(parent)]
     try:
@@ -130,9 +135,10 @@ def check_folder(key: str, folder: str) -> None:
         for made in missing:
             made.rmdir()
     except OSError as error:
-        raise InputError(f"{key}: got {folder}, which can't be made ({error.strerror}); take another") from error
+        return f"which can't be made ({error.strerror})"
     if not missing and not os.access(path, os.W_OK | os.X_OK):
-        raise InputError(f"{key}: got {folder}, in which nothing may be written; take another")
+        return "in which nothing may be written"
+    return None
 
 
 def _check(config: DictConfig, kind: type) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
 
@@ -40,6 +41,17 @@ def clearer(error: BaseException) -> BaseException:
         return error
     choices = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
     return InputError(f"{group}: got {choice!r}, wanted one of {', '.join(choices)}")
+
+
+def quoted(text: str) -> str:
+    """Any text as a quoted value of an override, which Hydra reads back as it is.
+
+    >>> quoted("o'brien")
+    "'o\\\\'brien'"
+    """
+    text = re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", text)  # no interpolation
+    text = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), text)
+    return f"'{text}'"
 
 
 def plugin_of(error: BaseException) -> str | None:

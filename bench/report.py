@@ -142,9 +142,7 @@ def verdict_report(verified, metric: str) -> str:
     )
 
 
-def comparison_report(
-    shown: pd.DataFrame, notes: Sequence[str], facts: Mapping[str, str], page: Path, where: str
-) -> str:
+def comparison_report(shown: pd.DataFrame, notes: Sequence[str], facts: Mapping[str, str], where: str) -> str:
     """The table of compared designs, what must be said beside it, and where the rest is."""
     information = [column for column in shown if column.startswith("I(T;Y)") or column == "reliable"]
     tables = [shown.drop(columns=information), shown[information]]
@@ -152,7 +150,7 @@ def comparison_report(
         f"{''.join(f'{chr(10)}{table.to_string()}{chr(10)}' for table in tables if len(table.columns))}\n"
         f"{''.join(f'{name}: {value}{chr(10)}' for name, value in facts.items())}"
         f"{''.join(f'{note}{chr(10)}' for note in notes)}\n"
-        f"how to read it, curves, every layer's difference: {page}\n{where}\n"
+        f"{where}\n"
     )
 
 

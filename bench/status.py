@@ -17,7 +17,7 @@ from bench.tracking.store import connect
 def status(config: DictConfig) -> pd.DataFrame:
     """A row for each job of a sweep that has begun; writes them with what is still to come."""
     check_status(config)
-    store = connect(config.tracking.uri, config.tracking.experiment)
+    store = connect(config.tracking.uri, config.tracking.experiment, read_only=True)
     parent = jobs.newest(store, config.sweep)
     table = jobs.table(store, parent)
     planned = int(parent.data.tags.get(jobs.JOBS, len(table)))

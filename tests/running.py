@@ -26,7 +26,7 @@ from PIL import Image
 from bench.__main__ import CONF, main
 from bench.settings import register
 from bench.signals import STOPS
-from bench.tracking.store import default_uri
+from bench.tracking.sqlite import default_uri
 
 TINY = (
     "dataset.size=16",

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench import tracking
 from bench.asking.base import Base
+from bench.composing import quoted
 from bench.designs import Design
 from bench.designs.costs import Pricing
 from bench.errors import InputError
@@ -148,7 +149,8 @@ def retrain(
     command = [
         *("--config-dir", str(folder.absolute())),
         *("-m", "+experiment=retrain", f"seed={','.join(map(str, seeds))}", f"model={','.join(names)}"),
-        *(f"tracking.uri='{store.uri}'", f"tracking.experiment='{experiment}'", f"tracking.parent={parent.id}"),
+        *(f"tracking.uri={quoted(store.uri)}", f"tracking.experiment={quoted(experiment)}"),
+        f"tracking.parent={parent.id}",
         *launcher,
     ]
     child = subprocess.Popen(

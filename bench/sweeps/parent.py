@@ -17,7 +17,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from bench import tracking
 from bench.addresses import refuse_secrets
 from bench.checks import check_folder, check_sweep
-from bench.composing import clearer
+from bench.composing import clearer, quoted
 from bench.errors import InputError, JobsFailed, explain, leave, was_stopped
 from bench.report import failures_report, opening
 from bench.sweeps import claims, jobs, workers
@@ -52,8 +52,8 @@ class SweepParent(Callback):
     def on_run_start(self, config: DictConfig, **_) -> None:
         try:
             refuse_secrets([f"tracking.uri={config.tracking.uri}"])  # one from a file or the environment
-            check_folder("hydra.run.dir", config.hydra.run.dir)
-            if config.hydra.output_subdir is not None:
+            if config.hydra.output_subdir is not None:  # else nothing is written there
+                check_folder("hydra.run.dir", config.hydra.run.dir)
                 check_folder("hydra.output_subdir", str(Path(config.hydra.run.dir) / config.hydra.output_subdir))
         except Exception as error:
             leave(clearer(error))
@@ -123,7 +123,7 @@ def start(config: DictConfig) -> None:
             parent = ending.enter_context(tracking.ended(claim))
         parent.tag(jobs.JOBS, str(planned))
         with read_write(config), open_dict(config):
-            config.hydra.overrides.hydra += [f"tracking.parent={parent.id}", f"tracking.uri='{store.uri}'"]
+            config.hydra.overrides.hydra += [f"tracking.parent={parent.id}", f"tracking.uri={quoted(store.uri)}"]
         _open.append(Sweep(store, parent, ending.pop_all()))
 
 

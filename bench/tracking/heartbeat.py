@@ -131,8 +131,8 @@ def mark_all_dead(client, experiment_id: str) -> None:
         try:
             mark_dead(client, run)
         except Exception as error:  # of whatever kind: the command that connects may need nothing but to read
-            log.warning("run %s can't be marked as killed, although %s is gone: %s", run.info.run_id, owner_of(tags),
-                        error)  # fmt: skip
+            gone = (run.info.run_id, owner_of(tags), error)
+            log.warning("run %s can't be marked as killed, although %s is gone: %s", *gone)
 
 
 def owner_of(tags: Mapping[str, str]) -> str:

@@ -15,7 +15,8 @@ from bench.errors import InputError
 from bench.tables import LayerTable
 from bench.tracking import stored
 from bench.tracking.remote import reason_of
-from bench.tracking.store import Store, client_of, default_uri
+from bench.tracking.sqlite import default_uri
+from bench.tracking.store import Store, client_of
 from bench.trust import check_stored
 
 

@@ -9,20 +9,19 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from queue import Empty, Queue
 
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from bench.addresses import refuse_secrets, refuse_strange, shown
 from bench.errors import InputError, TrackingError
-from bench.tracking import views
+from bench.tracking import sqlite, views
 from bench.tracking.heartbeat import mark_all_dead
 from bench.tracking.local import Local
 from bench.tracking.remote import Remote, reason_of, refuse_old
+from bench.tracking.sqlite import default_uri
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a run and a sweep end with their own
@@ -36,11 +35,6 @@ EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"} | views.
 _looked_at: set[tuple[str, str]] = set()  # stores and experiments whose dead runs this process has marked
 
 
-def default_uri() -> str:
-    """The store beside which the command was started."""
-    return f"sqlite:///{Path.cwd() / 'mlflow.db'}"
-
-
 @dataclass(frozen=True)
 class Store:
     """A tracking store that answered, and the experiment in it."""
@@ -49,13 +43,19 @@ class Store:
     uri: str
     experiment_id: str
 
+    @property
+    def fault(self) -> str | None:
+        """Why nothing can be logged, in words; None where that is not known beforehand."""
+        return sqlite.fault(sqlite.database_of(self.uri)) if self.uri.startswith(sqlite.SCHEME) else None
 
-def connect(uri: str | None, experiment: str, parent: str | None = None) -> Store:
+
+def connect(uri: str | None, experiment: str, parent: str | None = None, *, read_only: bool = False) -> Store:
     """Reach the store, its experiment (made where it is missing) and, for a job of a sweep, the parent run.
 
     Marks runs as killed whose process is gone, once in a process.
-    Raises InputError when the store does not answer a request within 15 s. Processes that start together on an empty
-    folder wait for the first to make the database: its migrations do not bear company.
+    read_only: make nothing, neither the store nor the experiment, and change nothing.
+    Raises InputError when the store does not answer a request within 15 s, or can't be written. Processes that start
+    together on an empty folder wait for the first to make the database, because migrations can't run side by side.
     """
     uri = uri or default_uri()
     refuse_secrets([f"tracking.uri={uri}"])
@@ -63,13 +63,17 @@ def connect(uri: str | None, experiment: str, parent: str | None = None) -> Stor
 
     def attempt():
         try:
-            opened.put(_open(uri, experiment, parent, partial(opened.put, None)))
+            opened.put(_open(uri, experiment, parent, read_only, partial(opened.put, None)))
         except Exception as error:  # handed to the caller's thread, below
             opened.put(error)
 
-    if uri.startswith("sqlite:///"):
-        database = _sqlite_file(uri)
-        with FileLock(f"{database}.lock"):
+    if uri.startswith(sqlite.SCHEME):
+        database = sqlite.database_of(uri)
+        if read_only and not database.exists():
+            raise InputError(f"tracking.uri: got {uri}, where no run was ever logged; start where the runs were made")
+        if not read_only and (fault := sqlite.fault(database)):
+            raise InputError(f"tracking.uri: got {uri}, and {fault}; change its permissions or take another store")
+        with contextlib.nullcontext() if read_only else FileLock(f"{database}.lock"):
             attempt()
     else:
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would tell of every retry
@@ -93,37 +97,19 @@ def connect(uri: str | None, experiment: str, parent: str | None = None) -> Stor
     return result
 
 
-def _sqlite_file(uri: str) -> Path:
-    """The database's path; SQLite itself would retry for minutes on what is none."""
-    database = Path(uri.removeprefix("sqlite:///")).absolute()
-    if not database.parent.is_dir():
-        raise InputError(f"tracking.uri: got {uri}, wanted a folder that exists; make {database.parent}")
-    if database.exists():
-        with contextlib.suppress(IsADirectoryError), database.open("rb") as file:
-            if file.read(15) in (b"", b"SQLite format 3"):
-                return database
-        raise InputError(f"tracking.uri: got {uri}, wanted a SQLite database or a new file; {database} is neither")
-    return database
-
-
-def _make(database: Path) -> None:
-    """A new database, which takes its name when it is whole: migrations that are cut off leave one broken for good."""
-    unfinished = database.with_name(f"{database.name}.new")
-    unfinished.unlink(missing_ok=True)
-    made = SqlAlchemyStore(f"sqlite:///{unfinished}", (database.parent / "mlartifacts").as_uri())
-    made.engine.dispose()
-    unfinished.rename(database)
-
-
 def client_of(uri: str) -> Local | Remote:
     """The client of a store that need not have answered yet."""
     refuse_secrets([f"tracking.uri={uri}"])
-    return Local(MlflowClient(uri), uri) if uri.startswith("sqlite:///") else Remote(MlflowClient(uri), uri)
+    if not uri.startswith(sqlite.SCHEME):
+        return Remote(MlflowClient(uri), uri)
+    if sqlite.database_of(uri).exists():
+        sqlite.follow_move(sqlite.database_of(uri))
+    return Local(MlflowClient(uri), uri)
 
 
-def _open(uri: str, experiment: str, parent: str | None, answered: Callable[[], None]) -> Store:
-    if uri.startswith("sqlite:///") and not _sqlite_file(uri).exists():
-        _make(_sqlite_file(uri))
+def _open(uri: str, experiment: str, parent: str | None, read_only: bool, answered: Callable[[], None]) -> Store:
+    if uri.startswith(sqlite.SCHEME) and not sqlite.database_of(uri).exists():
+        sqlite.make(sqlite.database_of(uri))
     if uri.startswith(("http://", "https://")):
         refuse_old(uri)
         answered()
@@ -133,8 +119,12 @@ def _open(uri: str, experiment: str, parent: str | None, answered: Callable[[], 
         answered()
     known = client.get_experiment_by_name(experiment)
     answered()
+    if known is None and read_only:
+        raise InputError(f"tracking.experiment: got {experiment!r}, which {shown(uri)} does not have; take another")
     if known is None:
-        artifacts = (_sqlite_file(uri).parent / "mlartifacts").as_uri() if uri.startswith("sqlite:///") else None
+        artifacts = None
+        if uri.startswith(sqlite.SCHEME):
+            artifacts = sqlite.artifacts_of(sqlite.database_of(uri)).as_uri()
         try:
             return Store(client, uri, client.create_experiment(experiment, artifacts, EXPERIMENT_TAGS))
         except MlflowException:  # another process may have been faster
@@ -145,7 +135,8 @@ def _open(uri: str, experiment: str, parent: str | None, answered: Callable[[], 
         raise InputError(f"tracking.experiment: got {experiment!r}, which was deleted; restore it or take another name")
     if uri.startswith(("http://", "https://")) and known.artifact_location:
         refuse_strange(uri, known.artifact_location)  # before a run begins; its own files are checked again
-    for key in EXPERIMENT_TAGS.keys() - known.tags.keys():  # made by others, or before there was a view
+    missing = set() if read_only else EXPERIMENT_TAGS.keys() - known.tags.keys()
+    for key in missing:  # of an experiment that others made, or that is older than the view
         client.set_experiment_tag(known.experiment_id, key, EXPERIMENT_TAGS[key])
         answered()
     return Store(client, uri, known.experiment_id)
