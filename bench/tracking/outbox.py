@@ -171,10 +171,11 @@ class Outbox:
                 self._note(error)
                 left.append(header)
                 # A proxy may break off what is too large: another write shows whether the server is away.
-                too_large |= is_artifact and isinstance(error, Unanswered)
+                broken_off = is_artifact and isinstance(error, Unanswered)
+                too_large |= broken_off
                 self._removed |= isinstance(error, RemovedArtifacts)
                 self._outage |= isinstance(error, TrackingError)
-                self._away |= isinstance(error, TrackingError) and not too_large
+                self._away |= isinstance(error, TrackingError) and not broken_off
             else:
                 self.kept.remove(entry)
         return not left
@@ -212,7 +213,7 @@ class Outbox:
     def _note(self, error: Exception) -> None:
         """Keep the reason of a failure, in words for the user."""
         if isinstance(error, TrackingError | InputError | DamagedFile | RemovedArtifacts):
-            reason = reason_of(error)
+            reason = str(error)
         elif getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in str(error):
             reason = "disk full: make room where tracking.uri keeps runs and artifacts"
         else:

@@ -196,3 +196,31 @@ def test_load_of_no_run_or_of_one_without_weights(store):
         run.config(OmegaConf.create({"seed": 0}))
     with pytest.raises(InputError, match=f"run: got {run.id}, wanted a finished run"):
         bench.load(run.id, store.uri)
+
+
+def test_a_parameter_that_changes_is_refused_and_the_rest_is_logged(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs = []
+
+    def log():
+        with tracking.started(store, "a run", {}) as run:
+            runs.append(run.id)
+            for value in ("1", "1", "2"):
+                run.param("seed", value)
+            run.metrics({"loss": 1.0}, 1)
+
+    with pytest.raises(
+        TrackingError, match=r"Changing param values is not allowed.* writes are missing there: the con"
+    ):
+        log()
+    there = store.client.get_run(runs[0])
+    assert (there.data.params, there.data.metrics) == ({"seed": "1"}, {"loss": 1.0})
+
+
+def test_values_that_are_too_long_are_cut(store):
+    with tracking.started(store, "a run", {}) as run:
+        run.tag("long", "x" * 9000)
+        run.param("long", "x" * 9000)
+    there = store.client.get_run(run.id)
+    assert there.info.status == "FINISHED"
+    assert set(there.data.tags["long"]) == set(there.data.params["long"]) == {"x"}
