@@ -26,7 +26,7 @@ from mutants import Mutant, sample
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 COPIED = ("bench", "models", "conf", "tests", "pyproject.toml")
-LIBRARIES = ("torch", "torchvision", "monai.metrics", "monai.inferers", "monai.losses", "sklearn.metrics", "scipy.stats",
+LIBRARIES = ("torch", "torchvision", "monai.metrics", "monai.inferers", "sklearn.metrics", "scipy.stats",
              "segmentation_models_pytorch", "pandas", "hydra", "mlflow", "matplotlib.pyplot")  # fmt: skip
 MEMORY = 8 * 2**30  # bytes that the tests of a mutant may allocate
 LEAST_SHARE = 0.9  # of mutants to be killed or explained
