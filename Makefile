@@ -35,7 +35,7 @@ perf: $(INSTALLED) ## ratios of times in one run; minutes
 	$(BIN)/python tests/perf/discarding.py
 
 mutate: $(INSTALLED) ## small faults put into the code, of which the tests are to find 90 %; ROOM=, FILE=, N= mutants a file, SEED=; an hour; docs/TESTING.md
-	$(ONE_THREAD) nice $(BIN)/python tests/mutation/mutate.py --count $(N) --seed $(SEED) $(if $(ROOM),--room '$(ROOM)') $(if $(FILE),--file $(FILE))
+	$(ONE_THREAD) nice -n 15 $(BIN)/python tests/mutation/mutate.py --count $(N) --seed $(SEED) $(if $(ROOM),--room '$(ROOM)') $(if $(FILE),--file $(FILE))
 
 screenshots: $(INSTALLED) ## docs/ui_*.png of the newest sweep in STORE, by chromium
 	$(BIN)/python tests/screenshots.py $(STORE)

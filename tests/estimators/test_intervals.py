@@ -71,7 +71,7 @@ def test_the_error_of_a_mean_holds_for_values_that_groups_share():
 def test_a_held_out_bound_spreads_as_widely_as_its_intervals_say():
     rng = np.random.default_rng(0)
     bits, halves = [], []
-    for _ in range(60):
+    for _ in range(40):
         t, y = noisy_channel(160, rng)
         estimate = VInformation(permutations=2, steps=60, rate=0.1).estimate(t, y, rng=rng)
         bits.append(estimate.bits)
