@@ -1,11 +1,13 @@
 PYTHON ?= python3
 STORE ?= mlflow.db
+N ?= 8
+SEED ?= 0
 BIN := .venv/bin
 INSTALLED := .venv/installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PER_CORE := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run ui server test test-processes test-slow perf perf-tracking screenshots lint
+.PHONY: run ui server test test-processes test-slow perf perf-tracking screenshots mutate lint
 
 run: $(INSTALLED) ## the default run: built-in phantoms, a small U-Net; ARGS='...' adds overrides
 	$(BIN)/python -m bench $(ARGS)
@@ -31,6 +33,9 @@ perf: $(INSTALLED) ## ratios of times in one run; minutes
 	$(BIN)/python tests/perf/measurement.py
 	$(BIN)/python tests/perf/asking.py
 	$(BIN)/python tests/perf/discarding.py
+
+mutate: $(INSTALLED) ## small faults put into the code, of which the tests are to find 90 %; ROOM=, FILE=, N= mutants a file, SEED=; an hour; docs/TESTING.md
+	$(ONE_THREAD) nice -n 15 $(BIN)/python tests/mutation/mutate.py --count $(N) --seed $(SEED) $(if $(ROOM),--room '$(ROOM)') $(if $(FILE),--file $(FILE))
 
 screenshots: $(INSTALLED) ## docs/ui_*.png of the newest sweep in STORE, by chromium
 	$(BIN)/python tests/screenshots.py $(STORE)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.asking.asker import Asker, Loss
+from bench.asking.asker import Asker, Loss, askable
 from bench.designs import design_of
 from bench.errors import EstimationError, InputError
 from bench.estimators import VInformation
@@ -107,3 +107,11 @@ def test_too_few_images_are_refused():
     data = Data("made", "segmentation", ("background", "bright"), split, split, split)
     with pytest.raises(InputError, match="got 24 images to train and validate on, wanted at least 32"):
         Asker(NETWORK, data, BASE, {"probe": VInformation()}, seed=0)
+
+
+def test_32_images_are_enough_and_both_views_are_asked_in():
+    images = torch.rand(16, 1, 8, 8)
+    split = Split(images, (images[:, 0] > 0.5).long(), np.arange(16), tuple(map(str, range(16))))
+    data = Data("made", "segmentation", ("background", "bright"), split, split, split)
+    assert askable(data, None) == ["pixel", "patch"]
+    assert askable(data, ["patch"]) == ["patch"]

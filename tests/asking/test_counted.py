@@ -66,6 +66,22 @@ def test_what_is_given_up_is_as_reliable_as_the_curve_that_a_run_logged(base, tm
     assert proposal.loss.reliable is reliable
 
 
+@pytest.mark.parametrize("unreliable", [4, 8])
+def test_what_is_given_up_is_reliable_only_where_both_its_numbers_are(base, unreliable):
+    """All 8 filters against the 4 that remain: stage 1 loses less than the margin either way."""
+    found, curves = tables(4.0, {1: 0.2, 4: 0.9, 8: 1.0})
+    curves.loc[curves["count"] == unreliable, "reliable"] = False
+    (proposal,) = Counted(base, found, curves, "renyi").proposals([1])
+    assert proposal.loss.reliable is False
+
+
+def test_the_layer_with_most_information_is_the_measure(base):
+    found, curves = tables(4.0, {1: 0.2, 4: 0.9, 8: 1.0})
+    other = curves[curves["about"] == "Y"].assign(tap="conv2", excess=[0.1, 0.2, 0.3], count=[1, 3, 6])
+    counted = Counted(base, found.assign(recommended=[4.0, 3.0]), pd.concat([curves, other]), "renyi")
+    assert counted.told == pytest.approx(1.0)
+
+
 def test_an_estimator_that_recommends_nothing_is_refused_by_name(base):
     with pytest.raises(InputError, match=r"ask\.by: got kde, by which .* no layer; wanted one of renyi"):
         Counted(base, *tables(4.0, {1: 0.2, 8: 1.0}), "kde")

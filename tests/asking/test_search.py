@@ -21,10 +21,13 @@ def sources(design):
 
 
 class Told:
-    """Stands for an Asker: sources tell their bits, those named in `twins` the same bits; channels tell alike."""
+    """Stands for an Asker: sources tell their bits, those named in `twins` the same bits; channels tell alike.
 
-    def __init__(self, bits, twins=(), error=0.001):
-        self.bits, self.twins, self.error = bits, set(twins), error
+    error: half of every interval. unreliable: places and sources whose numbers are not reliable.
+    """
+
+    def __init__(self, bits, twins=(), error=0.001, unreliable=()):
+        self.bits, self.twins, self.error, self.unreliable = bits, set(twins), error, set(unreliable)
         self.base = BASE
 
     def told(self, *_):
@@ -37,12 +40,13 @@ class Told:
 
     def structure(self, design, *_):
         bits = self.joint(sources(BASE)) - self.joint(sources(design))
-        return Loss(bits, bits - self.error, bits + self.error, True)
+        removed = set(sources(BASE)) - set(sources(design))
+        return Loss(bits, bits - self.error, bits + self.error, not removed & self.unreliable)
 
     def width(self, place, width, *_):
         whole = next(p.width for p in BASE.places() if p.name == place)
         bits = 0.1 * (1 - width / whole)
-        return Loss(bits, bits - self.error, bits + self.error, True)
+        return Loss(bits, bits - self.error, bits + self.error, place not in self.unreliable)
 
     def charge(self, design, *_):
         return 0.01 / min(place.width for place in design.places())
@@ -74,6 +78,31 @@ def test_a_bottom_that_tells_nothing_goes():
 def test_the_upper_end_of_the_interval_decides():
     told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.01}, error=0.045)
     assert list(search(told).parts(BASE)) == []
+
+
+def test_a_part_whose_numbers_are_not_reliable_stays():
+    """The bottom and skip 1 both tell less than the margin; only the reliable one of them may be removed."""
+    bits = {"encoder 1": 0.01, "encoder 2": 0.5, "encoder 3": 0.01}
+    assert {step.part for step in search(Told(bits)).parts(BASE)} == {"skip 1", "level 3"}
+    for unreliable, removed in (("encoder 1", ["level 3"]), ("encoder 3", ["skip 1"])):
+        assert [step.part for step in search(Told(bits, unreliable=[unreliable])).parts(BASE)] == removed
+
+
+def test_channels_whose_numbers_are_not_reliable_stay():
+    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5}, unreliable=["encoder 3"])
+    *_, last = search(told).channels(BASE)
+    assert last.design.widths[2] == BASE.widths[2]
+    assert sum(last.design.widths) < sum(BASE.widths)
+    *_, last = search(told).channels(BASE, {"params": 900, "flops": 200_000})  # a target narrows them all the same
+    assert last.design.widths[2] < BASE.widths[2]
+    assert not any(step.may_go for step in search(told).channels(BASE, {"params": 900}) if step.part == "encoder 3")
+
+
+@pytest.mark.parametrize(("error", "removed"), [(0.0399, ["level 3"]), (0.0401, [])])
+def test_a_part_may_be_removed_where_the_upper_end_is_below_the_margin(error, removed):
+    """The bottom tells .01 bits, and the margin is .05 of 1 bit."""
+    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.01}, error=error)
+    assert [step.part for step in search(told).parts(BASE)] == removed
 
 
 def test_channels_go_while_the_margin_allows():

@@ -1,0 +1,80 @@
+"""Intervals and significance against known truth: how often they hold and how often they are wrong."""
+
+import numpy as np
+import pytest
+from gaussians import gaussians
+
+from bench.estimators import Binning, Gaussian, VInformation
+from bench.estimators.held_out import clustered_error
+from bench.variables import Variable
+
+
+def noisy_channel(n, rng):
+    """A bit that is flipped with probability .2."""
+    y = rng.integers(0, 2, n)
+    return np.where(rng.random(n) < 0.2, 1 - y, y)[:, None].astype(float), y
+
+
+def gaussian_pair(n, rng):
+    return gaussians(0.5, n, 1, rng)
+
+
+def noisy_patients(n, rng):
+    """The channel, seen four times without further noise in each patient."""
+    t, y = noisy_channel(n // 4, rng)
+    patients = np.repeat(np.arange(n // 4), 4)
+    return Variable.of(t[patients], patients), y[patients]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "draw", "n"),
+    [
+        (Binning(1.0, permutations=2), noisy_channel, 80),
+        (Binning(1.0, permutations=2), noisy_patients, 320),
+        (Gaussian(permutations=2), gaussian_pair, 60),
+    ],
+)
+def test_intervals_hold_the_expectation_of_the_estimator_in_95_percent(estimator, draw, n):
+    """400 draws; half the width would hold it in 66 %, twice the width in 99.7 %."""
+    rng = np.random.default_rng(0)
+    estimates = [estimator.estimate(*draw(n, rng), rng=rng) for _ in range(400)]
+    low, high = np.array([estimate.interval for estimate in estimates]).T
+    expected = np.mean([estimate.bits for estimate in estimates])
+    assert 0.90 < ((low < expected) & (expected < high)).mean() < 0.97
+    assert 0.005 < (low > expected).mean() < 0.08
+    assert 0.005 < (high < expected).mean() < 0.08
+
+
+def test_nothing_is_significant_in_1_of_21_draws_without_information():
+    """The estimate and its 20 permutations are exchangeable, so that each is the highest equally often."""
+    rng = np.random.default_rng(0)
+    found = [
+        Gaussian(subsamples=2).estimate(*rng.normal(size=(2, 40, 1)), rng=rng).significant is True for _ in range(400)
+    ]
+    assert np.mean(found) == pytest.approx(1 / 21, abs=0.03)
+
+
+def test_the_error_of_a_mean_holds_for_values_that_groups_share():
+    """400 draws of 100 groups of 1 to 6 values of mean 0, each the sum of its group's effect and of its own."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(100), 1 + np.arange(100) % 6)
+    held = {factor: 0 for factor in (0.5, 1, 2)}
+    for _ in range(400):
+        values = rng.normal(size=100)[groups] + 0.5 * rng.normal(size=len(groups))
+        for factor in held:
+            held[factor] += abs(values.mean()) < 1.96 * factor * clustered_error(values, groups)
+    assert held[0.5] < 300
+    assert 0.90 < held[1] / 400 < 0.97
+    assert held[2] > 395
+
+
+def test_a_held_out_bound_spreads_as_widely_as_its_intervals_say():
+    rng = np.random.default_rng(0)
+    bits, halves = [], []
+    for _ in range(40):
+        t, y = noisy_channel(160, rng)
+        estimate = VInformation(permutations=2, steps=60, rate=0.1).estimate(t, y, rng=rng)
+        bits.append(estimate.bits)
+        halves.append((estimate.interval[1] - estimate.interval[0]) / 2)
+        assert np.mean(estimate.interval) == pytest.approx(estimate.bits)
+    assert np.sqrt(np.mean(np.square(halves))) / 1.96 == pytest.approx(np.std(bits), rel=0.3)

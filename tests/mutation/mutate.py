@@ -1,0 +1,134 @@
+"""Mutation testing: how many small faults in the code the tests find. `make mutate`; docs/TESTING.md has results.
+
+Each mutant is written into a copy of the checkout and tested in a process forked from one that has imported the large
+libraries. A mutant is killed if a test fails or the tests exceed their time limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Sequence
+from difflib import unified_diff
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from mutants import Mutant, sample
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+COPIED = ("bench", "models", "conf", "tests", "pyproject.toml")
+LIBRARIES = ("torch", "torchvision", "monai.metrics", "monai.inferers", "sklearn.metrics", "scipy.stats",
+             "segmentation_models_pytorch", "pandas", "hydra", "mlflow", "matplotlib.pyplot")  # fmt: skip
+MEMORY = 8 * 2**30  # bytes that the tests of a mutant may allocate
+LEAST_SHARE = 0.9  # of mutants to be killed or explained
+OUTCOMES = ("killed", "timeout", "explained", "survived")
+
+
+def run_tests(tests: Sequence[str], limit: float) -> str:
+    """`survived`, `killed` or `timeout`: what the tests in the working directory say, in a forked process."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+        for stream in (1, 2):
+            os.dup2(os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+        os._exit(pytest.main([*tests, "-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=short"]))
+    end, ended = time.monotonic() + limit, None
+    try:
+        while ended is None and time.monotonic() < end:
+            reached, status = os.waitpid(child, os.WNOHANG)
+            ended = status if reached else None
+            time.sleep(0.02)
+    finally:
+        if ended is None:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    return {None: "timeout", 0: "survived"}.get(ended, "killed")
+
+
+def run_file(file: str, tests: Sequence[str], count: int, seed: int, explained: set) -> list[tuple[Mutant, str]]:
+    """The outcome of each of a file's sampled mutants; RuntimeError where the tests fail without a mutant."""
+    path = Path(file)
+    source = path.read_text()
+    started = time.monotonic()
+    if run_tests(tests, 600) != "survived":
+        raise RuntimeError(f"{file}: its tests fail without a mutant:\n{Path('output.txt').read_text()[-3000:]}")
+    limit = 20 + 5 * (time.monotonic() - started)
+    outcomes = []
+    for mutant in sample(source, count, f"{seed}:{file}"):
+        if (file, mutant.was, mutant.becomes) in explained:
+            outcomes.append((mutant, "explained"))
+            continue
+        path.write_text(mutant.source)
+        outcomes.append((mutant, run_tests(tests, limit)))
+    path.write_text(source)
+    return outcomes
+
+
+def report(file: str, source: str, outcomes: Sequence[tuple[Mutant, str]]) -> None:
+    counts = ", ".join(f"{_count(outcomes, outcome)} {outcome}" for outcome in OUTCOMES)
+    print(f"{file}: {len(outcomes)} mutants, {counts}", flush=True)
+    for mutant, outcome in outcomes:
+        if outcome == "survived":
+            lines = (each.splitlines() for each in (source, mutant.source))
+            print(*unified_diff(*lines, file, file, n=1, lineterm=""), sep="\n", flush=True)
+
+
+def _count(outcomes: Sequence[tuple[Mutant, str]], outcome: str) -> int:
+    return sum(reached == outcome for _, reached in outcomes)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--room", help="one room of mutants.toml, such as estimators")
+    parser.add_argument("--file", help="one file, such as bench/estimate.py")
+    parser.add_argument("--count", type=int, default=8, help="mutants drawn of each file")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the copy is removed and the tests end
+    known = tomllib.loads((HERE / "mutants.toml").read_text())
+    explained = {(each["file"], each["was"], each["becomes"]) for each in known["explained"]}
+    rooms = {
+        room: {file: tests for file, tests in files.items() if asked.file in (None, file)}
+        for room, files in known["rooms"].items()
+        if asked.room in (None, room)
+    }
+    if not any(rooms.values()):
+        parser.error(f"got room {asked.room} and file {asked.file}, wanted those of {HERE / 'mutants.toml'}")
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        for name in COPIED:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, Path(folder, name))
+        os.chdir(folder)
+        sys.path[:0] = [folder]
+        os.environ["PYTHONPATH"] = folder
+        sys.dont_write_bytecode = True  # a cached module could hide a mutant that was written in the same second
+        for library in LIBRARIES:
+            import_module(library)
+        totals = {}
+        for room, files in rooms.items():
+            totals[room] = []
+            for file, tests in files.items():
+                source = Path(file).read_text()
+                outcomes = run_file(file, tests, asked.count, asked.seed, explained)
+                report(file, source, outcomes)
+                totals[room] += outcomes
+        os.chdir(ROOT)
+    every = [outcome for outcomes in totals.values() for outcome in outcomes]
+    print("\n| room | mutants |", " | ".join(OUTCOMES), "|\n|---|---:|" + "---:|" * len(OUTCOMES))
+    for room, outcomes in (totals | {"all": every}).items():
+        print(f"| {room} | {len(outcomes)} |", " | ".join(str(_count(outcomes, each)) for each in OUTCOMES), "|")
+    return int(_count(every, "survived") > (1 - LEAST_SHARE) * len(every))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
