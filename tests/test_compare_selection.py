@@ -135,3 +135,13 @@ def test_runs_that_can_not_be_compared(folder):
         assert_refused(command(folder, "compare", f"runs=[{','.join(ids)}]"), *parts)
     assert tiny(folder, "-m", "model.widths=[0,8],[0,4]", *ALONE, "tracking.name=broken").code == 1
     assert_refused(command(folder, "compare", "sweep=broken"), "sweep: got 'broken', of which no job has finished")
+
+
+def test_a_sweep_that_reused_a_run_of_another_is_compared(tmp_path):
+    first, second = ("-m", "model.widths=[4,8]", *ALONE), ("-m", "model.widths=[4,8],[4,4]", "seed=0,1", *ALONE)
+    for overrides in ((*first, "tracking.name=first"), (*second, "tracking.name=second")):
+        ended = tiny(tmp_path, *overrides)
+        assert ended.code == 0, ended.err
+    assert len(trained(tmp_path)) == 4  # of 1 + 4 jobs
+    compare(tmp_path, "sweep=second")
+    assert table(tmp_path)["seeds"].tolist() == [2, 2]

@@ -18,7 +18,7 @@ from bench.tracking.store import Store
 FIX = "choose by sweep=NAME or runs=[ID,…]"
 # of the config, what may differ between runs of one design
 FREE = (
-    *("seed", "device", "resume", "objectives", "trust", "dataset.root", "dataset.file", "tracking."),
+    *("seed", "device", "threads", "resume", "objectives", "trust", "dataset.root", "dataset.file", "tracking."),
     tracking.DESIGN,  # in the words of the sweep that trained the run, which another sweep may have reused
 )
 
