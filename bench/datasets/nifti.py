@@ -53,10 +53,13 @@ def check_same_grid(image: Path, mask: Path, shape: tuple[int, ...], affines: tu
     shape: of the three spatial axes.
     """
     first, second = affines
+    if np.array_equal(first, second, equal_nan=True):
+        return
     corners = np.array([[*corner, 1] for corner in product(*((0, side - 1) for side in shape))]).T
-    apart = np.abs((first - second) @ corners)[:3].max()
+    with np.errstate(invalid="ignore"):  # NaN compares as no agreement
+        apart = np.abs((first - second) @ corners)[:3].max()
     voxel = np.linalg.norm(first[:3, :3], axis=0).min()
-    if not (apart <= TOLERANCE * voxel or np.array_equal(first, second, equal_nan=True)):
+    if not apart <= TOLERANCE * voxel:
         raise InputError(
             f"{image}: got the affine {_rows(first)}, and {mask} has {_rows(second)}, wanted one that holds for both; "
             "resample the mask to the image, or give it the image's affine if their arrays already fit"
@@ -88,7 +91,7 @@ def _open(path: Path):
 
 def _affine(image) -> np.ndarray:
     scale = TO_MM.get(int(image.header["xyzt_units"]) % 8, 1.0)
-    return np.diag([scale, scale, scale, 1.0]) @ image.affine
+    return image.affine * np.array([scale, scale, scale, 1.0])[:, None]
 
 
 def _rows(affine: np.ndarray) -> str:

@@ -35,8 +35,6 @@ def picture_shape(path: Path) -> tuple[int, int, int]:
 def read_picture(path: Path) -> np.ndarray:
     """(H, W) or (H, W, 3), upright, in the file's own type; alpha is dropped."""
     with refuse_damage(path, WHOLE), _opened(path) as picture:
-        if _is_deep_colour(picture):
-            return _read_deep_colour(path)
         upright = ImageOps.exif_transpose(picture)
         if upright.mode in ("LA", "RGBA"):
             *colours, alpha = upright.getextrema()
@@ -53,8 +51,6 @@ def read_picture(path: Path) -> np.ndarray:
 def read_mask_picture(path: Path) -> np.ndarray:
     """(H, W) class numbers, upright; of a picture with a palette its indices."""
     with refuse_damage(path, WHOLE), _opened(path) as picture:
-        if _is_deep_colour(picture):
-            raise InputError(f"{path}: got a mask in colours of 16 bits, {NUMBERS}")
         step = STEPS.get(_raw_mode(picture), 1)
         upright = ImageOps.exif_transpose(picture)
         if upright.mode in ("LA", "PA", "RGBA"):
@@ -99,6 +95,12 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 raise InputError(f"{path}: got {frames} pages, wanted one; save volumes as NIfTI, pages as files")
             if picture.format == "TIFF":
                 _check_tiff(path, picture)
+            bits = _bits(picture)
+            if bits > 8 and picture.mode not in GREY:
+                raise InputError(
+                    f"{path}: got colours or alpha of {bits} bits, of which 8 would be kept, wanted 8 bits, or one "
+                    "grey channel of 16; convert it to one of them"
+                )
             yield picture
 
 
@@ -107,11 +109,6 @@ def _check_tiff(path: Path, picture: Image.Image) -> None:
     orientation = tags.get(ExifTags.Base.Orientation, 1)
     if orientation in (5, 6, 7, 8):  # Pillow turns those wrongly where they are not compressed
         raise InputError(f"{path}: got a TIFF of orientation {orientation}, wanted 1 to 4; save it upright")
-    if max(tags.get(BITS, (1,))) > 8 and picture.mode not in GREY:
-        raise InputError(
-            f"{path}: got a TIFF in colours of {max(tags[BITS])} bits, of which 8 would be read, wanted grey or "
-            "colours of 8 bits; save it as PNG, which is read with 16 bits"
-        )
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and picture.mode in ("I", "F"):
         raise InputError(f"{path}: got a TIFF where white is zero, wanted black as zero; invert it")
 
@@ -133,23 +130,17 @@ def _raw_mode(picture: Image.Image) -> str:
     return str(arguments if isinstance(arguments, str) else arguments[0])
 
 
-def _is_deep_colour(picture: Image.Image) -> bool:
-    """Whether this is a PNG of more than one channel and 16 bits, of which Pillow keeps 8."""
-    return picture.format == "PNG" and picture.mode not in GREY and ";16" in _raw_mode(picture)
-
-
-def _read_deep_colour(path: Path) -> np.ndarray:
-    """(H, W) or (H, W, 3) uint16."""
-    from torchvision.io import ImageReadMode, decode_image
-
-    array = decode_image(str(path), ImageReadMode.UNCHANGED, apply_exif_orientation=True).numpy()
-    return array[0] if len(array) < 3 else np.moveaxis(array[:3], 0, -1)
+def _bits(picture: Image.Image) -> int:
+    """Bits of a channel in a TIFF or PNG; 8 for other formats."""
+    if picture.format == "TIFF":
+        return max(picture.tag_v2.get(BITS, (1,)))
+    return 16 if picture.format == "PNG" and ";16" in _raw_mode(picture) else 8
 
 
 def _check_palette(path: Path, picture: Image.Image, indices: np.ndarray) -> None:
     """Raise InputError for a palette of greys in another order than their indices."""
     colours = np.array(picture.getpalette("RGB")).reshape(-1, 3)
-    used = colours[np.unique(indices)]
+    used = colours[[index for index in np.unique(indices) if index < len(colours)]]
     if (used == used[:, :1]).all() and (np.diff(used[:, 0].astype(int)) < 0).any():
         raise InputError(
             f"{path}: got a palette whose greys {shown(used[:, 0])} are not in the order of their numbers, wanted "
