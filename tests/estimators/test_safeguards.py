@@ -1,12 +1,14 @@
 """What every estimator does for every number: null, interval, refusal of what can't be estimated."""
 
-from dataclasses import replace
+import time
 
 import numpy as np
 import pytest
 
 from bench.errors import EstimationError
+from bench.estimate import Null
 from bench.estimators import KDE, Binning, Renyi
+from bench.estimators.base import Answer, null_of
 from bench.reductions import RowCodes
 from bench.variables import Variable, permuted_groups
 
@@ -123,10 +125,33 @@ def test_binning_counts_distinct_rows():
     np.testing.assert_array_equal(codes, RowCodes(0.1).fold(None, t))
 
 
-def test_an_estimate_that_is_not_finite_is_refused():
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(np.inf, (0.1, 0.3), None, 1.0),
+        Answer(0.2, (np.nan, 0.3), None, 1.0),
+        Answer(0.2, (0.1, np.inf), None, 1.0),
+        Answer(0.2, (0.1, 0.3), Null(0.0, 0.1, np.nan, 20), 1.0),
+        Answer(0.2, (0.1, 0.3), None, np.nan),
+    ],
+)
+def test_an_estimate_that_is_not_finite_is_refused(answer):
     class Diverging(KDE):
         def answer(self, t, target, given, rng):
-            return replace(super().answer(t, target, given, rng), bits=np.inf)
+            return answer
 
-    with pytest.raises(EstimationError, match="got inf bits, wanted a finite number: Diverging has diverged"):
+    with pytest.raises(EstimationError, match=r"got .* bits from .*, wanted finite numbers: Diverging has diverged"):
         Diverging().estimate(np.arange(40.0)[:, None], np.arange(40) % 2, rng=np.random.default_rng(0))
+
+
+def test_a_number_keeps_its_settings_and_says_how_long_it_took():
+    started = time.perf_counter()
+    estimate = Binning(0.5).estimate(np.arange(40.0)[:, None], np.arange(40) % 2, rng=np.random.default_rng(0))
+    assert 0 < estimate.seconds <= time.perf_counter() - started
+    assert estimate.settings == {"bin_size": 0.5}
+
+
+def test_the_spread_of_a_null_is_that_of_a_sample():
+    null = null_of([1.0, 2.0, 4.0])  # squared deviations 16/9, 1/9 and 25/9, over 2
+    assert (null.mean, null.quantile, null.permutations) == (pytest.approx(7 / 3), 4.0, 3)
+    assert null.spread == pytest.approx(np.sqrt(7 / 3))
