@@ -30,7 +30,8 @@ def rehearse(config: DictConfig) -> None:
     Raises InputError where one of them fails, or sets a learning rate that is negative or not finite.
     """
     _check_ranges(config.optimizer, OPTIMIZER, "train.optimizer")
-    _check_ranges(config.schedule, SCHEDULE, "train.schedule")
+    if config.epochs:
+        _check_ranges(config.schedule, SCHEDULE, "train.schedule")
     parameter = torch.nn.Parameter(torch.zeros(2, 2))
     optimizer, schedule = optimizer_and_schedule(config, [parameter])
     _check_rates(optimizer, "train.optimizer", 0)

@@ -91,7 +91,7 @@ class Asking:
 class Deciding(Asking):
     rule: Annotated[str, Choice(("search", "filter_count"))] = MISSING
     by: Way = None
-    margin: Margin = MISSING
+    margin: Annotated[float, Number(0, 1000)] = MISSING
     around: Annotated[list[float], Each(Number(0, 1000, (0,)), FACTORS)] = MISSING
 
 

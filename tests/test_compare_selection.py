@@ -108,7 +108,7 @@ def test_one_test_image_has_no_interval(tmp_path):
         (["sweep=first", "runs=[a]"], ["runs: got both runs and sweep"]),
         (["runs=[]"], ["runs: got none, wanted the ids"]),
         (["runs=[nobody]"], ["run: got nobody, wanted a run of"]),
-        (["tracking.experiment=empty"], ["tracking.experiment: got 'empty', which has no finished training run"]),
+        (["tracking.experiment=empty"], ["tracking.experiment: got 'empty', which sqlite:"]),
         (["sweep=first", "reference=none"], ["reference: got 'none', wanted one of model.widths=[4,8]; "]),
         (["sweep=first", "by=kde.image"], ["by: got kde.image, and these runs share no estimator and view; "]),
         (["sweep=first", "margin=-1"], ["margin: got -1.0, wanted 0 or more"]),

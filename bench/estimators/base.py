@@ -154,6 +154,7 @@ def at_least(name: str, value: int, least: int) -> int:
 
 
 def above_zero(name: str, value: float) -> float:
+    """The value, or a ValueError where it is not a finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < np.inf:
         raise ValueError(f"{name}: got {value!r}, wanted a number above 0, which is finite")
     return value

@@ -49,7 +49,8 @@ def entropy(gram: np.ndarray, alpha: float) -> np.ndarray:
     >>> round(float(entropy(np.array([[1, 0.5], [0.5, 1]]), 2)), 6)
     0.678072
     """
-    above_zero("alpha", alpha)
+    if alpha != np.inf:
+        above_zero("alpha", alpha)
     trace = np.trace(gram, axis1=-2, axis2=-1)[..., None]
     if alpha == 2:
         return -np.log2(((gram / trace[..., None]) ** 2).sum(axis=(-2, -1)))

@@ -43,7 +43,8 @@ class Maps:
         flat = self.grams[:, *above]  # (C, m (m - 1) / 2), squared as the side's are
         weighted = flat if side is None else flat * side.at(codes[None])[0][above]
         alone = collision(m + 2 * weighted.sum(axis=1), m)
-        together = collision(m + 2 * weighted @ flat.T, m)
+        products = np.triu(weighted @ flat.T)  # of equal pairs (i, j) and (j, i) a library may round one otherwise
+        together = collision(m + 2 * (products + np.triu(products, 1).T), m)
         together[np.diag_indices(count)] = alone
         return alone, together
 

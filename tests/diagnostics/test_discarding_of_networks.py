@@ -150,5 +150,5 @@ def test_a_tap_of_a_module_that_gives_no_tensor_is_named():
 
 def test_a_tap_that_does_not_run_is_named():
     network = UNet(1, 1, (4, 8), skips="none")
-    with pytest.raises(InputError, match="tap lost: its module skip1 doesn't run in a forward pass"):
+    with pytest.raises(InputError, match="tap lost: its module skip1 runs 0 times in a forward pass"):
         upto(network, Tap("lost", "skip1", "skip", 1, 0))(torch.zeros(1, 1, 16, 16))

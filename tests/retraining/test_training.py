@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -72,7 +73,7 @@ def sweeps(monkeypatch):
 )
 def test_a_budget_of_runs_leaves_whole_seeds_and_counts_no_run_twice(sweeps, budget, counts, missing):
     config = OmegaConf.create({"seeds": 3, "epochs": 1, "minutes": None, "runs": budget, "overrides": []})
-    retraining = training.Retraining(config, None, None, Path(), seed=5)
+    retraining = training.Retraining(config, SimpleNamespace(trust=()), None, Path(), seed=5)
     screened = dict.fromkeys(("base", "lean_1", "lean_2"))
     retraining(screened, retraining.seeds[:2])
     not_run = retraining(dict.fromkeys(("base", "lean_1", "flat")))

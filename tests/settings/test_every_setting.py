@@ -151,7 +151,7 @@ def test_the_ends_of_a_range_are_as_the_message_says(configs, name, key, hint, r
         ("calibrate", "planted", {"pixels": 2.5}, "planted: probe.pixels: Value '2.5' of type 'float' could not be"),
         ("calibrate", "planted", {"budget_gb": -1}, "planted: probe.budget_gb: got -1, wanted more than 0"),
         ("compare", "runs", ["a", "b", "a"], "runs: got ['a', 'b', 'a'], in which 'a' occurs twice; give each value o"),
-        ("compare", "folder", "/dev/null/x", "folder: got /dev/null/x, which can't be made (Not a directory)"),
+        ("propose", "folder", "/dev/null/x", "folder: got /dev/null/x, which can't be made (Not a directory)"),
     ],
 )
 def test_messages(configs, name, key, value, said):

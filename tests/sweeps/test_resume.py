@@ -130,9 +130,9 @@ def test_killed_while_the_store_is_made(tmp_path):
             def __init__(self, uri, _):
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        from bench.tracking import store as module
+        from bench.tracking import sqlite
 
-        module.SqlAlchemyStore = Cut
+        sqlite.SqlAlchemyStore = Cut
         command(tmp_path, *SWEEP, *TINY)
 
     assert ended(child) == -signal.SIGKILL

@@ -63,4 +63,4 @@ def test_bad_input_is_one_line(folder):
         ended, "sweep: got 'width', wanted one of experiment 'bench': ", "widths", "tracking.experiment=NAME"
     )
     ended = command(folder, "status", "sweep=widths", "tracking.experiment=empty")
-    assert_refused(ended, "wanted one of experiment 'empty': it has none")
+    assert_refused(ended, "tracking.experiment: got 'empty', which sqlite:")
