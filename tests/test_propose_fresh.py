@@ -54,10 +54,12 @@ def test_without_verifying_nothing_but_the_base_is_trained(tmp_path):
 def test_a_network_whose_parts_cannot_be_switched(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "linear.yaml").write_text(
-        "_target_: torch.nn.Conv2d\nin_channels: 1\nout_channels: 1\nkernel_size: 1\n"
+        "_target_: models.Custom\nin_channels: 1\ninput_size: null\n"
+        "network: {_target_: torch.nn.Conv2d, in_channels: 1, out_channels: 1, kernel_size: 1}\n"
+        "taps: null\n"
     )
     ended = command(with_store(tmp_path), "propose", "--config-dir", str(tmp_path), *SMALL, *MASKS[:2], "model=linear")
-    assert_refused(ended, "Conv2d, whose parts can't be switched; wanted one of models.UNet, models.CNN")
+    assert_refused(ended, "Custom, whose parts can't be switched; wanted one of models.UNet, models.CNN")
 
 
 @pytest.mark.parametrize("refused", ["ask.by=kde.pixel", "ask.views=[image]", "dataset.n=[8,8,8]"])

@@ -24,7 +24,12 @@ log = logging.getLogger(__name__)
 
 def default_uri() -> str:
     """The store beside which the command was started."""
-    return f"{SCHEME}{Path.cwd() / 'mlflow.db'}"
+    return uri_of(Path.cwd() / "mlflow.db")
+
+
+def uri_of(database: Path) -> str:
+    """The address of a database; SQLAlchemy decodes what follows a percent sign."""
+    return f"{SCHEME}{str(database).replace('%', '%25')}"
 
 
 def database_of(uri: str) -> Path:
@@ -32,7 +37,7 @@ def database_of(uri: str) -> Path:
 
     Raises InputError where there is no such folder, the file is no database, or the address can't hold the path.
     """
-    database = Path(uri.removeprefix(SCHEME)).absolute()
+    database = Path(uri.removeprefix(SCHEME).replace("%25", "%")).absolute()
     if "?" in str(database):
         raise InputError(
             f"tracking.uri: got {uri}, whose path has a '?', which an address can't hold; rename the folder, start "
@@ -57,7 +62,7 @@ def make(database: Path) -> None:
     """Make a database, which takes its name when it is whole: an interrupted migration leaves one broken for good."""
     unfinished = database.with_name(f"{database.name}.new")
     unfinished.unlink(missing_ok=True)
-    made = SqlAlchemyStore(f"{SCHEME}{unfinished}", artifacts_of(database).as_uri())
+    made = SqlAlchemyStore(uri_of(unfinished), artifacts_of(database).as_uri())
     made.engine.dispose()
     unfinished.rename(database)
 

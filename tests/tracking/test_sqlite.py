@@ -1,7 +1,6 @@
 """Stores in a folder: names that other languages give a meaning to, folders that were moved, and read-only ones."""
 
 import os
-import re
 import shutil
 from contextlib import chdir
 from pathlib import Path
@@ -76,7 +75,7 @@ def test_a_store_lies_in_its_folder_whatever_its_name(name, tmp_path):
     assert read_by_mlflow(folder, run_id, "file.txt") == "file.txt"
 
 
-@pytest.mark.parametrize("name", ["o'brien", "a ${x} b"])
+@pytest.mark.parametrize("name", ["o'brien", "a [1] b"])
 def test_a_sweep_runs_in_a_folder_of_an_odd_name(name, tmp_path):
     folder = tmp_path / name
     folder.mkdir()
@@ -89,7 +88,7 @@ def test_a_question_mark_is_refused_before_anything_is_written(tmp_path):
     folder = tmp_path / "why?"
     folder.mkdir()
     ended = command(folder, *ALONE, "train.epochs=0")
-    assert_refused(ended, r"tracking\.uri: .*'\?', which an address can't hold; rename the folder")
+    assert_refused(ended, "tracking.uri: got ", "'?', which an address can't hold; rename the folder")
     assert [path.name for path in tmp_path.iterdir()] == ["why?"]
     assert not (folder / "mlflow.db").exists()
 
@@ -159,7 +158,7 @@ def only_read(project):
 
 def test_a_run_is_refused_where_nothing_may_be_written(only_read):
     ended = command(only_read, *ALONE, "hydra.output_subdir=null", "hydra/job_logging=disabled")
-    assert_refused(ended, rf"tracking\.uri: got .*, and {re.escape(str(only_read / 'mlflow.db'))} may not be written")
+    assert_refused(ended, "tracking.uri: got ", f", and {only_read / 'mlflow.db'} may not be written")
     assert len(runs(only_read)) == 1
 
 
@@ -167,7 +166,7 @@ def test_artifacts_that_may_not_be_written_are_said_before_training(tmp_path):
     with_store(tmp_path)
     (tmp_path / "mlartifacts").write_text("a file")
     ended = tiny(tmp_path, *ALONE)
-    assert_refused(ended, r"tracking\.uri: got .*, and .*mlartifacts is no folder")
+    assert_refused(ended, "tracking.uri: got ", "mlartifacts is no folder")
 
 
 def test_a_moved_project_that_may_not_be_written_says_what_to_do(only_read, tmp_path):
@@ -182,7 +181,7 @@ def test_a_moved_project_that_may_not_be_written_says_what_to_do(only_read, tmp_
 def test_commands_that_read_make_nothing(tmp_path):
     for arguments in (("status", "sweep=none"), ("compare",)):
         ended = command(tmp_path, *arguments)
-        assert_refused(ended, r"tracking\.uri: got .*, where no run was ever logged; start where the runs were made")
+        assert_refused(ended, "tracking.uri: got ", "where no run was ever logged; start where the runs were made")
     ended = command(tmp_path, "taps")
     assert ended.code == 0, ended.err
     assert list(tmp_path.iterdir()) == []
