@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sqlite3
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,12 +25,7 @@ log = logging.getLogger(__name__)
 
 def default_uri() -> str:
     """The store beside which the command was started."""
-    return uri_of(Path.cwd() / "mlflow.db")
-
-
-def uri_of(database: Path) -> str:
-    """The address of a database; SQLAlchemy decodes what follows a percent sign."""
-    return f"{SCHEME}{str(database).replace('%', '%25')}"
+    return f"{SCHEME}{Path.cwd() / 'mlflow.db'}"
 
 
 def database_of(uri: str) -> Path:
@@ -37,10 +33,10 @@ def database_of(uri: str) -> Path:
 
     Raises InputError where there is no such folder, the file is no database, or the address can't hold the path.
     """
-    database = Path(uri.removeprefix(SCHEME).replace("%25", "%")).absolute()
-    if "?" in str(database):
+    database = Path(uri.removeprefix(SCHEME)).absolute()
+    if found := re.search(r"\?|%[0-9A-Fa-f]{2}", str(database)):  # MLflow reads these in two ways
         raise InputError(
-            f"tracking.uri: got {uri}, whose path has a '?', which an address can't hold; rename the folder, start "
+            f"tracking.uri: got {uri}, whose path has {found[0]!r}, which an address can't hold; rename the folder, start "
             "the command in another one, or set tracking.uri=sqlite:////PATH/mlflow.db"
         )
     if not database.parent.is_dir():
@@ -62,7 +58,7 @@ def make(database: Path) -> None:
     """Make a database, which takes its name when it is whole: an interrupted migration leaves one broken for good."""
     unfinished = database.with_name(f"{database.name}.new")
     unfinished.unlink(missing_ok=True)
-    made = SqlAlchemyStore(uri_of(unfinished), artifacts_of(database).as_uri())
+    made = SqlAlchemyStore(f"{SCHEME}{unfinished}", artifacts_of(database).as_uri())
     made.engine.dispose()
     unfinished.rename(database)
 

@@ -22,7 +22,7 @@ ALONE = ("estimator=[]", "diagnostic=[]")
 ODD = (
     "o'brien",
     'a "quoted" one',
-    "100%20",
+    "100% of it",
     "a#b",
     "${oc.env:HOME}",
     "a;b=c, [d] {e}",
