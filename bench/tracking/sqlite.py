@@ -36,8 +36,8 @@ def database_of(uri: str) -> Path:
     database = Path(uri.removeprefix(SCHEME)).absolute()
     if found := re.search(r"\?|%[0-9A-Fa-f]{2}", str(database)):  # MLflow reads these in two ways
         raise InputError(
-            f"tracking.uri: got {uri}, whose path has {found[0]!r}, which an address can't hold; rename the folder, start "
-            "the command in another one, or set tracking.uri=sqlite:////PATH/mlflow.db"
+            f"tracking.uri: got {uri}, whose path has {found[0]!r}, which an address can't hold; rename the folder, "
+            "start the command in another one, or set tracking.uri=sqlite:////PATH/mlflow.db"
         )
     if not database.parent.is_dir():
         raise InputError(f"tracking.uri: got {uri}, wanted a folder that exists; make {database.parent}")
