@@ -37,9 +37,11 @@ def test_what_is_found_does_not_make_an_unreliable_row_reliable():
 
 
 def test_points_in_training_are_those_of_the_epoch_and_the_first_estimator():
-    rows = [ROW | {"epoch": epoch, "bits": bits, "quantity": quantity, "estimator": estimator}
-            for epoch, bits, quantity, estimator in [(1, 0.5, I_TY, "kde"), (2, 0.6, I_TY, "kde"), (2, 3.0, I_XT, "kde"),
-                                                     (2, 0.9, I_TY, "ksg")]]  # fmt: skip
+    given = [(1, 0.5, I_TY, "kde"), (2, 0.6, I_TY, "kde"), (2, 3.0, I_XT, "kde"), (2, 0.9, I_TY, "ksg")]
+    rows = [
+        ROW | {"epoch": epoch, "bits": bits, "quantity": quantity, "estimator": estimator}
+        for epoch, bits, quantity, estimator in given
+    ]
     rows.append(ROW | {"epoch": 2, "weights": "best", "bits": 0.7})
     table = LayerTable(rows)
     assert sorted(table.layer_points(2)) == [("layers.ty/out", 0.6, 2), ("layers.xt/out", 3.0, 2)]
