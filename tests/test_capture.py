@@ -175,3 +175,10 @@ def test_feature_maps_are_counted_and_columns_keep_them_apart(split):
     with torch.no_grad():
         expected = model.conv2(model.pool1(model.conv1(split.images)))
     np.testing.assert_allclose(maps, expected.numpy(), atol=1e-6)
+
+
+def test_maps_are_counted_where_a_layer_has_places(split):
+    network = nn.Sequential(nn.Flatten(2), nn.Conv1d(1, 3, 5, stride=8), nn.Flatten(), nn.Linear(3 * 128, 4))
+    taps = [Tap(f"l{i}", str(i), "feature", 1, i) for i in (1, 3)]
+    captured = {each.tap.name: each.variable for each in capture(network, split, taps, READS)}
+    assert (captured["l1"].maps, captured["l3"].maps) == (3, 1)

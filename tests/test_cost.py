@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.cost import cost, flops, peak_activation_bytes, used_parameters
+from bench.cost import cost, flops, latency_ms, peak_activation_bytes, used_parameters
 from models import CNN, UNet
 
 
@@ -42,3 +42,10 @@ def test_cost_of_a_batch():
     assert costs["latency_batch"] == 4
     assert costs["latency_ms"] > 0
     assert costs["peak_activation_bytes"] == pytest.approx(4 * peak_activation_bytes(model, images[:1]))
+
+
+def test_latency_is_of_ten_passes_after_two():
+    model, seen = nn.Linear(3, 2), []
+    model.register_forward_hook(lambda *_: seen.append(1))
+    assert latency_ms(model, torch.zeros(4, 3)) > 0
+    assert len(seen) == 12

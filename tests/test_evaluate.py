@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from bench.errors import TrainingError
-from bench.evaluate import classification_scores, evaluate, score, segmentation_table
+from bench.evaluate import classification_scores, evaluate, predict_volume, score, segmentation_table
 from bench.types import Data, Split
 
 
@@ -156,3 +156,12 @@ def test_an_output_that_is_not_finite_has_no_metrics():
     data = data_of(torch.zeros(4, 1, 2, 2), torch.tensor([0, 1, 0, 1]), "classification", 2)
     with pytest.raises(TrainingError, match="test output: got 8 of 8 values that are NaN"):
         evaluate(Diverged(), data, "test", seed=0)
+
+
+def test_volumes_are_predicted_in_evaluation_mode():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 1), torch.nn.Dropout(0.5)).train()
+    volume = torch.rand(1, 8, 8, 8)
+    predicted = predict_volume(model, volume, (4, 4, 4))
+    with torch.no_grad():
+        assert torch.allclose(predicted, model[0](volume[None]), atol=1e-5)

@@ -99,3 +99,17 @@ def test_reproduction_labels_of_the_nuclei_are_nearly_all_singletons(shared_data
     assert plug_in_entropy(words) == pytest.approx(7.443, abs=5e-4)
     clusters = np.unique(kmeans(data, data.split("all")), return_counts=True)[1]
     assert (clusters == 1).sum() >= 50  # of 64
+
+
+def test_kmeans_centres_are_those_of_the_training_masks():
+    """64 training masks are a centre each, and two masks of a smaller split lie at two of them."""
+    data = data_of(square_masks(range(64)))
+    split = data.train.take(np.array([5, 40, 5]))
+    labels = kmeans(data, split)
+    assert labels[0] == labels[2] != labels[1]
+
+
+def test_a_discrete_view_has_one_column():
+    data = data_of(square_masks(range(16)))
+    assert label_view("fractions", data, data.train, 0).dim == 1
+    assert label_view("mask", data, data.train, 0).dim == 64

@@ -173,3 +173,32 @@ def test_a_layer_without_places_is_a_row_with_its_reason():
     assert conv.variable.dim == 3
     assert dense.variable is None
     assert dense.reason == "got a layer of shape (5,), wanted one with places"
+
+
+def test_values_that_are_not_finite_are_named():
+    class Reciprocal(nn.Module):
+        def forward(self, x):
+            return 1 / x
+
+    images, model = positions((8, 8)), Pooled(0)
+    model.level1 = Reciprocal()  # of places 0 too
+    data = data_of(images, torch.zeros(len(images), 8, 8, dtype=torch.int64))
+    locations = Locations.draw(data, data.train, 6 * 64, np.random.default_rng(0))
+    (found,) = capture_at(model, data.train, TAPS[:1], locations, "pixel")
+    assert found.variable is None
+    assert "NaN or infinite" in found.reason
+
+
+@pytest.mark.parametrize(("share", "passes"), [(1.01, 1), (0.99, 2)])
+def test_layers_are_read_in_one_pass_where_the_budget_holds_them(share, passes):
+    """Two layers of two channels at 24 locations, 8 bytes each."""
+    images = positions((8, 8))
+    data = data_of(images, torch.zeros(len(images), 8, 8, dtype=torch.int64))
+    locations = Locations.draw(data, data.train, 6 * 4, np.random.default_rng(0))
+    model, seen = Pooled(0), []
+    model.register_forward_hook(lambda *_: seen.append(1))
+    list(capture_at(model, data.train, TAPS[:2], locations, "pixel", budget_gb=1.0))
+    before = len(seen)
+    budget_gb = share * 2 * 24 * 2 * 8e-9
+    list(capture_at(model, data.train, TAPS[:2], locations, "pixel", budget_gb=budget_gb))
+    assert len(seen) - before == before + passes - 1

@@ -1,5 +1,7 @@
 """`calibration=true`: the response to planted truth beside every number that has a null, and in `reliable`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from running import layers, runs, tiny
@@ -55,6 +57,15 @@ def test_a_layer_that_is_constant_has_its_reason():
     nothing = with_response(found, KSG(permutations=4), Variable.of(np.ones((100, 1))), Variable.of(label), rng)
     assert nothing.row()["reason"].startswith("no truth could be planted: got identical rows")
     assert nothing.reliable is False
+    assert nothing.planted.significant is False
+
+
+def test_what_is_planted_is_finite_for_a_deterministic_layer_too():
+    rng = np.random.default_rng(0)
+    t, target = Variable.of(rng.normal(size=(200, 2))), Variable.of(rng.normal(size=(200, 1)))
+    found = Gaussian(permutations=4).estimate(t, target, rng=rng)
+    layer = replace(t, deterministic=True)
+    assert with_response(found, Gaussian(permutations=4), layer, target, rng).planted.reason is None
 
 
 def test_a_run_measures_it_once_and_attaches_it_to_every_number_with_a_null(tmp_path):

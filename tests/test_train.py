@@ -177,3 +177,18 @@ def test_a_validation_score_that_is_undefined_stops_the_training():
     model = CNN(1, 2, filters=(4,), padding="same", hidden=(), input_size=(16, 16), multilabel=True)
     with pytest.raises(TrainingError, match="validation score: got nan in epoch 0"):
         train(model, several)
+
+
+def test_a_first_epoch_that_is_the_best_is_kept(data):
+    """After it, the output says background everywhere, from which one more epoch does not recover."""
+    model, scores = network(), {}
+
+    def on_epoch(epoch, metrics):
+        scores[epoch] = metrics["val/score"]
+        if epoch == 1:
+            with torch.no_grad():
+                list(model.parameters())[-1].fill_(-100.0)
+
+    best = train(model, data, epochs=3, on_epoch=on_epoch)
+    assert scores[1] > max(scores[2], scores[3])
+    assert (best.epoch, best.val_score) == (1, scores[1])

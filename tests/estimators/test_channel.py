@@ -7,6 +7,7 @@ import pytest
 
 from bench.errors import EstimationError
 from bench.estimators import KSG, LNC, Gaussian
+from bench.estimators.channel import noised
 from bench.reductions import Distances
 from bench.variables import Variable
 
@@ -51,6 +52,12 @@ def test_the_noise_on_a_column_is_in_units_of_the_root_mean_variance_of_all_colu
         estimate = Gaussian(components=1, noise=0.5, **FEW).estimate(t, x, rng=rng)
         assert estimate.dims == (400, 1)
         assert estimate.bits == pytest.approx(np.log2(1 + 400 * 0.5**-2) / 2, abs=0.4)
+
+
+def test_the_noise_on_distances_has_a_column_for_each_dimension_that_samples_can_span():
+    t = Variable.of(np.random.default_rng(0).normal(size=(12, 50)))
+    streamed = Variable(12, 50, t.groups, {Distances(): t.read(Distances())})
+    assert noised(streamed, 0.1, np.random.default_rng(0)).dim == 11
 
 
 @pytest.mark.parametrize("kind", [KSG, Gaussian])

@@ -7,7 +7,7 @@ import pytest
 
 from bench.errors import EstimationError
 from bench.estimate import Null
-from bench.estimators import KDE, Binning, Renyi
+from bench.estimators import KDE, KSG, LNC, Binning, Critic, Gaussian, Renyi, VInformation
 from bench.estimators.base import Answer, null_of
 from bench.reductions import RowCodes
 from bench.variables import Variable, permuted_groups
@@ -155,3 +155,14 @@ def test_the_spread_of_a_null_is_that_of_a_sample():
     null = null_of([1.0, 2.0, 4.0])  # squared deviations 16/9, 1/9 and 25/9, over 2
     assert (null.mean, null.quantile, null.permutations) == (pytest.approx(7 / 3), 4.0, 3)
     assert null.spread == pytest.approx(np.sqrt(7 / 3))
+
+
+@pytest.mark.parametrize("kind", [Binning, Gaussian, KDE, KSG, LNC, Renyi, VInformation, Critic])
+@pytest.mark.parametrize("name", ["permutations", "subsamples"])
+def test_a_spread_takes_two_draws(kind, name):
+    bound = {"bound": "nwj"} if kind is Critic else {}
+    if name == "subsamples" and kind in (VInformation, Critic):  # their intervals draw nothing
+        return
+    assert getattr(kind(**bound, **{name: 2}), name) == 2
+    with pytest.raises(ValueError, match=f"{name}: got 1, wanted an integer of at least 2"):
+        kind(**bound, **{name: 1})

@@ -222,3 +222,17 @@ def test_settings_that_are_refused():
         Student(1, 1, freedom=0)
     with pytest.raises(ValueError, match="classes: got 1"):
         Discretised(0, 1, classes=1)
+
+
+def test_a_blob_is_a_gaussian_of_two_pixels():
+    """The logarithm of a Gaussian profile has the second difference -1 / σ²."""
+    images, _ = Blob(bits=1, dim=2).sample(5, np.random.default_rng(0))
+    for axis in (1, 2):
+        np.testing.assert_allclose(np.diff(np.log(images), n=2, axis=axis), -1 / 4, rtol=1e-6)
+
+
+def test_at_most_a_quarter_of_a_mixture_is_tied():
+    mixture = Mixture(bits=4, dim=2)
+    assert mixture.tied == pytest.approx(0.25)
+    h = 2 - 0.75 * np.log2(3)  # of 1/4
+    assert mixture.gaussian.bits == pytest.approx((4 - h) / 0.75)

@@ -1,0 +1,38 @@
+"""The null of a conditional question: which samples stand in for which."""
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from bench.estimators.conditional import permuted_given
+from bench.variables import Variable
+
+
+def test_single_samples_are_exchanged_with_their_five_nearest():
+    rng = np.random.default_rng(0)
+    given = rng.normal(size=(60, 2))
+    nearest = cdist(given, given).argsort(axis=1)[:, :6]  # itself and 5 others
+    draws = np.array(list(permuted_given(Variable.of(given), np.arange(60), 300, rng)))
+    assert all(set(draws[:, row]) == set(nearest[row]) for row in range(60))
+    used = [len(np.unique(draw)) for draw in draws]
+    assert np.mean(used) > 50  # of 60; a free choice of six uses about 38
+
+
+def test_a_discrete_given_keeps_its_classes():
+    rng = np.random.default_rng(0)
+    classes = np.arange(40) % 4
+    for moved in permuted_given(Variable.of(classes), np.arange(40), 20, rng):
+        assert sorted(moved) == list(range(40))
+        np.testing.assert_array_equal(classes[moved], classes)
+
+
+def test_groups_take_whole_groups_and_from_them_the_samples_that_are_nearest():
+    """Groups of three samples whose given is about 0, 1 and 2, in any order."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(8), 3)
+    levels = np.concatenate([rng.permutation(3) for _ in range(8)])
+    given = Variable.of((levels + 0.1 * rng.random(24))[:, None], groups)
+    for moved in permuted_given(given, groups, 20, rng):
+        np.testing.assert_array_equal(levels[moved], levels)
+        sources = groups[moved].reshape(8, 3)
+        assert (sources == sources[:, :1]).all()
+        assert sorted(sources[:, 0]) == list(range(8))
