@@ -13,7 +13,7 @@ run: $(INSTALLED) ## the default run: built-in phantoms, a small U-Net; ARGS='..
 	$(BIN)/python -m bench $(ARGS)
 
 ui: $(INSTALLED) ## MLflow's UI on localhost
-	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///$(CURDIR)/mlflow.db
+	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
 
 server: $(INSTALLED) ## MLflow's server on PostgreSQL, on localhost; AUTH=1 asks for passwords, WORKERS, PORT and FOLDER as in server/start.sh
 	server/start.sh

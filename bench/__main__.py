@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -12,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from bench.addresses import refuse_secrets
-from bench.composing import CONF, clearer
+from bench.composing import CONF, clearer, refuse_folder
 from bench.errors import InputError, JobsFailed, leave
 from bench.settings import register
 from bench.signals import heed_stops
@@ -31,6 +32,7 @@ def main() -> None:
     heed_stops()
     try:
         refuse_secrets(sys.argv[1:])  # before Hydra writes them to .hydra/
+        refuse_folder(Path.cwd())
         verb = take_verb(sys.argv)
 
         def job(config: DictConfig):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -10,11 +11,12 @@ from omegaconf import DictConfig
 from bench import tracking
 from bench.checks import check_comparison, folder_fault
 from bench.comparing import words
-from bench.comparing.comparison import compared
+from bench.comparing.comparison import Comparison, compared
 from bench.comparing.figures import drawn
 from bench.comparing.page import page
 from bench.comparing.runs import chosen
 from bench.diagnostics import Findings
+from bench.errors import InputError
 from bench.report import comparison_report
 from bench.tracking.store import connect
 
@@ -29,30 +31,42 @@ def compare(config: DictConfig) -> str | None:
     check_comparison(config)
     store = connect(config.tracking.uri, config.tracking.experiment, read_only=True)
     comparison = compared(chosen(store, config.runs, config.sweep), config)
-    table = words.for_the_eye(comparison.designs, comparison.metric)
-    unwritable = folder_fault(config.folder)
-    if fault := store.fault or (unwritable and f"{config.folder} is a folder {unwritable}"):
-        where = f"nothing was logged in {store.uri} or written in {config.folder}, because {fault}"
-        sys.stdout.write(comparison_report(table, comparison.notes, comparison.facts, where))
-        return None
-    pictures = {title: tracking.png(figure) for title, figure in drawn(comparison).items()}
-
     name = f"comparison of {len(comparison.designs)} designs on {comparison.runs.card['name']}"
     name = config.tracking.name or name
-    with tracking.started(store, name, {COMPARISON: comparison.reference}) as tracked:
+    unwritable = folder_fault(config.folder)
+    with ExitStack() as ending:
+        try:
+            if fault := store.fault or (unwritable and f"{config.folder} is a folder {unwritable}"):
+                raise InputError(fault)
+            store = connect(config.tracking.uri, config.tracking.experiment)
+            tracked = ending.enter_context(tracking.started(store, name, {COMPARISON: comparison.reference}))
+        except InputError as fault:  # the store of a server says only now that this user may not log
+            tell(comparison, f"nothing was logged in {store.uri} or written in {config.folder}, because {fault}")
+            return None
         tracked.config(config)
-        tracked.findings(Findings(tables=comparison.tables))
-        folder = Path(config.folder) / tracked.id
-        folder.mkdir(parents=True)
-        for title, frame in comparison.tables.items():
-            frame.to_csv(folder / f"{title}.csv", index=False)
-        for title, picture in pictures.items():
-            (folder / f"{title}.png").write_bytes(picture)
-            tracked.file(picture, f"figures/{title}.png")
-        html = page(name, comparison, pictures)
-        (folder / "comparison.html").write_text(html, encoding="utf-8")
-        tracked.text(html, "comparison.html")
-        page_at = f"how to read it, curves, every layer's difference: {folder / 'comparison.html'}"
-        where = f"{page_at}\nrun {tracked.id} in {store.uri}"
-        sys.stdout.write(comparison_report(table, comparison.notes, comparison.facts, where))
+        page_at = f"how to read it, curves, every layer's difference: {log(tracked, comparison, name, config.folder)}"
+        tell(comparison, f"{page_at}\nrun {tracked.id} in {store.uri}")
     return tracked.id
+
+
+def log(tracked: tracking.Run, comparison: Comparison, title: str, folder: str) -> Path:
+    """Write tables, figures and the page, to a folder of the run's id and with the run; returns where the page is."""
+    tracked.findings(Findings(tables=comparison.tables))
+    own = Path(folder) / tracked.id
+    own.mkdir(parents=True)
+    for name, frame in comparison.tables.items():
+        frame.to_csv(own / f"{name}.csv", index=False)
+    pictures = {name: tracking.png(figure) for name, figure in drawn(comparison).items()}
+    for name, picture in pictures.items():
+        (own / f"{name}.png").write_bytes(picture)
+        tracked.file(picture, f"figures/{name}.png")
+    html = page(title, comparison, pictures)
+    (own / "comparison.html").write_text(html, encoding="utf-8")
+    tracked.text(html, "comparison.html")
+    return own / "comparison.html"
+
+
+def tell(comparison: Comparison, where: str) -> None:
+    """Write the table to standard output, and where the rest is."""
+    table = words.for_the_eye(comparison.designs, comparison.metric)
+    sys.stdout.write(comparison_report(table, comparison.notes, comparison.facts, where))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def failures_of_parts(estimates: int, diagnostics: Mapping[str, str]) -> str:
 def opening(store: Store) -> str:
     """How to open MLflow's UI, and the experiment's view in it."""
     served = store.uri.startswith(("http://", "https://"))
-    local = f"open the UI: make ui, or: mlflow ui --host 127.0.0.1 --backend-store-uri {store.uri}\n"
+    local = f"open the UI: make ui, or: mlflow ui --host 127.0.0.1 --backend-store-uri {shlex.quote(store.uri)}\n"
     return f"{'' if served else local}designs and U-plots: {views.link(store.uri, store.experiment_id)}\n"
 
 
@@ -100,7 +101,8 @@ def proposal_report(proposals: pd.DataFrame, folder: Path) -> str:
             f"\n{row.design}: {row.params:,} parameters ({row.params_fewer:.1f} times fewer), "
             f"{row.flops / 1e6:,.1f} MFLOPs an image ({row.flops_fewer:.1f} times fewer), {row.latency_ms:.1f} ms\n"
             f"{_rank(row)}\n"
-            f"  python -m bench --config-dir {folder} +experiment=retrain model={row.design}\n  {row.overrides}\n"
+            f"  python -m bench --config-dir {shlex.quote(str(folder))} +experiment=retrain model={row.design}\n"
+            f"  {row.overrides}\n"
         )
         lines += [f"  - {reason}\n" for reason in row.why.splitlines()]
     return "".join(lines)

@@ -15,11 +15,13 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from bench.errors import TrackingError
 from bench.signals import STOPS
+from bench.tracking.sqlite import home
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs a traceback of each error it raises
 
@@ -39,16 +41,17 @@ class Local:
     """A client of a SQLite file.
 
     A call ends before a signal is heeded, because a write that is cut off leaves SQLite locked. A locked file is tried
-    again for 20 s in short attempts, and between them a signal is heeded.
+    again for 20 s in short attempts, and between them a signal is heeded. Artifacts are read beside the file, also
+    where the project was moved and may only be read.
 
     Raises TrackingError where the file stays locked, and FileNotFoundError where it was removed or replaced.
     """
 
-    def __init__(self, client: MlflowClient, uri: str):
+    def __init__(self, client: MlflowClient, uri: str, database: Path):
         self._client = client
         self._uri = uri
         self._seconds = LOCKED_SECONDS
-        self._database = Path(client._tracking_client.store.engine.url.database)
+        self._database = database
         self._opened = os.stat(self._database)
 
     @contextlib.contextmanager
@@ -78,6 +81,17 @@ class Local:
                             raise TrackingError(f"tracking.uri: {self._uri} is locked by another process") from error
 
         return call
+
+    def download_artifacts(self, run_id: str, path: str, dst_path: str | None = None) -> str:
+        """Copy an artifact to a folder, and return where it is."""
+        return self._artifacts(run_id).download_artifacts(path, dst_path)
+
+    def list_artifacts(self, run_id: str, path: str | None = None) -> list:
+        """List the artifacts of a run."""
+        return self._artifacts(run_id).list_artifacts(path)
+
+    def _artifacts(self, run_id: str):
+        return get_artifact_repository(home(self.get_run(run_id).info.artifact_uri, self._database))
 
     def _refuse_another_file(self) -> None:
         with contextlib.suppress(FileNotFoundError):

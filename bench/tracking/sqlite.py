@@ -5,40 +5,93 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import sqlite3
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from bench.errors import InputError
 
-SCHEME = "sqlite:///"
 ARTIFACTS = "mlartifacts"
-# columns of MLflow's database that hold the addresses of artifacts
-ADDRESSES = {"experiments": "artifact_location", "runs": "artifact_uri"}
+LONGEST = 500  # bytes of a path that SQLite opens, with room for the names of its own files beside it
+# columns of MLflow's database that hold the addresses of artifacts, each without the part of a run's own
+ADDRESSES = (
+    ("experiments", "artifact_location", "artifact_location"),
+    ("runs", "artifact_uri", "replace(artifact_uri, '/' || run_uuid || '/artifacts', '')"),
+)
 
 log = logging.getLogger(__name__)
 
 
+def is_local(uri: str) -> bool:
+    """Whether an address is that of a SQLite database."""
+    return uri.lower().startswith("sqlite")
+
+
 def default_uri() -> str:
-    """The store beside which the command was started."""
-    return f"{SCHEME}{Path.cwd() / 'mlflow.db'}"
+    """Return the address of mlflow.db in the working directory."""
+    return address(Path.cwd() / "mlflow.db")
+
+
+def address(database: Path) -> str:
+    """Return the address of a database, which SQLAlchemy reads as this path.
+
+    It names the driver where characters must be quoted. Without the driver MLflow makes a folder with the quoted name.
+
+    >>> address(Path("/data/o'brien/mlflow.db")), address(Path("/data/why?/mlflow.db"))
+    ("sqlite:////data/o'brien/mlflow.db", 'sqlite+pysqlite:////data/why%3F/mlflow.db')
+    """
+    path = str(database)
+    try:
+        length = len(path.encode())
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"tracking.uri: got {os.fsencode(path)!r}, wanted a path in UTF-8; rename the folder"
+        ) from error
+    if length > LONGEST:
+        raise InputError(
+            f"tracking.uri: got a path of {length} bytes, wanted at most {LONGEST}, which SQLite can open; start in a "
+            f"folder with a shorter path than {database.parent}"
+        )
+    plain, quoted = f"sqlite:///{path}", URL.create("sqlite+pysqlite", database=path).render_as_string()
+    for uri in (plain, quoted):
+        url = make_url(uri)
+        if url.database == path and "?" not in uri:
+            return uri
+    raise InputError(f"tracking.uri: got {path!r}, which an address can't hold; rename the folder")
+
+
+def read_only(database: Path) -> str:
+    """Return the address that opens a database for reading alone."""
+    file = database.as_uri().replace("file://", "file:", 1)
+    return URL.create("sqlite+pysqlite", database=file, query={"mode": "ro", "uri": "true"}).render_as_string()
 
 
 def database_of(uri: str) -> Path:
-    """The path of a store's database, which need not exist.
+    """Return the path of a store's database, which need not exist; the inverse of `address`.
 
-    Raises InputError where there is no such folder, the file is no database, or the address can't hold the path.
+    Raises InputError where there is no such folder, the file is no database, or the address holds more than a path.
+
+    >>> str(database_of("sqlite+pysqlite:////why%3F.db"))
+    '/why?.db'
     """
-    database = Path(uri.removeprefix(SCHEME)).absolute()
-    if found := re.search(r"\?|%[0-9A-Fa-f]{2}", str(database)):  # MLflow reads these in two ways
+    try:
+        url = make_url(uri)
+    except (ArgumentError, ValueError) as error:
+        raise InputError(f"tracking.uri: got {uri!r}, wanted an address such as sqlite:////folder/mlflow.db") from error
+    if "?" in uri or url.host:  # a query without = is empty to SQLAlchemy
         raise InputError(
-            f"tracking.uri: got {uri}, whose path has {found[0]!r}, which an address can't hold; rename the folder, "
-            "start the command in another one, or set tracking.uri=sqlite:////PATH/mlflow.db"
+            f"tracking.uri: got {uri!r}, wanted sqlite:/// and a path alone; in a path with ? or %, begin with "
+            "sqlite+pysqlite:/// and write %3F and %25"
         )
+    if not url.database or url.database == ":memory:":
+        raise InputError(f"tracking.uri: got {uri}, wanted a database in a file, such as sqlite:////folder/mlflow.db")
+    database = Path(url.database).absolute()
+    address(database)  # or InputError
     if not database.parent.is_dir():
         raise InputError(f"tracking.uri: got {uri}, wanted a folder that exists; make {database.parent}")
     if database.exists():
@@ -58,7 +111,7 @@ def make(database: Path) -> None:
     """Make a database, which takes its name when it is whole: an interrupted migration leaves one broken for good."""
     unfinished = database.with_name(f"{database.name}.new")
     unfinished.unlink(missing_ok=True)
-    made = SqlAlchemyStore(f"{SCHEME}{unfinished}", artifacts_of(database).as_uri())
+    made = SqlAlchemyStore(address(unfinished), artifacts_of(database).as_uri())
     made.engine.dispose()
     unfinished.rename(database)
 
@@ -70,7 +123,7 @@ def artifacts_of(database: Path) -> Path:
 
 def fault(database: Path) -> str | None:
     """Why nothing can be logged to a store, in words; None where it can be written."""
-    for path in (database, database.parent, artifacts_of(database)):
+    for path in (database, database.parent, database.with_name(f"{database.name}.lock"), artifacts_of(database)):
         if path.exists() and not os.access(path, os.W_OK | (os.X_OK if path.is_dir() else 0)):
             return f"nothing may be written in {path}" if path.is_dir() else f"{path} may not be written"
     if artifacts_of(database).exists() and not artifacts_of(database).is_dir():
@@ -81,55 +134,59 @@ def fault(database: Path) -> str | None:
 def follow_move(database: Path) -> None:
     """Have the addresses in a database name the artifacts beside it, where both were moved or copied together.
 
-    MLflow keeps absolute addresses: after a move it would miss the artifacts of old runs, and make the old folder anew
-    for those of new ones; of a copy it would write into the original.
-    Raises InputError where the database may not be written.
+    MLflow keeps absolute addresses. Where they are old, its UI does not find the artifacts, and other clients than the
+    one here make the old folder anew or write into the original of a copy.
+    Raises InputError where the artifacts did not come along.
     """
-    here = artifacts_of(database)
-    with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-        strange = {root for address in _addresses(connection) if (root := _root(address)) and _has_moved(root, here)}
-    if not strange:
-        return
-    places = ", ".join(map(str, sorted(strange)))
-    if fault(database):
-        raise InputError(
-            f"tracking.uri: {database} was moved or copied, and its artifacts from {places} to {here}; "
-            f"{fault(database)}, so that their addresses can't be corrected; make it writable once"
-        )
+    here, left = artifacts_of(database), set()
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
-        for table, column in ADDRESSES.items():
-            for root in strange:
-                old, new = root.as_uri(), here.as_uri()
+        for table, column, folder in ADDRESSES:
+            stored = {each for (each,) in connection.execute(f"SELECT DISTINCT {folder} FROM {table}") if each}
+            for old in sorted(each for each in stored if home(each, database) != each):
+                _refuse_without_artifacts(connection, old, here)
+                left.add(str(_root(old)))
                 connection.execute(
-                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {column} = ? OR {column} GLOB ?",
-                    (new, len(old) + 1, old, f"{_plain(old)}/*"),
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {folder} = ?",
+                    (home(old, database), len(old) + 1, old),
                 )
-    log.warning("%s was moved or copied; the addresses of its artifacts, from %s, are now %s", database, places, here)
+    if left:
+        places = ", ".join(sorted(left))
+        log.warning(
+            "%s was moved or copied; the addresses of its artifacts, from %s, now name %s", database, places, here
+        )
 
 
-def _addresses(connection: sqlite3.Connection) -> set[str]:
-    """The addresses that experiments have for the artifacts of their runs; none where the database is still empty."""
-    try:
-        return {address for (address,) in connection.execute("SELECT artifact_location FROM experiments") if address}
-    except sqlite3.OperationalError:  # no such table
-        return set()
+def home(stored: str, database: Path) -> str:
+    """Return the address of artifacts in the folder beside a database, for one stored before a move or a copy."""
+    root, here = _root(stored), artifacts_of(database)
+    if root is None or root == here or not _is_left(root, database):
+        return stored
+    return here.as_uri() + stored[stored.rindex(ARTIFACTS) + len(ARTIFACTS) :]
 
 
-def _root(address: str) -> Path | None:
+def _refuse_without_artifacts(connection: sqlite3.Connection, old: str, here: Path) -> None:
+    prefix = f"{old}/"
+    found = connection.execute("SELECT count(*) FROM runs WHERE substr(artifact_uri, 1, ?) = ?", (len(prefix), prefix))
+    runs = found.fetchone()[0]
+    if runs and not here.is_dir():
+        raise InputError(
+            f"tracking.uri: the database in {here.parent} was moved or copied without the artifacts of its {runs} runs "
+            f"in {_root(old)}; copy them to {here}, or make that folder empty if they are lost"
+        )
+
+
+def _root(stored: str) -> Path | None:
     """The folder `mlartifacts` of an address; None for one that was chosen by somebody."""
-    if urlsplit(address).scheme != "file":
+    scheme = urlsplit(stored).scheme
+    if scheme not in ("", "file"):
         return None
-    path = Path(url2pathname(urlsplit(address).path))
-    return next((folder for folder in (path, path.parent) if folder.name == ARTIFACTS), None)
+    path = Path(url2pathname(urlsplit(stored).path) if scheme else stored)
+    return next((folder for folder in (path, *path.parents) if folder.name == ARTIFACTS), None)
 
 
-def _has_moved(root: Path, here: Path) -> bool:
-    """Whether the artifacts of `root` are `here` now, or can only be there."""
-    if root == here or (root.exists() and here.exists() and root.samefile(here)):
-        return False
-    return here.is_dir() or not root.exists()
-
-
-def _plain(text: str) -> str:
-    """The text as a pattern of GLOB that fits it alone."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in text)
+def _is_left(root: Path, database: Path) -> bool:
+    """Whether a folder of artifacts is where the project was before: gone, or of another database beside it."""
+    owner = root.parent / database.name
+    if os.path.exists(owner):
+        return not os.path.samefile(owner, database)
+    return not os.path.exists(root)

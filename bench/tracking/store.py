@@ -46,7 +46,7 @@ class Store:
     @property
     def fault(self) -> str | None:
         """Why nothing can be logged, in words; None where that is not known beforehand."""
-        return sqlite.fault(sqlite.database_of(self.uri)) if self.uri.startswith(sqlite.SCHEME) else None
+        return sqlite.fault(sqlite.database_of(self.uri)) if sqlite.is_local(self.uri) else None
 
 
 def connect(uri: str | None, experiment: str, parent: str | None = None, *, read_only: bool = False) -> Store:
@@ -67,10 +67,8 @@ def connect(uri: str | None, experiment: str, parent: str | None = None, *, read
         except Exception as error:  # handed to the caller's thread, below
             opened.put(error)
 
-    if uri.startswith(sqlite.SCHEME):
+    if sqlite.is_local(uri):
         database = sqlite.database_of(uri)
-        if read_only and not database.exists():
-            raise InputError(f"tracking.uri: got {uri}, where no run was ever logged; start where the runs were made")
         if not read_only and (fault := sqlite.fault(database)):
             raise InputError(f"tracking.uri: got {uri}, and {fault}; change its permissions or take another store")
         with contextlib.nullcontext() if read_only else FileLock(f"{database}.lock"):
@@ -100,16 +98,21 @@ def connect(uri: str | None, experiment: str, parent: str | None = None, *, read
 def client_of(uri: str) -> Local | Remote:
     """The client of a store that need not have answered yet."""
     refuse_secrets([f"tracking.uri={uri}"])
-    if not uri.startswith(sqlite.SCHEME):
+    if not sqlite.is_local(uri):
         return Remote(MlflowClient(uri), uri)
-    if sqlite.database_of(uri).exists():
-        sqlite.follow_move(sqlite.database_of(uri))
-    return Local(MlflowClient(uri), uri)
+    database = sqlite.database_of(uri)
+    if not database.exists():
+        raise InputError(f"tracking.uri: got {uri}, where no run was ever logged; start where the runs were made")
+    opened = sqlite.read_only(database) if sqlite.fault(database) else sqlite.address(database)
+    return Local(MlflowClient(opened), uri, database)
 
 
 def _open(uri: str, experiment: str, parent: str | None, read_only: bool, answered: Callable[[], None]) -> Store:
-    if uri.startswith(sqlite.SCHEME) and not sqlite.database_of(uri).exists():
-        sqlite.make(sqlite.database_of(uri))
+    database = sqlite.database_of(uri) if sqlite.is_local(uri) else None
+    if database and not read_only:
+        if not database.exists():
+            sqlite.make(database)
+        sqlite.follow_move(database)
     if uri.startswith(("http://", "https://")):
         refuse_old(uri)
         answered()
@@ -122,9 +125,7 @@ def _open(uri: str, experiment: str, parent: str | None, read_only: bool, answer
     if known is None and read_only:
         raise InputError(f"tracking.experiment: got {experiment!r}, which {shown(uri)} does not have; take another")
     if known is None:
-        artifacts = None
-        if uri.startswith(sqlite.SCHEME):
-            artifacts = sqlite.artifacts_of(sqlite.database_of(uri)).as_uri()
+        artifacts = sqlite.artifacts_of(database).as_uri() if database else None
         try:
             return Store(client, uri, client.create_experiment(experiment, artifacts, EXPERIMENT_TAGS))
         except MlflowException:  # another process may have been faster

@@ -22,7 +22,12 @@ ALONE = ("estimator=[]", "diagnostic=[]")
 ODD = (
     "o'brien",
     'a "quoted" one',
+    "100%20",
     "100% of it",
+    "a [1]* b",
+    "why?",
+    "100%?#\n",
+    "a..b",
     "a#b",
     "${oc.env:HOME}",
     "a;b=c, [d] {e}",
@@ -75,7 +80,7 @@ def test_a_store_lies_in_its_folder_whatever_its_name(name, tmp_path):
     assert read_by_mlflow(folder, run_id, "file.txt") == "file.txt"
 
 
-@pytest.mark.parametrize("name", ["o'brien", "a [1] b"])
+@pytest.mark.parametrize("name", ["o'brien", "why? 100%20"])
 def test_a_sweep_runs_in_a_folder_of_an_odd_name(name, tmp_path):
     folder = tmp_path / name
     folder.mkdir()
@@ -84,13 +89,38 @@ def test_a_sweep_runs_in_a_folder_of_an_odd_name(name, tmp_path):
     assert [run.info.status for run in runs(folder)] == ["FINISHED"] * 3
 
 
-def test_a_question_mark_is_refused_before_anything_is_written(tmp_path):
-    folder = tmp_path / "why?"
+def test_a_folder_that_hydra_would_resolve_is_refused(tmp_path):
+    folder = tmp_path / "a ${x} b"
     folder.mkdir()
-    ended = command(folder, *ALONE, "train.epochs=0")
-    assert_refused(ended, "tracking.uri: got ", "'?', which an address can't hold; rename the folder")
-    assert [path.name for path in tmp_path.iterdir()] == ["why?"]
-    assert not (folder / "mlflow.db").exists()
+    assert_refused(tiny(folder, "-m", "seed=0,1", *ALONE), "working directory: got", "which Hydra takes for an interp")
+    assert [path.name for path in folder.iterdir()] == ["mlflow.db"]
+
+
+def test_an_address_that_holds_more_than_a_path_is_refused(tmp_path):
+    for uri_given, words in (
+        (f"sqlite:///{tmp_path}/why?/mlflow.db", "write %3F and %25"),
+        ("sqlite://", "wanted a database in a file"),
+        ("sqlite:///:memory:", "wanted a database in a file"),
+        (f"sqlite:///{tmp_path}/{'long/' * 120}mlflow.db", "wanted at most 500, which SQLite can open"),
+    ):
+        with pytest.raises(InputError, match=f"tracking.uri: got .*{words}"):
+            connect(uri_given, "bench")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_named_in_utf_8_is_refused(tmp_path):
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    with chdir(folder), pytest.raises(InputError, match="wanted a path in UTF-8; rename the folder"):
+        connect(None, "bench")
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_address_is_read_back_as_the_path(name, tmp_path):
+    (tmp_path / name).mkdir()
+    database = tmp_path / name / "mlflow.db"
+    assert sqlite.database_of(sqlite.address(database)) == database
 
 
 def test_a_moved_project_has_its_old_files_and_puts_new_ones_beside_them(project, tmp_path):
@@ -158,7 +188,7 @@ def only_read(project):
 
 def test_a_run_is_refused_where_nothing_may_be_written(only_read):
     ended = command(only_read, *ALONE, "hydra.output_subdir=null", "hydra/job_logging=disabled")
-    assert_refused(ended, "tracking.uri: got ", f", and {only_read / 'mlflow.db'} may not be written")
+    assert_refused(ended, "tracking.uri: got", f", and {only_read / 'mlflow.db'} may not be written")
     assert len(runs(only_read)) == 1
 
 
@@ -166,22 +196,42 @@ def test_artifacts_that_may_not_be_written_are_said_before_training(tmp_path):
     with_store(tmp_path)
     (tmp_path / "mlartifacts").write_text("a file")
     ended = tiny(tmp_path, *ALONE)
-    assert_refused(ended, "tracking.uri: got ", "mlartifacts is no folder")
+    assert_refused(ended, "tracking.uri: got", "mlartifacts is no folder")
 
 
-def test_a_moved_project_that_may_not_be_written_says_what_to_do(only_read, tmp_path):
-    after = shutil.move(only_read, tmp_path / "after")
-    with (
-        patch("bench.tracking.sqlite.fault", return_value="nothing may be written in it"),
-        pytest.raises(InputError, match=r"was moved or copied.*make it writable once"),
-    ):
-        sqlite.follow_move(Path(after) / "mlflow.db")
+def test_a_moved_project_that_may_only_be_read_is_read(project, tmp_path):
+    run_id = runs(project)[0].info.run_id
+    after = project.rename(tmp_path / "after")
+    before = (after / "mlflow.db").read_bytes()
+    with patch("bench.tracking.sqlite.fault", return_value="nothing may be written in it"):
+        store = connect(uri(after), "bench", read_only=True)
+        assert Path(store.client.download_artifacts(run_id, "kept.txt", str(tmp_path))).read_text() == "kept.txt"
+    assert (after / "mlflow.db").read_bytes() == before
+
+
+def test_a_database_that_was_copied_without_its_artifacts_does_not_write_into_the_original(project, tmp_path):
+    (tmp_path / "copy").mkdir()
+    shutil.copy(project / "mlflow.db", tmp_path / "copy")
+    before = sorted(project.rglob("*"))
+    with pytest.raises(InputError, match=r"without the artifacts of its 1 runs in .*before/mlartifacts; copy them to"):
+        logged(tmp_path / "copy", "new.txt")
+    (tmp_path / "copy" / "mlartifacts").mkdir()
+    logged(tmp_path / "copy", "new.txt")
+    assert sorted(project.rglob("*")) == before
+
+
+def test_artifacts_of_the_same_name_that_belong_to_no_other_database_stay_there(project, tmp_path):
+    chosen = tmp_path / "disk" / "mlartifacts"
+    chosen.mkdir(parents=True)
+    experiment = MlflowClient(uri(project)).create_experiment("own", chosen.as_uri())
+    logged(project, "new.txt")
+    assert MlflowClient(uri(project)).get_experiment(experiment).artifact_location == chosen.as_uri()
 
 
 def test_commands_that_read_make_nothing(tmp_path):
     for arguments in (("status", "sweep=none"), ("compare",)):
         ended = command(tmp_path, *arguments)
-        assert_refused(ended, "tracking.uri: got ", "where no run was ever logged; start where the runs were made")
+        assert_refused(ended, "tracking.uri: got", ", where no run was ever logged; start where the runs were made")
     ended = command(tmp_path, "taps")
     assert ended.code == 0, ended.err
     assert list(tmp_path.iterdir()) == []
