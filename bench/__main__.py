@@ -13,8 +13,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from bench.addresses import refuse_secrets
-from bench.composing import CONF, clearer, refuse_folder
+from bench.composing import CONF, clearer
 from bench.errors import InputError, JobsFailed, leave
+from bench.folders import refuse_folder
 from bench.settings import register
 from bench.signals import heed_stops
 

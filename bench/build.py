@@ -79,7 +79,7 @@ def build_each(configs: DictConfig | None, group: str, kind: type[Kind] = object
 
 
 def build_network(config: DictConfig, seed: int) -> torch.nn.Module:
-    """A network, initialised from the seed; the global random state is left as it was.
+    """Build a network whose weights are drawn from the seed; the global random state does not change.
 
     Raises InputError for one that does not fit in memory (`bounded`).
     """

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import is_dataclass
-from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -16,6 +14,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from bench.errors import InputError
+from bench.folders import check_folder
 from bench.launching import check_launching
 from bench.rules import Switch, rules_of
 from bench.settings import (
@@ -32,7 +31,7 @@ from bench.settings import (
     ValiditySettings,
 )
 
-LISTS = ("estimator", "diagnostic", "task")  # groups of which a config takes several
+LISTS = ("estimator", "diagnostic", "task")  # a config may choose several members of these groups
 
 
 def check(config: DictConfig) -> None:
@@ -48,7 +47,7 @@ def check_calibration(config: DictConfig) -> None:
     _check_components(config)
     if config.planted is not None:
         if not isinstance(config.planted, DictConfig):
-            raise InputError(f"planted: got {config.planted!r}, wanted settings as of probe, or null for none")
+            raise InputError(f"planted: got {config.planted!r}, wanted settings such as those of probe, or null")
         try:
             _check_fields(config.planted, Measuring, "probe", partly=True)
             OmegaConf.merge(OmegaConf.structured(Measuring), config.planted)
@@ -118,27 +117,6 @@ def check_sweep(config: DictConfig, name: str, jobs: Iterable[list[str]]) -> Non
 def _check_own(config: DictConfig, name: str) -> None:
     if name in KINDS:  # else it is one of the user's own
         _check_fields(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), KINDS[name])
-
-
-def check_folder(key: str, folder: str) -> None:
-    """Raise InputError for a folder that can't be made, or that is there and can't be written to."""
-    if fault := folder_fault(folder):
-        raise InputError(f"{key}: got {folder}, {fault}; take another")
-
-
-def folder_fault(folder: str) -> str | None:
-    """Why nothing can be written in a folder, in words; None where it can be made and written."""
-    path = Path(folder).absolute()
-    missing = [parent for parent in (path, *path.parents) if not os.path.lexists(parent)]
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        for made in missing:
-            made.rmdir()
-    except OSError as error:
-        return f"which can't be made ({error.strerror})"
-    if not missing and not os.access(path, os.W_OK | os.X_OK):
-        return "in which nothing may be written"
-    return None
 
 
 def _check(config: DictConfig, kind: type) -> None:

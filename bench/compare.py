@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from bench import tracking
-from bench.checks import check_comparison, folder_fault
+from bench.checks import check_comparison
 from bench.comparing import words
 from bench.comparing.comparison import Comparison, compared
 from bench.comparing.figures import drawn
@@ -17,6 +17,7 @@ from bench.comparing.page import page
 from bench.comparing.runs import chosen
 from bench.diagnostics import Findings
 from bench.errors import InputError
+from bench.folders import folder_fault
 from bench.report import comparison_report
 from bench.tracking.store import connect
 

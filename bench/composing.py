@@ -43,15 +43,6 @@ def clearer(error: BaseException) -> BaseException:
     return InputError(f"{group}: got {choice!r}, wanted one of {', '.join(choices)}")
 
 
-def refuse_folder(folder: Path) -> None:
-    """Raise InputError for a working directory below which Hydra can't work, because it resolves its name."""
-    if "${" in str(folder):
-        raise InputError(
-            f"working directory: got {folder}, wanted one without ${{ in its path, which Hydra takes for an "
-            "interpolation; rename the folder or start in another"
-        )
-
-
 def quoted(text: str) -> str:
     """Any text as a quoted value of an override, which Hydra reads back as it is.
 

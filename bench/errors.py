@@ -56,7 +56,7 @@ def was_stopped(error: BaseException | None) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory that ran out is behind an error, whatever was raised on top of it."""
+    """Whether an error, or one of its causes, says that there was not enough memory."""
     from torch import OutOfMemoryError  # here, because it takes seconds that tab completion would wait for
 
     for cause in causes(error):

@@ -30,7 +30,7 @@ class Pattern:
             raise InputError(f"{key}: got {value!r}, wanted {self.wanted}")
 
 
-# settings below `hydra` that a chosen launcher or sweeper may have -> their rules; null is left to the plugin
+# settings below `hydra` that a chosen launcher or sweeper may have -> their rules; the plugin decides what null means
 PLUGIN = Pattern(r"hydra_plugins\..+|hydra\._internal\.core_plugins\..+", "a plugin of Hydra")
 RULES = {
     "launcher._target_": PLUGIN,

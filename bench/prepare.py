@@ -38,7 +38,7 @@ def prepare(config: DictConfig) -> torch.device:
 
 
 def fix_threads(count: int) -> None:
-    """Have PyTorch and the linear algebra beneath NumPy use so many threads, whatever the environment says.
+    """Set the number of threads of PyTorch and of NumPy's linear algebra; it overrides the environment.
 
     Sums are split by the number of threads, and so the last digits depend on it: of trained weights, and of estimates.
     """

@@ -67,7 +67,7 @@ def _step(stepped: Optimizer | LRScheduler, section: str, epoch: int) -> None:
     except Exception as error:  # of an optimiser or a schedule from any library
         raise InputError(
             f"{section}: {type(stepped).__name__} fails at step {epoch} ({said(error)}), wanted one whose step() needs "
-            "no arguments and bears all epochs"
+            "no arguments and works in every epoch"
         ) from error
 
 

@@ -67,12 +67,12 @@ def send(store: Store, run_id: str, folder: Path) -> int:
 
 
 def refuse_another_owner(run, end: Write | None, folder: Path) -> None:
-    """Raise InputError where a process goes on with a run, or has taken it over; end: how the run ended, if it did."""
+    """Raise InputError where another process runs it now; end: how the run ended, None where it has not."""
     tags = run.data.tags
     if end is None:
         if run.info.status == "RUNNING" and is_alive(tags):
             raise InputError(
-                f"run {run.info.run_id}: {owner_of(tags)} goes on with it and sends what waits in {folder}; "
+                f"run {run.info.run_id}: {owner_of(tags)} still runs it and sends what waits in {folder}; "
                 "wait for its end"
             )
     elif OWNER in tags and end.payload[2:3] not in ([], [None], [tags[OWNER]]):

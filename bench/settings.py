@@ -1,7 +1,6 @@
 """Settings: the config of each command, with the type and the rule of every value in one place.
 
-Hydra holds a config to the types, and `checks` holds it to the rules. The upper limits are beyond what any machine can
-use: a value above one is a mistake.
+Hydra checks the types, and `checks` checks the rules. A value above an upper limit is a mistake on any machine.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from bench.rules import PATH, Choice, Each, Number, Switch, Text
 
 SEEDS = 2**32  # that NumPy takes
 EPOCHS, BATCH, SAMPLES = 10**6, 10**6, 10**9
-
 METRICS = "metrics of the run, such as [summary/val_score]"
 FACTORS = "factors above 0, up to 1,000, such as [0.5, 1, 2]"
 A_VIEW = "any of image, pixel, patch"

@@ -17,7 +17,7 @@ from bench.errors import InputError
 Task = Literal["segmentation", "classification", "multilabel", "reconstruction"]
 SPLITS = ("train", "val", "test")
 MOST_CLASSES = {"segmentation": 256, "classification": 1000, "multilabel": 1000, "reconstruction": 1000}
-LONGEST_NAME = 100  # characters of a class's name; MLflow takes 250 for the name of a metric, of which it is a part
+LONGEST_NAME = 100  # characters of a class's name; the name of a metric contains it, and MLflow allows 250
 IN_METRICS = r"[\w.\- :]+"  # what MLflow takes, without /, which would begin a section of charts
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-import scipy.linalg
 
+from bench.coordinates import leading_coordinates, scaled_coordinates
 from bench.errors import EstimationError
 from bench.reductions import COLUMNS_PER_FOLD, Distances, Reduction, distinct_rows
 
@@ -134,7 +134,9 @@ class Variable:
         key = Coordinates(most)
         if key not in self.reductions:
             few = self.samples is not None and self.dim <= self.n
-            self.reductions[key] = _leading(self.samples, most) if few else _scaled(self.read(Distances()), most)
+            self.reductions[key] = (
+                leading_coordinates(self.samples, most) if few else scaled_coordinates(self.read(Distances()), most)
+            )
         return self.reductions[key]
 
     def numbered(self) -> np.ndarray:
@@ -220,25 +222,3 @@ def require_squares(columns: np.ndarray) -> None:
             f"got values of at most {largest:.3g}, wanted them between {SQUARES_FIT[0]:g} and {SQUARES_FIT[1]:g}, "
             "since float64 can't hold the squares of others; rescale them"
         )
-
-
-def _leading(samples: np.ndarray, most: int) -> np.ndarray:
-    centred = samples.astype(np.float64) - samples.mean(axis=0)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    return _signed(centred @ axes[:, : -most - 1 : -1])
-
-
-def _scaled(squared_distances: np.ndarray, most: int) -> np.ndarray:
-    n = len(squared_distances)
-    means = squared_distances.mean(axis=0)
-    products = (means[:, None] + means[None, :] - squared_distances - means.mean()) / 2
-    first = max(n - most, 1)  # one of the n is the mean's, with eigenvalue 0
-    values, vectors = scipy.linalg.eigh(products, subset_by_index=(first, n - 1), overwrite_a=True)
-    positive = values > 1e-12 * max(values[-1], 0)
-    return _signed((vectors[:, positive] * np.sqrt(values[positive]))[:, ::-1])
-
-
-def _signed(columns: np.ndarray) -> np.ndarray:
-    """The sign of an eigenvector is arbitrary: each column's largest entry is made positive."""
-    largest = columns[np.abs(columns).argmax(axis=0), np.arange(columns.shape[1])]
-    return columns * np.where(largest < 0, -1, 1)

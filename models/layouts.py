@@ -27,7 +27,7 @@ def layouts(network: nn.Module, image: Tensor, modules: Sequence[str]) -> dict[s
 
     image: (1, C, *spatial). The axes that change with the size of the image are not the channels. Where the network
     takes no other size, the module's class decides, or the sides of the image where they fit one reading alone.
-    Raises ValueError for a module of which none of these can say.
+    Raises ValueError for a module whose layout none of these decides.
 
     >>> import torch
     >>> network = nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.Flatten(2), nn.Identity())

@@ -21,12 +21,11 @@ def main() -> int:
     try:
         if not store.has_user(ADMIN):
             store.create_user(ADMIN, password, is_admin=True)
-        elif store.authenticate_user(ADMIN, password):
-            pass  # it is the present one
-        elif given.change:
+        is_current = store.authenticate_user(ADMIN, password)
+        if not is_current and given.change:
             store.update_user(ADMIN, password=password)
             sys.stderr.write("server: changed the password of the user admin to MLFLOW_AUTH_ADMIN_PASSWORD\n")
-        else:
+        elif not is_current:
             sys.stderr.write(
                 "server: the password of the user admin was changed in MLflow, so that the one in FOLDER/password is "
                 "not valid; set MLFLOW_AUTH_ADMIN_PASSWORD to replace it\n"

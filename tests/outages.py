@@ -44,6 +44,20 @@ def cut_off(store, parent=None, once=True, error=None):
     return runs[0]
 
 
+def said_of(store, log) -> tuple[str, str]:
+    """The id of a new run, of which not all arrives that log(run) logs, and what is said of it."""
+    runs = []
+
+    def attempt():
+        with tracking.started(store, "a run", {}) as run:
+            runs.append(run.id)
+            log(run)
+
+    with pytest.raises(TrackingError) as said:
+        attempt()
+    return runs[0], str(said.value)
+
+
 def finished(store, parent=None):
     """The same job, done."""
     with tracking.started(store, "a run", TAGS, parent, once=True) as run:

@@ -81,7 +81,7 @@ def read_mask(path: Path | Sequence[Path]) -> np.ndarray:
 
 
 def check_pair(image: Path, mask: Path | Sequence[Path]) -> None:
-    """Raise InputError where an image and its mask do not lie on one grid, as far as their headers tell."""
+    """Raise InputError where the headers of an image and its mask describe different grids."""
     for one in [mask] if isinstance(mask, Path) else mask:
         if nifti.is_nifti(image) != nifti.is_nifti(one):
             raise InputError(

@@ -114,7 +114,7 @@ def read_idx(path: Path, dims: int) -> np.ndarray:
 
 
 def _shape_and_values(path: Path, content: BinaryIO, dims: int) -> tuple[tuple[int, ...], bytes]:
-    """The shape by the header, and the values, of which no more are read than one too many."""
+    """Read the shape from the header, and the values; at most one value more than the shape has is read."""
     header = content.read(4 + 4 * dims)
     if len(header) < 4 + 4 * dims or header[:4] != bytes([0, 0, 8, dims]):
         raise InputError(f"{path}: got first bytes {header[:4].hex()}, wanted IDX of uint8, {dims} axes; replace it")

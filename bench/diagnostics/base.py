@@ -82,7 +82,7 @@ class Failures:
             if explain(error):
                 raise
             self.said[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            log.warning("diagnostic %s failed, and the run goes on without it", name, exc_info=error)
+            log.warning("diagnostic %s failed; the run continues without it", name, exc_info=error)
 
 
 def renyis(probe: Probe) -> dict[str, Renyi]:

@@ -105,7 +105,7 @@ class Estimator(ABC):
         except Exception as error:  # from any library beneath, for values that it was not written for
             if explain(error):  # known to concern more than this estimate, such as memory
                 raise
-            log.warning("%s failed, so this estimate is left out", type(self).__name__, exc_info=error)
+            log.warning("%s failed; the row of this estimate has the reason", type(self).__name__, exc_info=error)
             raise EstimatorFailed(f"{FAILED}{type(error).__name__}: {' '.join(str(error).split())}") from error
 
     def check(self, t: Variable, target: Variable, given: Variable | None = None) -> None:

@@ -46,10 +46,10 @@ def begin_once(store: Store, fingerprint: str, begin: Callable[[], Run]) -> Run 
 
 
 def is_first(store: Store, run: Run, rivals: Callable[[], list]) -> bool:
-    """Whether this run goes on, of several that began at the same moment.
+    """Return whether this run is the one to continue, where several began at the same moment.
 
-    A run goes on after a look that found no rival. Of two processes that each look after their run is in the store,
-    the later one sees the other's, so that at most one goes on. A run gives way to a rival that began before it, and
+    A run continues where it found no rival. Of two processes that each look after their run is in the store,
+    the later one sees the other's, so that at most one continues. A run gives way to a rival that began before it, and
     to one that has not given way within 5 s.
 
     rivals: what the store has now of runs that may be this one or its rivals.

@@ -16,9 +16,10 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from bench import tracking
 from bench.addresses import refuse_secrets
-from bench.checks import check_folder, check_sweep
+from bench.checks import check_sweep
 from bench.composing import clearer, quoted
 from bench.errors import InputError, JobsFailed, explain, leave, was_stopped
+from bench.folders import check_folder
 from bench.report import failures_report, opening
 from bench.sweeps import claims, jobs, workers
 from bench.sweeps.planned import asked, count, samples
@@ -115,7 +116,7 @@ def start(config: DictConfig) -> None:
     unfinished = cut_off(others, command) if config.get("resume", True) else None
     with ExitStack() as ending:
         if unfinished:
-            log.info("goes on with the sweep of run %s", unfinished)
+            log.info("continues the sweep of run %s", unfinished)
             parent = ending.enter_context(tracking.taken_up(store, unfinished))
             store.client.delete_run(claim.id)
             jobs.forget_begun(store, parent.id)

@@ -31,7 +31,7 @@ def sum_up(store: Store, parent: tracking.Run) -> None:
         try:
             table = records.layers_of(store, run)
         except InputError as error:  # the other jobs are summed up
-            log.warning("%s (%s) is left out of the summary: %s", design, run, error)
+            log.warning("%s (%s) is not in the summary: %s", design, run, error)
             continue
         if table.rows:
             estimator = estimator or table.estimators[0]

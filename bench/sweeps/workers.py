@@ -21,7 +21,7 @@ _idle: list[ProcessPoolExecutor] = []  # a process each, with what it has import
 
 
 class Workers(ParallelBackendBase):
-    """joblib's backend of processes, of which each is a pool of its own.
+    """A backend of joblib in which each process is a pool of its own.
 
     A pool of several ends all of its processes when one of them is killed. A job whose process was killed or stopped,
     while this one was not, has no result; the parent run has a note that it began.

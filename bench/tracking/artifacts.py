@@ -38,7 +38,7 @@ class Artifacts:
         return self._of(run_id).list_artifacts(path)
 
     def download_artifacts(self, run_id: str, path: str, folder: str) -> str:
-        """One file, whatever else the server lists beside it; returns where it lies in the folder."""
+        """Download this file alone and return its path in the folder."""
         files = self._of(run_id)
         if not isinstance(files, HttpArtifactRepository):
             return files.download_artifacts(path, folder)

@@ -150,7 +150,7 @@ def beating(set_tag: Callable[[str, str], None]) -> Iterator[None]:
         while not ended.wait(SECONDS):
             try:
                 set_tag(BEAT, str(time.time()))
-            except Exception as error:  # of whatever kind: the run goes on, and the next beat may arrive
+            except Exception as error:  # of any kind: the run continues, and the next beat may arrive
                 log.warning("the tracking store missed a heartbeat: %s", reason_of(error))
 
     thread = threading.Thread(target=beat, daemon=True)

@@ -19,8 +19,8 @@ from bench.tracking.waiting import DamagedFile, Waiting
 from bench.tracking.writes import FAILED, FINISHED, INCOMPLETE, KILLED, Write, end
 
 FOLDER = "outbox"  # where the command was started; a folder for each run in it
-AGAIN = 30  # seconds after which a store that failed is tried again while the run goes on
-SHARE = 9  # before that the run goes on for so many times as long as the last attempt took
+AGAIN = 30  # seconds after which a store that failed is tried again during the run
+SHARE = 9  # a shorter wait is at least this many times as long as the last attempt took
 PAUSE = 3  # seconds between attempts when there is nothing left to do but to wait
 REASONS = 3  # that a message says
 
@@ -67,7 +67,7 @@ class Outbox:
             self.flush()
 
     def flush(self) -> bool:
-        """Send what waits; whether nothing is left."""
+        """Send what waits; return whether all of it was sent."""
         if not (count := len(self.kept)):
             return True
         started = time.monotonic()
@@ -113,7 +113,7 @@ class Outbox:
         return "; ".join(parts)
 
     def tell(self) -> None:
-        """Have the store show that a run is through of which writes are left: FAILED where it would have finished."""
+        """Set the status of a run whose writes have not all arrived: FAILED where it would have been FINISHED."""
         entries = self.kept.entries()
         if self._end and not entries:
             return
@@ -144,7 +144,7 @@ class Outbox:
             self._note(error)
             self._away |= isinstance(error, TrackingError)
             if first:
-                log.warning("%s; the run goes on, and what it logs waits in %s", *self._reasons, self.folder)
+                log.warning("%s; the run continues, and what it logs waits in %s", *self._reasons, self.folder)
             self.kept.add(write)
         except BaseException as stop:
             if write.kind == "end" or stop.__context__ or not isinstance(self.client, Local):
@@ -155,7 +155,7 @@ class Outbox:
         return self.client.hurried() if is_stopping() else nullcontext()
 
     def _pass(self) -> bool:
-        """Try each write that waits, `end` last, and none after an outage; whether nothing is left."""
+        """Try each write that waits, `end` last, and stop at an outage; return whether all were sent."""
         self._away = self._outage = self._removed = too_large = False
         self._reasons.clear()
         entries = [(entry, self.kept.header(entry)) for entry in self.kept.entries()]

@@ -115,7 +115,7 @@ class Run:
 
     @contextmanager
     def patient(self) -> Iterator[Outbox]:
-        """Within: what the store does not take waits in files. A run of which something is left is shown as through."""
+        """Within: what the store does not take waits in files. The run gets a final status, even if files wait."""
         outbox, at_once = Outbox(self.store.client, self.id, uri=self.store.uri), self._send
         self._send = outbox.send
         try:

@@ -94,17 +94,20 @@ def database_of(uri: str) -> Path:
     address(database)  # or InputError
     if not database.parent.is_dir():
         raise InputError(f"tracking.uri: got {uri}, wanted a folder that exists; make {database.parent}")
-    if database.exists():
-        try:
-            with database.open("rb") as file:
-                if file.read(15) in (b"", b"SQLite format 3"):
-                    return database
-        except PermissionError as error:
-            raise InputError(f"tracking.uri: got {uri}, which may not be read; change its permissions") from error
-        except IsADirectoryError:
-            pass  # which is said below
+    if database.exists() and not _is_database(database):
         raise InputError(f"tracking.uri: got {uri}, wanted a SQLite database or a new file; {database} is neither")
     return database
+
+
+def _is_database(path: Path) -> bool:
+    """Whether a path is a file that SQLite opens; InputError where it may not be read."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(15) in (b"", b"SQLite format 3")
+    except PermissionError as error:
+        raise InputError(f"tracking.uri: {path} may not be read; change its permissions") from error
 
 
 def make(database: Path) -> None:

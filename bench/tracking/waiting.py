@@ -49,7 +49,7 @@ class Waiting:
 
     @contextlib.contextmanager
     def locked(self, seconds: float = -1) -> Iterator[None]:
-        """Within: no other process adds or sends. The folder is removed where nothing is left.
+        """Within: no other process adds or sends. An empty folder is removed.
 
         seconds: how long to wait for the other, -1 for as long as it takes. Raises filelock.Timeout after that.
         """

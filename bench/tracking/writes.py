@@ -73,7 +73,7 @@ class Write:
 
     @property
     def replaces(self) -> tuple | None:
-        """What two writes have in common of which the later one holds; None where their order does not matter."""
+        """Return what two writes share if the later one replaces the earlier; None if order does not matter."""
         return (self.kind, self.payload[0]) if self.kind in ("tag", "artifact") else None
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ class Write:
 
 
 def end(client, run_id: str, status: str, time: int, owner: str | None = None, fingerprint: str | None = None) -> bool:
-    """Set how a run ended, unless another process goes on with it; returns whether it was set.
+    """Set the final status of a run, unless another process runs it; return whether it was set.
 
     A run that would finish is KILLED instead where another run of the experiment with this fingerprint has finished,
     so that a job counts once. time: in ms. owner: the run's tag of this name, as this process set it.
@@ -89,7 +89,7 @@ def end(client, run_id: str, status: str, time: int, owner: str | None = None, f
     run = client.get_run(run_id)
     tags = run.data.tags
     if owner is not None and tags.get(OWNER, owner) != owner:
-        log.warning("run %s is not ended here: %s goes on with it", run_id, owner_of(tags))
+        log.warning("run %s is not ended here: %s runs it now", run_id, owner_of(tags))
         return False
     if status == FINISHED and (other := _finished(client, run, fingerprint)):
         log.warning("run %s ends KILLED and not FINISHED: run %s has finished the same job", run_id, other)

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from bench.build import build, build_each, build_network
@@ -118,7 +119,8 @@ def test_a_schedule(config, said):
     assert refusal(rehearsed, ADAM, config, 200).startswith(said)
 
 
-def test_rehearsing_leaves_the_network_and_takes_what_can_be_trained():
+def test_rehearsing_takes_what_can_be_trained_with_and_draws_no_random_number():
+    before = torch.random.get_rng_state()
     for config in (
         None,
         schedule("StepLR", step_size=3),
@@ -128,6 +130,7 @@ def test_rehearsing_leaves_the_network_and_takes_what_can_be_trained():
     ):
         rehearsed(ADAM, config)
     rehearsed(ADAM | {"lr": 0})
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 # Objectives

@@ -87,7 +87,9 @@ def malformed(rule):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_defaults_are_taken(configs, name):
+    before = configs[name].copy()
     CHECKS[name](configs[name])
+    assert configs[name] == before
 
 
 def test_no_setting_is_forgotten():

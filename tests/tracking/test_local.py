@@ -12,10 +12,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from outages import said_of
 from running import assert_refused, command, tiny, uri, with_store
 
 from bench import tracking
-from bench.errors import InputError, TrackingError
+from bench.errors import InputError
 from bench.tracking import local, outbox, records
 from bench.tracking.store import connect
 
@@ -38,21 +39,16 @@ def locked(folder):
 
 
 def logged(store, fault) -> tuple[str, str]:
-    """The id of a run of which a part is logged within a fault, and what was said of it."""
-    runs = []
+    """The id of a run that logs its second half in a fault, and what was said of it."""
 
-    def log():
-        with tracking.started(store, "a run", {}) as run:
-            runs.append(run.id)
-            run.metrics({"loss": 1.0}, 1)
-            run.text("a,b\n1,2\n", "layers.csv")
-            fault()
-            run.metrics({"loss": 0.5}, 2)
-            run.file(b"\0" * 1000, "weights.pt")
+    def log(run):
+        run.metrics({"loss": 1.0}, 1)
+        run.text("a,b\n1,2\n", "layers.csv")
+        fault()
+        run.metrics({"loss": 0.5}, 2)
+        run.file(b"\0" * 1000, "weights.pt")
 
-    with pytest.raises(TrackingError) as said:
-        log()
-    return runs[0], str(said.value)
+    return said_of(store, log)
 
 
 def assert_complete(store, run, tmp_path):

@@ -20,8 +20,8 @@ from bench.tracking.store import connect
 class Flaky:
     """A client that is away when told so, and keeps what it is given."""
 
-    def __init__(self):
-        self.away, self.asked, self.got, self.refuses = False, 0, [], {}
+    def __init__(self, away=False):
+        self.away, self.asked, self.got, self.refuses = away, 0, [], {}
 
     def set_tag(self, run_id, key, value):
         self.asked += 1
@@ -45,7 +45,7 @@ def test_writes_arrive_once_and_in_order_however_often_the_server_goes_away(tmp_
     sent = Outbox(client, "r", tmp_path / "outbox" / "r")
     for number in range(50):
         client.away = rng.random() < 0.5
-        if rng.random() < 0.1:  # the process died, and another goes on with the run
+        if rng.random() < 0.1:  # the process died, and another runs it now
             sent = Outbox(client, "r", tmp_path / "outbox" / "r")
         sent.send(Write("tag", ["key", str(number)]))
     client.away = False
@@ -55,8 +55,7 @@ def test_writes_arrive_once_and_in_order_however_often_the_server_goes_away(tmp_
 
 
 def test_a_server_that_is_away_is_not_asked_at_every_write(tmp_path):
-    client = Flaky()
-    client.away = True
+    client = Flaky(away=True)
     sent = Outbox(client, "r", tmp_path / "r")
     for number in range(20):
         sent.send(Write("tag", ["key", str(number)]))
@@ -155,8 +154,7 @@ def test_resend_sends_what_is_of_this_server_and_names_what_is_of_another(tmp_pa
         with tracking.started(store, "a run", {}) as run:
             run.metrics({"a": 1.0})
         for waits in ("0123", run.id):
-            kept = Outbox(Flaky(), waits)
-            kept.client.away = True
+            kept = Outbox(Flaky(away=True), waits)
             kept.send(Write("tag", ["key", "value"]))
         ended = command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests")
         assert ended.out.endswith(f"run {run.id}: sent 1 writes\n")

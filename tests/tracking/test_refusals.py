@@ -5,11 +5,11 @@ import socket
 import time
 
 import pytest
+from outages import said_of
 from running import children, command, parents, runs, tiny
 from serving import serving
 
 from bench import tracking
-from bench.errors import TrackingError
 from bench.sweeps import jobs
 from bench.tracking import records
 from bench.tracking.store import connect
@@ -42,23 +42,18 @@ def never(_):
 
 def logged(store, fault) -> tuple[str, str]:
     """The id of a run in which a fault begins, and what was said of it."""
-    runs = []
 
-    def log():
-        with tracking.started(store, "a run", {}) as run:
-            runs.append(run.id)
-            run.metrics({"loss": 1.0}, 1)
-            run.text("a,b\n1,2\n", "tables/before.csv")
-            fault(run)
-            run.metrics({"loss": 0.5}, 2)
-            run.file(b"\0" * 1000, "weights.pt")
-            run.tag("colour", "blue")
-            run.text("a,b\n3,4\n", "layers.csv")
-            run.metrics({"loss": 0.25}, 3)
+    def log(run):
+        run.metrics({"loss": 1.0}, 1)
+        run.text("a,b\n1,2\n", "tables/before.csv")
+        fault(run)
+        run.metrics({"loss": 0.5}, 2)
+        run.file(b"\0" * 1000, "weights.pt")
+        run.tag("colour", "blue")
+        run.text("a,b\n3,4\n", "layers.csv")
+        run.metrics({"loss": 0.25}, 3)
 
-    with pytest.raises(TrackingError) as said:
-        log()
-    return runs[0], str(said.value)
+    return said_of(store, log)
 
 
 def state(store, run):

@@ -146,7 +146,7 @@ def test_a_server_killed_and_started_again_during_a_run_has_all_of_it(server, tm
         server.start()
         out, err = command.communicate(timeout=600)
     assert command.returncode == 0, err
-    assert "the run goes on, and what it logs waits in" in out
+    assert "the run continues, and what it logs waits in" in out
     assert "sent what had waited" in out
     assert not (tmp_path / "outbox").exists()
     client, (run,) = runs_at(server.uri, "killed")

@@ -100,11 +100,11 @@ BODIES += [json.dumps(odd).encode() for odd in ODD]
 @pytest.mark.parametrize("body", BODIES)
 def test_answers_that_are_none(body):
     with answering(lambda path: (200, body, {"Content-Type": "application/json"})) as address:
-        refusals(address)
+        assert all(refusals(address))
     with answering(mlflow(runs_get=(200, body, {"Content-Type": "application/json"}))) as address:
-        refusals(address)
+        assert all(refusals(address))
     with answering(mlflow(mlflow_artifacts=(200, body, {}))) as address:
-        refusals(address)
+        assert all(refusals(address))
 
 
 def test_random_answers():
@@ -117,13 +117,13 @@ def test_random_answers():
             key = rng.choice(list(changed["run"]["info"]))
             changed["run"]["info"][key] = rng.choice([*ODD, -(2**70), "../..", ESCAPE])
         with answering(mlflow(runs_get=as_json(changed), mlflow_artifacts=(404, b"", {}))) as address:
-            refusals(address)
+            assert all(refusals(address))
 
 
 def test_redirects_lead_to_no_file():
     for target in ("file:///etc/passwd", "/loop"):
         with answering(lambda path, target=target: (302, b"", {"Location": target})) as address:
-            refusals(address)
+            assert all(refusals(address))
 
 
 def test_a_file_without_end_is_cut_off(monkeypatch):
@@ -143,7 +143,7 @@ def test_files_that_a_server_lists_elsewhere_are_not_written(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     listed = {"files": [{"path": "../../../../../../evil", "is_dir": False, "file_size": 3}]}
     with answering(mlflow(mlflow_artifacts=as_json(listed))) as address:
-        refusals(address)
+        assert all(refusals(address))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,7 +2,6 @@
 
 import pickle
 import random
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -10,14 +9,13 @@ import pytest
 import torch
 import yaml
 from omegaconf import OmegaConf
+from reading import READERS, refused
 from running import assert_refused, command, composed, kept, names, tiny, uri
 
 import bench
 from bench.__main__ import CONF
-from bench.asking.base import Base
 from bench.errors import InputError
-from bench.tracking.store import connect
-from bench.trust import check_stored, trusted_by
+from bench.trust import check_stored
 
 LR = "torch.optim.lr_scheduler"
 CUSTOM = {"_target_": "models.Custom", "in_channels": 1, "input_size": [16, 16], "taps": None}
@@ -100,36 +98,6 @@ PLACES = {
     "at the top": lambda part: part,
     "not recursive": lambda part: {"model": CUSTOM | {"_recursive_": False, "network": part}},
 }
-
-
-@pytest.fixture
-def stored(trained):
-    """Stores another config with the run for the length of a test: call it with the sections that differ."""
-    _, run = trained
-    path = kept(run, "config.yaml")
-    text = path.read_text()
-
-    def store(**sections):
-        path.write_text(yaml.safe_dump(yaml.safe_load(text) | sections))
-
-    yield store
-    path.write_text(text)
-
-
-READERS = (bench.load, lambda name, address: Base.of_run(connect(address, "bench"), name))
-
-
-def refused(trained, *parts: str, readers=READERS) -> None:
-    """The readers of a run's config refuse it in one line."""
-    folder, run = trained
-    for read in readers:
-        with pytest.raises(InputError) as refusal:
-            read(run.info.run_id, uri(folder))
-        said = str(refusal.value)
-        assert run.info.run_id in said
-        assert "\n" not in said
-        for part in parts:
-            assert part in said
 
 
 def test_the_payloads_are_live(tmp_path):
@@ -218,44 +186,10 @@ def test_a_config_of_another_shape_is_one_line(trained, stored, sections, said):
     assert "\n" not in str(refusal.value)
 
 
-def test_a_network_of_ones_own_wants_trust(tmp_path, monkeypatch, trained, stored):
-    (tmp_path / "mine_of_test").mkdir()
-    (tmp_path / "mine_of_test" / "__init__.py").write_text("")
-    (tmp_path / "mine_of_test" / "nets.py").write_text("import os\nfrom models import UNet\nclass Net(UNet): pass\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    folder, run = trained
-    own = yaml.safe_load(kept(run, "config.yaml").read_text())["model"] | {"_target_": "mine_of_test.nets.Net"}
-    stored(model=own)
-    refused(trained, "trust=[mine_of_test.nets.Net] permits it for this call")
-    assert "mine_of_test.nets" not in sys.modules
-    for trust in (["mine_of_test"], ["mine_of_test.nets.Net"]):
-        assert type(bench.load(run.info.run_id, uri(folder), trust)).__name__ == "Net"
-    base = Base.of_run(connect(uri(folder), "bench"), run.info.run_id, ["mine_of_test"])
-    assert base.trust == ["mine_of_test"]
-    ended = tiny(folder, f"train.teacher={run.info.run_id}", "trust=[mine_of_test]", "estimator=[]", "diagnostic=[]")
-    assert ended.code == 0, ended.err
-    stored(model={"_target_": "mine_of_test.nets.os.system", "command": f"touch {tmp_path}/canary"})
-    with pytest.raises(InputError, match="mine_of_test"):
-        bench.load(run.info.run_id, uri(folder), ["mine_of_test"])
-    assert not (tmp_path / "canary").exists()
-
-
-def test_trust_that_is_no_name(trained):
-    folder, run = trained
-    for trust in ("mine", [""], ["a b"], [3]):
-        with pytest.raises(InputError, match=r"trust: got .*, wanted a list of packages or full names"):
-            bench.load(run.info.run_id, uri(folder), trust)
-    assert_refused(command(folder, "propose", f"run={run.info.run_id}", "trust=['a b']"), "trust: got 'a b'")
-
-
-def test_what_the_users_own_command_names_is_trusted():
-    config = composed("trust=[other]", "model._target_=mine.Net", "train.optimizer._target_=torch.optim.SGD")
-    assert trusted_by(config) == ["other", "mine.Net"]
-
-
 def test_every_choice_of_the_suite_may_be_stored():
     config = OmegaConf.to_container(composed())
     for group in ("model", "dataset", "estimator", "diagnostic", "task"):
         for name in names(group):
             part = OmegaConf.load(CONF / group / f"{name}.yaml")
-            check_stored(config | {group: OmegaConf.to_container(part)}, "run")
+            stored = check_stored(config | {group: OmegaConf.to_container(part)}, "run")
+            assert stored[group]._target_ == part._target_

@@ -1,0 +1,24 @@
+"""Readers of the stored config of a run, for tests."""
+
+import pytest
+from running import uri
+
+import bench
+from bench.asking.base import Base
+from bench.errors import InputError
+from bench.tracking.store import connect
+
+READERS = (bench.load, lambda name, address: Base.of_run(connect(address, "bench"), name))
+
+
+def refused(trained, *parts: str, readers=READERS) -> None:
+    """The readers of a run's config refuse it in one line."""
+    folder, run = trained
+    for read in readers:
+        with pytest.raises(InputError) as refusal:
+            read(run.info.run_id, uri(folder))
+        said = str(refusal.value)
+        assert run.info.run_id in said
+        assert "\n" not in said
+        for part in parts:
+            assert part in said
