@@ -1,11 +1,13 @@
 """`python -m bench` for tests: in this process, in a folder of its own, a run of about a second."""
 
 import io
+import logging
 import os
 import signal
 import subprocess
 import sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,6 +60,19 @@ class Ended(NamedTuple):
     err: str
 
 
+@contextmanager
+def logging_kept() -> Iterator[None]:
+    """Undoes what Hydra sets for this process: QUIET disables every logger, each job replaces the root's handlers."""
+    level, handlers = logging.root.level, logging.root.handlers[:]
+    try:
+        yield
+    finally:
+        logging.root.setLevel(level)
+        logging.root.handlers[:] = handlers
+        for logger in logging.root.manager.loggerDict.values():
+            logger.disabled = False
+
+
 def command(folder: Path, *arguments: str) -> Ended:
     """`python -m bench ARGUMENTS` in this process and in a folder."""
     out, err = io.StringIO(), io.StringIO()
@@ -65,6 +80,7 @@ def command(folder: Path, *arguments: str) -> Ended:
     torch.set_num_threads(1)  # for images this small, more threads wait for each other
     with (
         chdir(folder),
+        logging_kept(),
         patch.dict(os.environ),
         patch.object(sys, "argv", ["bench", *arguments]),
         redirect_stdout(out),

@@ -148,7 +148,7 @@ def test_the_ends_of_a_range_are_as_the_message_says(configs, name, key, hint, r
         ("config", "tracking.name", "${nope}", "tracking.name: Interpolation key 'nope' not found; set it to a value"),
         ("config", "tracking.name", "${oc.env:NOT_SET_HERE}", "Environment variable 'NOT_SET_HERE' not found"),
         ("calibrate", "bits", [0.0, 1.0, 0.0], "bits: got [0.0, 1.0, 0.0], in which 0.0 occurs twice"),
-        ("calibrate", "planted", 3, "planted: got 3, wanted settings as of probe, or null for none"),
+        ("calibrate", "planted", 3, "planted: got 3, wanted settings such as those of probe, or null"),
         ("calibrate", "planted", {"nope": 3}, "planted: probe: got the setting 'nope', wanted one of split, n, taps"),
         ("calibrate", "planted", {"pixels": 2.5}, "planted: probe.pixels: Value '2.5' of type 'float' could not be"),
         ("calibrate", "planted", {"budget_gb": -1}, "planted: probe.budget_gb: got -1, wanted more than 0"),
