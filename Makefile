@@ -21,8 +21,8 @@ server: $(INSTALLED) ## MLflow's server on PostgreSQL, on localhost; AUTH=1 asks
 test: $(INSTALLED) ## one process a core, one thread each
 	$(ONE_THREAD) $(BIN)/python -m pytest $(PER_CORE)
 
-test-processes: $(INSTALLED) ## retraining, sweeps in parallel, servers, a browser; PostgreSQL and Chromium are Debian's, skipped where absent
-	$(ONE_THREAD) $(BIN)/python -m pytest -m processes -rs
+test-processes: $(INSTALLED) ## retraining, sweeps that are killed, servers, a browser; PostgreSQL and Chromium are Debian's, skipped where absent
+	$(ONE_THREAD) $(BIN)/python -m pytest -m 'processes and not slow' -rs
 
 test-slow: $(INSTALLED)
 	$(ONE_THREAD) $(BIN)/python -m pytest $(PER_CORE) -m slow

@@ -12,6 +12,8 @@ from running import artifact, artifacts, assert_refused, command, is_drawing, ru
 
 import bench
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def verified(tmp_path_factory):

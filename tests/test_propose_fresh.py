@@ -43,6 +43,7 @@ def test_a_budget_of_runs_leaves_whole_seeds(tmp_path):
     assert "not run" in set(compared["verdict"])
 
 
+@pytest.mark.processes
 def test_without_verifying_nothing_but_the_base_is_trained(tmp_path):
     in_colour = ("dataset.channels=3", "dataset.classes=3")
     ended = propose(tmp_path, *MASKS, *in_colour, "target.params=0.5", "verify=false")

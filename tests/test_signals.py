@@ -10,7 +10,7 @@ from bench import signals
 
 @pytest.fixture
 def heeding(monkeypatch):
-    before = {sent: signal.getsignal(sent) for sent in signals.STOPS}
+    before = {sent: signal.signal(sent, signal.SIG_DFL) for sent in signals.STOPS}  # nohup leaves them ignored
     monkeypatch.setattr(signals, "_first", [])
     yield
     for sent, handler in before.items():

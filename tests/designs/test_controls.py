@@ -71,6 +71,7 @@ def smp():
     return network, Pricing(model, (3, 32, 32))
 
 
+@pytest.mark.processes
 def test_an_encoder_of_fixed_widths_loses_levels_until_narrowing_can_reach_the_cost(smp, caplog):
     network, pricing = smp
     base = design_of(network)
@@ -101,6 +102,7 @@ def test_a_block_keeps_its_weights_where_a_level_below_it_is_gone(smp):
     assert heaviest.decoder_channels == (32, 1, 1)
 
 
+@pytest.mark.processes
 def test_a_control_that_cannot_cost_as_much_is_told_of(smp, caplog):
     network, pricing = smp
     base = design_of(network)

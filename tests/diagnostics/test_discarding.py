@@ -79,6 +79,7 @@ def test_each_row_has_its_safeguards(rows):
         assert np.allclose(image["sid_running_max"], np.maximum.accumulate(image["sid"]))
 
 
+@pytest.mark.processes
 def test_the_same_command_gives_the_same_table(folder, rows, tmp_path):
     assert tiny(tmp_path, *FAST).code == 0
     (again,) = runs(tmp_path)

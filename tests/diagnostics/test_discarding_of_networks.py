@@ -38,6 +38,7 @@ def test_refinement_finds_noise_of_no_less_entropy(trained, data):
     assert min(gains) > -0.03  # bits; distortions are β within 2 % or three standard errors
 
 
+@pytest.mark.processes
 def test_refinement_ends_even_and_at_the_same_entropy_by_other_draws(trained, data):
     x = data.val.images[:2]
     for tap in trained.taps():

@@ -43,6 +43,7 @@ def test_files_and_tests_of_every_room_exist():
             assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
+@pytest.mark.processes
 def test_every_explained_mutant_is_still_one():
     for each in KNOWN["explained"]:
         made = {(mutant.was, mutant.becomes) for mutant in mutants((ROOT / each["file"]).read_text())}

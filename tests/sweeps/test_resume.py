@@ -13,6 +13,8 @@ from bench import tracking
 from bench.tracking.store import connect
 from bench.train import Batches
 
+pytestmark = pytest.mark.processes
+
 SWEEP = ("-m", "model.skips=all,none", "seed=0,1")
 JOBS = {("all", "0"), ("all", "1"), ("none", "0"), ("none", "1")}
 WRITES = (
