@@ -15,6 +15,7 @@ from functools import partial
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import RunStatus
@@ -126,7 +127,9 @@ class Run:
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as it is logged."""
+    """A figure as it is logged, with the names of designs and classes as they are: a $ does not begin a formula."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=120, bbox_inches="tight")
     return drawn.getvalue()

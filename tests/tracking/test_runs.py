@@ -3,6 +3,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from omegaconf import OmegaConf
@@ -224,3 +225,9 @@ def test_values_that_are_too_long_are_cut(store):
     there = store.client.get_run(run.id)
     assert there.info.status == "FINISHED"
     assert set(there.data.tags["long"]) == set(there.data.params["long"]) == {"x"}
+
+
+def test_a_dollar_in_a_name_begins_no_formula_in_a_figure():
+    figure = Figure()
+    figure.subplots().set_title(r"$\frac{$, 5$ and 6$")
+    assert tracking.png(figure).startswith(b"\x89PNG")

@@ -5,10 +5,12 @@ import signal
 import socket
 import subprocess
 import time
+from base64 import b64encode
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pandas as pd
 import psutil
@@ -64,6 +66,7 @@ class Server:
         self.process.wait()
 
     def stop(self) -> None:
+        """SIGTERM, as a cluster sends it; nothing where it has ended."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout=60)
 
@@ -159,6 +162,50 @@ def trains(uri: str) -> bool:
     client = MlflowClient(uri)
     known = client.get_experiment_by_name("killed")
     return bool(known) and any("train/loss" in run.data.metrics for run in client.search_runs([known.experiment_id]))
+
+
+def test_a_second_server_on_a_folder_is_refused_and_the_first_goes_on(server):
+    second = subprocess.run([START], env=os.environ | server.settings, capture_output=True, text=True, timeout=READY)
+    assert (second.returncode, len(second.stderr.splitlines())) == (2, 1)
+    assert f"got FOLDER={server.folder}, where a server runs already" in second.stderr
+    assert MlflowClient(server.uri).search_experiments()
+
+
+def test_the_code_of_a_server_that_ends_is_passed_on_and_its_database_stops():
+    with serving() as server:
+        server.stop()
+        assert server.process.returncode == 128 + signal.SIGTERM
+        assert not (server.folder / "postgres" / "postmaster.pid").exists()
+        with socket.create_server(("127.0.0.1", server.port)):
+            used = subprocess.run([START], env=os.environ | server.settings, capture_output=True, timeout=READY)
+        assert used.returncode not in (0, 128 + signal.SIGTERM)
+        assert not (server.folder / "postgres" / "postmaster.pid").exists()
+
+
+def test_a_given_password_takes_the_place_of_an_earlier_one_and_files_are_private():
+    with serving(AUTH="1", MLFLOW_AUTH_ADMIN_PASSWORD="the first password") as server:
+        assert accepted(server, "the first password")
+        server.stop()
+        server.settings["MLFLOW_AUTH_ADMIN_PASSWORD"] = "the second password"
+        server.start()
+        assert accepted(server, "the second password")
+        assert not accepted(server, "the first password")
+        private = {
+            name: (server.folder / name).stat().st_mode & 0o777 for name in ("password", "key", "basic_auth.ini")
+        }
+        assert set(private.values()) == {0o600}, private
+        assert (server.folder / "artifacts").stat().st_mode & 0o777 == 0o700
+        assert (server.folder / "password").read_text() == "the second password\n"
+
+
+def accepted(server: Server, password: str) -> bool:
+    login = b64encode(f"admin:{password}".encode()).decode()
+    asked = Request(f"{server.uri}/api/2.0/mlflow/experiments/search?max_results=1")
+    asked.add_header("Authorization", f"Basic {login}")
+    try:
+        return urlopen(asked, timeout=30).status == 200
+    except HTTPError as refused:
+        return {401: False}[refused.code]
 
 
 def test_a_server_that_asks_for_passwords(tmp_path):
