@@ -6,6 +6,8 @@ from running import artifact, assert_refused, command, parents, runs, tiny
 
 from bench.retraining import judge
 
+pytestmark = pytest.mark.processes
+
 ALONE = ("estimator=[]", "diagnostic=[]")
 SWEEP = ("-m", "model.widths=[4,8],[4,4]", *ALONE)
 

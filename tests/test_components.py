@@ -105,9 +105,16 @@ def measured():
     return table, probe, list(zip(networks, moments, strict=True))
 
 
+FEWER = {  # images and steps, since all are alike to the protocol
+    "discarding": ("images=1", "epoch_images=1", "solver.refine=2", "solver.draws=32"),
+    "discarding_authors2022": ("images=1", "epoch_images=1", "solver.steps=4"),
+}
+
+
 @pytest.mark.parametrize("name", names("diagnostic"))
 def test_diagnostic(name, measured, tmp_path):
-    config = composed(f"diagnostic=[{name}]").diagnostic
+    fewer = [f"diagnostic.{name}.{setting}" for setting in FEWER.get(name, ())]
+    config = composed(f"diagnostic=[{name}]", *fewer).diagnostic
     target = arguments(config[name], f"conf/diagnostic/{name}.yaml")
     assert issubclass(target, Diagnostic), f"{name}: {target.__name__} is no bench.diagnostics.Diagnostic"
     assert inspect.getdoc(target) != inspect.getdoc(Diagnostic), f"{target.__name__}: wanted a docstring"

@@ -86,7 +86,7 @@ def test_disk_full_of_artifacts(tmp_path, monkeypatch, first_that_fails):
         fits(client, run_id, local_path, *rest)
 
     monkeypatch.setattr(MlflowClient, "log_artifact", log_artifact)
-    ended = tiny(tmp_path)
+    ended = tiny(tmp_path, "diagnostic=[u_plot]")
     assert ended.code == 1
     assert ended.err.startswith("bench: disk full: ")
     assert "make room where tracking.uri keeps runs and artifacts" in ended.err

@@ -7,6 +7,8 @@ import pytest
 from proposing import parent_of, propose
 from running import QUIET, artifact, command, runs
 
+pytestmark = pytest.mark.processes
+
 SMP = ("model=smp", "model.encoder_name=resnet18", "dataset.size=32")
 LIBRARIES = {
     "smp's unet": (*SMP, "model.encoder_depth=3", "model.decoder_channels=[4,4,4]"),

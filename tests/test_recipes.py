@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from running import QUIET, artifact, command, layers, runs, with_store
 
+pytestmark = pytest.mark.processes
+
 TEXT = (Path(__file__).parents[1] / "docs" / "RECIPES.md").read_text(encoding="utf-8")
 LEFT = {  # by the first command of a recipe
     "A network": lambda folder, run: {"features", "pooled", "out"} <= set(layers(folder, run)["tap"]),

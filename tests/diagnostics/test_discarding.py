@@ -15,6 +15,7 @@ from bench.tables import LayerTable, Moment
 from bench.types import Data, Split
 from models import UNet
 
+pytestmark = pytest.mark.processes
 FAST = (
     "estimator=[kde]",
     "dataset.classes=3",
@@ -79,7 +80,6 @@ def test_each_row_has_its_safeguards(rows):
         assert np.allclose(image["sid_running_max"], np.maximum.accumulate(image["sid"]))
 
 
-@pytest.mark.processes
 def test_the_same_command_gives_the_same_table(folder, rows, tmp_path):
     assert tiny(tmp_path, *FAST).code == 0
     (again,) = runs(tmp_path)

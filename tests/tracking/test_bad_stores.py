@@ -14,6 +14,8 @@ from bench.errors import InputError
 from bench.tracking import store
 from bench.tracking.store import ANSWER_SECONDS, connect
 
+pytestmark = pytest.mark.processes
+
 
 @contextmanager
 def silent_server():

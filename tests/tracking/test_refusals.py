@@ -14,6 +14,8 @@ from bench.sweeps import jobs
 from bench.tracking import records
 from bench.tracking.store import connect
 
+pytestmark = pytest.mark.processes
+
 PAGE = b"<html><body>Please log in</body></html>"
 
 
