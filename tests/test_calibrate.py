@@ -78,6 +78,7 @@ def test_truth_is_planted_on_the_layers_of_a_trained_network(rows):
     assert answered["planted"].notna().any()  # the response at that n and dimension, a part of `reliable`
 
 
+@pytest.mark.processes
 def test_the_same_command_gives_the_same_table(folder, rows, tmp_path):
     ended = command(with_store(tmp_path), "calibrate", *QUIET, *SMALL)
     assert ended.code == 0, ended.err
@@ -104,6 +105,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, override, message):
     assert len(ended.err.strip().splitlines()) == 1
 
 
+@pytest.mark.processes
 def test_a_sweep_of_calibrations_ends_below_its_parent(tmp_path):
     overrides = ("task=[gaussian]", "estimator=[gaussian]", "planted=null", "n=[60]", "bits=[1]")
     rest = ("estimator.gaussian.permutations=2", "repeats=2", "dims=[1]", "device=cpu", "seed=0,1")

@@ -18,6 +18,8 @@ from bench.comparing.runs import chosen
 from bench.retraining import judge
 from bench.tracking.store import connect
 
+pytestmark = pytest.mark.processes
+
 DEEP, FLAT = "model.widths=[4,4,8]", "model.widths=[4,8]"
 
 

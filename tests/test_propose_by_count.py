@@ -1,7 +1,10 @@
 """`python -m bench propose ask.rule=filter_count`: the numbers of filters that a run recommends."""
 
 import pandas as pd
+import pytest
 from running import artifact, assert_refused, command, runs, tiny, with_store
+
+pytestmark = pytest.mark.processes
 
 
 def test_the_filters_that_a_run_recommends_are_proposed(tmp_path):

@@ -14,6 +14,7 @@ from bench.hooks import upto
 from models import Tap, UNet
 
 
+@pytest.mark.processes
 def test_damage_is_seen_from_the_damaged_layer_on_and_not_before(trained, data):
     broken, at = damaged(trained, "enc2.conv1", seed=0)
     x = data.val.images[:3]

@@ -17,6 +17,7 @@ from bench.hooks import upto
 from models import Tap, UNet
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("refine", [0, 8])
 def test_the_realised_distortion_is_beta_at_every_layer_of_a_trained_network(trained, data, refine):
     x = data.val.images[:3]

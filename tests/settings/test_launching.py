@@ -58,6 +58,7 @@ def test_overrides_of_retraining_are_composed_before(tmp_path, overrides):
     assert_refused(ended, f"retrain.overrides: got {overrides}, which can't be composed")
 
 
+@pytest.mark.processes
 def test_a_sweeper_of_one_objective(tmp_path):
     ended = tiny(tmp_path, *OPTUNA, "objectives=[summary/val_score]", "resume=false")  # two trials may be of one design
     assert ended.code == 0, ended.err

@@ -1,8 +1,11 @@
 """Sweeps that an experiment's config holds, for Hydra's sweeper to try."""
 
+import pytest
 from running import runs, tiny
 
 from bench import tracking
+
+pytestmark = pytest.mark.processes
 
 SMALL = ("dataset=phantoms", "dataset.task=classification", "dataset.size=28", "dataset.n=[32,16,8]", "probe.n=16")
 REST = ("model=lenet5", "model.filters.1=2", "seed=0", "diagnostic=[]", "train.epochs=0", "tracking.experiment=bench")

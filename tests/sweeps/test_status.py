@@ -7,6 +7,8 @@ from running import assert_refused, command, runs, store, tiny
 
 from bench.tracking.heartbeat import OWNER, owner_tags
 
+pytestmark = pytest.mark.processes
+
 SWEEP = ("-m", "model.widths=[4,8],[0,8],[4,4]", "tracking.name=widths")
 
 

@@ -50,6 +50,7 @@ def test_a_run_alone_is_named_by_its_model(tmp_path):
     assert run.data.tags[tracking.DESIGN] == "unet model.widths=[4,8] model.skips=add"
 
 
+@pytest.mark.processes
 def test_design_names_what_was_swept_over_an_earlier_value(tmp_path):
     ended = tiny(tmp_path, "-m", "model.widths=[4,8]", "model.widths=[4,8],[4,4]")
     assert ended.code == 0, ended.err
@@ -97,6 +98,7 @@ def test_sweep_that_grows_runs_only_what_is_new(folder, parent):
     assert points(folder, grown, "profile/I_XT.kde") == pytest.approx(expected)
 
 
+@pytest.mark.processes
 def test_resume_false_runs_again_and_counts_as_done_later(folder):
     for resume, ran in (("false", 1), ("true", 0), ("false", 1)):
         ended = tiny(folder, "-m", "seed=5", f"resume={resume}")
@@ -113,6 +115,7 @@ def test_jobs_hang_below_a_given_parent(folder):
     assert [run.data.params["seed"] for run in children(folder, given)] == ["7"]
 
 
+@pytest.mark.processes
 def test_an_estimator_that_refuses_the_input_shows_what_it_says_of_the_label(tmp_path):
     ended = tiny(tmp_path, "-m", "estimator=[probe]", "estimator.probe.steps=20",
                  "diagnostic=[u_plot,information_plane,bottleneck]", "dataset.n=[16,32,8]")  # fmt: skip

@@ -6,6 +6,8 @@ from running import artifact, assert_refused, children, parents, points, runs, s
 
 from bench.train import Batches
 
+pytestmark = pytest.mark.processes
+
 
 def test_failed_job_leaves_the_others(tmp_path):
     ended = tiny(tmp_path, "-m", "model.widths=[4,8],[0,8],[4,4]")
@@ -68,7 +70,6 @@ def test_a_sweep_that_failed_goes_on_under_its_parent_when_it_is_started_again(t
     assert len(runs(tmp_path)) == 1 + 2 + 2  # the parent; both failed, since no seed divides into batches; both done
 
 
-@pytest.mark.processes
 def test_two_sweeps_of_one_name_at_once_are_refused(tmp_path):
     assert tiny(tmp_path, "-m", "seed=0,1", "tracking.name=study").code == 0
     (first,) = parents(tmp_path)

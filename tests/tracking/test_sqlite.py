@@ -35,6 +35,7 @@ ODD = (
     "$x$",
     "back\\slash\\",
 )
+ALL_ODD = [*ODD[:3], *(pytest.param(name, marks=pytest.mark.processes) for name in ODD[3:])]
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_hydra_reads_back_what_is_quoted(text):
     assert config.tracking.uri == config.tracking.experiment == text
 
 
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("name", ALL_ODD)
 def test_a_store_lies_in_its_folder_whatever_its_name(name, tmp_path):
     folder = tmp_path / name
     folder.mkdir()
@@ -116,7 +117,7 @@ def test_a_folder_that_is_not_named_in_utf_8_is_refused(tmp_path):
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("name", ALL_ODD)
 def test_an_address_is_read_back_as_the_path(name, tmp_path):
     (tmp_path / name).mkdir()
     database = tmp_path / name / "mlflow.db"
