@@ -68,14 +68,14 @@ def _fix(address: str) -> str:
     return "leave it out and keep it in a file of the database's client or in the environment"
 
 
-def refuse_strange(server: str, files: str) -> None:
+def refuse_strange(store: str, files: str) -> None:
     """Raise InputError where a server over the network keeps a run's files anywhere but behind itself.
 
-    server: its address. files: where it says that the files of a run are. A folder of this machine is refused, except
-    `mlartifacts` below the current one where the server runs on this machine.
+    store: its address; that of a database is not checked. files: where it says that the files of a run are. A folder of
+    this machine is refused, except `mlartifacts` below the current one where the server runs on this machine.
     """
-    where, here = urlsplit(files), urlsplit(server)
-    if where.scheme in OBJECT_STORES:
+    where, here = urlsplit(files), urlsplit(store)
+    if here.scheme not in WEB or where.scheme in OBJECT_STORES:
         return
     if where.scheme in (here.scheme, "mlflow-artifacts") and where.hostname in (None, here.hostname):
         return
@@ -85,7 +85,7 @@ def refuse_strange(server: str, files: str) -> None:
         if Path(folder).is_absolute() and Path(folder).resolve().is_relative_to(own):
             return
     raise InputError(
-        f"tracking.uri: got {shown(server)}, whose run has its files in {shown(files)[:200]!r}, wanted them behind the "
+        f"tracking.uri: got {shown(store)}, whose run has its files in {shown(files)[:200]!r}, wanted them behind the "
         "server; start it with --serve-artifacts, or take an experiment that was made so"
     )
 

@@ -23,7 +23,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig, OmegaConf
 
-from bench.addresses import shown
+from bench.addresses import refuse_strange, shown
 from bench.errors import InputError, TrackingError
 from bench.tracking.heartbeat import OWNER, beating, owner_tags
 from bench.tracking.outbox import Outbox, is_stopping
@@ -143,8 +143,13 @@ def create(store: Store, name: str, tags: dict[str, str], parent: str | None = N
     )  # user, source, commit
     tags = {key: shown(value) for key, value in tags.items()}  # the repository's address may hold a token
     with begun(store):
-        run_id = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info.run_id
-    return Run(store, run_id, owner[OWNER], tags[FINGERPRINT] if once else None)
+        made = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info
+    try:
+        refuse_strange(store.uri, made.artifact_uri or "")
+    except InputError:
+        store.client.set_terminated(made.run_id, RunStatus.to_string(RunStatus.FAILED))
+        raise
+    return Run(store, made.run_id, owner[OWNER], tags[FINGERPRINT] if once else None)
 
 
 @contextmanager

@@ -134,7 +134,7 @@ def _open(uri: str, experiment: str, parent: str | None, read_only: bool, answer
                 raise
     if known.lifecycle_stage != "active":
         raise InputError(f"tracking.experiment: got {experiment!r}, which was deleted; restore it or take another name")
-    if uri.startswith(("http://", "https://")) and known.artifact_location:
+    if known.artifact_location:
         refuse_strange(uri, known.artifact_location)  # before a run begins; its own files are checked again
     missing = set() if read_only else EXPERIMENT_TAGS.keys() - known.tags.keys()
     for key in missing:  # of an experiment that others made, or that is older than the view

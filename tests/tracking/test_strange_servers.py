@@ -10,6 +10,7 @@ import pytest
 from running import assert_refused, tiny
 
 import bench
+from bench import tracking
 from bench.errors import InputError, TrackingError
 from bench.tracking import artifacts, records, store
 from bench.tracking.store import client_of, connect
@@ -163,3 +164,13 @@ def test_folders_of_this_machine_are_neither_read_nor_written(tmp_path):
         client_of(address).log_artifact(RUN, __file__)
     assert {path.read_text() for path in (tmp_path / "precious").iterdir()} == {"mine"}
     assert len(list((tmp_path / "precious").iterdir())) == 3
+
+
+def test_a_run_whose_files_would_lie_on_this_machine_does_not_begin(tmp_path):
+    with (
+        answering(mlflow(files=tmp_path.as_uri())) as address,
+        pytest.raises(InputError, match="whose run has its files in 'file://"),
+        tracking.started(connect(address, "bench"), "a run", {}),
+    ):
+        pytest.fail("it began")
+    assert not list(tmp_path.iterdir())
