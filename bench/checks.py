@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import is_dataclass
+from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -110,6 +111,10 @@ def check_sweep(config: DictConfig, name: str, jobs: Iterable[list[str]]) -> Non
     _check_own(config, name)
     check_launching(config.hydra, config.get("objectives"))
     check_folder("hydra.sweep.dir", config.hydra.sweep.dir)
+    below = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"].partition("${")[
+        0
+    ]  # the rest is a job's
+    check_folder("hydra.sweep.subdir", str(Path(config.hydra.sweep.dir, below)))
     for job in jobs:
         _check_own(GlobalHydra.instance().config_loader().load_sweep_config(config, job), name)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from bench.errors import InputError
@@ -90,8 +91,11 @@ DIRECTION = Choice(("minimize", "maximize"))
 def check_launching(hydra: DictConfig, objectives: ListConfig | None) -> None:
     """Raise InputError for a setting of the launcher or the sweeper that is out of its range.
 
-    hydra: Hydra's own config. objectives: those of the job, which a sweeper that has a direction needs.
+    hydra: Hydra's own config. objectives: those of the job, which a sweeper that has a direction needs. A setting that
+    the plugin does not have is refused too, because joblib's ignores it.
     """
+    for plugin in ("launcher", "sweeper"):
+        _refuse_unknown(f"hydra/{plugin}", hydra.runtime.choices[f"hydra/{plugin}"], hydra[plugin])
     for key, rule in RULES.items():
         value = OmegaConf.select(hydra, key)
         if value is not None:
@@ -109,3 +113,13 @@ def check_launching(hydra: DictConfig, objectives: ListConfig | None) -> None:
             f"objectives: got {got or 'none'} for hydra.sweeper.direction={','.join(directions)}, wanted a metric of "
             "the run for each direction, such as [summary/val_score] for maximize"
         )
+
+
+def _refuse_unknown(group: str, choice: str, given: DictConfig) -> None:
+    plugins = ConfigStore.instance()
+    if f"{choice}.yaml" not in plugins.list(group):
+        return  # a choice of the user's own
+    known = list(plugins.load(f"{group}/{choice}.yaml").node)
+    if unknown := [name for name in given if name not in known]:
+        key = group.replace("/", ".")
+        raise InputError(f"{key}: got the setting {unknown[0]!r}, wanted one of {', '.join(known)}")

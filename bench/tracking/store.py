@@ -13,7 +13,9 @@ from queue import Empty, Queue
 
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from bench.addresses import refuse_secrets, refuse_strange, shown
 from bench.errors import InputError, TrackingError
@@ -107,6 +109,17 @@ def client_of(uri: str) -> Local | Remote:
     return Local(MlflowClient(opened), uri, database)
 
 
+def _check_parent(client: Local | Remote, parent: str, uri: str) -> None:
+    try:
+        found = client.get_run(parent)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
+        raise InputError(f"tracking.parent: got {parent}, which {uri} does not have; give the id of a run") from error
+    if found.info.lifecycle_stage != LifecycleStage.ACTIVE:
+        raise InputError(f"tracking.parent: got {parent}, which was deleted; restore it or give the id of another run")
+
+
 def _open(uri: str, experiment: str, parent: str | None, read_only: bool, answered: Callable[[], None]) -> Store:
     database = sqlite.database_of(uri) if sqlite.is_local(uri) else None
     if database and not read_only:
@@ -118,7 +131,7 @@ def _open(uri: str, experiment: str, parent: str | None, read_only: bool, answer
         answered()
     client = client_of(uri)
     if parent:
-        client.get_run(parent)
+        _check_parent(client, parent, shown(uri))
         answered()
     known = client.get_experiment_by_name(experiment)
     answered()

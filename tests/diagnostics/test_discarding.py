@@ -138,6 +138,7 @@ def test_bad_input_is_one_line_before_anything_is_trained(tmp_path):
         "diagnostic.discarding.grid=5": ("grid: got [5, 5] cells for an image of [16, 16]",),
         "diagnostic.discarding.damage=enc9": ("damage: got 'enc9', wanted one of enc1.conv1",),
         "diagnostic.discarding.beta=0": ("beta", "got 0"),
+        "diagnostic.discarding.images=17": ("images: got 17, wanted at most the 16 samples of the probe",),
         "diagnostic.discarding.solver.probes=0": ("probes: got 0, wanted an integer of at least 1",),
     }.items():
         assert_refused(tiny(tmp_path, *asked, override), *parts)

@@ -231,3 +231,13 @@ def test_a_dollar_in_a_name_begins_no_formula_in_a_figure():
     figure = Figure()
     figure.subplots().set_title(r"$\frac{$, 5$ and 6$")
     assert tracking.png(figure).startswith(b"\x89PNG")
+
+
+def test_a_parent_that_is_not_there_or_was_deleted_is_refused(store, run):
+    with pytest.raises(InputError, match=r"tracking.parent: got abc, which sqlite:.* does not have"):
+        connect(store.uri, "tests", parent="abc")
+    store.client.delete_run(run.id)
+    with pytest.raises(InputError, match=f"tracking.parent: got {run.id}, which was deleted"):
+        connect(store.uri, "tests", parent=run.id)
+    store.client.restore_run(run.id)
+    assert connect(store.uri, "tests", parent=run.id).experiment_id == store.experiment_id
