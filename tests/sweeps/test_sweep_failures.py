@@ -2,8 +2,11 @@
 
 import pandas as pd
 import pytest
-from running import artifact, assert_refused, children, parents, points, runs, store, tiny
+from running import artifact, assert_refused, children, kept, parents, points, runs, store, tiny, uri
 
+from bench import tracking
+from bench.sweeps.summary import sum_up
+from bench.tracking.store import connect
 from bench.train import Batches
 
 pytestmark = pytest.mark.processes
@@ -92,3 +95,16 @@ def test_ctrl_c_ends_the_sweep(tmp_path, monkeypatch):
     (parent,) = parents(tmp_path)
     assert parent.info.status == "KILLED"
     assert [run.info.status for run in children(tmp_path, parent)] == ["KILLED"]  # the second job did not begin
+
+
+def test_a_run_whose_table_was_damaged_is_named_and_the_others_are_summed_up(tmp_path, caplog):
+    assert tiny(tmp_path, "-m", "seed=0,1").code == 0
+    (parent,) = parents(tmp_path)
+    damaged, sound = children(tmp_path, parent)
+    kept(damaged, "layers.csv").write_text("<html>")
+    connected = connect(uri(tmp_path), "bench")
+    with tracking.taken_up(connected, parent.info.run_id) as again:
+        sum_up(connected, again)
+    assert f"({damaged.info.run_id}) is not in the summary" in caplog.text
+    (parent,) = parents(tmp_path)
+    assert points(tmp_path, parent, "profile/I_XT.kde")[50] == points(tmp_path, sound, "profile/I_XT.kde")[50]
