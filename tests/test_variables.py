@@ -42,3 +42,8 @@ def test_what_was_refused_stays_refused():
     refused = Refused("got too much")
     assert folded_or_refused(Distances(), refused, np.zeros((3, 1))) is refused
     assert finished_or_refused(Distances(), refused) is refused
+
+
+def test_samples_are_continuous_and_labels_are_not():
+    assert Variable.of(np.array([0.5, 1.5])).continuous
+    assert not Variable.of(np.array([0, 1])).continuous

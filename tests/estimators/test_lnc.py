@@ -90,3 +90,11 @@ def test_what_cannot_be_estimated_is_refused_with_the_reason():
     ]:
         with pytest.raises(EstimationError, match=message):
             estimator.estimate(t, target, rng=rng)
+
+
+def test_ten_columns_in_all_are_the_most():
+    rng = np.random.default_rng(0)
+    t, y = rng.normal(size=(60, 6)), rng.normal(size=(60, 5))
+    assert np.isfinite(LNC(k=12, permutations=2).estimate(t, y[:, :4], rng=rng).bits)
+    with pytest.raises(EstimationError, match="got 11 columns of t and the target together, wanted at most 10"):
+        LNC(k=12, permutations=2).estimate(t, y, rng=rng)

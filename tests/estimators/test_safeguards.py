@@ -1,6 +1,7 @@
 """What every estimator does for every number: null, interval, refusal of what can't be estimated."""
 
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -166,3 +167,28 @@ def test_a_spread_takes_two_draws(kind, name):
     assert getattr(kind(**bound, **{name: 2}), name) == 2
     with pytest.raises(ValueError, match=f"{name}: got 1, wanted an integer of at least 2"):
         kind(**bound, **{name: 1})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "least"),
+    [
+        (Gaussian, "components", 1),
+        (KSG, "k", 1),
+        (KSG, "permutations", 2),
+        (LNC, "k", 2),
+        (Renyi, "batch_size", 4),
+        (VInformation, "components", 1),
+        (VInformation, "folds", 2),
+        (VInformation, "hidden", 1),
+        (VInformation, "steps", 1),
+        (partial(Critic, "nwj"), "batch_size", 4),
+        (partial(Critic, "nwj"), "components", 1),
+        (partial(Critic, "nwj"), "embedding", 1),
+        (partial(Critic, "nwj"), "hidden", 1),
+        (partial(Critic, "nwj"), "steps", 1),
+    ],
+)
+def test_the_least_of_each_count_is_taken_and_one_fewer_is_refused(kind, name, least):
+    assert getattr(kind(**{name: least}), name) == least
+    with pytest.raises(ValueError, match=f"{name}: got {least - 1}, wanted an integer of at least {least}"):
+        kind(**{name: least - 1})
