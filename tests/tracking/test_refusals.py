@@ -177,7 +177,7 @@ def test_an_upload_that_a_proxy_takes_and_drops_is_no_artifact(server, tmp_path)
 
 def test_a_run_whose_weights_a_proxy_refuses_tells_its_numbers_and_what_is_missing(server, tmp_path):
     server.fault = lambda environ: ("413 too large", PAGE) if is_upload(environ, "weights.pt") else None
-    ended = tiny(tmp_path, f"tracking.uri={server.uri}")
+    ended = tiny(tmp_path, "diagnostic=[u_plot]", f"tracking.uri={server.uri}")
     (run,) = runs(tmp_path)
     assert ended.code == 1
     assert "test dice" in ended.out
@@ -193,7 +193,6 @@ def test_a_run_whose_weights_a_proxy_refuses_tells_its_numbers_and_what_is_missi
     assert {"config.yaml", "dataset.json", "weights.pt", "layers.csv", "test.csv", "figures"} <= there
 
 
-@pytest.mark.processes
 def test_a_job_of_a_sweep_that_is_redone_before_its_first_attempt_is_sent_counts_once(server, tmp_path):
     sweep = ("-m", "seed=0,1", f"tracking.uri={server.uri}")
     refused = iter([True])
