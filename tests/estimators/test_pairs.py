@@ -120,3 +120,8 @@ def test_what_a_pair_tells_stays_below_its_ceiling():
     rng = np.random.default_rng(5)
     got: Told = told(rng.normal(size=(6, 30, 2)), rng.normal(size=(30, 3)), 1)
     assert (got.together <= got.ceiling + 1e-9).all()
+
+
+def test_pairs_of_each_matrix_have_a_mean_of_their_own():
+    matrix = np.array([[9.0, 1, 2], [1, 9, 3], [2, 3, 9]])
+    np.testing.assert_allclose(over_pairs(np.stack([matrix, 10 * matrix])), [2, 20])

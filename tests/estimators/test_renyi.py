@@ -141,3 +141,9 @@ def test_the_conditional_null_holds_and_sees_what_the_given_does_not_tell(groupe
             significant[own] += estimate.significant
     assert significant[0] <= 4
     assert significant[1] >= 16
+
+
+def test_an_estimate_has_the_settings_that_it_was_made_with():
+    t = np.random.default_rng(0).normal(size=(40, 2))
+    estimate = Renyi(alpha=2, width=0.5, batch_size=20).estimate(t, t > 0, rng=np.random.default_rng(0))
+    assert estimate.settings.items() >= {"alpha": 2, "width": 0.5, "batch_size": 20}.items()
