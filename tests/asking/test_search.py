@@ -4,8 +4,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from bench.asking.asker import Loss
-from bench.asking.proposals import propose_designs
-from bench.asking.search import Search, of_each_part
+from bench.asking.proposals import Proposal, answers, propose_designs
+from bench.asking.search import Search, Step, of_each_part
 from bench.designs import UNetDesign
 from bench.designs.costs import Pricing
 from bench.errors import InputError
@@ -168,3 +168,39 @@ def test_a_diagnostic_that_finds_nothing_is_refused():
     told.told = lambda *_: -0.01
     with pytest.raises(InputError, match="finds nothing of the label"):
         search(told)
+
+
+def test_a_design_is_within_the_margin_where_each_of_its_removals_may_go():
+    none = Loss(0.0, 0.0, 0.0, True)
+
+    def proposal(*may_go):
+        steps = [Step(f"skip {number}", "without it", BASE, none, may) for number, may in enumerate(may_go)]
+        return Proposal("lean_1", BASE, steps, PRICING(BASE), none, none)
+
+    assert proposal(True, True).within_margin
+    assert not proposal(True, False).within_margin
+    assert not proposal(False, True).within_margin
+
+
+def test_without_a_target_the_last_two_designs_cost_half_and_a_quarter_of_the_leanest_that_may_be():
+    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    allowed, half, quarter = [proposal.costs.params for proposal in propose_designs(search(told), BASE, {})][-3:]
+    assert 0.4 * allowed < half <= 0.5 * allowed
+    assert 0.2 * allowed < quarter <= 0.25 * allowed
+
+
+def test_a_step_costs_what_it_tells_and_what_it_adds_to_the_charge():
+    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    narrower = BASE.with_widths([min(place.width, 2) for place in BASE.places()])
+    step = Step("all", "narrower", narrower, Loss(0.3, 0.2, 0.4, True), True)
+    lost = search(told)._lost(BASE, Loss(0.1, 0.0, 0.2, True), step)
+    assert lost == pytest.approx(0.3 - 0.1 + 0.01 / 2 - 0.01 / 4)  # the narrowest layer: 2 channels after 4
+
+
+def test_every_part_and_every_place_is_asked_by_every_diagnostic():
+    told = Told({"encoder 1": 0.5})
+    told.diagnostics = lambda: [("known", "pixel"), ("known", "patch")]
+    told.pairs, told.tap_of = ["skip 1"], {"encoder 1": None}
+    told.pair = told.place = lambda *_: Loss(0.5, 0.4, 0.6, True)
+    asked = answers(told)[["view", "part"]].itertuples(index=False, name=None)
+    assert set(asked) == {(view, part) for view in ("pixel", "patch") for part in ("skip 1", "encoder 1")}
