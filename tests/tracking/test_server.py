@@ -171,14 +171,17 @@ def test_a_second_server_on_a_folder_is_refused_and_the_first_goes_on(server):
     assert MlflowClient(server.uri).search_experiments()
 
 
-def test_the_code_of_a_server_that_ends_is_passed_on_and_its_database_stops():
+def test_the_code_of_a_server_that_ends_is_passed_on_and_a_used_port_is_refused():
     with serving() as server:
         server.stop()
         assert server.process.returncode == 128 + signal.SIGTERM
         assert not (server.folder / "postgres" / "postmaster.pid").exists()
         with socket.create_server(("127.0.0.1", server.port)):
-            used = subprocess.run([START], env=os.environ | server.settings, capture_output=True, timeout=READY)
-        assert used.returncode not in (0, 128 + signal.SIGTERM)
+            used = subprocess.run(
+                [START], env=os.environ | server.settings, capture_output=True, text=True, timeout=READY
+            )
+        assert (used.returncode, len(used.stderr.splitlines())) == (2, 1)
+        assert f"got PORT={server.port}, on which another process listens" in used.stderr
         assert not (server.folder / "postgres" / "postmaster.pid").exists()
 
 
