@@ -75,3 +75,14 @@ def test_maps_of_a_chain_are_averages():
         wanted = network.conv1(split.images).reshape(20, 3, 4, 4, 4, 4).mean(dim=(3, 5)).flatten(2)
     assert np.allclose(channels.columns["conv1"], wanted, atol=1e-6)
     assert channels.columns["fc1"].shape == (20, 5, 1)
+
+
+def test_columns_are_those_of_each_channel_at_each_location():
+    split = split_of(8, 8)
+    network = UNet(1, 1, widths=(4, 6), norm="none")
+    taps = [tap for tap in network.taps() if tap.name in ("enc1.conv2", "bottleneck.conv2")]
+    for view, reach in (("pixel", 1), ("patch", 9)):
+        channels = Channels(network, data_of(split), split, taps, view, 100, seed=0)
+        assert channels.all_of(["bottleneck.conv2"]) == {"bottleneck.conv2": (0, 1, 2, 3, 4, 5)}
+        assert channels.columns["enc1.conv2"].shape == (channels.target.n, 4, reach)
+        assert channels.side({"enc1.conv2": (0, 2)}).dim == 2 * reach

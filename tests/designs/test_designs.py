@@ -115,6 +115,11 @@ def test_controls_cost_nearly_as_much(pricing, cost):
 
 def test_flat_of_a_fraction_widens_the_first_places():
     assert widths_of(flat(BASE, 4 + 2 / 9)).tolist() == [5, 5, 4, 4, 4, 4, 4, 4, 4]
+    assert widths_of(flat(BASE, 3 + 2 / 9)).tolist() == [4, 4, 3, 3, 3, 3, 3, 3, 3]
+
+
+def test_narrowing_ends_at_one_channel_everywhere():
+    assert set(widths_of(scaled(BASE, 1e-3)).tolist()) == {1}
 
 
 def test_random_designs_are_smaller_and_seeded():
@@ -146,3 +151,7 @@ def test_study_set_of_a_chain():
 def test_other_networks_are_refused_by_name():
     with pytest.raises(InputError, match=r"Linear.*models\.UNet, models\.CNN"):
         design_of(torch.nn.Linear(2, 2))
+
+
+def test_a_chain_of_filters_has_no_other_network_in_place_of_a_part():
+    assert design_of(CHAIN).swaps() == {}
