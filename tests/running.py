@@ -100,7 +100,7 @@ def command(folder: Path, *arguments: str) -> Ended:
 
 
 def process(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen:
-    """`python -m bench ARGUMENTS` as a process of its own, which heeds Ctrl-C even where the tests ignore it."""
+    """`python -m bench ARGUMENTS` as a process of its own, which heeds signals even where the tests ignore them."""
     return subprocess.Popen(
         [sys.executable, "-m", "bench", *arguments],
         cwd=folder,
@@ -108,7 +108,7 @@ def process(folder: Path, *arguments: str, **environment: str) -> subprocess.Pop
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: [signal.signal(sent, signal.SIG_DFL) for sent in STOPS],
     )
 
 

@@ -97,7 +97,7 @@ def test_disk_full_of_artifacts(tmp_path, monkeypatch, first_that_fails):
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_kill_the_run_and_keep_its_layers(tmp_path, sent):
     folder = with_store(tmp_path)
     with process(folder, *TINY, "train.epochs=1000000", "probe.epochs=[0]") as endless:

@@ -1,17 +1,21 @@
 """Sweeps by other launchers than Hydra's own: processes of submitit here, and what a Slurm cluster would be given."""
 
+import json
 import os
 import re
+import signal
 import stat
 import sys
+import time
 from importlib.util import find_spec
 
 import pytest
 from hydra.errors import MissingConfigException
-from running import TINY, assert_refused, process, runs, tiny, with_store
+from running import TINY, assert_refused, children, parents, process, runs, tiny, with_store
 
 from bench import tracking
 from bench.composing import EXTRAS, clearer
+from bench.tracking.heartbeat import OWNER
 
 JOBS = ("model.skips=all,none", "seed=0")
 ASKED = (
@@ -52,6 +56,34 @@ def sweep(folder, *launcher, **environment):
     started = process(with_store(folder), "-m", *launcher, *JOBS, *TINY, **environment)
     _, err = started.communicate(timeout=300)
     assert started.returncode == 0, err
+
+
+@pytest.mark.processes
+def test_a_worker_of_joblib_that_is_killed_ends_its_own_job_alone(tmp_path):
+    folder, endless = with_store(tmp_path), "1000000"
+    rest = [small for small in TINY if not small.startswith("train.epochs")]
+    many = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    with process(folder, "-m", *many, f"train.epochs={endless},1,2", *rest) as sweep:
+        try:
+            trains_by = time.monotonic() + 200
+            while not (trains := [run for run in runs(folder) if trains_for(run, endless)]):
+                assert sweep.poll() is None, sweep.communicate()
+                assert time.monotonic() < trains_by
+                time.sleep(0.5)
+            os.kill(json.loads(trains[0].data.tags[OWNER])["pid"], signal.SIGKILL)
+            _, err = sweep.communicate(timeout=200)
+        finally:
+            sweep.kill()
+    assert sweep.returncode == 1, err
+    assert f"  epochs={endless} seed=0  its process was killed" in err
+    assert "\nbench: 1 of 3 jobs failed" in err
+    (parent,) = parents(folder)
+    statuses = {run.data.params["train.epochs"]: run.info.status for run in children(folder, parent)}
+    assert statuses == {endless: "KILLED", "1": "FINISHED", "2": "FINISHED"}
+
+
+def trains_for(run, epochs):
+    return run.data.params.get("train.epochs") == epochs and "train/loss" in run.data.metrics
 
 
 @pytest.mark.slow
