@@ -30,6 +30,21 @@ def test_crossed_variance_by_hand():
     assert 2 - effect.low == pytest.approx(effect.high - 2)
 
 
+def test_crossed_variance_and_degrees_against_loops():
+    values = np.array([[0.0, 2.0, 4.0], [2.0, 4.0, 9.0]])
+    mean, seeds, groups = values.mean(), values.mean(axis=1), values.mean(axis=0)
+    a = sum(3 * (seed - mean) ** 2 for seed in seeds) / 1
+    b = sum(2 * (group - mean) ** 2 for group in groups) / 2
+    c = sum((values[i, j] - seeds[i] - groups[j] + mean) ** 2 for i in range(2) for j in range(3)) / 2
+    degrees = (a + b - c) ** 2 / (a**2 / 1 + b**2 / 2 + c**2 / 2)
+    reach = student.ppf(0.975, degrees) * np.sqrt((a + b - c) / 6)
+    assert crossed(values) == pytest.approx(Effect(mean, mean - reach, mean + reach))
+
+
+def test_scores_that_are_all_equal_have_an_interval_of_no_width():
+    assert crossed(np.full((2, 3), 1.5)) == Effect(1.5, 1.5, 1.5)
+
+
 @pytest.mark.parametrize(("of_seeds", "of_groups"), [(0.01, 0.02), (0.01, 0.0), (0.0, 0.02)])
 def test_intervals_cover(of_seeds, of_groups):
     rng = np.random.default_rng(0)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import bootstrap, spearmanr
 
 from bench.retraining.ranking import agreement, ceiling, spearman
 
@@ -21,6 +21,18 @@ def test_a_useless_score_has_an_interval_around_zero():
     rng = np.random.default_rng(0)
     held = [agreement(rng.normal(size=24), rng.normal(size=24), seed).verdict(0) for seed in range(40)]
     assert held.count("better") + held.count("worse") <= 5  # of 40, 2 expected
+
+
+def test_the_interval_is_the_middle_95_percent_of_a_bootstrap():
+    rng = np.random.default_rng(0)
+    losses = rng.normal(size=24)
+    scores = losses + rng.normal(size=24)
+    got = agreement(scores, losses, seed=0)
+    wanted = bootstrap(
+        (scores, losses), lambda a, b: spearmanr(a, b).statistic, paired=True, vectorized=False, n_resamples=4000,
+        method="percentile", random_state=np.random.default_rng(1),
+    ).confidence_interval  # fmt: skip
+    assert (got.low, got.high) == pytest.approx(tuple(wanted), abs=0.025)
 
 
 def test_a_score_that_does_not_vary_has_no_rank():
