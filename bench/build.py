@@ -13,15 +13,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bench.arguments import check_arguments, target_of
 from bench.datasets.common import shown
-from bench.errors import InputError
+from bench.errors import REFUSALS, InputError
 from bench.sizes import bounded
 from bench.trial import trial_output, wanted_shape
 from bench.trust import without_fetching
 from bench.types import Data
 
 Kind = TypeVar("Kind")
-# what constructors raise for arguments that they refuse, or that they were not written for
-REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, AssertionError, NotImplementedError)
 
 
 def build(config: DictConfig, section: str, kind: type[Kind] = object) -> Kind:

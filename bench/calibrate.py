@@ -15,9 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from bench import plots, tracking
-from bench.build import REFUSALS, build, build_each, build_network, check_output, fill_in, of_kind, said
+from bench.build import build, build_each, build_network, check_output, fill_in, of_kind, said
 from bench.checks import check_calibration
-from bench.errors import EstimationError, InputError
+from bench.errors import REFUSALS, EstimationError, InputError
 from bench.estimators import Estimator
 from bench.prepare import prepare, prepare_training
 from bench.probe import Probe

@@ -111,10 +111,9 @@ def check_sweep(config: DictConfig, name: str, jobs: Iterable[list[str]]) -> Non
     _check_own(config, name)
     check_launching(config.hydra, config.get("objectives"))
     check_folder("hydra.sweep.dir", config.hydra.sweep.dir)
-    below = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"].partition("${")[
-        0
-    ]  # the rest is a job's
-    check_folder("hydra.sweep.subdir", str(Path(config.hydra.sweep.dir, below)))
+    subdir = str(OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"])
+    shared, _, _ = subdir.partition("${")  # what follows differs between jobs
+    check_folder("hydra.sweep.subdir", str(Path(config.hydra.sweep.dir, shared)))
     for job in jobs:
         _check_own(GlobalHydra.instance().config_loader().load_sweep_config(config, job), name)
 

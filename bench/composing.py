@@ -8,11 +8,9 @@ from pathlib import Path
 
 from hydra.errors import MissingConfigException
 
-from bench.errors import InputError
+from bench.errors import REFUSALS, InputError
 
 CONF = Path(__file__).parents[1] / "conf"
-# what Hydra's plugins raise for settings that they can't work with
-REFUSALS = (ValueError, TypeError, AttributeError, AssertionError, LookupError, NotImplementedError)
 # choices of Hydra's plugins -> the extra that brings them
 EXTRAS = {
     "hydra/launcher/ray": "ray",

@@ -14,6 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 OUT_OF_MEMORY = ("can't allocate memory", "Cannot allocate memory", "CUDA out of memory", "MemoryError")
 KEPT = "what was logged up to here is kept"
+# what constructors of components and plugins raise for settings that they refuse or do not expect
+REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, AssertionError, NotImplementedError)
 
 
 class InputError(ValueError):

@@ -92,7 +92,7 @@ def check_launching(hydra: DictConfig, objectives: ListConfig | None) -> None:
     """Raise InputError for a setting of the launcher or the sweeper that is out of its range.
 
     hydra: Hydra's own config. objectives: those of the job, which a sweeper that has a direction needs. A setting that
-    the plugin does not have is refused too, because joblib's ignores it.
+    the plugin does not have is refused too, because Hydra's joblib launcher ignores it.
     """
     for plugin in ("launcher", "sweeper"):
         _refuse_unknown(f"hydra/{plugin}", hydra.runtime.choices[f"hydra/{plugin}"], hydra[plugin])

@@ -27,7 +27,7 @@ mkdir -p "$folder/artifacts"
 chmod 700 "$folder/artifacts"
 exec 9>"$folder/lock" # no child keeps it open, so that it is free when this script is gone
 flock --nonblock 9 || refuse "got FOLDER=$folder, where a server runs already; stop that one or set another FOLDER"
-if (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then # which MLflow's server would end with exit code 0
+if (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then # MLflow's server would end with exit code 0
     refuse "got PORT=$port, on which another process listens; stop that one or set another PORT"
 fi
 [ "$(id -u)" != 0 ] || chown postgres "$database"

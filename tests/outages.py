@@ -45,7 +45,7 @@ def cut_off(store, parent=None, once=True, error=None):
 
 
 def said_of(store, log) -> tuple[str, str]:
-    """The id of a new run, of which not all arrives that log(run) logs, and what is said of it."""
+    """Call log(run) on a new run, some of whose writes fail; return its id and the message of its TrackingError."""
     runs = []
 
     def attempt():

@@ -127,7 +127,7 @@ class Run:
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as it is logged, with the names of designs and classes as they are: a $ does not begin a formula."""
+    """Return a figure as it is logged. A $ in the name of a design or a class does not begin a formula."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)
     drawn = io.BytesIO()

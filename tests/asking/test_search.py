@@ -21,7 +21,7 @@ def sources(design):
     return [*skips, f"encoder {len(design.widths)}"]
 
 
-class Told:
+class KnownAsker:
     """Stands for an Asker: sources tell their bits, those named in `twins` the same bits; channels tell alike.
 
     error: half of every interval. unreliable: places and sources whose numbers are not reliable.
@@ -56,45 +56,45 @@ class Told:
         return Loss.total([self.width(place.name, place.width) for place in design.places()])
 
 
-def search(told, margin=0.05):
-    return Search(told, PRICING, "known", "pixel", margin)
+def search(asker, margin=0.05):
+    return Search(asker, PRICING, "known", "pixel", margin)
 
 
 def test_it_asks_again_after_each_removal():
     """Two skips that tell the same: the first may go, and then the other may not."""
-    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.3}, twins=["encoder 1", "encoder 2"])
-    steps = list(search(told).parts(BASE))
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.3}, twins=["encoder 1", "encoder 2"])
+    steps = list(search(asker).parts(BASE))
     assert [step.part for step in steps] == ["skip 1"]
     assert steps[0].design.skips == ("off", "cat")
 
 
 def test_a_bottom_that_tells_nothing_goes():
-    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.01})
-    steps = list(search(told).parts(BASE))
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.01})
+    steps = list(search(asker).parts(BASE))
     assert [step.part for step in steps] == ["level 3"]
     assert steps[0].design.widths == (4, 8)
     assert "without level 3: it tells 0.010 bits of the label given what is kept" in steps[0].sentence(1.0)
 
 
 def test_the_upper_end_of_the_interval_decides():
-    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.01}, error=0.045)
-    assert list(search(told).parts(BASE)) == []
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.01}, error=0.045)
+    assert list(search(asker).parts(BASE)) == []
 
 
 def test_a_part_whose_numbers_are_not_reliable_stays():
     """The bottom and skip 1 both tell less than the margin; only the reliable one of them may be removed."""
     bits = {"encoder 1": 0.01, "encoder 2": 0.5, "encoder 3": 0.01}
-    assert {step.part for step in search(Told(bits)).parts(BASE)} == {"skip 1", "level 3"}
+    assert {step.part for step in search(KnownAsker(bits)).parts(BASE)} == {"skip 1", "level 3"}
     for unreliable, removed in (("encoder 1", ["level 3"]), ("encoder 3", ["skip 1"])):
-        assert [step.part for step in search(Told(bits, unreliable=[unreliable])).parts(BASE)] == removed
+        assert [step.part for step in search(KnownAsker(bits, unreliable=[unreliable])).parts(BASE)] == removed
 
 
 def test_channels_whose_numbers_are_not_reliable_stay():
-    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5}, unreliable=["encoder 3"])
-    *_, last = search(told).channels(BASE)
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5}, unreliable=["encoder 3"])
+    *_, last = search(asker).channels(BASE)
     assert last.design.widths[2] == BASE.widths[2]
     assert sum(last.design.widths) < sum(BASE.widths)
-    steps = list(search(told).channels(BASE, {"params": 3000}))  # a target narrows them all the same
+    steps = list(search(asker).channels(BASE, {"params": 3000}))  # a target narrows them all the same
     assert steps[-1].design.widths[2] < BASE.widths[2]
     assert not any(step.may_go for step in steps if step.part == "encoder 3")
 
@@ -102,28 +102,28 @@ def test_channels_whose_numbers_are_not_reliable_stay():
 @pytest.mark.parametrize(("error", "removed"), [(0.0399, ["level 3"]), (0.0401, [])])
 def test_a_part_may_be_removed_where_the_upper_end_is_below_the_margin(error, removed):
     """The bottom tells .01 bits, and the margin is .05 of 1 bit."""
-    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.01}, error=error)
-    assert [step.part for step in search(told).parts(BASE)] == removed
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.01}, error=error)
+    assert [step.part for step in search(asker).parts(BASE)] == removed
 
 
 def test_channels_go_while_the_margin_allows():
-    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
-    *_, last = search(told).channels(BASE)
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    *_, last = search(asker).channels(BASE)
     assert last.may_go
     for place in last.design.places():
-        assert told.width(place.name, place.width).high < 0.05
+        assert asker.width(place.name, place.width).high < 0.05
     assert sum(last.design.widths) < sum(BASE.widths)
 
 
 def test_channels_that_tell_the_same_go_where_they_cost_most():
-    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
-    first = next(search(told).channels(BASE))
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    first = next(search(asker).channels(BASE))
     assert (first.part, first.design.widths) == ("encoder 3", (4, 8, 13))
 
 
 def test_the_last_step_of_a_part_speaks_for_it():
-    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
-    steps = list(search(told).channels(BASE))
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    steps = list(search(asker).channels(BASE))
     last = {step.part: step for step in of_each_part(steps)}
     assert len(last) < len(steps)
     assert "encoder 3 with 9 of 16 channels: the others tell 0.044 bits" in last["encoder 3"].sentence(1.0)
@@ -131,8 +131,8 @@ def test_the_last_step_of_a_part_speaks_for_it():
 
 @pytest.mark.parametrize("target", [{"params": 0.1}, {"flops": 0.25}, {"params": 0.2, "flops": 0.2}])
 def test_targets_are_met(target):
-    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
-    found = propose_designs(search(told), BASE, target)
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    found = propose_designs(search(asker), BASE, target)
     whole = PRICING(BASE)
     assert any(all(p.costs[kind] <= share * whole[kind] for kind, share in target.items()) for p in found)
     assert [p.costs.params for p in found] == sorted((p.costs.params for p in found), reverse=True)
@@ -141,7 +141,7 @@ def test_targets_are_met(target):
 
 def test_what_a_target_leaves_over_is_given_back():
     pricing, target = PRICING, {"params": 900, "flops": 200_000}
-    *_, last = search(Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})).channels(BASE, target)
+    *_, last = search(KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})).channels(BASE, target)
     whole = {place.name: place.width for place in BASE.places()}
     for places in last.design.tied():
         names = [place.name for place in places]
@@ -152,22 +152,22 @@ def test_what_a_target_leaves_over_is_given_back():
 
 
 def test_a_target_is_met_without_the_next_part_too():
-    told = Told({"encoder 1": 0.5, "encoder 2": 0.4, "encoder 3": 0.5})
-    structures = {(p.design.depth, p.design.skips) for p in propose_designs(search(told), BASE, {"params": 0.3})}
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.4, "encoder 3": 0.5})
+    structures = {(p.design.depth, p.design.skips) for p in propose_designs(search(asker), BASE, {"params": 0.3})}
     assert structures == {(2, ("cat", "cat")), (2, ("cat", "off")), (1, ("cat",)), (1, ("off",))}
 
 
 def test_a_target_that_nothing_meets_says_what_can():
-    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     with pytest.raises(InputError, match=r"target.params: got 0.001, wanted at least .* gives up .* bits"):
-        propose_designs(search(told), BASE, {"params": 0.001})
+        propose_designs(search(asker), BASE, {"params": 0.001})
 
 
 def test_a_diagnostic_that_finds_nothing_is_refused():
-    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
-    told.told = lambda *_: -0.01
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    asker.told = lambda *_: -0.01
     with pytest.raises(InputError, match="finds nothing of the label"):
-        search(told)
+        search(asker)
 
 
 def test_a_design_is_within_the_margin_where_each_of_its_removals_may_go():
@@ -183,24 +183,24 @@ def test_a_design_is_within_the_margin_where_each_of_its_removals_may_go():
 
 
 def test_without_a_target_the_last_two_designs_cost_half_and_a_quarter_of_the_leanest_that_may_be():
-    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
-    allowed, half, quarter = [proposal.costs.params for proposal in propose_designs(search(told), BASE, {})][-3:]
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    allowed, half, quarter = [proposal.costs.params for proposal in propose_designs(search(asker), BASE, {})][-3:]
     assert 0.4 * allowed < half <= 0.5 * allowed
     assert 0.2 * allowed < quarter <= 0.25 * allowed
 
 
 def test_a_step_costs_what_it_tells_and_what_it_adds_to_the_charge():
-    told = Told({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     narrower = BASE.with_widths([min(place.width, 2) for place in BASE.places()])
     step = Step("all", "narrower", narrower, Loss(0.3, 0.2, 0.4, True), True)
-    lost = search(told)._lost(BASE, Loss(0.1, 0.0, 0.2, True), step)
+    lost = search(asker)._lost(BASE, Loss(0.1, 0.0, 0.2, True), step)
     assert lost == pytest.approx(0.3 - 0.1 + 0.01 / 2 - 0.01 / 4)  # the narrowest layer: 2 channels after 4
 
 
 def test_every_part_and_every_place_is_asked_by_every_diagnostic():
-    told = Told({"encoder 1": 0.5})
-    told.diagnostics = lambda: [("known", "pixel"), ("known", "patch")]
-    told.pairs, told.tap_of = ["skip 1"], {"encoder 1": None}
-    told.pair = told.place = lambda *_: Loss(0.5, 0.4, 0.6, True)
-    asked = answers(told)[["view", "part"]].itertuples(index=False, name=None)
+    asker = KnownAsker({"encoder 1": 0.5})
+    asker.diagnostics = lambda: [("known", "pixel"), ("known", "patch")]
+    asker.pairs, asker.tap_of = ["skip 1"], {"encoder 1": None}
+    asker.pair = asker.place = lambda *_: Loss(0.5, 0.4, 0.6, True)
+    asked = answers(asker)[["view", "part"]].itertuples(index=False, name=None)
     assert set(asked) == {(view, part) for view in ("pixel", "patch") for part in ("skip 1", "encoder 1")}

@@ -1,6 +1,4 @@
 import math
-import signal
-from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
@@ -15,11 +13,6 @@ from bench.datasets import phantoms
 from bench.errors import InputError, TrackingError
 from bench.tracking.outbox import Outbox
 from bench.tracking.store import connect
-
-
-@pytest.fixture
-def store(tmp_path):
-    return connect(uri(with_store(tmp_path)), "tests")
 
 
 @pytest.fixture
@@ -125,69 +118,6 @@ def test_a_dataset_that_is_refused_waits_and_is_missing(store, monkeypatch, tmp_
     assert logged(run).info.status == "FINISHED"
     assert "incomplete" not in logged(run).data.tags
     assert logged(run).inputs.dataset_inputs[0].dataset.digest == data.fingerprint
-
-
-def test_run_that_ends_is_finished(store):
-    with tracking.started(store, "fine", {"colour": "blue"}, parent=None) as run:
-        assert logged(run).info.status == "RUNNING"
-    assert logged(run).info.status == "FINISHED"
-    assert logged(run).info.run_name == "fine"
-    assert logged(run).data.tags["colour"] == "blue"
-    assert tracking.SWEEP not in logged(run).data.tags
-
-
-def measure_and_die(run, error):
-    run.metrics({"measured": 2.0})
-    raise error
-
-
-@pytest.mark.parametrize(
-    ("error", "status"), [(ValueError("boom"), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(3), "KILLED")]
-)
-def test_run_that_dies_is_marked_with_its_traceback(store, tmp_path, error, status):
-    with pytest.raises(type(error)), tracking.started(store, "dies", {}, None) as run:
-        measure_and_die(run, error)
-    assert logged(run).info.status == status
-    assert logged(run).data.metrics == {"measured": 2.0}
-    traceback = Path(store.client.download_artifacts(run.id, "traceback.txt", str(tmp_path))).read_text()
-    assert "Traceback (most recent call last)" in traceback
-    assert type(error).__name__ in traceback
-
-
-def test_run_that_dies_for_its_own_reason_where_its_traceback_can_not_be_kept(store, monkeypatch, tmp_path):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(MlflowClient, "log_artifact", full)
-    with pytest.raises(ValueError, match="boom"), tracking.started(store, "dies", {}, None) as run:
-        raise ValueError("boom")
-    assert logged(run).info.status == "FAILED"
-    assert (
-        Outbox(store.client, run.id).kept.names(Outbox(store.client, run.id).waiting()) == "traceback.txt, how it ended"
-    )
-
-
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_waits_until_a_write_is_done(store, monkeypatch, sent):
-    written, log_batch = [], store.client.log_batch
-
-    def interrupted(*arguments, **options):
-        signal.raise_signal(sent)
-        written.append(log_batch(*arguments, **options))
-
-    monkeypatch.setattr(store.client._client, "log_batch", interrupted)
-    before = signal.signal(sent, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt), tracking.started(store, "stopped", {}) as run:
-            run.metrics({"a": 1.0})
-        assert signal.getsignal(sent) is signal.default_int_handler
-    finally:
-        signal.signal(sent, before)
-    stopped = store.client.get_run(run.id)
-    assert len(written) == 1
-    assert stopped.data.metrics == {"a": 1.0}
-    assert stopped.info.status == "KILLED"
 
 
 def test_load_of_no_run_or_of_one_without_weights(store):

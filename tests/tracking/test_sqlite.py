@@ -1,22 +1,18 @@
-"""Stores in a folder: names that other languages give a meaning to, folders that were moved, and read-only ones."""
+"""SQLite stores in folders whose names have a meaning in URIs, in Hydra or in the shell."""
 
 import os
-import shutil
 from contextlib import chdir
-from pathlib import Path
-from unittest.mock import patch
 
-import mlflow
 import pytest
 from hydra import compose, initialize_config_dir
-from mlflow import MlflowClient
-from running import CONF, artifact, assert_refused, command, runs, tiny, uri, with_store
+from projects import logged, read_by_mlflow
+from running import CONF, assert_refused, runs, tiny
 
 from bench.composing import quoted
 from bench.errors import InputError
 from bench.settings import register
 from bench.tracking import sqlite
-from bench.tracking.store import client_of, connect
+from bench.tracking.store import connect
 
 ALONE = ("estimator=[]", "diagnostic=[]")
 ODD = (
@@ -36,31 +32,6 @@ ODD = (
     "back\\slash\\",
 )
 ALL_ODD = [*ODD[:3], *(pytest.param(name, marks=pytest.mark.processes) for name in ODD[3:])]
-
-
-@pytest.fixture
-def project(tmp_path):
-    """A store with a run and a file of it, made as a command makes them, in a folder of its own."""
-    folder = tmp_path / "before"
-    folder.mkdir()
-    logged(folder, "kept.txt")
-    return folder
-
-
-def logged(folder: Path, name: str) -> str:
-    """The id of a new run with a file."""
-    with chdir(folder):
-        store = connect(None, "bench")
-    run = store.client.create_run(store.experiment_id)
-    (folder / name).write_text(name)
-    store.client.log_artifact(run.info.run_id, str(folder / name))
-    return run.info.run_id
-
-
-def read_by_mlflow(folder: Path, run_id: str, name: str) -> str:
-    """What MLflow itself finds, as its UI does."""
-    client = MlflowClient(uri(folder))
-    return Path(client.download_artifacts(run_id, name, str(folder.parent))).read_text()
 
 
 @pytest.mark.parametrize("text", [*ODD, "'", "\\'", "\\", "\\\\", "a\nb", "\\${x}"])
@@ -122,133 +93,3 @@ def test_an_address_is_read_back_as_the_path(name, tmp_path):
     (tmp_path / name).mkdir()
     database = tmp_path / name / "mlflow.db"
     assert sqlite.database_of(sqlite.address(database)) == database
-
-
-def test_a_moved_project_has_its_old_files_and_puts_new_ones_beside_them(project, tmp_path):
-    old = runs(project)[0].info.run_id
-    after = project.rename(tmp_path / "o'brien [2]*")
-    new = logged(after, "new.txt")
-    assert not project.exists()
-    assert {path.name for path in (after / "mlartifacts").iterdir()} == {old, new}
-    for run_id, name in ((old, "kept.txt"), (new, "new.txt")):
-        assert read_by_mlflow(after, run_id, name) == name
-
-
-def test_a_copied_project_leaves_the_original_alone(project, tmp_path):
-    copy = Path(shutil.copytree(project, tmp_path / "copy"))
-    before = sorted(project.rglob("*"))
-    new = logged(copy, "new.txt")
-    assert sorted(project.rglob("*")) == before
-    assert (copy / "mlartifacts" / new).is_dir()
-    assert "before" in runs(project)[0].info.artifact_uri
-
-
-def test_the_network_of_a_moved_project_is_read_where_it_lies(project, tmp_path):
-    run_id = runs(project)[0].info.run_id
-    after = project.rename(tmp_path / "after")
-    local = client_of(uri(after)).download_artifacts(run_id, "kept.txt", str(tmp_path))
-    assert Path(local).read_text() == "kept.txt"
-
-
-def test_a_folder_reached_by_another_path_has_not_moved(project, tmp_path):
-    link = tmp_path / "link"
-    link.symlink_to(project)
-    before = runs(project)[0].info.artifact_uri
-    logged(link, "new.txt")
-    assert runs(project)[0].info.artifact_uri == before
-
-
-def test_a_database_that_was_moved_alone_finds_its_artifacts(project, tmp_path):
-    run_id = runs(project)[0].info.run_id
-    (tmp_path / "after").mkdir()
-    (project / "mlflow.db").rename(tmp_path / "after" / "mlflow.db")
-    assert read_by_mlflow(tmp_path / "after", run_id, "kept.txt") == "kept.txt"
-    logged(tmp_path / "after", "new.txt")
-    assert read_by_mlflow(tmp_path / "after", run_id, "kept.txt") == "kept.txt"
-
-
-def test_artifacts_in_a_folder_of_ones_own_choice_stay_there(project, tmp_path):
-    chosen = tmp_path / "elsewhere"
-    experiment = MlflowClient(uri(project)).create_experiment("own", chosen.as_uri())
-    after = project.rename(tmp_path / "after")
-    logged(after, "new.txt")
-    assert mlflow.MlflowClient(uri(after)).get_experiment(experiment).artifact_location == chosen.as_uri()
-
-
-@pytest.fixture
-def only_read(project):
-    """The project, in which nothing may be written; root may write anywhere, so that the system's answer is made."""
-    allowed = os.access
-
-    def access(path, mode):
-        return allowed(path, mode) and not (mode & os.W_OK and Path(path).is_relative_to(project))
-
-    with patch("os.access", access):
-        yield project
-
-
-def test_a_run_is_refused_where_nothing_may_be_written(only_read):
-    ended = command(only_read, *ALONE, "hydra.output_subdir=null", "hydra/job_logging=disabled")
-    assert_refused(ended, "tracking.uri: got", f", and {only_read / 'mlflow.db'} may not be written")
-    assert len(runs(only_read)) == 1
-
-
-def test_artifacts_that_may_not_be_written_are_said_before_training(tmp_path):
-    with_store(tmp_path)
-    (tmp_path / "mlartifacts").write_text("a file")
-    ended = tiny(tmp_path, *ALONE)
-    assert_refused(ended, "tracking.uri: got", "mlartifacts is no folder")
-
-
-def test_a_moved_project_that_may_only_be_read_is_read(project, tmp_path):
-    run_id = runs(project)[0].info.run_id
-    after = project.rename(tmp_path / "after")
-    before = (after / "mlflow.db").read_bytes()
-    with patch("bench.tracking.sqlite.fault", return_value="nothing may be written in it"):
-        store = connect(uri(after), "bench", read_only=True)
-        assert Path(store.client.download_artifacts(run_id, "kept.txt", str(tmp_path))).read_text() == "kept.txt"
-    assert (after / "mlflow.db").read_bytes() == before
-
-
-def test_a_database_that_was_copied_without_its_artifacts_does_not_write_into_the_original(project, tmp_path):
-    (tmp_path / "copy").mkdir()
-    shutil.copy(project / "mlflow.db", tmp_path / "copy")
-    before = sorted(project.rglob("*"))
-    with pytest.raises(InputError, match=r"without the artifacts of its 1 runs in .*before/mlartifacts; copy them to"):
-        logged(tmp_path / "copy", "new.txt")
-    (tmp_path / "copy" / "mlartifacts").mkdir()
-    logged(tmp_path / "copy", "new.txt")
-    assert sorted(project.rglob("*")) == before
-
-
-def test_artifacts_of_the_same_name_that_belong_to_no_other_database_stay_there(project, tmp_path):
-    chosen = tmp_path / "disk" / "mlartifacts"
-    chosen.mkdir(parents=True)
-    experiment = MlflowClient(uri(project)).create_experiment("own", chosen.as_uri())
-    logged(project, "new.txt")
-    assert MlflowClient(uri(project)).get_experiment(experiment).artifact_location == chosen.as_uri()
-
-
-def test_commands_that_read_make_nothing(tmp_path):
-    for arguments in (("status", "sweep=none"), ("compare",)):
-        ended = command(tmp_path, *arguments)
-        assert_refused(ended, "tracking.uri: got", ", where no run was ever logged; start where the runs were made")
-    ended = command(tmp_path, "taps")
-    assert ended.code == 0, ended.err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_status_and_compare_need_only_read(tmp_path):
-    ended = tiny(tmp_path, "-m", "model.widths=[4,8],[4,4]", *ALONE, "tracking.name=read")
-    assert ended.code == 0, ended.err
-    before = sorted(tmp_path.rglob("*"))
-    allowed = os.access
-    with patch("os.access", lambda path, mode: allowed(path, mode) and not mode & os.W_OK):
-        status, compared = command(tmp_path, "status", "sweep=read"), command(tmp_path, "compare", "sweep=read")
-    assert (status.code, compared.code) == (0, 0), status.err + compared.err
-    assert "2 finished" in status.out
-    assert "model.widths=[4,4]" in compared.out
-    assert "nothing was logged" in compared.out
-    assert sorted(tmp_path.rglob("*")) == before
-    assert len(runs(tmp_path)) == 3
-    assert artifact(tmp_path, runs(tmp_path)[1], "config.yaml").is_file()

@@ -11,9 +11,10 @@ from bench.tracking.store import connect
 READERS = (bench.load, lambda name, address: Base.of_run(connect(address, "bench"), name))
 
 
-def refused(trained, *parts: str, readers=READERS) -> None:
-    """The readers of a run's config refuse it in one line."""
+def refused(trained, *parts: str, readers=READERS) -> list[str]:
+    """Assert that each reader of a run's config refuses it in one line that has these parts; return the lines."""
     folder, run = trained
+    lines = []
     for read in readers:
         with pytest.raises(InputError) as refusal:
             read(run.info.run_id, uri(folder))
@@ -22,3 +23,5 @@ def refused(trained, *parts: str, readers=READERS) -> None:
         assert "\n" not in said
         for part in parts:
             assert part in said
+        lines.append(said)
+    return lines

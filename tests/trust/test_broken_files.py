@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from running import assert_refused, command, kept, tiny, uri
+from running import QUIET, assert_refused, command, kept, tiny, uri
 from test_stored_configs import Touches
 
 import bench
@@ -189,11 +189,10 @@ def test_random_damage_is_refused_or_harmless(trained, damaged):
 
 def test_commands_say_it_in_one_line(trained, damaged):
     folder, run = trained
-    quiet = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
     for name in ("weights.pt", "config.yaml", "dataset.json"):
         whole = kept(run, name).read_bytes()
         damaged(name, HTML)
-        ended = command(folder, "propose", *quiet, f"run={run.info.run_id}", "device=cpu")
+        ended = command(folder, "propose", *QUIET, f"run={run.info.run_id}", "device=cpu")
         assert_refused(ended, f"run: {name} of {run.info.run_id}")
         if name != "dataset.json":
             assert_refused(tiny(folder, f"train.teacher={run.info.run_id}"), f"train.teacher: {name} of")

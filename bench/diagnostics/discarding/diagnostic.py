@@ -81,8 +81,10 @@ class InformationDiscarding(Diagnostic):
         size = probe.data.image_size
         checked_grid(default_grid(size) if self.grid is None else self.grid, size)
         if self.count > len(probe.samples):
-            found, samples = f"diagnostic {self.name}.images: got {self.count}", len(probe.samples)
-            raise InputError(f"{found}, wanted at most the {samples} samples of the probe; lower it or raise probe.n")
+            raise InputError(
+                f"diagnostic {self.name}.images: got {self.count}, wanted at most the {len(probe.samples)} samples of "
+                "the probe; lower it or raise probe.n"
+            )
         names = [tap.name for tap in probe.taps]
         if self.damage not in (None, *names):
             raise InputError(f"diagnostic discarding.damage: got {self.damage!r}, wanted one of {', '.join(names)}")
