@@ -24,7 +24,7 @@ from bench.report import failures_report, opening
 from bench.sweeps import claims, jobs, workers
 from bench.sweeps.planned import asked, count, samples
 from bench.sweeps.summary import sum_up
-from bench.tracking.heartbeat import BEAT, MISSED, SECONDS, Watch, is_here, owner_of
+from bench.tracking.heartbeat import BEAT, MISSED, SECONDS, Watch, is_here, mark_all_dead, owner_of
 from bench.tracking.store import Store, connect
 
 COMMAND = "overrides"  # tag of a parent
@@ -208,7 +208,8 @@ def close(error: BaseException | None = None) -> None:
 
 
 def tell_failures(sweep: Sweep) -> None:
-    """Write and log a table of the jobs that failed, those whose process was killed included, and raise JobsFailed."""
+    """Mark runs of killed processes, write and log a table of the jobs that failed, and raise JobsFailed."""
+    mark_all_dead(sweep.store.client, sweep.store.experiment_id)
     jobs.note_killed(sweep.store, sweep.parent.id)
     failed = jobs.failures(sweep.store, sweep.parent.id)
     if failed.empty:

@@ -59,18 +59,18 @@ def sweep(folder, *launcher, **environment):
 
 
 @pytest.mark.processes
-def test_a_worker_of_joblib_that_is_killed_ends_its_own_job_alone(tmp_path):
+@pytest.mark.parametrize("kill_last", [False, True])
+def test_a_worker_of_joblib_that_is_killed_ends_its_own_job_alone(tmp_path, kill_last):
     folder, endless = with_store(tmp_path), "1000000"
     rest = [small for small in TINY if not small.startswith("train.epochs")]
     many = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     with process(folder, "-m", *many, f"train.epochs={endless},1,2", *rest) as sweep:
         try:
-            trains_by = time.monotonic() + 200
-            while not (trains := [run for run in runs(folder) if trains_for(run, endless)]):
-                assert sweep.poll() is None, sweep.communicate()
-                assert time.monotonic() < trains_by
-                time.sleep(0.5)
-            os.kill(json.loads(trains[0].data.tags[OWNER])["pid"], signal.SIGKILL)
+            while_it_lasts(sweep, lambda: any(trains_for(run, endless) for run in runs(folder)))
+            if kill_last:
+                while_it_lasts(sweep, lambda: len([run for run in runs(folder) if run.info.status == "FINISHED"]) == 2)
+            (trains,) = (run for run in runs(folder) if trains_for(run, endless))
+            os.kill(json.loads(trains.data.tags[OWNER])["pid"], signal.SIGKILL)
             _, err = sweep.communicate(timeout=200)
         finally:
             sweep.kill()
@@ -80,6 +80,14 @@ def test_a_worker_of_joblib_that_is_killed_ends_its_own_job_alone(tmp_path):
     (parent,) = parents(folder)
     statuses = {run.data.params["train.epochs"]: run.info.status for run in children(folder, parent)}
     assert statuses == {endless: "KILLED", "1": "FINISHED", "2": "FINISHED"}
+
+
+def while_it_lasts(sweep, has_come):
+    by = time.monotonic() + 200
+    while not has_come():
+        assert sweep.poll() is None, sweep.communicate()
+        assert time.monotonic() < by
+        time.sleep(0.5)
 
 
 def trains_for(run, epochs):
