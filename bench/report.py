@@ -126,8 +126,16 @@ def validity_report(board: pd.DataFrame, judged_on: str, dataset: str) -> str:
         f"\n{board.set_index('diagnostic')[columns].rename_axis(None).round(3).to_string()}\n"
         f"Spearman correlation with the loss on {judged_on} data of {dataset}, {first['seeds']} seeds, "
         f"95 % over the designs that each has a number for\n"
-        f"a perfect diagnostic would reach {first['ceiling']:.2f} ({first['ceiling_low']:.2f} to "
-        f"{first['ceiling_high']:.2f}), for the noise between seeds\n"
+        f"{_ceiling(first)}\n"
+    )
+
+
+def _ceiling(row) -> str:
+    if pd.isna(row["ceiling"]):
+        return "the designs' losses differ no more than the noise between seeds explains; no diagnostic can be judged"
+    return (
+        f"a perfect diagnostic would reach {row['ceiling']:.2f} ({row['ceiling_low']:.2f} to "
+        f"{row['ceiling_high']:.2f}), for the noise between seeds"
     )
 
 

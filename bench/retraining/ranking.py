@@ -31,13 +31,16 @@ def ceiling(losses: np.ndarray, seed: int) -> Effect:
     """What a perfect score would reach: losses (designs, seeds) are noisy, and so are the ranks of their means.
 
     The designs' true losses are drawn as normal with the variance that their means have beyond the noise of the seeds,
-    around means that are shrunk accordingly; the score is the truth, and the loss is truth with new noise.
+    around means that are shrunk accordingly; the score is the truth, and the loss is truth with new noise. NaN where
+    the means differ no more than the noise of the seeds explains: then there is nothing to rank.
     """
     rng = np.random.default_rng(seed)
     designs, seeds = losses.shape
     means, noise = losses.mean(axis=1), losses.std(axis=1, ddof=1) / np.sqrt(seeds)
     total = means.var(ddof=1)
-    kept = max(0.0, 1 - float((noise**2).mean()) / total) if total > 0 else 0.0
+    kept = 1 - float((noise**2).mean()) / total if total > 0 else 0.0
+    if kept <= 0:
+        return Effect(np.nan, np.nan, np.nan)
     truth = means.mean() + np.sqrt(kept) * (means - means.mean())
     noisy = truth + noise * rng.standard_normal((RESAMPLES, designs))
     draws = spearman(np.broadcast_to(truth, noisy.shape), noisy)

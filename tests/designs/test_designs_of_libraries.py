@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 from bench.build import build
 from bench.cost import flops, used_parameters
 from bench.designs import SmpDesign, design_of, flat, widths_of
+from bench.designs.base import Cut
 from bench.designs.costs import Pricing
 from bench.errors import InputError
 from bench.hooks import tap_shapes
@@ -50,7 +51,10 @@ def test_designs_of_libraries_are_those_of_their_networks(name):
         cut = left.cut(design)
         assert set(cut.gone + cut.kept) <= set(taps)
         assert cut.gone == (next(pair.asked for pair in design.pairs() if pair.part == part),)
+        assert cut.kept == ("enc1", "enc2")
         assert pricing(left).params < pricing(design).params
+        assert left.removals() == {}
+    assert design.cut(design) == Cut()
     random = design.shuffled(np.random.default_rng(0))
     assert pricing(random).params <= pricing(design).params
 

@@ -7,6 +7,7 @@ from test_entropies import information
 from bench.errors import EstimationError
 from bench.estimators import Renyi
 from bench.estimators.entropies import delta, entropy, gram, joint
+from bench.estimators.grams import Samples
 from bench.variables import Variable
 
 
@@ -147,3 +148,11 @@ def test_an_estimate_has_the_settings_that_it_was_made_with():
     t = np.random.default_rng(0).normal(size=(40, 2))
     estimate = Renyi(alpha=2, width=0.5, batch_size=20).estimate(t, t > 0, rng=np.random.default_rng(0))
     assert estimate.settings.items() >= {"alpha": 2, "width": 0.5, "batch_size": 20}.items()
+
+
+@pytest.mark.parametrize("alpha", [1.01, 2])
+def test_the_entropy_of_a_batch_in_which_samples_repeat_is_its_own(alpha):
+    squared = cdist(*[np.random.default_rng(0).normal(size=(6, 2))] * 2, "sqeuclidean")
+    rows = np.array([0, 0, 1, 1, 2, 2])
+    wanted = Samples(squared[np.ix_(rows, rows)], 1.0, alpha).entropy(np.arange(6)[None])
+    np.testing.assert_allclose(Samples(squared, 1.0, alpha).entropy(rows[None]), wanted, atol=1e-12)

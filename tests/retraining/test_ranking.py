@@ -56,6 +56,22 @@ def test_the_ceiling_is_what_a_perfect_score_reaches():
     assert np.mean(said) == pytest.approx(np.mean(reached), abs=0.03)
 
 
-def test_of_noise_alone_the_ceiling_is_low():
-    losses = np.random.default_rng(0).normal(size=(24, 3))
-    assert ceiling(losses, seed=0).low < 0.3
+@pytest.mark.parametrize(("spread", "share"), [(1.0, 0.0), (1.5, 1 - 1 / 2.25), (4.0, 1 - 1 / 16)])
+def test_the_ceiling_is_of_the_variance_beyond_the_noise(spread, share):
+    """Three means of variance spread², each with noise of variance 1: the share of true variance is known."""
+    means = spread * np.array([-1.0, 0, 1])
+    losses = means[:, None] + np.sqrt(3) * np.array([-1.0, 0, 1])
+    got = ceiling(losses, seed=0)
+    if share == 0:
+        assert np.isnan([got.mean, got.low, got.high]).all()
+        return
+    noise = np.random.default_rng(1).standard_normal((4000, 3))
+    wanted = np.mean([spearmanr(means, np.sqrt(share) * means + one).statistic for one in noise])
+    assert got.mean == pytest.approx(wanted, abs=0.03)
+
+
+@pytest.mark.filterwarnings("error")
+def test_of_noise_alone_there_is_a_low_ceiling_or_none():
+    found = [ceiling(np.random.default_rng(seed).normal(size=(24, 3)), seed=0) for seed in range(20)]
+    assert sum(np.isnan(one.mean) for one in found) == 9
+    assert np.nanmean([one.mean for one in found]) < 0.5
