@@ -139,6 +139,14 @@ def test_study_set_is_fixed_large_and_without_repetition():
     assert designs["no_skips_1234"].skips == ("off",) * 4
     assert designs["no_level_3"].widths == (8, 16)
     assert designs["quarter_encoder_2"].decoder_widths == (8, 4, 32, 64)
+    assert [designs[f"uniform_{factor}"].widths[-1] for factor in (2, 4, 8)] == [64, 32, 16]
+
+
+def test_a_unet_asks_of_each_skip_and_of_each_level_given_the_other():
+    asked = {pair.part: (pair.asked, pair.given) for pair in BASE.removals()["skip 2"].pairs()}
+    assert list(asked) == ["skip 1", "level 2", "level 3", "skip 3", "level 4", "skip 4", "level 5"]
+    assert asked["skip 1"] == ("enc1.conv2", "up1")
+    assert asked["level 2"] == ("up1", "enc1.conv2")
 
 
 def test_study_set_of_a_chain():

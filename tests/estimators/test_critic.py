@@ -23,6 +23,7 @@ def pair(nats, n, seed):
 def test_one_nat_between_gaussians(bound):
     estimate = Critic(bound, permutations=2, steps=400).estimate(*pair(1.0, 1500, 0), rng=np.random.default_rng(0))
     assert estimate.bits * np.log(2) == pytest.approx(1, abs=0.15)
+    assert 0.1 < np.subtract(*estimate.interval[::-1]) < 0.3  # of 450 test samples
     assert abs(estimate.null.mean) < 0.05
     assert estimate.significant is True
 

@@ -1,0 +1,159 @@
+"""Golden outputs: whether another version of the code gives the same numbers, to the last digit.
+
+    python tests/golden/golden.py record CHECKOUT OUT      runs commands.toml with the code of CHECKOUT
+    python tests/golden/golden.py compare OLD NEW          exit code 1 where two recordings differ
+
+Compared are every table, metric, parameter and printed line. What differs between two runs of one version, such as
+times, is left out. renamed.toml says what was renamed on purpose. `make golden BASE=COMMIT` does all three.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from mlflow import MlflowClient
+
+HERE = Path(__file__).parent
+VOLATILE = re.compile(r"seconds|minutes|latency|memory|_ms|git|version|host|owner|fingerprint")
+MASKED = (
+    (r"\b[0-9a-f]{32}\b", "RUN"),
+    (r"\b[\d.,]+ (ms|s)\b", "TIME"),
+    (r"(/[\w.-]+){2,}", "PATH"),
+    (r"(sqlite|http|file)://\S+", "URI"),
+    (r"latency_ms +\S+", "latency_ms"),
+)
+
+
+def record(checkout: Path, out: Path, only: list[str]) -> None:
+    """Run the commands with the code of a checkout, each group in a folder of its own, and write what they gave."""
+    environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    for name, group in tomllib.loads((HERE / "commands.toml").read_text()).items():
+        if only and name not in only:
+            continue
+        folder = out / name
+        folder.mkdir(parents=True)
+        for number, line in enumerate(group["run"]):
+            words = shlex.split(line.replace("RUN", _first_run(folder)) if "RUN" in line else line)
+            command = [sys.executable, "-m", "bench", *words]
+            ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+            (folder / f"{number}.out.txt").write_text(f"exit code {ended.returncode}\n{masked(ended.stdout)}")
+            (folder / f"{number}.err.txt").write_text(ended.stderr)
+        for number, run in enumerate(_runs(folder)):
+            _write_run(run, folder, number)
+        print(f"recorded {name}", flush=True)
+
+
+def masked(text: str) -> str:
+    """A text without what differs between two runs of one version.
+
+    >>> masked("run 0123456789abcdef0123456789abcdef took 1.5 s")
+    'run RUN took TIME'
+    """
+    for pattern, word in MASKED:
+        text = re.sub(pattern, word, text)
+    return text
+
+
+def _client(folder: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+
+
+def _runs(folder: Path) -> list:
+    if not (folder / "mlflow.db").exists():
+        return []
+    client = _client(folder)
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    return list(client.search_runs(experiments, max_results=1000, order_by=["attributes.start_time ASC"]))
+
+
+def _first_run(folder: Path) -> str:
+    return _runs(folder)[0].info.run_id
+
+
+def _write_run(run, folder: Path, number: int) -> None:
+    client, out = _client(folder), folder / "runs" / str(number)
+    out.mkdir(parents=True)
+    history = {
+        key: [[point.step, repr(point.value)] for point in client.get_metric_history(run.info.run_id, key)]
+        for key in sorted(run.data.metrics)
+        if not VOLATILE.search(key)
+    }
+    params = {key: masked(value) for key, value in sorted(run.data.params.items()) if not VOLATILE.search(key)}
+    said = {"name": run.info.run_name, "status": run.info.status, "metrics": history, "params": params}
+    (out / "run.json").write_text(json.dumps(said, indent=1))
+    artifacts = Path(client.download_artifacts(run.info.run_id, ""))
+    for path in sorted(artifacts.rglob("*.csv")):
+        target = out / path.relative_to(artifacts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(masked(_lasting(path)))
+    figures = sorted(str(path.relative_to(artifacts)) for path in artifacts.rglob("*.png"))
+    (out / "figures.txt").write_text("\n".join(figures))
+
+
+def _lasting(path: Path) -> str:
+    """A csv file without the columns that differ between two runs of one version."""
+    if not path.read_text().strip():
+        return ""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return table[[column for column in table if not VOLATILE.search(column)]].to_csv(index=False)
+
+
+def differences(old: Path, new: Path, renamed: dict[str, str]) -> Iterator[str]:
+    """What differs between two recordings, a line each."""
+    names = [{path.relative_to(root) for path in root.rglob("*") if _compared(path, root)} for root in (old, new)]
+    wanted = {Path(_renamed(str(path), renamed)): path for path in names[0]}
+    for path in sorted(wanted.keys() ^ names[1]):
+        yield f"{path}: only in {'the new' if path in names[1] else 'the old'} recording"
+    for path in sorted(wanted.keys() & names[1]):
+        before = _renamed((old / wanted[path]).read_text(), renamed).splitlines()
+        after = (new / path).read_text().splitlines()
+        if len(before) != len(after):
+            yield f"{path}: {len(before)} lines became {len(after)}"
+        for number, (one, other) in enumerate(zip(before, after, strict=False), 1):
+            if one != other:
+                yield f"{path}:{number}\n  - {one[:300]}\n  + {other[:300]}"
+                break
+
+
+def _compared(path: Path, root: Path) -> bool:
+    inside = path.relative_to(root).parts
+    return path.is_file() and (path.name.endswith(".out.txt") or "runs" in inside)
+
+
+def _renamed(text: str, renamed: dict[str, str]) -> str:
+    for was, becomes in renamed.items():
+        text = re.sub(was, becomes, text)
+    return text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    recording = commands.add_parser("record")
+    recording.add_argument("checkout", type=Path)
+    recording.add_argument("out", type=Path)
+    recording.add_argument("only", nargs="*")
+    comparing = commands.add_parser("compare")
+    comparing.add_argument("old", type=Path)
+    comparing.add_argument("new", type=Path)
+    asked = parser.parse_args()
+    if asked.command == "record":
+        record(asked.checkout.resolve(), asked.out.resolve(), asked.only)
+        return 0
+    found = list(differences(asked.old, asked.new, tomllib.loads((HERE / "renamed.toml").read_text())))
+    print("\n".join(found) or "the recordings are equal")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
