@@ -12,12 +12,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bench.addresses import refuse_secrets
-from bench.composing import CONF, clearer
+from bench.config.composing import CONF, clearer
+from bench.config.folders import refuse_folder
+from bench.config.settings import register
 from bench.errors import InputError, JobsFailed, leave
-from bench.folders import refuse_folder
-from bench.settings import register
 from bench.signals import heed_stops
+from bench.tracking.addresses import refuse_secrets
 
 # verb, which is also its module and function -> its config
 VERBS = {"run": "config"} | {
@@ -38,7 +38,7 @@ def main() -> None:
 
         def job(config: DictConfig):
             heed_stops()  # in a launcher's process too
-            command = getattr(importlib.import_module(f"bench.{verb}"), verb)
+            command = getattr(importlib.import_module(f"bench.commands.{verb}"), verb)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 return importlib.import_module("bench.sweeps.parent").do_job(command, config)
             try:

@@ -26,7 +26,7 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from bench.__main__ import CONF, main
-from bench.settings import register
+from bench.config.settings import register
 from bench.signals import STOPS
 from bench.tracking.sqlite import default_uri
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from bench.datasets.augment import augmentation
+from bench.datasets.data import SPLITS, Data, Split, Task
 from bench.datasets.memory import COPIES, FLOAT, check_memory
 from bench.errors import InputError
-from bench.types import SPLITS, Data, Split, Task
 
 LONGEST = 200  # characters of what a library says
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from bench.datasets.common import existing_folder, refuse_damage, seeded_split, shown, unpacked, with_val
+from bench.datasets.data import Data
 from bench.datasets.load import Pair
 from bench.datasets.volumes import volumetric
 from bench.errors import InputError
-from bench.types import Data
 
 SUFFIX = ".nii.gz"
 

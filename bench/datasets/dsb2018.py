@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 
 from bench.datasets.common import existing_folder, seeded_split, with_val
+from bench.datasets.data import Data
 from bench.datasets.files import entries, files_by_stem
 from bench.datasets.image_folder import segmentation
 from bench.datasets.load import Pair, Size
 from bench.errors import InputError
-from bench.types import Data
 
 
 def dsb2018(

@@ -11,10 +11,10 @@ import pandas as pd
 
 from bench.datasets.augment import augmentation
 from bench.datasets.common import existing_folder, reason, rows_by_split, seeded_split, shown, with_val
+from bench.datasets.data import Data, Split
 from bench.datasets.files import SUFFIXES, files_by_stem
 from bench.datasets.load import Pair, Size, load_pairs
 from bench.errors import InputError
-from bench.types import Data, Split
 
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 

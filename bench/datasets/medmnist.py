@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.datasets.common import classification, existing_folder, reason, refuse_damage, shown
+from bench.datasets.data import SPLITS, Data
 from bench.datasets.memory import RAW_AND_SAMPLES, check_memory
 from bench.errors import InputError
-from bench.types import SPLITS, Data
 
 SIZES = {2: (28, 64, 128, 224), 3: (28, 64)}  # by the number of axes
 

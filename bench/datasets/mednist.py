@@ -10,10 +10,10 @@ import numpy as np
 from tqdm import tqdm
 
 from bench.datasets.common import by, classification, existing_folder, rows_by_split, seeded_split, unpacked, with_val
+from bench.datasets.data import Data
 from bench.datasets.files import entries, files_by_stem, read_image, shape_of
 from bench.datasets.memory import RAW_AND_SAMPLES, check_memory
 from bench.errors import InputError
-from bench.types import Data
 
 
 def mednist(

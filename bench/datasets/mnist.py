@@ -13,9 +13,9 @@ from typing import BinaryIO
 import numpy as np
 
 from bench.datasets.common import by, classification, existing_folder, reason, with_val
+from bench.datasets.data import Data
 from bench.datasets.memory import RAW_AND_SAMPLES, check_memory
 from bench.errors import InputError
-from bench.types import Data
 
 DIGITS = tuple("0123456789")
 CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")

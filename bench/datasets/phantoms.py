@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 
 from bench.datasets.augment import augmentation
+from bench.datasets.data import SPLITS, Data, Split
 from bench.datasets.memory import FLOAT, INT, check_memory
 from bench.errors import InputError
-from bench.types import SPLITS, Data, Split
 
 KINDS = ("no lesion", "solid lesion", "ring lesion", "dark lesion", "split lesion")
 MOST_CLASSES = {"segmentation": 8, "classification": len(KINDS)}

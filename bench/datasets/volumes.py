@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from bench.datasets.augment import augmentation
 from bench.datasets.common import by, rows_by_split, shown
+from bench.datasets.data import Data, Split, Volumes
 from bench.datasets.load import Pair, sides, warn_of_lost
 from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
 from bench.datasets.nifti import check_affine, check_same_grid, nifti_header, read_nifti
 from bench.errors import InputError
-from bench.types import Data, Split, Volumes
 
 INTENSITIES = ("zscore", "minmax", "percentiles")
 PERCENTILES = (0.5, 99.5)

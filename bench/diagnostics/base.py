@@ -14,8 +14,8 @@ from torch.nn import Module
 
 from bench.errors import InputError, explain
 from bench.estimators import Renyi
-from bench.probe import Probe
-from bench.tables import LayerTable, Moment
+from bench.information.tables import LayerTable, Moment
+from bench.layers.probe import Probe
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.diagnostics.base import Diagnostic, Findings
-from bench.tables import I_TY, I_XT, LayerTable
+from bench.information.tables import I_TY, I_XT, LayerTable
 
 
 class Bottleneck(Diagnostic):

@@ -8,14 +8,14 @@ import pandas as pd
 from torch.nn import Module
 
 from bench import plots
-from bench.capture import Captured
 from bench.diagnostics.base import Diagnostic, Findings, of_each_estimator
 from bench.errors import EstimationError
-from bench.probe import INPUT, Probe
-from bench.reductions import Distances
-from bench.selection import named_rng
-from bench.tables import I_XT, LAYERS, LayerTable, Moment
-from bench.variables import Variable
+from bench.information.reductions import Distances
+from bench.information.tables import I_XT, LAYERS, LayerTable, Moment
+from bench.information.variables import Variable
+from bench.layers.capture import Captured
+from bench.layers.probe import INPUT, Probe
+from bench.layers.selection import named_rng
 
 I_CUT = "I(X;cut)"
 I_ERROR = "I(δK;δT)"

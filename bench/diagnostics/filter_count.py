@@ -13,13 +13,13 @@ from bench.diagnostics.base import Diagnostic, Findings, of_each_estimator, reny
 from bench.diagnostics.mini_batches import MiniBatches, Partners, in_mini_batches, taps_with_maps, targets
 from bench.diagnostics.subsets import Curve, InMiniBatches, of_all_samples
 from bench.errors import EstimationError
-from bench.estimate import SATURATED
 from bench.estimators.base import at_least
-from bench.maps import averaged
-from bench.probe import Probe
-from bench.selection import named_rng
-from bench.tables import LayerTable, Moment
-from bench.variables import Variable
+from bench.information.estimate import SATURATED
+from bench.information.tables import LayerTable, Moment
+from bench.information.variables import Variable
+from bench.layers.maps import averaged
+from bench.layers.probe import Probe
+from bench.layers.selection import named_rng
 from models import Tap
 
 CURVES = "filters"

@@ -7,7 +7,7 @@ import pandas as pd
 from bench import plots
 from bench.diagnostics.base import Diagnostic, Findings
 from bench.diagnostics.phases import phases
-from bench.tables import I_TY, I_XT, LayerTable
+from bench.information.tables import I_TY, I_XT, LayerTable
 
 
 class InformationPlane(Diagnostic):

@@ -12,14 +12,14 @@ from torch.nn import Module
 
 from bench.diagnostics.base import renyis
 from bench.errors import EstimationError
-from bench.estimate import Estimate
 from bench.estimators import Renyi
 from bench.estimators.base import null_of
-from bench.hooks import tap_shapes
-from bench.probe import Probe
-from bench.reductions import Columns, Distances
-from bench.selection import named_rng
-from bench.variables import Variable
+from bench.information.estimate import Estimate
+from bench.information.reductions import Columns, Distances
+from bench.information.variables import Variable
+from bench.layers.hooks import tap_shapes
+from bench.layers.probe import Probe
+from bench.layers.selection import named_rng
 from models import Tap
 from models.tracing import device_of
 

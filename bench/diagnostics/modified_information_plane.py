@@ -11,8 +11,8 @@ from bench.diagnostics.base import Diagnostic, Findings, of_each_estimator
 from bench.diagnostics.pair_information import PairInformation
 from bench.diagnostics.phases import phases
 from bench.estimators.base import at_least
-from bench.probe import Probe
-from bench.tables import LAYERS, LayerTable, Moment
+from bench.information.tables import LAYERS, LayerTable, Moment
+from bench.layers.probe import Probe
 
 PAIRS = "pairs"
 AXES = ("Unq+Unq+2Syn(X)", "Unq+Unq+2Syn(Y)")

@@ -14,8 +14,8 @@ from torch.nn import Module
 from bench.diagnostics.mini_batches import MiniBatches, Partners, in_mini_batches, taps_with_maps, targets
 from bench.errors import EstimationError
 from bench.estimators.pairs import READINGS, Maps, over_pairs
-from bench.probe import Probe
-from bench.selection import named_rng
+from bench.layers.probe import Probe
+from bench.layers.selection import named_rng
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import numpy as np
 
 from bench.diagnostics.mini_batches import MiniBatches, Partners
 from bench.errors import EstimationError
-from bench.estimate import Estimate
 from bench.estimators import Estimator
-from bench.maps import greedy, in_order
-from bench.variables import Variable
+from bench.information.estimate import Estimate
+from bench.information.variables import Variable
+from bench.layers.maps import greedy, in_order
 
 MOST_COUNTS = 16  # numbers of maps that are tried
 RESAMPLES = 500

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench import plots
 from bench.diagnostics.base import Diagnostic, Findings
-from bench.tables import LayerTable
+from bench.information.tables import LayerTable
 
 
 class UPlot(Diagnostic):

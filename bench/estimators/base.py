@@ -12,10 +12,10 @@ from numbers import Real
 import numpy as np
 
 from bench.errors import EstimationError, EstimatorFailed, explain
-from bench.estimate import Estimate, Null
-from bench.reductions import Reduction
-from bench.tables import FAILED
-from bench.variables import Variable, plug_in_entropy
+from bench.information.estimate import Estimate, Null
+from bench.information.reductions import Reduction
+from bench.information.tables import FAILED
+from bench.information.variables import Variable, plug_in_entropy
 
 MOST = 10**6  # permutations, units, steps: more than any machine can do
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ import numpy as np
 
 from bench.estimators.base import above_zero, at_least
 from bench.estimators.resampled import Resampled, Statistic
-from bench.reductions import RowCodes
-from bench.variables import plug_in_entropy
+from bench.information.reductions import RowCodes
+from bench.information.variables import plug_in_entropy
 
 
 class Binning(Resampled):

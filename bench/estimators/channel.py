@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.estimators.base import above_zero
 from bench.estimators.resampled import Resampled
-from bench.variables import Variable
+from bench.information.variables import Variable
 
 
 def noised(t: Variable, noise: float, rng: np.random.Generator) -> Variable:

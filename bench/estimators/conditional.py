@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
-from bench.variables import Variable, permuted_groups
+from bench.information.variables import Variable, permuted_groups
 
 NEIGHBOURS = 5
 COLUMNS = 16  # of the given that neighbours are found by

@@ -14,8 +14,8 @@ from bench.estimators.base import Answer, Estimator, above_zero, at_least, null_
 from bench.estimators.channel import noised
 from bench.estimators.held_out import features, generator_of, split, trained
 from bench.estimators.ratio import Ratio
-from bench.reductions import Distances
-from bench.variables import Variable
+from bench.information.reductions import Distances
+from bench.information.variables import Variable
 
 SHARES = (0.5, 0.2, 0.3)  # of the groups, to train on, to stop by and to test on
 BATCHES = 4  # of the stopping and of the test part, each taken against the whole part

@@ -13,8 +13,8 @@ from bench.errors import EstimationError
 from bench.estimators.base import at_least
 from bench.estimators.channel import Noised
 from bench.estimators.resampled import Statistic
-from bench.reductions import Distances
-from bench.variables import Variable, plug_in_entropy
+from bench.information.reductions import Distances
+from bench.information.variables import Variable, plug_in_entropy
 
 SINGULAR = 1e-12  # the least eigenvalue of a correlation matrix
 ROUNDING = 1e-3  # of the first: a principal coordinate with less spread may be what float32 distances round to

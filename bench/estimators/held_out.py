@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from bench.variables import Variable
+from bench.information.variables import Variable
 
 
 def split(groups: np.ndarray, rows: np.ndarray, shares: Sequence[float], rng: np.random.Generator) -> list[np.ndarray]:

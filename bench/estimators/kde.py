@@ -9,8 +9,8 @@ import numpy as np
 from bench.errors import EstimationError
 from bench.estimators.base import above_zero, at_least
 from bench.estimators.resampled import Resampled, Statistic
-from bench.reductions import Distances
-from bench.variables import Variable
+from bench.information.reductions import Distances
+from bench.information.variables import Variable
 
 
 class KDE(Resampled):

@@ -13,8 +13,8 @@ from bench.estimators.base import at_least
 from bench.estimators.channel import Noised
 from bench.estimators.neighbours import Cloud, clouds, equal_rows
 from bench.estimators.resampled import Statistic
-from bench.reductions import Distances
-from bench.variables import Variable
+from bench.information.reductions import Distances
+from bench.information.variables import Variable
 
 
 class KSG(Noised):

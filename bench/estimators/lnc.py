@@ -13,7 +13,7 @@ from bench.estimators.channel import Noised
 from bench.estimators.ksg import require_continuous, require_samples, second_variant
 from bench.estimators.neighbours import Cloud, Columns
 from bench.estimators.resampled import Statistic
-from bench.variables import Variable
+from bench.information.variables import Variable
 
 MOST_COLUMNS = 10  # of t and the target together
 EPSILON, DRAWS = 5e-3, 50_000  # the quantile of the shares of uniform neighbours that α is, and samples to find it

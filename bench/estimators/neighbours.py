@@ -11,8 +11,8 @@ import torch
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import KDTree
 
-from bench.reductions import Distances, distinct_rows
-from bench.variables import TIED, Variable
+from bench.information.reductions import Distances, distinct_rows
+from bench.information.variables import TIED, Variable
 
 TREE_COLUMNS = 8  # of all variables together; with more, the matrix of distances is faster
 TREE_SAMPLES = 600  # with fewer, it is faster too

@@ -13,8 +13,8 @@ from bench.estimators.base import above_zero, at_least
 from bench.estimators.grams import Classes, Samples, entropy_of
 from bench.estimators.resampled import Resampled, Statistic
 from bench.estimators.widths import RULES, aligned_width, median_width
-from bench.reductions import Distances
-from bench.variables import Variable
+from bench.information.reductions import Distances
+from bench.information.variables import Variable
 
 
 class Renyi(Resampled):

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.estimators.base import Answer, Estimator, halves, null_of
 from bench.estimators.conditional import permuted_given
-from bench.variables import Variable
+from bench.information.variables import Variable
 
 Movable = Callable[[np.ndarray], float]
 

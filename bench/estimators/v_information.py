@@ -11,8 +11,8 @@ from bench.estimators.base import Answer, Estimator, above_zero, at_least, null_
 from bench.estimators.classifiers import Classifiers, Part
 from bench.estimators.conditional import permuted_given
 from bench.estimators.held_out import clustered_error, features, generator_of, split
-from bench.reductions import Distances
-from bench.variables import Variable
+from bench.information.reductions import Distances
+from bench.information.variables import Variable
 
 MOST_AT_ONCE = 3e7  # numbers in the largest tensor of probes trained together: 0.1 GB, of which autograd holds several
 

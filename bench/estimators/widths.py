@@ -6,8 +6,8 @@ import numpy as np
 from scipy.spatial.distance import squareform
 
 from bench.errors import EstimationError
-from bench.reductions import Distances
-from bench.variables import Variable
+from bench.information.reductions import Distances
+from bench.information.variables import Variable
 
 RULES = ("silverman", "median", "alignment")
 ALIGNED = np.geomspace(0.1, 10, 75)  # widths that are tried, in mean distances

@@ -7,15 +7,35 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from omegaconf import DictConfig
+
+from bench.sweeps import jobs
 from bench.sweeps.jobs import search
-from bench.tracking import FINGERPRINT, Run
-from bench.tracking.heartbeat import Watch, mark_dead, owner_of
+from bench.tracking import DESIGN, FINGERPRINT, REUSED, Run, create
+from bench.tracking.offline.heartbeat import Watch, mark_dead, owner_of
 from bench.tracking.store import Store
 
 WAIT = 2  # seconds between looks at a run that another process does
 SETTLE, LOOK = 5, 0.2  # seconds in which a later one of two runs that began together gives way; between looks
 
 log = logging.getLogger(__name__)
+
+
+def begin(store: Store, config: DictConfig, fingerprint: str) -> tuple[Run, bool]:
+    """A new run of this config, or the finished run of the same job of a sweep: the run, and whether it is finished.
+
+    In a sweep with `resume`, a job that finished before is not done again; the parent's tags name the run.
+    """
+    parent, design = config.tracking.parent, jobs.design()
+    once = parent is not None and config.resume
+    name = (parent is None and config.tracking.name) or jobs.name(config.seed)  # a sweep's name is its parent's
+    create_run = partial(create, store, name, {FINGERPRINT: fingerprint, DESIGN: design}, parent, once)
+    begun = begin_once(store, fingerprint, create_run) if once else create_run()
+    if isinstance(begun, Run):
+        return begun, False
+    Run(store, parent).tag(f"{REUSED}{begun}", design)
+    log.info("finished before as run %s, so not run again; resume=false runs it", begun)
+    return Run(store, begun), True
 
 
 def claim(store: Store, fingerprint: str) -> str | None:

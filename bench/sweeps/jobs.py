@@ -16,7 +16,7 @@ from hydra.types import RunMode
 
 from bench.errors import InputError
 from bench.tracking import DESIGN, REUSED, SWEEP, Run
-from bench.tracking.heartbeat import is_alive, is_here, owner_of, silence
+from bench.tracking.offline.heartbeat import is_alive, is_here, owner_of, silence
 from bench.tracking.store import Store
 
 # tags of a parent: a job that has begun; one that failed and why; how many there are in all

@@ -15,16 +15,16 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
 from bench import tracking
-from bench.addresses import refuse_secrets
-from bench.checks import check_sweep
-from bench.composing import clearer, quoted
+from bench.config.checks import check_sweep
+from bench.config.composing import clearer, quoted
+from bench.config.folders import check_folder
 from bench.errors import InputError, JobsFailed, explain, leave, was_stopped
-from bench.folders import check_folder
-from bench.report import failures_report, opening
 from bench.sweeps import claims, jobs, workers
 from bench.sweeps.planned import asked, count, samples
-from bench.sweeps.summary import sum_up
-from bench.tracking.heartbeat import BEAT, MISSED, SECONDS, Watch, is_here, mark_all_dead, owner_of
+from bench.sweeps.summary import failures_report, sum_up
+from bench.tracking import views
+from bench.tracking.addresses import refuse_secrets
+from bench.tracking.offline.heartbeat import BEAT, MISSED, SECONDS, Watch, is_here, mark_all_dead, owner_of
 from bench.tracking.store import Store, connect
 
 COMMAND = "overrides"  # tag of a parent
@@ -198,7 +198,8 @@ def close(error: BaseException | None = None) -> None:
                     tell_failures(sweep)  # a sweeper without one number to go by refuses to go on
                 if error:
                     raise error
-                sys.stdout.write(f"\nsweep {sweep.parent.id} in {sweep.store.uri}\n{opening(sweep.store)}")
+                opening = views.opening(sweep.store.uri, sweep.store.experiment_id)
+                sys.stdout.write(f"\nsweep {sweep.parent.id} in {sweep.store.uri}\n{opening}")
                 tell_failures(sweep)
         except BaseException as raised:
             if error is None or isinstance(raised, JobsFailed):

@@ -9,8 +9,8 @@ import pandas as pd
 
 from bench import plots, tracking
 from bench.errors import InputError
+from bench.information.tables import LayerTable
 from bench.sweeps import jobs
-from bench.tables import LayerTable
 from bench.tracking import records
 from bench.tracking.store import Store
 
@@ -63,3 +63,9 @@ def profile(table: LayerTable, estimator: str, view: str | None = None) -> pd.Da
     best = rows[rows["weights"] == "best"].set_index(keys)["bits"]
     control = rows[(rows["weights"] == "untrained") | (rows["epoch"] == 0)].groupby(keys)["bits"].mean()
     return pd.DataFrame({"bits": best, "control": control.reindex(best.index)}).reset_index()
+
+
+def failures_report(failed: pd.DataFrame) -> str:
+    """The jobs of a sweep that failed, each with the reason."""
+    wide = failed["job"].str.len().max()
+    return "\njobs that failed\n" + "".join(f"  {row.job:{wide}}  {row.why}\n" for row in failed.itertuples())

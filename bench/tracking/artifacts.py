@@ -12,8 +12,8 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import augmented_raise_for_status, http_request
 
-from bench.addresses import refuse_strange
 from bench.errors import InputError
+from bench.tracking.addresses import refuse_strange
 
 CHUNK = 1 << 20
 # bytes of a file that is read back, by the end of its name

@@ -10,14 +10,14 @@ from mlflow.entities import Run, RunStatus
 from mlflow.exceptions import MlflowException
 from omegaconf import DictConfig
 
-from bench.addresses import shown
 from bench.errors import InputError
-from bench.tables import LayerTable
+from bench.information.tables import LayerTable
 from bench.tracking import stored
+from bench.tracking.addresses import shown
 from bench.tracking.remote import reason_of
 from bench.tracking.sqlite import default_uri
 from bench.tracking.store import Store, client_of
-from bench.trust import check_stored
+from bench.tracking.trust import check_stored
 
 
 def table_of(store: Store, run_id: str, path: str) -> pd.DataFrame:

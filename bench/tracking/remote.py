@@ -15,8 +15,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
-from bench.addresses import shown
 from bench.errors import InputError, TrackingError
+from bench.tracking.addresses import shown
 from bench.tracking.artifacts import Artifacts
 
 # A server that is away is asked again for some 12 s and not for minutes: what a run logs meanwhile can wait in files.

@@ -23,14 +23,14 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig, OmegaConf
 
-from bench.addresses import refuse_strange, shown
+from bench.datasets.data import Data
 from bench.errors import InputError, TrackingError
-from bench.tracking.heartbeat import OWNER, beating, owner_tags
-from bench.tracking.outbox import Outbox, is_stopping
+from bench.tracking.addresses import refuse_strange, shown
+from bench.tracking.offline.heartbeat import OWNER, beating, owner_tags
+from bench.tracking.offline.outbox import Outbox, is_stopping
+from bench.tracking.offline.writes import FINGERPRINT, Write
 from bench.tracking.remote import reason_of
 from bench.tracking.store import Store
-from bench.tracking.writes import FINGERPRINT, Write
-from bench.types import Data
 
 PER_REQUEST = 100
 PATIENCE = 600  # seconds that a run which is through waits for a server that is away

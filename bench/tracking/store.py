@@ -17,11 +17,11 @@ from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from bench.addresses import refuse_secrets, refuse_strange, shown
 from bench.errors import InputError, TrackingError
 from bench.tracking import sqlite, views
-from bench.tracking.heartbeat import mark_all_dead
+from bench.tracking.addresses import refuse_secrets, refuse_strange, shown
 from bench.tracking.local import Local
+from bench.tracking.offline.heartbeat import mark_all_dead
 from bench.tracking.remote import Remote, reason_of, refuse_old
 from bench.tracking.sqlite import default_uri
 

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from omegaconf import OmegaConf
 
 from bench.errors import InputError
-from bench.tables import READ, read_table
+from bench.information.tables import READ, read_table
 from bench.tracking.artifacts import most
 
 # of tables by name: the columns that are read, those of text and those of numbers

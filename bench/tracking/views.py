@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 KEY = "designs"
 NAME = "Designs"
@@ -34,6 +35,13 @@ def link(uri: str, experiment_id: str) -> str:
     """The address of the view; of a store that no server serves, where `make ui` does."""
     server = uri.rstrip("/") if uri.startswith(("http://", "https://")) else LOCAL
     return f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"
+
+
+def opening(uri: str, experiment_id: str) -> str:
+    """How to open MLflow's UI, and the experiment's view in it."""
+    served = uri.startswith(("http://", "https://"))
+    local = f"open the UI: make ui, or: mlflow ui --host 127.0.0.1 --backend-store-uri {shlex.quote(uri)}\n"
+    return f"{'' if served else local}designs and U-plots: {link(uri, experiment_id)}\n"
 
 
 def state() -> dict:

@@ -10,10 +10,10 @@ import torch
 from dataset_helpers import assert_refused
 
 from bench.datasets import decathlon
+from bench.datasets.data import Volumes
 from bench.datasets.volumes import patches
-from bench.evaluate import evaluate, predict_volume
-from bench.train import Batches, fit, loss_function
-from bench.types import Volumes
+from bench.training.evaluate import evaluate, predict_volume
+from bench.training.train import Batches, fit, loss_function
 from models import UNet
 
 TASK = "Task99_Boxes"

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.datasets import phantoms
-from bench.train import fit, loss_function
+from bench.training.train import fit, loss_function
 from models import UNet
 
 

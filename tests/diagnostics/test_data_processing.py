@@ -7,11 +7,11 @@ from torch import nn
 from bench.datasets import phantoms
 from bench.diagnostics import DataProcessing
 from bench.estimators import KDE, Binning, Renyi
-from bench.probe import Probe
-from bench.reductions import Columns
-from bench.tables import LayerTable, Moment
-from bench.train import loss_function
-from bench.variables import Variable
+from bench.information.reductions import Columns
+from bench.information.tables import LayerTable, Moment
+from bench.information.variables import Variable
+from bench.layers.probe import Probe
+from bench.training.train import loss_function
 from models import CNN, Tap, UNet
 from models.taps import softmax
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bench.diagnostics import Bottleneck, InformationPlane, UPlot
-from bench.tables import I_TY, I_XT, LayerTable
+from bench.information.tables import I_TY, I_XT, LayerTable
 
 TAPS = [  # name, role, order, place, I(X;T), I(T;Y), reliable
     ("input", "input", -1, 0, 5.0, 1.5, False),

@@ -6,13 +6,13 @@ import pytest
 import torch
 from running import artifact, assert_refused, composed, is_drawing, points, runs, tiny
 
-from bench.build import build_each
+from bench.config.build import build_each
+from bench.datasets.data import Data, Split
 from bench.diagnostics import InformationDiscarding
 from bench.diagnostics.discarding import PublishedDescent, WaterFilling
 from bench.estimators import KDE
-from bench.probe import Probe
-from bench.tables import LayerTable, Moment
-from bench.types import Data, Split
+from bench.information.tables import LayerTable, Moment
+from bench.layers.probe import Probe
 from models import UNet
 
 pytestmark = pytest.mark.processes

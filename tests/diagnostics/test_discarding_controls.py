@@ -10,7 +10,7 @@ from torch import nn
 from bench.diagnostics.discarding.damage import damaged
 from bench.diagnostics.discarding.skips import carried_by_skips, closed, merged_at
 from bench.errors import InputError
-from bench.hooks import upto
+from bench.layers.hooks import upto
 from models import Tap, UNet
 
 

@@ -13,7 +13,7 @@ from bench.diagnostics.discarding.convergence import spread
 from bench.diagnostics.discarding.distortion import Distortion
 from bench.diagnostics.discarding.images import Images
 from bench.errors import InputError
-from bench.hooks import upto
+from bench.layers.hooks import upto
 from models import Tap, UNet
 
 

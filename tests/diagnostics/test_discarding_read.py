@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bench.diagnostics.discarding.reading import Reading
-from bench.tables import LayerTable
+from bench.information.tables import LayerTable
 
 
 def reading(rows, beta=1.5):

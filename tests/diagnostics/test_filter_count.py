@@ -8,10 +8,10 @@ from bench.diagnostics import FilterCount
 from bench.diagnostics.filter_count import _enough
 from bench.diagnostics.mini_batches import Layer, MiniBatches, Partners, targets
 from bench.diagnostics.subsets import Curve, InMiniBatches, counts_up_to
-from bench.estimate import Estimate, Null
 from bench.estimators import KDE, Renyi, VInformation
-from bench.selection import named_rng
-from bench.tables import LayerTable, Moment
+from bench.information.estimate import Estimate, Null
+from bench.information.tables import LayerTable, Moment
+from bench.layers.selection import named_rng
 
 BEST = Moment(2, "best", 0)
 RENYI = {"renyi": Renyi(alpha=2, width="median", batch_size=30)}

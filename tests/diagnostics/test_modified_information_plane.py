@@ -8,8 +8,8 @@ from bench.diagnostics import ModifiedInformationPlane
 from bench.errors import InputError
 from bench.estimators import KDE, Renyi
 from bench.estimators.entropies import delta, entropy, joint
-from bench.selection import named_rng
-from bench.tables import LayerTable, Moment
+from bench.information.tables import LayerTable, Moment
+from bench.layers.selection import named_rng
 
 BEST = Moment(2, "best", 0)
 RENYI = {"renyi": Renyi(alpha=2, width="median", batch_size=40), "yu": Renyi(batch_size=60)}

@@ -8,8 +8,8 @@ import pytest
 from bench.errors import EstimationError
 from bench.estimators import KSG, LNC, Gaussian
 from bench.estimators.channel import noised
-from bench.reductions import Distances
-from bench.variables import Variable
+from bench.information.reductions import Distances
+from bench.information.variables import Variable
 
 FEW = {"permutations": 2, "subsamples": 2}
 

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from bench.estimators.conditional import permuted_given
-from bench.variables import Variable
+from bench.information.variables import Variable
 
 
 def test_single_samples_are_exchanged_with_their_five_nearest():

@@ -7,7 +7,7 @@ from gaussians import a_class_beside_rare_activations
 
 from bench.errors import EstimationError
 from bench.estimators import Critic
-from bench.variables import Variable
+from bench.information.variables import Variable
 
 BOUNDS = ("infonce", "nwj", "mine", "smile")
 

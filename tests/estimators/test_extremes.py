@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from bench.__main__ import CONF
 from bench.errors import EstimationError, EstimatorFailed, InputError
 from bench.estimators import KDE, KSG, Binning, Gaussian, Renyi
-from bench.reductions import Distances
-from bench.variables import Variable
+from bench.information.reductions import Distances
+from bench.information.variables import Variable
 
 N = 48
 FEW = {"steps": 3, "subsamples": 2, "hidden": 4, "embedding": 2, "components": 4}

@@ -7,8 +7,8 @@ from sklearn.covariance import LedoitWolf
 from bench.errors import EstimationError
 from bench.estimators import Gaussian
 from bench.estimators.gaussian import wishart_bias
-from bench.reductions import Distances
-from bench.variables import Variable, plug_in_entropy
+from bench.information.reductions import Distances
+from bench.information.variables import Variable, plug_in_entropy
 
 
 def bits(estimator, t, y):

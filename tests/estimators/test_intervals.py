@@ -6,7 +6,7 @@ from gaussians import gaussians
 
 from bench.estimators import Binning, Gaussian, VInformation
 from bench.estimators.held_out import clustered_error
-from bench.variables import Variable
+from bench.information.variables import Variable
 
 
 def noisy_channel(n, rng):

@@ -3,10 +3,10 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from bench.capture import capture
 from bench.datasets import image_folder
 from bench.errors import EstimationError
 from bench.estimators import KDE
+from bench.layers.capture import capture
 from models import UNet
 
 

@@ -7,8 +7,8 @@ from sklearn.feature_selection import mutual_info_classif, mutual_info_regressio
 import bench.estimators.neighbours
 from bench.errors import EstimationError
 from bench.estimators import KSG
-from bench.reductions import Distances
-from bench.variables import Variable
+from bench.information.reductions import Distances
+from bench.information.variables import Variable
 
 
 def bits(estimator, t, y, c=None):

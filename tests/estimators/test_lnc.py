@@ -6,7 +6,7 @@ from scipy.special import digamma
 from bench.errors import EstimationError
 from bench.estimators import KSG, LNC
 from bench.estimators.lnc import log_shares, threshold
-from bench.variables import Variable
+from bench.information.variables import Variable
 
 
 def nats(estimator, t, y):

@@ -6,7 +6,7 @@ from scipy.spatial.distance import cdist
 
 from bench.estimators import Renyi
 from bench.estimators.pairs import READINGS, Maps, Told, over_pairs
-from bench.variables import Variable
+from bench.information.variables import Variable
 
 
 def slow_entropy(*grams, alpha):

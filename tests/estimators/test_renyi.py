@@ -8,7 +8,7 @@ from bench.errors import EstimationError
 from bench.estimators import Renyi
 from bench.estimators.entropies import delta, entropy, gram, joint
 from bench.estimators.grams import Samples
-from bench.variables import Variable
+from bench.information.variables import Variable
 
 
 def test_rotation_translation_and_order_of_samples_change_nothing():

@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 from bench.errors import EstimationError
 from bench.estimators import Renyi
 from bench.estimators.entropies import delta, entropy, gram, joint
-from bench.variables import Variable
+from bench.information.variables import Variable
 
 
 @pytest.mark.parametrize("alpha", [1.01, 2])

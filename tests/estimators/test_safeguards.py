@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from bench.errors import EstimationError
-from bench.estimate import Null
 from bench.estimators import KDE, KSG, LNC, Binning, Critic, Gaussian, Renyi, VInformation
 from bench.estimators.base import Answer, null_of
-from bench.reductions import RowCodes
-from bench.variables import Variable, permuted_groups
+from bench.information.estimate import Null
+from bench.information.reductions import RowCodes
+from bench.information.variables import Variable, permuted_groups
 
 ESTIMATORS = [
     KDE(noise_variance=1.0),

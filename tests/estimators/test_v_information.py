@@ -7,8 +7,8 @@ from gaussians import a_class_beside_rare_activations
 
 from bench.errors import EstimationError
 from bench.estimators import VInformation
-from bench.reductions import Distances
-from bench.variables import Variable
+from bench.information.reductions import Distances
+from bench.information.variables import Variable
 
 
 def binary_entropy(p):

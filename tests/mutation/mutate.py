@@ -95,7 +95,7 @@ def _count(outcomes: Sequence[tuple[Mutant, str]], outcome: str) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--room", help="one room of mutants.toml, such as estimators")
-    parser.add_argument("--file", help="one file, such as bench/estimate.py")
+    parser.add_argument("--file", help="one file, such as bench/information/estimate.py")
     parser.add_argument("--count", type=int, default=8, help="mutants drawn of each file")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     asked = parser.parse_args()

@@ -6,8 +6,8 @@ import torch
 from monai.networks import nets
 from segmentation_models_pytorch.encoders import get_encoder_names
 
-from bench.cost import used_parameters
-from bench.hooks import tap_shapes
+from bench.layers.hooks import tap_shapes
+from bench.training.cost import used_parameters
 from models import Monai, Smp
 from models.padding import padded
 from models.smp import ARCHITECTURES, STEPWISE

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from test_presets import build
 from torch import nn
 
-from bench.capture import tap_shapes
+from bench.layers.capture import tap_shapes
 from models import ResNet
 from models.taps import sigmoid, softmax
 

@@ -8,15 +8,15 @@ import time
 import torch
 from omegaconf import OmegaConf
 
-from bench.asking.asker import Asker
-from bench.asking.proposals import answers, propose_designs
-from bench.asking.search import Search
-from bench.build import build_network, fill_in
+from bench.config.build import build_network, fill_in
 from bench.datasets import phantoms
-from bench.designs import design_of
-from bench.designs.costs import Pricing
 from bench.estimators import Renyi, VInformation
-from bench.train import fit, loss_function
+from bench.pruning.designs import design_of
+from bench.pruning.designs.costs import Pricing
+from bench.pruning.search.asker import Asker
+from bench.pruning.search.proposals import answers, propose_designs
+from bench.pruning.search.search import Search
+from bench.training.train import fit, loss_function
 
 EPOCHS = 3
 

@@ -8,7 +8,7 @@ from bench.datasets import phantoms
 from bench.diagnostics.discarding import PublishedDescent, WaterFilling, strict_information_discarding
 from bench.diagnostics.discarding.problem import FEW
 from bench.diagnostics.discarding.water_filling import WANTED_ERROR
-from bench.hooks import upto
+from bench.layers.hooks import upto
 from models import UNet
 
 COMPARED = ("enc1.conv2", "enc3.conv2", "bottleneck.conv2", "dec3.conv2", "dec1.conv2")

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from bench.estimators import KDE, KSG, Renyi
-from bench.reductions import COLUMNS_PER_FOLD, Distances
-from bench.variables import Variable
+from bench.information.reductions import COLUMNS_PER_FOLD, Distances
+from bench.information.variables import Variable
 
 N, DIM = 2000, 50_000
 

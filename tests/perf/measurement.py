@@ -8,9 +8,9 @@ import torch
 
 from bench.datasets import phantoms
 from bench.estimators import KDE, Binning, Renyi
-from bench.probe import Probe
-from bench.tables import Moment
-from bench.train import fit, loss_function
+from bench.information.tables import Moment
+from bench.layers.probe import Probe
+from bench.training.train import fit, loss_function
 from models import UNet
 
 N = 670

@@ -13,10 +13,10 @@ from bench.datasets import phantoms
 from bench.diagnostics import ModifiedInformationPlane
 from bench.estimators import Renyi
 from bench.estimators.pairs import Maps
-from bench.probe import Probe
-from bench.tables import Moment
-from bench.train import loss_function
-from bench.variables import Variable
+from bench.information.tables import Moment
+from bench.information.variables import Variable
+from bench.layers.probe import Probe
+from bench.training.train import loss_function
 from models import CNN
 
 N, C, SIDE = 100, 64, 7

@@ -15,7 +15,7 @@ from running import uri, with_store
 from bench import tracking
 from bench.sweeps import claims, jobs
 from bench.tracking import records
-from bench.tracking.heartbeat import BEAT, MISSED, OWNER, SECONDS, is_alive, owner_of, owner_tags
+from bench.tracking.offline.heartbeat import BEAT, MISSED, OWNER, SECONDS, is_alive, owner_of, owner_tags
 from bench.tracking.store import connect
 
 
@@ -89,8 +89,10 @@ def test_a_process_of_another_host_is_alive_while_it_beats():
 
 def test_a_run_beats_and_a_store_that_misses_one_does_not_end_it(store, monkeypatch):
     said = []
-    monkeypatch.setattr("bench.tracking.heartbeat.log.warning", lambda words, *values: said.append(words % values))
-    monkeypatch.setattr("bench.tracking.heartbeat.SECONDS", 0.02)
+    monkeypatch.setattr(
+        "bench.tracking.offline.heartbeat.log.warning", lambda words, *values: said.append(words % values)
+    )
+    monkeypatch.setattr("bench.tracking.offline.heartbeat.SECONDS", 0.02)
     with tracking.started(store, "beats", {}) as run:
         first = float(logged(run).data.tags[BEAT])
         time.sleep(0.2)

@@ -14,8 +14,8 @@ from hydra.errors import MissingConfigException
 from running import TINY, assert_refused, children, parents, process, runs, tiny, with_store
 
 from bench import tracking
-from bench.composing import EXTRAS, clearer
-from bench.tracking.heartbeat import OWNER
+from bench.config.composing import EXTRAS, clearer
+from bench.tracking.offline.heartbeat import OWNER
 
 JOBS = ("model.skips=all,none", "seed=0")
 ASKED = (

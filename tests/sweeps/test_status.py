@@ -5,7 +5,7 @@ import json
 import pytest
 from running import assert_refused, command, runs, store, tiny
 
-from bench.tracking.heartbeat import OWNER, owner_tags
+from bench.tracking.offline.heartbeat import OWNER, owner_tags
 
 pytestmark = pytest.mark.processes
 

@@ -7,7 +7,7 @@ from running import artifact, assert_refused, children, kept, parents, points, r
 from bench import tracking
 from bench.sweeps.summary import sum_up
 from bench.tracking.store import connect
-from bench.train import Batches
+from bench.training.train import Batches
 
 pytestmark = pytest.mark.processes
 

@@ -7,7 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from bench import tracking
-from bench.tracking.outbox import Outbox
+from bench.tracking.offline.outbox import Outbox
 
 
 def test_run_that_ends_is_finished(store):

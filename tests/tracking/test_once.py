@@ -8,7 +8,7 @@ from running import assert_refused, uri, with_store
 
 from bench import tracking
 from bench.sweeps import jobs
-from bench.tracking.heartbeat import OWNER
+from bench.tracking.offline.heartbeat import OWNER
 from bench.tracking.store import connect
 
 

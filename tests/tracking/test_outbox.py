@@ -13,7 +13,7 @@ from serving import serving
 from bench import tracking
 from bench.errors import InputError, TrackingError
 from bench.tracking import outbox, records
-from bench.tracking.outbox import Outbox, Write
+from bench.tracking.offline.outbox import Outbox, Write
 from bench.tracking.store import connect
 
 

@@ -200,7 +200,7 @@ def test_a_job_of_a_sweep_that_is_redone_before_its_first_attempt_is_sent_counts
         ("413 too large", PAGE) if is_upload(environ, "weights.pt") and next(refused, False) else None
     )
     with pytest.MonkeyPatch.context() as lost:
-        lost.setattr("bench.tracking.outbox.Outbox.flush", lambda _: False)
+        lost.setattr("bench.tracking.offline.outbox.Outbox.flush", lambda _: False)
         assert tiny(tmp_path, *sweep).code == 1
     assert tiny(tmp_path, *sweep).code == 0
     (parent,) = parents(tmp_path)

@@ -12,10 +12,10 @@ from running import assert_refused, uri, with_store
 from bench import tracking
 from bench.errors import TrackingError
 from bench.tracking import outbox
-from bench.tracking.heartbeat import OWNER
-from bench.tracking.outbox import Outbox
+from bench.tracking.offline.heartbeat import OWNER
+from bench.tracking.offline.outbox import Outbox
+from bench.tracking.offline.writes import Write
 from bench.tracking.store import connect
-from bench.tracking.writes import Write
 
 
 @pytest.fixture

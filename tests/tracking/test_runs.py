@@ -11,7 +11,7 @@ import bench
 from bench import tracking
 from bench.datasets import phantoms
 from bench.errors import InputError, TrackingError
-from bench.tracking.outbox import Outbox
+from bench.tracking.offline.outbox import Outbox
 from bench.tracking.store import connect
 
 

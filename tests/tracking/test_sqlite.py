@@ -8,9 +8,9 @@ from hydra import compose, initialize_config_dir
 from projects import logged, read_by_mlflow
 from running import CONF, assert_refused, runs, tiny
 
-from bench.composing import quoted
+from bench.config.composing import quoted
+from bench.config.settings import register
 from bench.errors import InputError
-from bench.settings import register
 from bench.tracking import sqlite
 from bench.tracking.store import connect
 

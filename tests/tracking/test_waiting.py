@@ -12,9 +12,9 @@ from running import uri, with_store
 from bench import tracking
 from bench.errors import TrackingError
 from bench.tracking import waiting
-from bench.tracking.outbox import Outbox
+from bench.tracking.offline.outbox import Outbox
+from bench.tracking.offline.writes import Write
 from bench.tracking.store import connect
-from bench.tracking.writes import Write
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bench.errors import InputError
-from bench.selection import place
+from bench.layers.selection import place
 from models import Tap
 
 DAMAGED_AT = 25  # place along the data's way of the layer that is damaged where none is named

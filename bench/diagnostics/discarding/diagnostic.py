@@ -21,9 +21,9 @@ from bench.diagnostics.discarding.skips import carried_by_skips
 from bench.diagnostics.discarding.water_filling import WaterFilling
 from bench.errors import InputError
 from bench.estimators.base import above_zero, at_least
-from bench.probe import Probe
-from bench.selection import place
-from bench.tables import LayerTable, Moment
+from bench.information.tables import LayerTable, Moment
+from bench.layers.probe import Probe
+from bench.layers.selection import place
 
 
 class InformationDiscarding(Diagnostic):

@@ -8,11 +8,11 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor, nn
 
+from bench.datasets.data import Data, Split
 from bench.diagnostics.discarding.concentration import central_box, concentration
 from bench.diagnostics.discarding.sensitivity import Activation
-from bench.evaluate import correct, predict, segmentation_table
-from bench.selection import named_rng
-from bench.types import Data, Split
+from bench.layers.selection import named_rng
+from bench.training.evaluate import correct, predict, segmentation_table
 from models.tracing import device_of
 
 

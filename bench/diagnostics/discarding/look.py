@@ -17,8 +17,8 @@ from bench.diagnostics.discarding.reconstruction import Decoders, reconstruction
 from bench.diagnostics.discarding.sensitivity import Activation
 from bench.diagnostics.discarding.strict import UNDEFINED, Discarding, strict_information_discarding
 from bench.errors import EstimationError
-from bench.hooks import upto
-from bench.selection import named_rng
+from bench.layers.hooks import upto
+from bench.layers.selection import named_rng
 from models import Tap
 
 

@@ -13,7 +13,7 @@ from bench import plots
 from bench.diagnostics.base import Findings
 from bench.diagnostics.discarding.images import Images
 from bench.diagnostics.discarding.problem import WITHIN
-from bench.tables import LayerTable
+from bench.information.tables import LayerTable
 
 OF_LAYERS = ("sid", "unevenness", "sid_running_max", "sid_absolute", "ru", "reconstruction_error", "ru_concentration")
 WHERE = ["tap", "order", "place", "role", "level"]

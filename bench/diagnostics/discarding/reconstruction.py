@@ -9,13 +9,13 @@ from math import ceil
 import torch
 from torch import Tensor, nn
 
-from bench.build import channels_last
+from bench.config.build import channels_last
+from bench.datasets.data import Data, Split
 from bench.diagnostics.discarding.grids import HALF_LOG_2PIE, per_pixel
 from bench.diagnostics.discarding.noise import at_once, noises
 from bench.diagnostics.discarding.sensitivity import Activation
 from bench.estimators.base import above_zero, at_least
-from bench.train import fit
-from bench.types import Data, Split
+from bench.training.train import fit
 from models import Decoder
 
 

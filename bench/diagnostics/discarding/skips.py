@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench.diagnostics.discarding.look import Look
 from bench.diagnostics.discarding.sensitivity import Activation
 from bench.errors import EstimationError, InputError
-from bench.hooks import upto
+from bench.layers.hooks import upto
 from models import Tap
 
 

@@ -1,0 +1,1 @@
+"""Commands: what `python -m bench NAME` does, a file for each."""

@@ -1,0 +1,172 @@
+"""The verb `calibrate`: every estimator against known truth, over tasks, dimensions, samples and repeats."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from bench import plots, tracking
+from bench.config.build import build, build_each, build_network, check_output, fill_in, of_kind, said
+from bench.config.checks import check_calibration
+from bench.config.prepare import prepare, prepare_training
+from bench.datasets.data import Data
+from bench.errors import REFUSALS, EstimationError, InputError
+from bench.estimators import Estimator
+from bench.information.variables import Variable
+from bench.known_truth import Task, plant, with_response
+from bench.known_truth.scores import applicability, scored
+from bench.layers.probe import Probe
+from bench.layers.selection import named_rng
+from bench.tracking.store import connect
+from bench.training.train import fit
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A pair of variables of known information, drawn afresh for each repeat.
+
+    draw(rng): t, target and the information between them in bits; raises EstimationError where none can be planted.
+    """
+
+    family: str
+    dim: int
+    n: int
+    draw: Callable[[np.random.Generator], tuple[Variable, Variable, float]]
+
+
+def calibrate(config: DictConfig) -> str:
+    """Ask every estimator what is known, log the table, its scores and the figure; returns the run's id."""
+    check_calibration(config)
+    device = prepare(config)
+    estimators = build_each(config.estimator, "estimator", Estimator)
+    tasks = build_each(config.task, "task", partial)
+    of_known = [*of_tasks(config, tasks)]
+    planting = None if config.planted is None else Planting.of(config, estimators, device)
+    if not (of_known or planting):
+        raise InputError("bits and dims: got none that a task can have, wanted such as bits=[1] dims=[1]")
+    store = connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
+    with tracking.started(store, config.tracking.name or "calibrate", {}, config.tracking.parent) as tracked:
+        tracked.config(config)
+        rows: list[dict] = []
+        try:
+            questions = [*of_known, *(planting.questions(config.seed) if planting else ())]
+            for question in tqdm(questions, "calibrate", unit="question", leave=False, disable=None):
+                rows.extend(answers(question, estimators, config))
+        finally:
+            tracked.table(pd.DataFrame(rows), "calibration.csv")
+        scores = scored(pd.DataFrame(rows))
+        tracked.table(scores, "tables/scores.csv")
+        tracked.table(applicability(scores), "tables/applicability.csv")
+        tracked.figure(plots.calibration(scores), "figures/calibration.png")
+        tracked.metrics({f"rmse/{name}": value for name, value in scores.groupby("estimator")["rmse"].mean().items()})
+        sys.stdout.write(report(scores, tracked.id, store.uri))
+    return tracked.id
+
+
+def of_tasks(config: DictConfig, tasks: dict[str, Callable]) -> Iterator[Question]:
+    """Every task at each of the wanted bits, dims and n that it can have."""
+    for family, make in tasks.items():
+        for bits in config.bits:
+            for dim in config.dims:
+                try:
+                    task = of_kind(make(bits=float(bits), dim=dim), f"task.{family}", Task)
+                except REFUSALS as error:
+                    if isinstance(error, InputError) or not str(error).startswith(("bits:", "dim:")):
+                        raise InputError(f"task.{family}: {said(error)}") from error
+                    log.info("%s has no task of %s bits in %s dimensions: %s", family, bits, dim, error)
+                    continue
+                for n in config.n:
+                    yield Question(family, dim, n, _sampler(task, n))
+
+
+def _sampler(task, n: int) -> Callable:
+    def draw(rng):
+        t, target = task.sample(n, rng)
+        return Variable.of(t), Variable.of(target), task.bits
+
+    return draw
+
+
+@dataclass(frozen=True)
+class Planting:
+    """Truth planted on the layers of a network that is trained here: none, and what `plant` takes for a fair share."""
+
+    model: torch.nn.Module
+    data: Data
+    probe: Probe
+    training: dict
+
+    @classmethod
+    def of(cls, config: DictConfig, estimators: dict[str, Estimator], device: torch.device) -> Planting:
+        """All that can be refused, before anything is trained."""
+        data = build(config.dataset, "dataset", Data)
+        fill_in(config.model, data)
+        model = build_network(config.model, config.seed).to(device)
+        check_output(model, data)
+        probe = Probe(model, data, estimators, seed=config.seed, **OmegaConf.to_container(config.planted))
+        return cls(model, data, probe, prepare_training(config.train, model, data, config.tracking.uri))
+
+    def questions(self, seed: int) -> Iterator[Question]:
+        """Train, and ask about every layer of the best checkpoint."""
+        fit(self.model, self.data, **self.training, seed=seed, on_epoch=lambda *_: None)
+        for view in self.probe.views:
+            for captured in list(self.probe.captured(self.model, view))[1:]:
+                for quantity, _, target in self.probe.questions[view]:
+                    for bits in (0.0, None):
+                        family = f"planted {quantity}, {view}, {captured.tap.name}"
+                        draw = _planter(captured.variable, target, bits)
+                        yield Question(family, captured.variable.dim, captured.variable.n, draw)
+
+
+def _planter(t: Variable, target: Variable, bits: float | None) -> Callable:
+    def draw(rng):
+        planted, truth = plant(t, target, rng, bits)
+        return replace(t, deterministic=False), planted, truth  # what is planted is finite
+
+    return draw
+
+
+def answers(question: Question, estimators: dict[str, Estimator], config: DictConfig) -> Iterator[dict]:
+    """A row per repeat and estimator; what it refuses has its reason."""
+    for repeat in range(config.repeats):
+        here = (config.seed, question.family, question.dim, question.n, repeat)
+        row = {"family": question.family, "truth": np.nan, "dim": question.dim, "n": question.n, "repeat": repeat}
+        try:
+            t, target, truth = question.draw(named_rng(*here, "sample"))
+        except EstimationError as error:
+            yield from (row | {"estimator": name, "reason": str(error)} for name in estimators)
+            continue
+        row |= {"truth": truth, "dim": t.dim, "n": t.n}
+        for name, estimator in estimators.items():
+            rng = named_rng(*here, truth, name)
+            try:
+                estimate = estimator.estimate(t, target, rng=rng)
+                if estimate.null is None:
+                    raise EstimationError("reads t alone, which is no question about a pair")
+                if config.calibration:
+                    estimate = with_response(estimate, estimator, t, target, rng)
+                yield row | {"estimator": name} | estimate.row()
+            except EstimationError as error:
+                yield row | {"estimator": name, "reason": str(error)}
+
+
+def report(scores: pd.DataFrame, run_id: str, uri: str) -> str:
+    """Estimators by their mean error, and where all of it is."""
+    means = scores[scores["repeats"] > 0].groupby("estimator", sort=False)
+    columns = ["rmse", "excess_rmse", "spread", "covers_truth", "significant_right", "reliable_right", "seconds"]
+    return (
+        f"\n{means[columns].mean().round(3).rename_axis(None).to_string()}\n"
+        f"means over {scores['family'].nunique()} families of tasks; bits, shares, seconds\n"
+        f"run {run_id} in {uri}: calibration.csv, tables/, figures/calibration.png\n"
+    )

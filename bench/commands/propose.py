@@ -1,0 +1,112 @@
+"""The verb `propose`: ask a trained network what its parts tell, propose leaner designs, retrain and judge them."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from bench.config.checks import check_proposal
+from bench.errors import InputError
+from bench.pruning.retraining.handover import hand_out, hand_over, what_is_kept
+from bench.pruning.retraining.opening import Opened, opened
+from bench.pruning.retraining.protocol import metric_of
+from bench.pruning.retraining.verify import verify
+from bench.pruning.search.asker import way_of
+from bench.pruning.search.counted import Counted
+from bench.pruning.search.proposals import Proposal, answers, propose_designs, ranked
+from bench.pruning.search.search import Search
+from bench.tracking import records
+
+
+def propose(config: DictConfig) -> str:
+    """Leaner designs of a tracked network, or of a fresh one; returns the id of the run that holds them all."""
+    check_proposal(config)
+    with opened(config, "propose") as study:
+        base, tracked, retraining = study.base, study.tracked, study.retraining
+        proposals, told = RULES[config.ask.rule](config, study)
+        table = ranked(proposals, base, told)
+        tracked.table(table, "tables/proposals.csv")
+        hand_out(retraining, proposals)
+        sys.stdout.write(proposal_report(table, retraining.folder))
+        if config.verify:
+            verified = verify(config, proposals, retraining)
+            sys.stdout.write(verdict_report(verified, metric_of(base.data.task)))
+            hand_over(tracked, base, verified)
+            kept = what_is_kept(base, verified, study.estimators, config.ask.samples, config.seed, tracked)
+            tracked.figure(kept, "figures/what_is_kept.png")
+    sys.stdout.write(f"run {tracked.id} in {tracked.store.uri}\n")
+    return tracked.id
+
+
+def by_search(config: DictConfig, study: Opened) -> tuple[list[Proposal], float]:
+    """Designs from asking again after each removal, and what the base's most telling layer tells."""
+    base = study.base
+    with study.asker() as asker:
+        by = way_of(config.ask.by, list(asker.estimators), list(asker.channels))
+        search = Search(asker, base.pricing, *by, config.ask.margin)
+        proposals = propose_designs(search, base.design, config.target)
+        study.tracked.table(answers(asker), "tables/answers.csv")
+    if not proposals:
+        raise InputError(
+            f"ask.margin: got {config.ask.margin}, by which no part may go; raise it, or give target.params or "
+            "target.flops"
+        )
+    return proposals, search.told
+
+
+def by_filter_count(config: DictConfig, study: Opened) -> tuple[list[Proposal], float]:
+    """Designs from the numbers of filters that the base's run recommends, and what its most telling layer tells."""
+    found, curves = (
+        records.table_of(study.tracked.store, study.base.run, f"tables/{name}.csv")
+        for name in ("filter_count", "filters")
+    )
+    counted = Counted(study.base, found, curves, config.ask.by or found["estimator"].iloc[0])
+    proposals = counted.proposals(config.ask.around)
+    if not proposals:
+        raise InputError("ask.around: got counts as large as the base's everywhere, wanted a smaller factor")
+    return proposals, counted.told
+
+
+RULES = {"search": by_search, "filter_count": by_filter_count}
+
+
+def proposal_report(proposals: pd.DataFrame, folder: Path) -> str:
+    """The proposals by falling cost, each with its reasons and how to train it."""
+    lines = []
+    for row in proposals.itertuples():
+        lines.append(
+            f"\n{row.design}: {row.params:,} parameters ({row.params_fewer:.1f} times fewer), "
+            f"{row.flops / 1e6:,.1f} MFLOPs an image ({row.flops_fewer:.1f} times fewer), {row.latency_ms:.1f} ms\n"
+            f"{_rank(row)}\n"
+            f"  python -m bench --config-dir {shlex.quote(str(folder))} +experiment=retrain model={row.design}\n"
+            f"  {row.overrides}\n"
+        )
+        lines += [f"  - {reason}\n" for reason in row.why.splitlines()]
+    return "".join(lines)
+
+
+def _rank(row) -> str:
+    if pd.isna(row.rank_score):
+        return "no rank score"
+    return (
+        f"rank score {row.rank_score:.3f} ({row.score_low:.3f} to {row.score_high:.3f}): gives up "
+        f"{row.bits_given_up:.3f} bits{'' if row.within_margin else ', more than the margin allows'}"
+        f"{'' if row.rank_score == row.bits_given_up else '; the rest is charged for its narrowest layer'}"
+    )
+
+
+def verdict_report(verified, metric: str) -> str:
+    """Every retrained design with its score, and the verdicts on the chosen one."""
+    scores = verified.designs.set_index("design")[
+        ["score", "low", "high", "val_score", "params", "flops", "seeds"]
+    ].round(4)
+    verdicts = verified.comparisons.drop(columns="proposal").set_index("control").rename_axis(None).round(4)
+    return (
+        f"\n{scores.rename_axis(None).to_string()}\n{metric} on test data, 95 % over seeds and images\n\n"
+        f"{verdicts.to_string()}\n"
+        f"gain of {verified.chosen.name}, chosen by validation, over each\n"
+    )

@@ -1,0 +1,119 @@
+"""The verb `run`: compose, build, train, capture, estimate, tabulate, draw, track."""
+
+from __future__ import annotations
+
+import sys
+
+from omegaconf import DictConfig, OmegaConf
+from torch.nn import Module
+
+from bench import tracking
+from bench.commands.report import failures_of_parts, report
+from bench.config.build import build, build_each, build_network, check_output, fill_in
+from bench.config.checks import check
+from bench.config.objectives import check_objectives
+from bench.config.prepare import fingerprint_of, prepare, prepare_training
+from bench.datasets.data import Data
+from bench.diagnostics import Diagnostic
+from bench.diagnostics.base import Failures, Findings
+from bench.errors import InputError
+from bench.estimators import Estimator
+from bench.information.tables import LayerTable, Moment
+from bench.layers.probe import Probe
+from bench.sweeps import claims, jobs
+from bench.tracking.store import connect
+from bench.tracking.trust import trusted_by
+from bench.training.cost import cost
+from bench.training.evaluate import evaluate
+from bench.training.train import fit
+
+
+def run(config: DictConfig) -> str | float | list[float]:
+    """Train a network, measure what its layers tell of input and label, track all of it.
+
+    Returns the run's id; where objectives are asked for, the only one as a number or several as a list.
+    """
+    check(config)
+    device = prepare(config)
+    data = build(config.dataset, "dataset", Data)
+    fill_in(config.model, data)
+    model = build_network(config.model, config.seed).to(device)
+    check_output(model, data)
+    estimators = build_each(config.estimator, "estimator", Estimator)
+    diagnostics = build_each(config.diagnostic, "diagnostic", Diagnostic)
+    training = prepare_training(config.train, model, data, config.tracking.uri, trusted_by(config))
+    asked = OmegaConf.to_container(config.probe)
+    epochs, untrained_seeds = {0, *asked.pop("epochs")}, asked.pop("untrained_seeds")
+    probe = Probe(model, data, estimators, seed=config.seed, loss=training["loss"], **asked) if estimators else None
+    for diagnostic in diagnostics.values():
+        diagnostic.check(probe)
+    logged = [name for diagnostic in diagnostics.values() for name in diagnostic.logged]
+    check_objectives(config.objectives, model, data, logged, config.train.epochs)
+
+    store = connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
+    begun, finished = claims.begin(store, config, fingerprint_of(config, data))
+    if finished:
+        return answer(begun, config.objectives)
+
+    with tracking.ended(begun) as tracked:
+        tracked.config(config)
+        tracked.param(tracking.DESIGN, jobs.short_design())  # the UI's charts know parameters, not tags
+        tracked.dataset(data)
+        table, failures = LayerTable(), Failures()
+
+        def measure(network: Module, moment: Moment) -> None:
+            if probe:
+                table.extend(probe.measure(network, moment, config.calibration and moment.weights == "best"))
+            for name, diagnostic in failures.left(diagnostics):
+                with failures.of(name):
+                    for details, rows in diagnostic.measure(network, probe, moment).items():
+                        table.extend(list(rows), details)
+
+        def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
+            tracked.metrics(metrics, step=epoch)
+            if epoch in epochs:
+                measure(model, Moment(epoch, "epoch", config.seed))
+                tracked.curves(table.layer_points(epoch))
+
+        try:
+            for seed in range(config.seed + 1, config.seed + 1 + untrained_seeds):
+                untrained = build_network(config.model, seed).to(device)
+                measure(untrained, Moment(0, "untrained", seed))
+            best = fit(model, data, **training, seed=config.seed, on_epoch=on_epoch)
+            tracked.weights(model.state_dict())
+            measure(model, Moment(best.epoch, "best", config.seed))
+            table.share_responses()
+        finally:
+            tracked.table(table.frame, "layers.csv")
+            for name in table.details:
+                tracked.table(table.detail(name), f"tables/{name}.csv")
+        tracked.curves(table.profile_points())
+
+        test, images = evaluate(model, data, "test", seed=config.seed)
+        tracked.table(images, "test.csv")
+        costs = cost(model, data.test.images[: config.train.batch_size])
+        chosen = {"best_epoch": best.epoch, "val_score": best.val_score}
+        for section, values in {"test": test, "cost": costs, "summary": chosen}.items():
+            tracked.metrics({f"{section}/{name}": value for name, value in values.items()})
+        for name, diagnostic in failures.left(diagnostics):
+            found = Findings()
+            with failures.of(name):
+                found = diagnostic(table)
+            tracked.findings(found)
+        sys.stdout.write(report(table, test, costs, tracked.id, store))  # also where something can't be logged
+        sys.stdout.write(failures_of_parts(table.failed, failures.said))
+    return answer(tracked, config.objectives)
+
+
+def answer(tracked: tracking.Run, objectives: list[str] | None) -> str | float | list[float]:
+    """The run's id, or the metrics that a sweeper is to make larger or smaller: a number, or a list of several."""
+    if objectives is None:
+        return tracked.id
+    metrics = tracked.store.client.get_run(tracked.id).data.metrics
+    if undefined := [name for name in objectives if name not in metrics]:
+        raise InputError(
+            f"objectives: got {undefined[0]!r}, which is undefined in run {tracked.id}, wanted a metric that this run "
+            "has; the run itself is complete"
+        )
+    values = [metrics[name] for name in objectives]
+    return values[0] if len(values) == 1 else values

@@ -1,0 +1,55 @@
+"""The verb `taps`: the modules of a network with what comes out of them, so that a person can choose which to tap."""
+
+from __future__ import annotations
+
+import sys
+
+import pandas as pd
+import torch
+from omegaconf import DictConfig
+
+from bench.config.build import build, build_network, fill_in
+from bench.config.checks import check_taps
+from bench.datasets.data import Data
+from bench.errors import InputError
+from models import Custom
+from models.tracing import calls
+
+
+def taps(config: DictConfig) -> pd.DataFrame:
+    """A row for each module that runs, in the order in which they end; writes them as a table."""
+    check_taps(config)
+    data = build(config.dataset, "dataset", Data)
+    fill_in(config.model, data)
+    model = build_network(config.model, config.seed)
+    network = model.network if isinstance(model, Custom) else model  # whose paths its yaml has
+    try:
+        called = calls(network, torch.zeros(1, data.channels, *data.image_size))
+    except ValueError as error:
+        raise InputError(f"model: {error}") from error
+    tapped: dict[str, list[str]] = {}
+    for tap in model.taps():
+        module = tap.module.removeprefix("network.") if isinstance(model, Custom) else tap.module
+        tapped.setdefault(module, []).append(f"{tap.name} ({tap.role}, level {tap.level})")
+    table = pd.DataFrame(
+        {
+            "module": call.module,
+            "class": call.kind,
+            "output": "no tensor" if call.shape is None else " × ".join(map(str, call.shape)),
+            "runs": call.times,
+            "parameters": sum(parameter.numel() for parameter in network.get_submodule(call.module).parameters()),
+            "tap": ", ".join(tapped.get(call.module, [])),
+        }
+        for call in called.values()
+        if config.depth is None or call.module.count(".") < config.depth
+    )
+    sys.stdout.write(modules_report(table))
+    return table
+
+
+def modules_report(modules: pd.DataFrame) -> str:
+    """The modules of a network as a table, words to the left and numbers to the right."""
+    shown = modules.assign(parameters=modules["parameters"].map("{:,}".format))
+    for name in ("module", "class", "output", "tap"):
+        shown[name] = shown[name].str.ljust(shown[name].str.len().max())
+    return "".join(f"{line.rstrip()}\n" for line in shown.to_string(index=False, justify="left").splitlines())

@@ -1,0 +1,152 @@
+"""The verb `validity`: which diagnostic ranks designs as retraining does, beside the ceiling that noise sets."""
+
+from __future__ import annotations
+
+import sys
+from math import log2
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from bench import plots
+from bench.config.checks import check_validity
+from bench.errors import InputError
+from bench.pruning.designs import widths_of
+from bench.pruning.designs.costs import Pricing
+from bench.pruning.designs.study import study_set
+from bench.pruning.retraining.opening import opened
+from bench.pruning.retraining.ranking import agreement, ceiling
+from bench.pruning.retraining.results import Retrained
+from bench.pruning.search.asker import READINGS, Asker
+
+
+def validity(config: DictConfig) -> str:
+    """Retrain a fixed set of designs, ask about each, and rank the diagnostics; returns the id of the run."""
+    check_validity(config)
+    with opened(config, "validity") as study:
+        base, tracked, retraining = study.base, study.tracked, study.retraining
+        designs = study_set(base.design, config.seed)
+        tracked.text("\n".join(retraining(designs)), "not_run.txt")
+        losses = losses_of(retraining.read(designs, test=True), config.judged_on)
+        tracked.table(losses.reset_index(), "tables/losses.csv")
+
+        with study.asker() as asker:
+            retrained = {name: design for name, design in designs.items() if name in losses.index}
+            said = pd.DataFrame([*scores(asker, retrained), *controls(base.pricing, retrained)])
+        board = leaderboard(said, losses, config.seed)
+        tracked.table(said.assign(loss=said["design"].map(losses.mean(axis=1))), "tables/scores.csv")
+        tracked.table(board, "tables/validity.csv")
+        tracked.metrics({f"summary/validity.{row.diagnostic}": row.spearman for row in board.itertuples()})
+        tracked.metrics({"summary/validity_ceiling": board["ceiling"].iloc[0]})
+        tracked.figure(figure(said, losses, board), "figures/validity.png")
+        sys.stdout.write(
+            f"{validity_report(board, config.judged_on, base.data.name)}run {tracked.id} in {tracked.store.uri}\n"
+        )
+    return tracked.id
+
+
+def losses_of(results: Retrained, judged_on: str) -> pd.DataFrame:
+    """What each design lost against the base of the same seed: a row per design, a column per seed."""
+    if judged_on == "test":
+        weighted = results.images.assign(score=results.images["score"] * results.images["weight"])
+        scores = weighted.pivot_table("score", "design", "seed", "sum")
+    else:
+        scores = results.runs.pivot_table("val_score", "design", "seed")
+    scores = scores.dropna(axis="columns")  # seeds for which every design was trained
+    if scores.shape[1] < 2:
+        raise InputError(
+            f"retrain.seeds: got {scores.shape[1]} seeds for which every design was trained, wanted 2 or more: without "
+            "spread there is no noise ceiling; raise it, or retrain.minutes or retrain.runs"
+        )
+    return scores.loc["base"] - scores
+
+
+def scores(asker: Asker, designs: dict) -> list[dict]:
+    """What every diagnostic says that each design gives up."""
+    return [
+        {
+            "diagnostic": f"{estimator}.{view}.{reading}",
+            "estimator": estimator,
+            "view": view,
+            "reading": reading,
+            "design": name,
+            **vars(asker.loss(design, estimator, view, reading)),
+        }
+        for estimator, view in asker.diagnostics()
+        for reading in (READINGS if asker.pairs else READINGS[:2])
+        for name, design in designs.items()
+    ]
+
+
+def controls(pricing: Pricing, designs: dict) -> list[dict]:
+    """What says as much about every design without a look at data: how few parameters, FLOPs or channels it has."""
+    least = {
+        "params": lambda design: pricing(design).params,
+        "flops": lambda design: pricing(design).flops,
+        "narrowest": lambda design: int(widths_of(design).min()),
+    }
+    return [
+        {"diagnostic": f"control.{kind}", "estimator": "control", "view": "none", "reading": kind, "design": name}
+        | dict.fromkeys(("bits", "low", "high"), -log2(of(design)))
+        | {"reliable": True}
+        for kind, of in least.items()
+        for name, design in designs.items()
+    ]
+
+
+def leaderboard(said: pd.DataFrame, losses: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Diagnostics by their Spearman correlation with the measured loss, with its interval and the noise ceiling.
+
+    Each over the designs that it has a number for, since one question may be refused; designs: how many these are.
+    """
+    mean = losses.mean(axis=1)
+    highest = ceiling(losses.to_numpy(), seed)
+    rows = []
+    for diagnostic, rows_of in said.groupby("diagnostic", sort=False):
+        first, answered = rows_of.iloc[0], rows_of.dropna(subset="bits")
+        found = agreement(answered["bits"].to_numpy(), mean[answered["design"]].to_numpy(), seed)
+        rows.append(
+            {
+                "diagnostic": diagnostic,
+                **first[["estimator", "view", "reading"]],
+                "spearman": found.mean,
+                "low": found.low,
+                "high": found.high,
+                "ceiling": highest.mean,
+                "ceiling_low": highest.low,
+                "ceiling_high": highest.high,
+                "designs": len(answered),
+                "seeds": losses.shape[1],
+                "reliable": rows_of["reliable"].mean(),
+            }
+        )
+    return pd.DataFrame(rows).sort_values("spearman", ascending=False, kind="stable", ignore_index=True)
+
+
+def figure(said: pd.DataFrame, losses: pd.DataFrame, board: pd.DataFrame):
+    titles = {
+        row.diagnostic: f"{row.diagnostic}\nρ = {row.spearman:.2f} ({row.low:.2f} to {row.high:.2f})"
+        for row in board.itertuples()
+    }
+    return plots.predicted_loss(said.assign(loss=said["design"].map(losses.mean(axis=1))), titles)
+
+
+def validity_report(board: pd.DataFrame, judged_on: str, dataset: str) -> str:
+    """The leaderboard of diagnostics."""
+    columns = ["spearman", "low", "high", "designs", "reliable"]
+    first = board.iloc[0]
+    return (
+        f"\n{board.set_index('diagnostic')[columns].rename_axis(None).round(3).to_string()}\n"
+        f"Spearman correlation with the loss on {judged_on} data of {dataset}, {first['seeds']} seeds, "
+        f"95 % over the designs that each has a number for\n"
+        f"{_ceiling(first)}\n"
+    )
+
+
+def _ceiling(row) -> str:
+    if pd.isna(row["ceiling"]):
+        return "the designs' losses differ no more than the noise between seeds explains; no diagnostic can be judged"
+    return (
+        f"a perfect diagnostic would reach {row['ceiling']:.2f} ({row['ceiling_low']:.2f} to "
+        f"{row['ceiling_high']:.2f}), for the noise between seeds"
+    )

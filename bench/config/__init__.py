@@ -1,0 +1,1 @@
+"""Config: the settings of every command, their checks, and the components built from them."""

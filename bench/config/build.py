@@ -1,0 +1,158 @@
+"""Build: components from their configs, with what only the data knows filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from hydra.errors import HydraException, InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from bench.config.arguments import check_arguments, target_of
+from bench.config.sizes import bounded
+from bench.datasets.common import shown
+from bench.datasets.data import Data
+from bench.errors import REFUSALS, InputError
+from bench.tracking.trust import without_fetching
+from bench.training.trial import trial_output, wanted_shape
+
+Kind = TypeVar("Kind")
+
+
+def build(config: DictConfig, section: str, kind: type[Kind] = object) -> Kind:
+    """Make what `_target_` names, which must be of this kind; InputError names the section and what it refuses."""
+    if kind is not object:
+        target_of(config, section)
+    check_arguments(OmegaConf.to_container(config, resolve=True), section)
+    try:
+        return of_kind(instantiate(config, _convert_="all"), section, kind)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from None
+        if isinstance(error.__cause__, REFUSALS):
+            raise InputError(f"{section}: {said(error.__cause__)}") from error
+        raise
+
+
+def build_with(config: DictConfig, section: str, argument: Any, kind: type[Kind] = object) -> Kind:
+    """Make what a `_partial_` config lacks one argument for, such as an optimiser its parameters."""
+    make = build(config, section, partial)
+    try:
+        return of_kind(make(argument), section, kind)
+    except InputError:
+        raise
+    except REFUSALS as error:
+        raise InputError(f"{section}: {said(error)}") from error
+
+
+def of_kind(made: Any, section: str, kind: type[Kind]) -> Kind:
+    """What was made, or InputError where it is of another kind."""
+    if not isinstance(made, kind):
+        wanted = "one that is made later: _partial_: true" if kind is partial else f"an object of {kind.__name__}"
+        got = "partial" if isinstance(made, partial) else type(made).__name__  # Hydra has a partial of its own
+        raise InputError(f"{section}: got an object of {got}, wanted {wanted}; correct its config")
+    return made
+
+
+def said(error: Exception) -> str:
+    """An error of a constructor in one line."""
+    line = " ".join(str(error).split())
+    return line if isinstance(error, ValueError | TypeError) and line else f"{type(error).__name__}: {line}"
+
+
+def build_each(configs: DictConfig | None, group: str, kind: type[Kind] = object) -> dict[str, Kind]:
+    """The components of a group that may be a list of choices, each under its own name."""
+    if not isinstance(configs or {}, Mapping):
+        raise InputError(f"{group}: got {configs!r}, wanted choices such as {group}=[NAME]")
+    for name, config in (configs or {}).items():
+        if isinstance(config, Mapping) and "_target_" not in config:
+            raise InputError(
+                f"{group}.{name}: got settings of no component, wanted its choice in the group, or '~{group}.{name}' "
+                "to drop them"
+            )
+    return {name: build(config, f"{group}.{name}", kind) for name, config in (configs or {}).items()}
+
+
+def build_network(config: DictConfig, seed: int) -> torch.nn.Module:
+    """Build a network whose weights are drawn from the seed; the global random state does not change.
+
+    Raises InputError for one that does not fit in memory (`bounded`).
+    """
+    with torch.random.fork_rng(), bounded():
+        torch.manual_seed(seed)
+        network = build(config, "model", torch.nn.Module)
+    if not hasattr(network, "taps"):
+        raise InputError(
+            f"model: got {type(network).__name__}, which names no taps; wanted a network of models, or model=custom "
+            "with it as model.network"
+        )
+    return channels_last(network)
+
+
+def build_stored(
+    config: DictConfig, weights: Mapping[str, torch.Tensor], run: str, trust: Sequence[str] = ()
+) -> torch.nn.Module:
+    """The network of a run from its checked config and its weights, in evaluation mode.
+
+    Raises InputError where the config gives no network, or the weights are of another one.
+    """
+    try:
+        network = build_network(without_fetching(config.model, trust), config.get("seed", 0))
+    except (InputError, HydraException) as error:
+        said = error if isinstance(error, InputError) else error.__cause__ or error
+        reason = " ".join(str(said).split())[:300]
+        raise InputError(f"run: the network of {run} can't be built: {reason}") from error
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"run: weights.pt of {run} is of another network than its config ({reason})") from error
+    return network.eval()
+
+
+def channels_last(network: torch.nn.Module) -> torch.nn.Module:
+    """Its convolutions' weights laid out, in place, so that a CPU trains narrow networks up to 1.7 times faster."""
+    for parameter in network.parameters():
+        if parameter.dim() in (4, 5):
+            layout = torch.channels_last if parameter.dim() == 4 else torch.channels_last_3d
+            parameter.data = parameter.data.contiguous(memory_format=layout)
+    return network
+
+
+def fill_in(config: DictConfig, data: Data) -> None:
+    """Set those of the model's arguments that are null and that the data determines, also of a network inside it."""
+    known = {
+        "in_channels": data.channels,
+        "out_channels": data.outputs,
+        "num_classes": len(data.classes),
+        "spatial_dims": len(data.image_size),
+        "input_size": list(data.image_size),
+        "multilabel": data.task == "multilabel",
+    }
+    with open_dict(config):
+        for key in config:
+            if isinstance(config[key], DictConfig):
+                fill_in(config[key], data)
+            elif key in known and config[key] is None:
+                config[key] = known[key]
+
+
+def check_output(model: torch.nn.Module, data: Data) -> None:
+    """Raise InputError when the network's output has not the shape that the data's targets need, or `trial_output`."""
+    got = tuple(trial_output(model, data.train.images).shape[1:])
+    wanted = wanted_shape(data)
+    if got != wanted:
+        if len(got) != len(wanted):
+            fix = f"choose a network for {data.task}, such as model={'unet' if data.task == 'segmentation' else 'cnn'}"
+        elif got[0] != wanted[0]:
+            fix = (
+                f"leave its number of outputs null, or set {wanted[0]}: the data have the classes {shown(data.classes)}"
+            )
+        else:
+            fix = "let it end in the size of the mask, by padding or interpolation"
+        raise InputError(
+            f"model: got an output of shape {got}, wanted {wanted} for {data.task} on dataset {data.name}; {fix}"
+        )

@@ -1,0 +1,213 @@
+"""Checks: what a command's config must be like before anything is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import is_dataclass
+from pathlib import Path
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from bench.config.folders import check_folder
+from bench.config.launching import check_launching
+from bench.config.rules import Switch, rules_of
+from bench.config.settings import (
+    KINDS,
+    SEEDS,
+    CalibrationSettings,
+    CompareSettings,
+    Measuring,
+    ProposalSettings,
+    ResendSettings,
+    Settings,
+    StatusSettings,
+    TapsSettings,
+    ValiditySettings,
+)
+from bench.errors import InputError
+
+LISTS = ("estimator", "diagnostic", "task")  # a config may choose several members of these groups
+
+
+def check(config: DictConfig) -> None:
+    """Raise InputError for a value of a run's config that is out of its range, or a setting that does not exist."""
+    _check(config, Settings)
+    _check_components(config)
+    _check_last_seed(config, "probe.untrained_seeds", config.probe.untrained_seeds)
+
+
+def check_calibration(config: DictConfig) -> None:
+    """Raise InputError for a value of a calibration's config that is out of its range."""
+    _check(config, CalibrationSettings)
+    _check_components(config)
+    if config.planted is not None:
+        if not isinstance(config.planted, DictConfig):
+            raise InputError(f"planted: got {config.planted!r}, wanted settings such as those of probe, or null")
+        try:
+            _check_fields(config.planted, Measuring, "probe", partly=True)
+            OmegaConf.merge(OmegaConf.structured(Measuring), config.planted)
+        except (InputError, OmegaConfBaseException) as error:
+            key = f"probe.{error.full_key}: " if isinstance(error, OmegaConfBaseException) else ""
+            raise InputError(f"planted: {key}{str(error).splitlines()[0]}") from error
+    if not config.task and config.planted is None:
+        raise InputError("task: got none, wanted at least one, such as task=[gaussian]")
+
+
+def check_proposal(config: DictConfig) -> None:
+    """Raise InputError for a value of a proposal's config that is out of its range."""
+    _check(config, ProposalSettings)
+    _check_components(config)
+    if all(value is None for value in config.target.values()):
+        raise InputError("target: got none, wanted at least one, such as target.params=0.1 or target.loss=0.01")
+    if config.ask.rule == "filter_count" and config.run is None:
+        raise InputError("run: got none, wanted one with the diagnostic filter_count, for ask.rule=filter_count")
+    if config.verify:
+        _check_seeds(config, "there is no verdict; verify=false proposes without one")
+    _check_retraining(config)
+
+
+def check_validity(config: DictConfig) -> None:
+    """Raise InputError for a value of a validity study's config that is out of its range."""
+    _check(config, ValiditySettings)
+    _check_components(config)
+    _check_seeds(config, "there is no noise ceiling")
+    _check_retraining(config)
+
+
+def check_comparison(config: DictConfig) -> None:
+    """Raise InputError for a value of a comparison's config that is out of its range."""
+    _check(config, CompareSettings)
+
+
+def check_taps(config: DictConfig) -> None:
+    """Raise InputError for a value of the config of `taps` that is out of its range."""
+    _check(config, TapsSettings)
+
+
+def check_status(config: DictConfig) -> None:
+    """Raise InputError for a value of the config of `status` that is out of its range."""
+    if OmegaConf.is_missing(config, "sweep"):
+        raise InputError("sweep: got none, wanted the name of a sweep or the id of its parent run")
+    _check(config, StatusSettings)
+
+
+def check_resend(config: DictConfig) -> None:
+    """Raise InputError for a value of the config of `resend` that is out of its range."""
+    _check(config, ResendSettings)
+
+
+def check_sweep(config: DictConfig, name: str, jobs: Iterable[list[str]]) -> None:
+    """Raise InputError for a sweep whose settings, or those of one of its jobs, are out of their ranges.
+
+    name: of the command's config. jobs: the overrides of some of them, which Hydra composes and so holds to the types.
+    """
+    _check_given(config, config.hydra)
+    _check_own(config, name)
+    check_launching(config.hydra, config.get("objectives"))
+    check_folder("hydra.sweep.dir", config.hydra.sweep.dir)
+    subdir = str(OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"])
+    shared, _, _ = subdir.partition("${")  # what follows differs between jobs
+    check_folder("hydra.sweep.subdir", str(Path(config.hydra.sweep.dir, shared)))
+    for job in jobs:
+        _check_own(GlobalHydra.instance().config_loader().load_sweep_config(config, job), name)
+
+
+def _check_own(config: DictConfig, name: str) -> None:
+    if name in KINDS:  # else it is one of the user's own
+        _check_fields(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), KINDS[name])
+
+
+def _check(config: DictConfig, kind: type) -> None:
+    try:
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise InputError(f"{error.full_key}: got nothing, wanted a value") from error
+    except OmegaConfBaseException as error:
+        raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}; set it to a value") from error
+    if HydraConfig.initialized():
+        _check_given(config, HydraConfig.get())
+    _check_fields(config, kind)
+
+
+def _check_given(config: DictConfig, hydra: DictConfig) -> None:
+    """Raise InputError for an override that Hydra would take in silence without doing what it says.
+
+    config: with or without hydra, which is Hydra's own.
+    """
+    given = OmegaConf.to_container(hydra.overrides.task) + OmegaConf.to_container(hydra.overrides.hydra)
+    for override in OverridesParser.create().parse_overrides(given):
+        key, value = override.key_or_group, override.value()
+        if override.is_delete() or override.is_sweep_override():
+            continue
+        of_hydra = key.startswith("hydra.")
+        has = OmegaConf.select(hydra if of_hydra else config, key.removeprefix("hydra."), throw_on_missing=False)
+        if value == {} and has:
+            raise InputError(f"{key}: got {{}}, which changes nothing; give {key}.NAME=VALUE, or leave it out")
+        if isinstance(has, bool) and not isinstance(value, bool):
+            raise InputError(f"{key}: got {value}, wanted true or false")
+        if isinstance(value, list) and key in ("dataset", "model", "preset"):
+            raise InputError(f"{key}: got {override.get_value_element_as_str()}, wanted one choice and no list")
+        if isinstance(value, list) and key in LISTS:
+            for choice in value:
+                if value.count(choice) > 1:
+                    raise InputError(f"{key}: got {choice!r} twice, wanted each choice once")
+
+
+def _check_fields(section: DictConfig, kind: type, name: str = "", partly: bool = False) -> None:
+    """Hold every value of a section to the rule of its field; partly: not all fields need be there."""
+    rules = rules_of(kind)
+    if unknown := set(section) - set(rules):
+        got = f"{name or 'config'}: got the setting {min(map(str, unknown))!r}"
+        raise InputError(f"{got}, wanted one of {', '.join(rules)}")
+    for field, (hint, rule) in rules.items():
+        key = f"{name}.{field}" if name else field
+        if field not in section:
+            if partly or OmegaConf.is_missing(section, field):
+                continue
+            raise InputError(f"{key}: got nothing, wanted a value; leave out '~{key}'")
+        value = section[field]
+        if is_dataclass(hint):
+            _check_fields(value, hint, key)
+        elif rule is not None and (value is not None or isinstance(rule, Switch)):
+            rule.check(key, list(value) if isinstance(value, ListConfig) else value)
+
+
+def _check_components(config: DictConfig) -> None:
+    if not config.estimator and not ("diagnostic" in config and not config.diagnostic):
+        raise InputError(
+            "estimator: got none, wanted at least one, such as estimator=[renyi]; "
+            "with diagnostic=[] too, a run trains and evaluates alone"
+        )
+
+
+def _check_seeds(config: DictConfig, without: str) -> None:
+    if config.retrain.seeds < 2:
+        raise InputError(
+            f"retrain.seeds: got {config.retrain.seeds}, wanted 2 or more: without spread between seeds {without}"
+        )
+
+
+def _check_retraining(config: DictConfig) -> None:
+    _check_last_seed(config, "retrain.seeds", config.retrain.seeds - 1)
+    check_folder("folder", config.folder)
+    if not GlobalHydra.instance().is_initialized():
+        return
+    loader, overrides = GlobalHydra.instance().config_loader(), list(config.retrain.overrides)
+    try:
+        sweep = loader.load_configuration("config", overrides, RunMode.MULTIRUN, from_shell=False)
+        check_launching(sweep.hydra, sweep.objectives)
+        _check_own(sweep, "config")
+    except (InputError, HydraException, OmegaConfBaseException) as error:
+        raise InputError(f"retrain.overrides: got {overrides}, which can't be composed ({error})") from error
+
+
+def _check_last_seed(config: DictConfig, key: str, further: int) -> None:
+    """further: how many seeds follow the first."""
+    if config.seed + further >= SEEDS:
+        raise InputError(f"seed: got {config.seed} with {key} after it, wanted seeds below {SEEDS:,}; lower it")

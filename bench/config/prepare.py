@@ -1,0 +1,90 @@
+"""Prepare: seeds, device, and what training needs, from a config."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import torch
+from monai.utils import set_determinism
+from omegaconf import DictConfig, OmegaConf
+from threadpoolctl import threadpool_limits
+
+from bench.config.build import check_output
+from bench.config.load import load
+from bench.config.rehearsal import optimizer_and_schedule, rehearse
+from bench.datasets.data import Data
+from bench.errors import InputError
+from bench.training.train import loss_function, soft_loss
+from bench.training.trial import check_training
+from models.tracing import device_of
+
+
+def prepare(config: DictConfig) -> torch.device:
+    """Seed every library, fix its threads and choose the device; operations with a deterministic form take it."""
+    if config.device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device: got {config.device!r}, wanted auto, cpu or cuda")
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: got cuda, wanted a device that is here; no GPU is visible: device=auto or cpu")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    fix_threads(config.threads)
+    set_determinism(config.seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    name = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def fix_threads(count: int) -> None:
+    """Set the number of threads of PyTorch and of NumPy's linear algebra; it overrides the environment.
+
+    Sums are split by the number of threads, and so the last digits depend on it: of trained weights, and of estimates.
+    """
+    torch.set_num_threads(count)
+    threadpool_limits(count)
+
+
+def prepare_training(
+    config: DictConfig, model: torch.nn.Module, data: Data, uri: str | None = None, trust: Sequence[str] = ()
+) -> dict:
+    """The arguments of `fit` that the config decides; a step of training is tried (`check_training`).
+
+    uri: of the store that holds the run of a teacher. trust: what the config of that run may name.
+    """
+    loss = loss_function(config.loss, data)
+    teacher = config.teacher and _teacher(config.teacher, uri, trust, device_of(model), data)
+    check_training(model, data, loss if teacher is None else soft_loss(data), config.epochs, config.batch_size, teacher)
+    rehearse(config)
+    optimizer, schedule = optimizer_and_schedule(config, model.parameters())
+    return {
+        "epochs": config.epochs,
+        "batch_size": config.batch_size,
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "loss": loss,
+        "amp": config.amp,
+        "teacher": teacher,
+    }
+
+
+def _teacher(run: str, uri: str | None, trust: Sequence[str], device: torch.device, data: Data) -> torch.nn.Module:
+    try:
+        teacher = load(run, uri, trust).to(device)
+    except InputError as error:
+        raise InputError(f"train.teacher: {str(error).removeprefix('run: ')}") from error
+    try:
+        check_output(teacher, data)
+    except InputError as error:
+        raise InputError(f"train.teacher: got run {run}, wanted one for these data: {error}") from error
+    return teacher
+
+
+def fingerprint_of(config: DictConfig, data: Data) -> str:
+    """Hash of all that decides a run's numbers: its config without tracking, the data, the package's version."""
+    decides = OmegaConf.to_container(config, resolve=True)
+    for key in ("tracking", "resume", "objectives", "trust"):
+        decides.pop(key)
+    content = json.dumps([decides, data.fingerprint, version("infoflow-bench")], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

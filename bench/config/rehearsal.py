@@ -1,0 +1,78 @@
+"""Rehearsal: an optimiser and a schedule, tried out before anything is trained with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from bench.config.build import build_with, said
+from bench.config.rules import Each, Number
+from bench.errors import InputError
+
+STEPS = Number(1, 10**9)
+# arguments of torch.optim whose ranges its classes don't check
+OPTIMIZER = {"momentum": Number(0, 1, (1,), "0 or more, below 1")}
+SCHEDULE = {name: STEPS for name in ("step_size", "T_max", "T_0", "T_mult", "total_iters", "total_steps")} | {
+    "gamma": Number(0, 1000, (0,)),
+    "milestones": Each(STEPS, "at least one epoch of 1 or more"),
+}
+
+
+def rehearse(config: DictConfig) -> None:
+    """Step an optimiser and a schedule of their own through all epochs, on a parameter of their own.
+
+    Raises InputError where one of them fails, or sets a learning rate that is negative or not finite.
+    """
+    _check_ranges(config.optimizer, OPTIMIZER, "train.optimizer")
+    if config.epochs:
+        _check_ranges(config.schedule, SCHEDULE, "train.schedule")
+    parameter = torch.nn.Parameter(torch.zeros(2, 2))
+    optimizer, schedule = optimizer_and_schedule(config, [parameter])
+    _check_rates(optimizer, "train.optimizer", 0)
+    parameter.grad = torch.ones_like(parameter)
+    _step(optimizer, "train.optimizer", 1)
+    if not torch.isfinite(parameter).all():
+        raise InputError("train.optimizer: got a step that makes the weights infinite or NaN; wanted smaller settings")
+    if schedule is not None:
+        for epoch in range(1, config.epochs + 1):
+            _step(schedule, "train.schedule", epoch)
+            _check_rates(optimizer, "train.schedule", epoch)
+
+
+def optimizer_and_schedule(
+    config: DictConfig, parameters: Iterable[torch.nn.Parameter]
+) -> tuple[Optimizer, LRScheduler | None]:
+    """What trains a network, and what changes its learning rate after each epoch."""
+    optimizer = build_with(config.optimizer, "train.optimizer", parameters, Optimizer)
+    if config.schedule is None:
+        return optimizer, None
+    return optimizer, build_with(config.schedule, "train.schedule", optimizer, LRScheduler)
+
+
+def _check_ranges(config: Any, rules: Mapping[str, Number | Each], section: str) -> None:
+    for name, rule in rules.items():
+        if isinstance(config, Mapping) and name in config and (config[name] is not None or isinstance(rule, Each)):
+            rule.check(f"{section}.{name}", config[name])
+
+
+def _step(stepped: Optimizer | LRScheduler, section: str, epoch: int) -> None:
+    try:
+        stepped.step()
+    except Exception as error:  # of an optimiser or a schedule from any library
+        raise InputError(
+            f"{section}: {type(stepped).__name__} fails at step {epoch} ({said(error)}), wanted one whose step() needs "
+            "no arguments and works in every epoch"
+        ) from error
+
+
+def _check_rates(optimizer: Optimizer, section: str, epoch: int) -> None:
+    for group in optimizer.param_groups:
+        rate = float(group.get("lr", 0))
+        if not 0 <= rate < math.inf:
+            raise InputError(f"{section}: got a learning rate of {rate} after epoch {epoch}, wanted 0 or more, finite")

@@ -1,0 +1,230 @@
+"""Settings: the config of each command, with the type and the rule of every value in one place.
+
+Hydra checks the types, and `checks` checks the rules. A value above an upper limit is a mistake on any machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from bench.config.rules import PATH, Choice, Each, Number, Switch, Text
+
+SEEDS = 2**32  # that NumPy takes
+EPOCHS, BATCH, SAMPLES = 10**6, 10**6, 10**9
+METRICS = "metrics of the run, such as [summary/val_score]"
+FACTORS = "factors above 0, up to 1,000, such as [0.5, 1, 2]"
+A_VIEW = "any of image, pixel, patch"
+
+Names = list[str] | None
+Flag = Annotated[Any, Switch()]  # not bool, for Hydra would turn 2 into true
+Count = Annotated[int, Number(1, SAMPLES)]
+BatchSize = Annotated[int, Number(1, BATCH)]
+Epochs = Annotated[int, Number(0, EPOCHS)]
+Margin = Annotated[float, Number(0, 1)]
+Share = Annotated[float | None, Number(0, 1, (0, 1), "a share of the base's between 0 and 1, such as 0.1")]
+Folder = Annotated[str, Text("a folder's path", PATH)]
+RunId = Annotated[str | None, Text("the id of a tracked run, or null")]
+Way = Annotated[str | None, Text("ESTIMATOR.VIEW, or null")]
+Views = Annotated[Names, Each(Choice(("image", "pixel", "patch")), A_VIEW, "null chooses by the task")]
+
+
+@dataclass
+class Training:
+    epochs: Epochs = MISSING
+    batch_size: BatchSize = MISSING
+    optimizer: Any = MISSING
+    schedule: Any = None
+    loss: Annotated[str, Text("the name of a loss")] = MISSING
+    teacher: RunId = None
+    amp: Flag = MISSING
+
+
+@dataclass
+class Measuring:
+    """Where and how activations are measured."""
+
+    split: Annotated[str, Choice(("train", "val", "test", "trainval", "all"))] = MISSING
+    n: Annotated[int | None, Number(1, SAMPLES)] = None
+    taps: Annotated[Names, Each(Text("at least one name or pattern"), null="null takes all but the skips")] = None
+    labels: Annotated[Names, Each(Text("at least one name"), null="null takes the task's own")] = None
+    views: Views = None
+    pixels: Count = MISSING
+    budget_gb: Annotated[float, Number(0, 10**6, (0,))] = MISSING
+    batch_size: BatchSize = MISSING
+
+
+@dataclass
+class Probing(Measuring):
+    epochs: Annotated[list[int], Each(Number(0, EPOCHS), f"epochs of 0 or more, up to {EPOCHS:,}", least=0)] = MISSING
+    untrained_seeds: Annotated[int, Number(0, 1000)] = MISSING
+
+
+@dataclass
+class Tracking:
+    uri: Annotated[str | None, Text("the address of a tracking store, or null", PATH)] = None
+    experiment: Annotated[str, Text("one that MLflow can show")] = MISSING
+    name: Annotated[str | None, Text("one that MLflow can show, or null")] = None
+    parent: RunId = None
+
+
+@dataclass
+class Target:
+    params: Share = None
+    flops: Share = None
+    loss: Annotated[float | None, Number(0, 1)] = None
+
+
+@dataclass
+class Asking:
+    views: Views = None
+    samples: Annotated[int, Number(64, SAMPLES)] = MISSING
+    permutations: Annotated[int, Number(2, 10**5)] = MISSING
+
+
+@dataclass
+class Deciding(Asking):
+    rule: Annotated[str, Choice(("search", "filter_count"))] = MISSING
+    by: Way = None
+    margin: Annotated[float, Number(0, 1000)] = MISSING
+    around: Annotated[list[float], Each(Number(0, 1000, (0,)), FACTORS)] = MISSING
+
+
+@dataclass
+class Retraining:
+    seeds: Annotated[int, Number(1, 1000)] = MISSING
+    epochs: Annotated[int | None, Number(0, EPOCHS)] = None
+    minutes: Annotated[float | None, Number(0, 10**7)] = None
+    runs: Annotated[int | None, Number(0, 10**6)] = None
+    overrides: Annotated[list[str], Each(Text("overrides such as hydra/launcher=joblib", PATH), least=0)] = MISSING
+
+
+@dataclass
+class Judging(Retraining):
+    randoms: Annotated[int, Number(0, 1000)] = MISSING
+    margin: Margin = MISSING
+
+
+@dataclass
+class App:
+    """What every command's config has."""
+
+    seed: Annotated[int, Number(0, SEEDS - 1)] = MISSING
+    device: Annotated[str, Choice(("auto", "cpu", "cuda"))] = MISSING
+    threads: Annotated[int, Number(1, 1024)] = 1
+    tracking: Tracking = MISSING
+    trust: Annotated[list[str], Each(Text("packages or full names, such as trust=[mine]"), least=0)] = MISSING
+
+
+@dataclass
+class Common(App):
+    """What the config of every command that trains has; components are of any kind, and `build` checks them."""
+
+    dataset: Any = MISSING
+    model: Any = MISSING
+    estimator: Any = None
+    train: Training = MISSING
+
+
+@dataclass
+class Settings(Common):
+    """The config of a run."""
+
+    calibration: Flag = MISSING
+    diagnostic: Any = None
+    resume: Flag = MISSING
+    objectives: Annotated[Names, Each(Text(METRICS), null="null is for a run without a sweeper")] = None
+    probe: Probing = MISSING
+
+
+@dataclass
+class CalibrationSettings(Common):
+    """The config of `calibrate`."""
+
+    calibration: Flag = MISSING
+    task: Any = None
+    bits: Annotated[list[float], Each(Number(0, 1000))] = MISSING
+    dims: Annotated[list[int], Each(Number(1, 10**4))] = MISSING
+    n: Annotated[list[int], Each(Number(16, 10**6))] = MISSING
+    repeats: Annotated[int, Number(2, 10**5)] = MISSING
+    planted: Any = None  # some of Measuring
+
+
+@dataclass
+class ProposalSettings(Common):
+    """The config of `propose`."""
+
+    run: RunId = None
+    target: Target = MISSING
+    ask: Deciding = MISSING
+    verify: Flag = MISSING
+    retrain: Judging = MISSING
+    folder: Folder = MISSING
+
+
+@dataclass
+class ValiditySettings(Common):
+    """The config of `validity`."""
+
+    run: RunId = None
+    judged_on: Annotated[str, Choice(("test", "val"))] = MISSING
+    ask: Asking = MISSING
+    retrain: Retraining = MISSING
+    folder: Folder = MISSING
+
+
+@dataclass
+class TapsSettings(App):
+    """The config of `taps`."""
+
+    dataset: Any = MISSING
+    model: Any = MISSING
+    depth: Annotated[int | None, Number(1, 1000)] = None
+
+
+@dataclass
+class StatusSettings(App):
+    """The config of `status`."""
+
+    sweep: Annotated[str, Text("the name of a sweep or the id of its parent run")] = MISSING
+
+
+@dataclass
+class ResendSettings(App):
+    """The config of `resend`."""
+
+    folder: Folder = MISSING
+
+
+@dataclass
+class CompareSettings(App):
+    """The config of `compare`."""
+
+    runs: Annotated[Names, Each(Text("the ids of 2 runs or more"), null="null takes all of the experiment")] = None
+    sweep: Annotated[str | None, Text("the name of a sweep or the id of its parent run, or null")] = None
+    reference: Annotated[str | None, Text("a design, or null", PATH)] = None
+    by: Way = None
+    margin: Margin = MISSING
+    folder: Folder = MISSING
+
+
+# the name of a command's config in conf/ -> its type
+KINDS: dict[str, type[App]] = {
+    "config": Settings,
+    "calibrate": CalibrationSettings,
+    "propose": ProposalSettings,
+    "validity": ValiditySettings,
+    "taps": TapsSettings,
+    "status": StatusSettings,
+    "resend": ResendSettings,
+    "compare": CompareSettings,
+}
+
+
+def register() -> None:
+    """Tell Hydra the types of every command's config."""
+    for name, kind in KINDS.items():
+        ConfigStore.instance().store(f"{name}_settings", kind)

@@ -1,0 +1,1 @@
+"""Information: variables, estimates and the LayerTable."""

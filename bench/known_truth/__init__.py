@@ -1,0 +1,26 @@
+"""Known truth: pairs of variables made from the mutual information they are wanted to have, one file per family."""
+
+from bench.known_truth.base import Task
+from bench.known_truth.discretised import Discretised
+from bench.known_truth.gaussian import Gaussian
+from bench.known_truth.images import Blob
+from bench.known_truth.mixture import Mixture
+from bench.known_truth.planted import channel_bits, plant
+from bench.known_truth.response import with_response
+from bench.known_truth.student import Student
+from bench.known_truth.transformed import Transformed
+from bench.known_truth.uniform import AdditiveUniform
+
+__all__ = [
+    "AdditiveUniform",
+    "Blob",
+    "Discretised",
+    "Gaussian",
+    "Mixture",
+    "Student",
+    "Task",
+    "Transformed",
+    "channel_bits",
+    "plant",
+    "with_response",
+]

@@ -1,0 +1,111 @@
+"""Planted truth: real activations, and a target in place of theirs whose information is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import rel_entr
+
+from bench.errors import EstimationError
+from bench.information.variables import Variable
+
+CELLS = 8
+SAMPLES_PER_CELL = 8
+COORDINATES = 64
+TIE = 1e-6  # standard deviations: what rounding makes of projections of equal rows
+
+
+def plant(t: Variable, target: Variable, rng: np.random.Generator, bits: float | None = None) -> tuple[Variable, float]:
+    """A target in place of `target`, like it in kind, and the bits that it shares with t, exactly.
+
+    Samples are cut into cells along a random direction of t, Q, and along one of the target, Q': as many as the label
+    has classes, and of their sizes, else 8 of equal size. A random share of the samples gets targets out of its own
+    cell, the rest those that are left, so that (also one of the rest may get its own)
+
+        P(Q' = j | Q = k) = kappa δ_jk + (1 - kappa) p_j,    kappa = kept / (n - 1).
+
+    T - Q - Q' - target is a Markov chain, since targets of a cell are drawn alike; Q is a function of T and Q' of the
+    target; hence I(T; target) = I(Q; Q'), a sum over the table of cells. Rows that tie across the edge of a cell fall
+    on either side at random, and the table counts them as a state of their own. Each target is used once: repeated
+    ones would bias every estimator that reads distances.
+
+    bits: wanted, and met as nearly as n allows; None plants 1, or half of what the cells can carry if that is less.
+    Raises EstimationError where a side has no spread, or where its cells can't carry the wanted bits.
+
+    >>> rng = np.random.default_rng(0)
+    >>> t, label = Variable.of(rng.normal(size=(100, 30))), Variable.of(np.repeat([0, 1, 2, 3], 25))
+    >>> planted, bits = plant(t, label, rng)
+    >>> np.bincount(planted.labels), round(bits, 2)
+    (array([25, 25, 25, 25]), 1.0)
+    """
+    if target.labels is None:
+        count = min(CELLS, max(2, t.n // SAMPLES_PER_CELL))
+        cells, across_target = np.arange(t.n) * count // t.n, _projection(target, rng)
+    else:
+        across_target = np.unique(target.labels, return_inverse=True)[1]
+        cells = np.sort(across_target)
+    if cells[-1] == 0:
+        raise EstimationError("got a label with one class, wanted at least 2: nothing can be planted in it")
+    across_t = _projection(t, rng)
+    of_t, of_target = (_by_rank(across, cells, rng) for across in (across_t, across_target))
+    joint = _states(across_t, of_t) / np.bincount(cells) @ _states(across_target, of_target).T / t.n
+
+    most = channel_bits(joint, 1)
+    wanted = min(1, most / 2) if bits is None else bits
+    if not 0 <= wanted <= most:
+        raise EstimationError(f"got {wanted:.4g} bits to plant, wanted 0 to {most:.4g}, what the cells can carry")
+    kept = round(brentq(lambda kappa: channel_bits(joint, kappa) - wanted, 0, 1) * (t.n - 1))
+
+    own, partners = (np.lexsort((rng.random(t.n), cell)) for cell in (of_t, of_target))
+    rest = rng.permutation(t.n)[kept:]
+    partners[rest] = partners[rng.permutation(rest)]
+    order = np.empty_like(partners)
+    order[own] = partners
+    if target.labels is None:
+        planted = replace(target.reordered(order), groups=t.groups)
+    else:
+        planted = Variable(t.n, 1, t.groups, labels=target.labels[order])
+    return planted, channel_bits(joint, kept / (t.n - 1))
+
+
+def channel_bits(joint: np.ndarray, kappa: float) -> float:
+    """Bits in a table of joint probabilities of which a share 1 - kappa is replaced by the product of its marginals.
+
+    For cells of shares p that are kept with probability kappa and else drawn from p, the table is diag(p).
+
+    >>> channel_bits(np.diag([0.5, 0.5]), 1)
+    1.0
+    >>> channel_bits(np.diag([0.5, 0.5]), 0)
+    0.0
+    """
+    free = np.outer(joint.sum(axis=1), joint.sum(axis=0))
+    return float(rel_entr(kappa * joint + (1 - kappa) * free, free).sum() / np.log(2))
+
+
+def _projection(side: Variable, rng: np.random.Generator) -> np.ndarray:
+    """(n,) along a random direction; principal coordinates are a rotation of the columns, so either will do."""
+    columns = side.coordinates(COORDINATES) if side.samples is None else side.samples - side.samples[0]
+    values = columns @ rng.normal(size=columns.shape[1]).astype(columns.dtype)
+    if np.ptp(values) == 0:
+        raise EstimationError("got identical rows, wanted rows that differ: nothing can be planted in them")
+    return values
+
+
+def _by_rank(values: np.ndarray, cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The cell of each sample, cells (n,) being those of the sorted values; ties in random order."""
+    of = np.empty_like(cells)
+    of[np.lexsort((rng.random(len(values)), values))] = cells
+    return of
+
+
+def _states(values: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Counts (states, cells): a cell is a state, and so is a value that ties across cells."""
+    ties = np.unique(np.round(values / (TIE * np.std(values))), return_inverse=True)[1]
+    tie_and_cell = np.unique(np.stack([ties, of], axis=1), axis=0)
+    straddles = np.bincount(tie_and_cell[:, 0]) > 1
+    state = np.unique(np.where(straddles[ties], of.max() + 1 + ties, of), return_inverse=True)[1]
+    counts = np.zeros((state.max() + 1, of.max() + 1))
+    np.add.at(counts, (state, of), 1)
+    return counts

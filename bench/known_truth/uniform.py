@@ -1,0 +1,33 @@
+"""Uniform variables with additive uniform noise: densities with edges."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import lambertw
+
+from bench.known_truth.base import Task, require
+
+
+class AdditiveUniform(Task):
+    """Independent pairs of t ~ U(0, 1) and t + U(-e, e).
+
+    I per pair in nats is 1/(4e) where e >= 1/2, else e - ln(2e): the entropy of the sum, a trapezium, less the noise's.
+    No finite noise leaves 0 bits. Source: Czyż et al. 2023, Beyond Normal, arXiv 2306.11078.
+
+    >>> AdditiveUniform(bits=0.5 / np.log(2), dim=1).noise
+    0.5
+    """
+
+    def __init__(self, bits: float, dim: int):
+        super().__init__(bits, dim)
+        require("bits", bits, bits > 0, "above 0: uniform noise that leaves none is infinite")
+
+    @property
+    def noise(self) -> float:
+        """Half the width e of the noise."""
+        nats = self.bits * np.log(2) / self.dim
+        return float(1 / (4 * nats) if nats <= 0.5 else -lambertw(-np.exp(-nats) / 2).real)
+
+    def sample(self, n, rng):
+        t = rng.uniform(size=(n, self.dim))
+        return t, t + rng.uniform(-self.noise, self.noise, size=t.shape)

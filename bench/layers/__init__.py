@@ -1,0 +1,1 @@
+"""Layers: from the taps of a network to rows of the LayerTable."""

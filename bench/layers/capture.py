@@ -1,0 +1,153 @@
+"""Capture: what a network has at its taps, streamed into Variables under a memory budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from bench.datasets.data import Split
+from bench.errors import EstimationError, InputError
+from bench.information.reductions import COLUMNS_PER_FOLD, Reduction
+from bench.information.variables import Variable, finished_or_refused, folded_or_refused, require_finite
+from bench.layers.hooks import Loss, Shapes, hooked, tap_shapes
+from models import Tap
+from models.tracing import device_of
+
+
+@dataclass(frozen=True)
+class Captured:
+    """One tap's Variable and number of channels, or the reason why it has none."""
+
+    tap: Tap
+    channels: int
+    variable: Variable | None
+    reason: str | None = None
+
+    @property
+    def present(self) -> Variable:
+        """The variable; EstimationError with the reason where there is none."""
+        if self.variable is None:
+            raise EstimationError(self.reason)
+        return self.variable
+
+
+def capture(
+    model: torch.nn.Module,
+    split: Split,
+    taps: list[Tap],
+    reductions: Iterable[Reduction],
+    *,
+    budget_gb: float = 1.0,
+    batch_size: int = 32,
+    loss: Loss | None = None,
+) -> Iterator[Captured]:
+    """Each tap's Variable over the samples of a split, in the order of the taps.
+
+    loss: with it, the errors that back-propagation brings to the taps take the place of activations, each sample's as
+    if it were alone. At most budget_gb (1e9 bytes) is held at once; the network runs again for each part of the columns
+    that fits. The result is the same to the last bit for any budget. The batch size changes how activations are
+    rounded. On a small U-Net and phantoms, 7 images instead of 32 changed no number by more than 4e-6 bits. One image
+    instead of 32 changed estimates by up to 1.4e-4 bits and quantiles of nulls by up to 2e-3 bits, and no verdict.
+    """
+    if not taps:
+        return
+    device = device_of(model)
+    reductions = tuple(reductions)
+    shapes = tap_shapes(model, taps, split.images[:1].to(device))
+    dims = {tap: int(np.prod(shape)) for tap, shape in shapes.items()}
+    folded: dict[Tap, dict[Reduction, np.ndarray]] = {}
+    reasons: dict[Tap, str] = {}
+    for part in _parts(dims, columns_in_budget(budget_gb, len(split))):
+        columns = _columns(model, split, part, shapes, batch_size, loss)
+        for tap, (_, stop) in part.items():
+            slices, totals = columns.pop(tap), folded.setdefault(tap, {})
+            try:
+                for slice_ in slices:
+                    require_finite(slice_)
+                    totals.update({r: folded_or_refused(r, totals.get(r), slice_) for r in reductions})
+            except EstimationError as error:
+                reasons[tap] = str(error)
+            if stop == dims[tap]:
+                signal = "error" if loss else "activation"
+                yield _captured(tap, shapes[tap], split, folded.pop(tap), reasons.get(tap), signal)
+
+
+def _captured(
+    tap: Tap, shape: tuple[int, ...], split: Split, folded: dict, reason: str | None, signal: str
+) -> Captured:
+    if reason:
+        return Captured(tap, shape[0], None, reason)
+    finished = {reduction: finished_or_refused(reduction, total) for reduction, total in folded.items()}
+    maps = shape[0] if len(shape) > 1 else 1
+    dim = int(np.prod(shape))
+    variable = Variable(len(split), dim, split.groups, finished, deterministic=True, maps=maps, signal=signal)
+    return Captured(tap, shape[0], variable)
+
+
+def columns_in_budget(budget_gb: float, n: int) -> int:
+    """How many columns of n float32 samples fit; raises InputError where not one slice does."""
+    columns = int(budget_gb * 1e9 / (4 * n)) // COLUMNS_PER_FOLD * COLUMNS_PER_FOLD
+    if columns == 0:
+        needed = 4 * n * COLUMNS_PER_FOLD / 1e9
+        raise InputError(
+            f"probe.budget_gb: got {budget_gb}, wanted at least {needed:.2g} for n={n}; raise it or lower probe.n"
+        )
+    return columns
+
+
+def _parts(dims: dict[Tap, int], capacity: int) -> Iterator[dict[Tap, tuple[int, int]]]:
+    """Column ranges of taps, in order, in parts of at most `capacity` columns."""
+    part: dict[Tap, tuple[int, int]] = {}
+    free = capacity
+    for tap, dim in dims.items():
+        start = 0
+        while start < dim:
+            stop = dim if dim - start <= free else start + free // COLUMNS_PER_FOLD * COLUMNS_PER_FOLD
+            if stop > start:
+                part[tap] = (start, stop)
+                free -= stop - start
+            if stop < dim:
+                yield part
+                part, free = {}, capacity
+            start = stop
+    yield part
+
+
+def _columns(
+    model, split: Split, part: dict[Tap, tuple[int, int]], shapes: Shapes, batch_size: int, loss: Loss | None
+) -> dict[Tap, list[np.ndarray]]:
+    """For each tap of the part its columns, in slices (n, COLUMNS_PER_FOLD or less) float32."""
+    bounds = {
+        tap: [(left, min(left + COLUMNS_PER_FOLD, stop)) for left in range(start, stop, COLUMNS_PER_FOLD)]
+        for tap, (start, stop) in part.items()
+    }
+    columns = {
+        tap: [np.zeros((len(split), right - left), np.float32) for left, right in slices]
+        for tap, slices in bounds.items()
+    }
+    first, device = 0, device_of(model)
+
+    def receive(tap: Tap, signal: torch.Tensor) -> None:
+        flat = signal.flatten(1).float().cpu().numpy()
+        for (left, right), slice_ in zip(bounds[tap], columns[tap], strict=True):
+            slice_[first : first + len(flat)] = flat[:, left:right]
+
+    signal = "error" if loss else "activation"
+    with torch.set_grad_enabled(loss is not None), hooked(model, part, receive, signal, shapes):
+        for first in range(0, len(split), batch_size):
+            images = split.images[first : first + batch_size].to(device)
+            if loss:
+                targets = split.targets[first : first + batch_size].to(device)
+                _backpropagate(model, images, targets, loss)
+            else:
+                model(images)
+    return columns
+
+
+def _backpropagate(model, images: torch.Tensor, targets: torch.Tensor, loss: Loss) -> None:
+    """The gradient of the loss summed over samples, as far as the input; parameters keep the gradients they have."""
+    images = images.requires_grad_()
+    torch.autograd.grad(len(images) * loss(model(images), targets), images)

@@ -1,0 +1,93 @@
+"""Label views: a dataset's targets as the discrete variable that a representation is asked about."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d, one_hot
+
+from bench.datasets.data import Data, Split
+from bench.errors import InputError
+from bench.information.reductions import distinct_rows
+from bench.information.variables import Variable
+
+GRID = 4
+FOREGROUND_SHARE = 1 / 16
+CLUSTERS = 64
+HALVINGS = 3
+
+
+def classes(data: Data, split: Split, seed: int = 0) -> np.ndarray:
+    """The class, or the combination of labels in multi-label data: (n,)."""
+    return distinct_rows(split.targets.reshape(len(split), -1).numpy())
+
+
+def fractions(data: Data, split: Split, seed: int = 0) -> np.ndarray:
+    """The share of pixels of each foreground class, in 8 cells of about equal counts: (n,), at most 3 bits.
+
+    Binary masks fall into octiles of the foreground share; with more classes the samples are halved three times, each
+    time at the median of the share that varies most.
+    """
+    shares = _one_hot(data, split)[:, 1:].flatten(2).mean(dim=2).numpy()  # (n, foreground classes)
+    cells = np.zeros(len(shares), dtype=np.int64)
+    for _ in range(HALVINGS):
+        halves = 2 * cells
+        for cell in np.unique(cells):
+            rows = np.flatnonzero(cells == cell)
+            widest = shares[rows, shares[rows].std(axis=0).argmax()]
+            halves[rows] += widest > np.median(widest)
+        cells = halves
+    return distinct_rows(cells[:, None])
+
+
+def mask(data: Data, split: Split, seed: int = 0) -> np.ndarray:
+    """The mask itself: each distinct mask a class, (n,)."""
+    return classes(data, split, seed)
+
+
+def coarse(data: Data, split: Split, seed: int = 0) -> np.ndarray:
+    """A 4×4 (3-D: 4×4×4) grid of blocks, 1 where more than 1/16 of the pixels are foreground; each word a class: (n,).
+
+    Source: Lee & Bajić 2021, arXiv 2101.08427, section 3.
+    """
+    foreground = (split.targets > 0).float()[:, None]
+    pool = adaptive_avg_pool3d if foreground.ndim == 5 else adaptive_avg_pool2d
+    return distinct_rows((pool(foreground, GRID) > FOREGROUND_SHARE).flatten(1).numpy())
+
+
+def kmeans(data: Data, split: Split, seed: int = 0) -> np.ndarray:
+    """The nearest of 64 k-means centres of the flattened training masks: (n,).
+
+    Source: Lee & Bajić 2021, arXiv 2101.08427, section 3.
+    """
+    if len(data.train) < CLUSTERS:
+        raise InputError(f"probe.labels: kmeans wants at least {CLUSTERS} training masks, got {len(data.train)}")
+    flat = [(part.targets > 0).flatten(1).float().numpy() for part in (data.train, split)]
+    return KMeans(CLUSTERS, n_init=1, random_state=seed).fit(flat[0]).predict(flat[1]).astype(np.int64)
+
+
+VIEWS = {
+    "segmentation": {view.__name__: view for view in (fractions, mask, coarse, kmeans)},
+    "classification": {"classes": classes},
+    "multilabel": {"classes": classes},
+}
+
+
+def label_view(name: str, data: Data, split: Split, seed: int) -> Variable:
+    """The targets of a split as a discrete Variable; the view `mask` can also be read as the masks' pixels.
+
+    seed: of views that draw (k-means' first centres).
+    """
+    views = VIEWS[data.task]
+    if name not in views:
+        raise InputError(f"probe.labels: got {name!r}, wanted one of {', '.join(views)} for {data.task}")
+    labels = views[name](data, split, seed)
+    if name != "mask":
+        return Variable(len(split), 1, split.groups, labels=labels)
+    masks = _one_hot(data, split)[:, 1:].flatten(1).numpy()
+    return Variable(len(split), masks.shape[1], split.groups, labels=labels, samples=masks)
+
+
+def _one_hot(data: Data, split: Split) -> torch.Tensor:
+    return one_hot(split.targets, len(data.classes)).movedim(-1, 1).float()  # (n, classes, *spatial)

@@ -1,0 +1,185 @@
+"""Pixel and patch views: the vector at a location of a layer, against the label there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import torch
+
+from bench.datasets.data import Data, Split
+from bench.errors import EstimationError, InputError
+from bench.information.variables import Variable, permuted_groups, require_finite
+from bench.layers.capture import Captured
+from bench.layers.hooks import Shapes, hooked, tap_shapes
+from models import Tap
+from models.tracing import device_of
+
+REACH = {"pixel": 0, "patch": 1}  # view -> how far its neighbourhood reaches, in cells of the tap
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Positions at which every image is looked at, as many in each: (images, k, axes) in pixels of the label.
+
+    size: of the label map. Rows of a pixel view are laid image by image.
+    """
+
+    positions: np.ndarray
+    size: tuple[int, ...]
+
+    @property
+    def images(self) -> np.ndarray:
+        """(n,) the image of each row."""
+        return np.repeat(np.arange(len(self.positions)), self.positions.shape[1])
+
+    @classmethod
+    def draw(cls, data: Data, samples: Split, pixels: int, rng: np.random.Generator) -> Locations:
+        """About `pixels` locations: each image is cut into as many equal cells as it may have, one location in each.
+
+        Raises InputError for a task without label maps, or fewer pixels than images.
+        """
+        if data.task != "segmentation":
+            raise InputError(f"probe.views: got pixel or patch for {data.task}, which has no label map; wanted [image]")
+        if pixels < len(samples):
+            raise InputError(f"probe.pixels: got {pixels}, wanted one per image at least: {len(samples)}")
+        size = np.array(data.image_size)
+        if pixels > (most := len(samples) * int(size.prod())):
+            raise InputError(f"probe.pixels: got {pixels}, wanted at most {most}, which the {len(samples)} images have")
+        per_axis = int((pixels / len(samples)) ** (1 / len(size)) + 1e-9)
+        cells = np.array(list(product(range(per_axis), repeat=len(size))))  # (k, axes)
+        inside = rng.random((len(samples), *cells.shape))
+        return cls(np.minimum((cells + inside) / per_axis * size, size - 1).astype(np.int64), tuple(size))
+
+    def flat(self, tap_size: Sequence[int], level: int, reach: int = 0) -> torch.Tensor:
+        """(images, k, neighbours) indices into a flattened tap of this size, the neighbourhood's edge repeated.
+
+        A cell of a tap at level l stands for 2^(l-1) pixels a side; where the tap covers more than the image, which
+        was padded on both sides, the image lies in its middle. A tap that covers less is stretched over the image.
+        """
+        cells = []
+        for axis, (side, got) in enumerate(zip(self.size, tap_size, strict=True)):
+            factor = 2 ** (level - 1)
+            margin = (got * factor - side) // 2
+            position = self.positions[:, :, axis]
+            cells.append((position + margin) // factor if margin >= 0 else position * got // side)
+        neighbours = []
+        for step in product(range(-reach, reach + 1), repeat=len(cells)):
+            moved = [np.clip(cell + by, 0, got - 1) for cell, by, got in zip(cells, step, tap_size, strict=True)]
+            neighbours.append(np.ravel_multi_index(moved, tuple(tap_size)))
+        return torch.from_numpy(np.stack(neighbours, axis=-1))
+
+
+@dataclass(frozen=True)
+class PixelLabels(Variable):
+    """The class at each location, whose null moves whole label maps between images, never pixels.
+
+    maps: (n, images) the class at each row's location in every image. images: (n,) the row's own. patients: (images,).
+    """
+
+    maps: np.ndarray | None = None
+    images: np.ndarray | None = None
+    patients: np.ndarray | None = None
+
+    def shuffled(self, rng, discrete):
+        order = permuted_groups(self.patients, rng)
+        return self.maps[np.arange(self.n), order[self.images]]
+
+    @classmethod
+    def at(cls, samples: Split, locations: Locations) -> PixelLabels:
+        images, axes = locations.images, locations.positions.shape[2]
+        positions = locations.positions.reshape(-1, axes).T  # (axes, n)
+        maps = samples.targets.numpy()[:, *positions].T
+        labels = maps[np.arange(len(images)), images]
+        patients = samples.groups
+        return cls(
+            len(images), 1, patients[images], labels=labels, maps=np.ascontiguousarray(maps), images=images,
+            patients=patients,
+        )  # fmt: skip
+
+
+def capture_at(
+    model: torch.nn.Module,
+    split: Split,
+    taps: Sequence[Tap],
+    locations: Locations,
+    view: str,
+    *,
+    budget_gb: float = 1.0,
+    batch_size: int = 32,
+) -> Iterator[Captured]:
+    """Each tap's Variable of one sample per location: (n, channels), in the patch view (n, channels × 3^axes).
+
+    The network runs once for as many taps as budget_gb (1e9 bytes) holds. A tap without places is refused with its
+    reason.
+    """
+    device = device_of(model)
+    shapes = tap_shapes(model, list(taps), split.images[:1].to(device))
+    where = {
+        tap: locations.flat(shape[1:], tap.level, REACH[view])
+        for tap, shape in shapes.items()
+        if len(shape) == len(locations.size) + 1
+    }
+    for part in _parts(where, shapes, budget_gb):
+        rows = _rows(model, split, part, where, shapes, batch_size)
+        for tap in part:
+            yield _captured(tap, shapes[tap], rows.pop(tap), split.groups[locations.images])
+    for tap in taps:
+        if tap not in where:
+            yield Captured(tap, shapes[tap][0], None, f"got a layer of shape {shapes[tap]}, wanted one with places")
+
+
+def _rows(
+    model, split: Split, part: list[Tap], where: dict[Tap, torch.Tensor], shapes: Shapes, batch_size: int
+) -> dict:
+    """(n, channels × neighbours) float64 for each tap of the part."""
+    device = device_of(model)
+    rows: dict[Tap, list[np.ndarray]] = {tap: [] for tap in part}
+    first = 0
+
+    def receive(tap: Tap, activation: torch.Tensor) -> None:
+        index = where[tap][first : first + len(activation)].to(activation.device)
+        rows[tap].append(_gathered(activation, index).cpu().numpy())
+
+    with torch.no_grad(), hooked(model, part, receive, shapes=shapes):
+        for first in range(0, len(split), batch_size):
+            model(split.images[first : first + batch_size].to(device))
+    return {tap: np.concatenate(batches) for tap, batches in rows.items()}
+
+
+def image_at(split: Split, locations: Locations, view: str) -> Variable:
+    """The image itself as the tap of a pixel view."""
+    index = locations.flat(locations.size, 1, REACH[view])
+    return Variable.of(_gathered(split.images, index).numpy(), split.groups[locations.images])
+
+
+def _gathered(activation: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """(images, channels, *spatial) at (images, k, neighbours) -> (images * k, channels * neighbours) float64."""
+    images, channels = activation.shape[:2]
+    flat = activation.flatten(2)
+    chosen = index.flatten(1)[:, None].expand(-1, channels, -1)  # (images, channels, k * neighbours)
+    vectors = flat.gather(2, chosen).unflatten(2, index.shape[1:])  # (images, channels, k, neighbours)
+    return vectors.movedim(1, 2).reshape(images * index.shape[1], -1).double()
+
+
+def _captured(tap: Tap, shape: tuple[int, ...], rows: np.ndarray, groups: np.ndarray) -> Captured:
+    try:
+        require_finite(rows)
+    except EstimationError as error:
+        return Captured(tap, shape[0], None, str(error))
+    return Captured(tap, shape[0], Variable(len(rows), rows.shape[1], groups, samples=rows, deterministic=True))
+
+
+def _parts(where: dict[Tap, torch.Tensor], shapes: dict[Tap, tuple[int, ...]], budget_gb: float) -> Iterator[list[Tap]]:
+    part, held = [], 0.0
+    for tap, index in where.items():
+        needed = 8e-9 * index.numel() * shapes[tap][0]
+        if part and held + needed > budget_gb:
+            yield part
+            part, held = [], 0.0
+        part.append(tap)
+        held += needed
+    if part:
+        yield part

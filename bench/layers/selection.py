@@ -1,0 +1,82 @@
+"""Selection: which samples and which taps a probe measures, and where a tap lies along the data's way."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from fnmatch import fnmatch
+
+import numpy as np
+
+from bench.datasets.data import SPLITS, Data, Split
+from bench.errors import InputError
+from models import Tap
+
+MIN_SAMPLES = 16
+VIEWS = ("image", "pixel", "patch")
+
+
+def named_rng(seed: int, *names) -> np.random.Generator:
+    """A generator of its own for each question, whatever else is asked beside it."""
+    return np.random.default_rng([seed, zlib.crc32("/".join(map(str, names)).encode())])
+
+
+def choose_samples(data: Data, split: str, n: int | None, seed: int) -> Split:
+    if split not in (*SPLITS, "trainval", "all"):
+        raise InputError(f"probe.split: got {split!r}, wanted one of {', '.join(SPLITS)}, trainval, all")
+    samples = data.split(split)
+    wanted = len(samples) if n is None else n
+    if wanted > len(samples):
+        raise InputError(
+            f"probe.n: got {wanted}, wanted at most {len(samples)}, the size of probe.split={split}; "
+            "lower it or take probe.split=all"
+        )
+    if wanted < MIN_SAMPLES:
+        raise InputError(
+            f"probe.n: got {wanted} samples (probe.split={split}), wanted at least {MIN_SAMPLES}; "
+            "take probe.split=all or give the split more"
+        )
+    rows = named_rng(seed, "probe samples").choice(len(samples), wanted, replace=False)
+    return samples.take(np.sort(rows))
+
+
+def choose_taps(taps: list[Tap], patterns: Sequence[str] | None) -> list[Tap]:
+    """Taps whose names match a pattern, in the order of the data's way; InputError lists the choices."""
+    if not taps:
+        raise InputError("model: names no taps, wanted one at least; `python -m bench taps model=…` lists its modules")
+    if patterns is None:
+        return [tap for tap in taps if tap.role != "skip"]
+    for pattern in patterns:
+        if not any(fnmatch(tap.name, pattern) for tap in taps):
+            names = ", ".join(tap.name for tap in taps)
+            raise InputError(f"probe.taps: got {pattern!r}, which is no tap of the model; wanted any of {names}")
+    return [tap for tap in taps if any(fnmatch(tap.name, pattern) for pattern in patterns)]
+
+
+def choose_views(views: Sequence[str] | None, task: str) -> list[str]:
+    """The sample views in the order asked for; by default `image`, and `pixel` for masks."""
+    if views is None:
+        return ["image", "pixel"] if task == "segmentation" else ["image"]
+    for view in views:
+        if view not in VIEWS:
+            raise InputError(f"probe.views: got {view!r}, wanted any of {', '.join(VIEWS)}")
+    return list(dict.fromkeys(views))
+
+
+def place(tap: Tap, taps: list[Tap]) -> int:
+    """Where a tap lies along the data's way, 0 to 100; with a bottleneck among the taps, its last one at 50.
+
+    >>> taps = [Tap(f"conv{i}", f"conv{i}", "feature", i, i) for i in range(5)]
+    >>> [place(tap, taps) for tap in taps]
+    [0, 25, 50, 75, 100]
+    """
+    orders = sorted(each.order for each in taps)
+    position = sum(order < tap.order for order in orders)
+    last = max(len(orders) - 1, 1)
+    bottleneck = max((each.order for each in taps if each.role == "bottleneck"), default=None)
+    if bottleneck is None:
+        return round(100 * position / last)
+    middle = orders.index(bottleneck)
+    if position <= middle:
+        return round(50 * position / max(middle, 1))
+    return round(50 + 50 * (position - middle) / (last - middle))

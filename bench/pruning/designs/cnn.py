@@ -1,0 +1,67 @@
+"""Designs of a plain CNN: filters of its stages, units of its fully connected layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.pruning.designs.base import Cut, Pair, Place
+from models import CNN
+
+
+@dataclass(frozen=True)
+class CNNDesign:
+    """filters: of each stage; hidden: units of each fully connected layer; convs: the stages' convolutions.
+
+    >>> [place.name for place in CNNDesign((8, 16), (32,), (("conv1",), ("conv2",))).places()]
+    ['stage 1', 'stage 2', 'fc 1']
+    """
+
+    filters: tuple[int, ...]
+    hidden: tuple[int, ...]
+    convs: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, network: CNN) -> CNNDesign:
+        features = [tap for tap in network.taps() if tap.role == "feature"]
+        stages = range(1, len(network.filters) + 1)
+        convs = tuple(tuple(tap.module for tap in features if tap.level == stage) for stage in stages)
+        return cls(network.filters, network.hidden, convs)
+
+    def arguments(self) -> dict:
+        return {"filters": list(self.filters), "hidden": list(self.hidden)}
+
+    def places(self) -> list[Place]:
+        stages = [
+            Place(f"stage {number}", convs[-1], width, tuple((f"{conv}.0", f"{conv}.1") for conv in convs))
+            for number, (convs, width) in enumerate(zip(self.convs, self.filters, strict=True), 1)
+        ]
+        layers = enumerate(self.hidden, 1)
+        return stages + [Place(f"fc {i}", f"fc{i}", width, ((f"fc{i}.0", None),)) for i, width in layers]
+
+    def tied(self) -> list[list[Place]]:
+        return [[place] for place in self.places()]
+
+    def with_widths(self, widths: Sequence[int]) -> CNNDesign:
+        split = len(self.filters)
+        return CNNDesign(tuple(widths[:split]), tuple(widths[split:]), self.convs)
+
+    def removals(self) -> dict[str, CNNDesign]:
+        return {}
+
+    def pairs(self) -> list[Pair]:
+        return []
+
+    def gone_from(self, base: CNNDesign) -> list[str]:
+        return []
+
+    def cut(self, base: CNNDesign) -> Cut:
+        return Cut()
+
+    def swaps(self) -> dict[str, CNNDesign]:
+        return {}
+
+    def shuffled(self, rng: np.random.Generator) -> CNNDesign:
+        return self

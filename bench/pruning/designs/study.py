@@ -1,0 +1,57 @@
+"""A fixed set of designs around a base, on which diagnostics are held to what retraining says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from bench.pruning.designs.base import Design, Place, flat, random_design, scaled, widths_of
+
+FACTORS = (2, 4, 8)  # by which uniform designs are narrower
+RANDOMS = 6
+
+
+def study_set(base: Design, seed: int) -> dict[str, Design]:
+    """Designs by name, the base first: parts gone, alone and together; single widths; uniform, flat, random.
+
+    For a U-Net of five levels 30, for a chain of three stages and one layer 17.
+    """
+    rng = np.random.default_rng([seed, 5])
+    least = int(widths_of(base).min())
+    named = {"base": base}
+    named |= {f"no_{_slug(part)}": design for part, design in base.removals().items()}
+    named |= {f"no_{_slug(level)}": design for level, design in _cuts(base)}
+    named |= {f"no_skips_{numbers}": design for numbers, design in _without_skips(base)}
+    named |= {f"quarter_{_slug(places[0].name)}": _narrowed(base, places, 1 / 4) for places in base.tied()}
+    named |= {f"uniform_{factor}": scaled(base, 1 / factor) for factor in FACTORS}
+    named |= {f"flat_{width}": flat(base, width) for width in sorted({max(1, least // 2), least, 2 * least})}
+    named |= {f"random_{number}": random_design(base, rng) for number in range(1, RANDOMS + 1)}
+    return named
+
+
+def _cuts(design: Design) -> Iterable[tuple[str, Design]]:
+    """Levels removed from below, one after the other: (the last one removed, what is left)."""
+    while levels := [part for part in design.removals() if part.startswith("level")]:
+        design = design.removals()[levels[0]]
+        yield levels[0], design
+
+
+def _without_skips(base: Design) -> Iterable[tuple[str, Design]]:
+    """Two skips and more off together, from the top and from below: (their levels, the design)."""
+    skips = [part for part in base.removals() if part.startswith("skip")]
+    for count in range(2, len(skips) + 1):
+        for parts in (skips[:count], skips[-count:]):
+            design = base
+            for part in parts:
+                design = design.removals()[part]
+            yield "".join(part.removeprefix("skip ") for part in parts), design
+
+
+def _narrowed(base: Design, places: list[Place], factor: float) -> Design:
+    names = [place.name for place in places]
+    return base.with_widths([max(1, round(p.width * factor)) if p.name in names else p.width for p in base.places()])
+
+
+def _slug(name: str) -> str:
+    return name.replace(" ", "_")

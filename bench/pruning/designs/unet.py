@@ -1,0 +1,138 @@
+"""Designs of a U-Net: depth, widths of encoder and decoder, skips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bench.pruning.designs.base import Cut, Pair, Place
+from models import UNet
+
+KEPT = 0.75  # the chance of a skip in a random design
+
+
+@dataclass(frozen=True)
+class UNetDesign:
+    """widths: of the encoder's levels, bottleneck last; decoder_widths, skips: of the levels above it.
+
+    >>> design = UNetDesign((8, 16, 32), (8, 16), ("cat", "cat"), convs=2)
+    >>> list(design.removals())
+    ['skip 1', 'skip 2', 'level 3']
+    >>> design.removals()["level 3"].widths
+    (8, 16)
+    """
+
+    widths: tuple[int, ...]
+    decoder_widths: tuple[int, ...]
+    skips: tuple[str, ...]
+    convs: int = 2
+
+    @classmethod
+    def of(cls, network: UNet) -> UNetDesign:
+        return cls(network.widths, network.decoder_widths, network.skips, network.convs_per_level)
+
+    def arguments(self) -> dict:
+        return {
+            "widths": list(self.widths),
+            "decoder_widths": list(self.decoder_widths),
+            "skips": list(self.skips),
+        }
+
+    @property
+    def depth(self) -> int:
+        """Levels above the bottom."""
+        return len(self.skips)
+
+    def places(self) -> list[Place]:
+        encoder = [self._place("encoder", f"enc{level}", level) for level in range(1, self.depth + 1)]
+        bottom = self._place("encoder", "bottleneck", self.depth + 1)
+        decoder = [self._place("decoder", f"dec{level}", level) for level in range(self.depth, 0, -1)]
+        return [*encoder, bottom, *decoder]
+
+    def _place(self, side: str, block: str, level: int) -> Place:
+        width = (self.widths if side == "encoder" else self.decoder_widths)[level - 1]
+        convs = [f"{block}.conv{i}" for i in range(1, self.convs + 1)]
+        return Place(f"{side} {level}", convs[-1], width, tuple((f"{conv}.0", f"{conv}.1") for conv in convs))
+
+    def tied(self) -> list[list[Place]]:
+        """Encoder and decoder of a level where they are equally wide: a decoder as narrow as it may be trains badly."""
+        decoder = {place.name.split()[-1]: place for place in self.places()[self.depth + 1 :]}
+        tied = []
+        for place in self.places()[: self.depth + 1]:
+            other = decoder.get(place.name.split()[-1])
+            if other and other.width == place.width:
+                tied.append([place, other])
+            else:
+                tied += [[place]] + ([[other]] if other else [])
+        return tied
+
+    def with_widths(self, widths: Sequence[int]) -> UNetDesign:
+        split = self.depth + 1
+        return replace(self, widths=tuple(widths[:split]), decoder_widths=tuple(widths[split:])[::-1])
+
+    def pairs(self) -> list[Pair]:
+        """A skip given what comes up from below it; a level, with all below it, given the skip above it.
+
+        What the skip holds is the encoder's last activation.
+        """
+        pairs = []
+        for level, mode in self._levels():
+            up, branch = f"up{level}", self.places()[level - 1].tap
+            if mode != "off":
+                pairs.append(Pair(f"skip {level}", branch, up))
+            pairs.append(Pair(f"level {level + 1}", up, branch))
+        return pairs
+
+    def gone_from(self, base: UNetDesign) -> list[str]:
+        levels = [f"level {self.depth + 2}"] if self.depth < base.depth else []
+        pairs = enumerate(zip(self.skips, base.skips, strict=False), 1)
+        return levels + [f"skip {level}" for level, (mode, before) in pairs if mode == "off" != before]
+
+    def cut(self, base: UNetDesign) -> Cut:
+        """Skips down to the deepest change, and what comes up from below it: the label is decoded from these alone.
+
+        Where the design ends above the base's bottom, that is the change: nothing comes up to its own bottom any more.
+
+        >>> base = UNetDesign((8, 16, 32), (8, 16), ("cat", "cat"))
+        >>> base.removals()["skip 1"].cut(base)
+        Cut(gone=('enc1.conv2',), kept=('up1',))
+        >>> base.removals()["level 3"].cut(base)
+        Cut(gone=('up2',), kept=('enc1.conv2', 'enc2.conv2'))
+        """
+        shorter = self.depth < base.depth
+        lost = [level for level, mode in self._levels() if mode == "off" != base.skips[level - 1]]
+        deepest = self.depth + 1 if shorter else max(lost, default=0)
+        if not deepest:
+            return Cut()
+        taps = {level: base.places()[level - 1].tap for level in range(1, deepest + 1)}
+        gone = [tap for level, tap in taps.items() if level in lost]
+        kept = [tap for level, tap in taps.items() if level > self.depth or self.skips[level - 1] != "off"]
+        (gone if shorter else kept).append(f"up{deepest}")
+        return Cut(tuple(gone), tuple(kept))
+
+    def removals(self) -> dict[str, UNetDesign]:
+        removals = {f"skip {level}": self._without_skip(level) for level, mode in self._levels() if mode != "off"}
+        if self.depth > 1:
+            removals[f"level {self.depth + 1}"] = self._without_bottom()
+        return removals
+
+    def swaps(self) -> dict[str, UNetDesign]:
+        return {}
+
+    def shuffled(self, rng: np.random.Generator) -> UNetDesign:
+        design = self
+        for _ in range(rng.integers(self.depth)):
+            design = design._without_bottom()
+        skips = tuple(mode if rng.random() < KEPT else "off" for mode in design.skips)
+        return replace(design, skips=skips)
+
+    def _levels(self) -> enumerate:
+        return enumerate(self.skips, 1)
+
+    def _without_skip(self, level: int) -> UNetDesign:
+        return replace(self, skips=tuple("off" if number == level else mode for number, mode in self._levels()))
+
+    def _without_bottom(self) -> UNetDesign:
+        return replace(self, widths=self.widths[:-1], decoder_widths=self.decoder_widths[:-1], skips=self.skips[:-1])

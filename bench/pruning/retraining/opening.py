@@ -1,0 +1,74 @@
+"""Opening: what the verbs that ask and retrain begin with, a trained base and the run that holds what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from bench import tracking
+from bench.config.build import build_each
+from bench.config.prepare import prepare, prepare_training
+from bench.estimators import Estimator
+from bench.pruning.retraining.training import Retraining
+from bench.pruning.search.asker import Asker, askable, way_of
+from bench.pruning.search.base import Base, build_base
+from bench.tracking.store import connect
+from bench.tracking.trust import trusted_by
+
+
+@dataclass(frozen=True)
+class Opened:
+    """base: trained, on the run's device. tracked: the run, parent of all that is retrained."""
+
+    config: DictConfig
+    base: Base
+    estimators: Mapping[str, Estimator]
+    tracked: tracking.Run
+    retraining: Retraining
+
+    @contextmanager
+    def asker(self) -> Iterator[Asker]:
+        """Of the base; whatever ends the asking, all questions asked so far are logged."""
+        base, ask = self.base, self.config.ask
+        asker = Asker(
+            base.network, base.data, base.design, self.estimators,
+            seed=self.config.seed, views=ask.views, samples=ask.samples,
+        )  # fmt: skip
+        try:
+            yield asker
+        finally:
+            self.tracked.table(asker.asked, "asked.csv")
+
+
+@contextmanager
+def opened(config: DictConfig, verb: str) -> Iterator[Opened]:
+    """The base of a tracked run, or a fresh one that is trained as the first of the new run's children."""
+    device = prepare(config)
+    estimators = build_each(config.estimator, "estimator", Estimator)
+    for estimator in estimators.values():
+        estimator.permutations = config.ask.permutations
+    store = connect(config.tracking.uri, config.tracking.experiment)
+    if config.run:
+        base = Base.of_run(store, config.run, trusted_by(config))
+    else:
+        base = build_base(config)
+        prepare_training(config.train, base.network, base.data, store.uri, trusted_by(config))  # or InputError
+
+    views = askable(base.data, config.ask.views)  # or InputError, before anything is trained
+    if config.ask.get("rule") == "search":
+        way_of(config.ask.by, list(estimators), views)
+
+    name = config.tracking.name or f"{verb} on {base.data.name}"
+    with tracking.started(store, name, {tracking.SWEEP: "parent"}) as tracked:
+        tracked.config(config)
+        retraining = Retraining(config.retrain, base, tracked, Path(config.folder) / tracked.id, config.seed)
+        if not base.run:
+            retraining.train_base()
+        base = retraining.base
+        base.network.to(device)
+        tracked.tag("base", base.run)
+        yield Opened(config, base, estimators, tracked, retraining)

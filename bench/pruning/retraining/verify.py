@@ -1,0 +1,134 @@
+"""Verifying: base, proposals and controls of equal cost, retrained alike, chosen by validation and judged by test."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from bench import plots, tracking
+from bench.layers.selection import named_rng
+from bench.pruning.designs.controls import controls
+from bench.pruning.retraining import judge
+from bench.pruning.retraining.protocol import FINALISTS, SCREENING, by_cost, in_order, metric_of, protocol
+from bench.pruning.retraining.results import Retrained
+from bench.pruning.retraining.training import Retraining
+from bench.pruning.search.base import Base
+from bench.pruning.search.proposals import Proposal
+from bench.tracking import records
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What retraining said. chosen: the proposal. designs, comparisons: tables; runs: one for each design and seed."""
+
+    chosen: Proposal
+    designs: pd.DataFrame
+    comparisons: pd.DataFrame
+    runs: pd.DataFrame
+
+
+def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retraining) -> Verified:
+    """Retrain, choose and judge; logs tables and figures as it goes."""
+    base, tracked = retraining.base, retraining.tracked
+    tracked.text(protocol(config, retraining), "protocol.txt")
+    finalists, missing = screened(config, base, proposals, retraining)
+    first = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
+    trained = ["base", *(proposal.name for proposal in finalists)]
+    missing += retraining({name: first[name] for name in trained})
+    chosen, lost = in_order(config, finalists, retraining.read(trained, test=False))[0]
+    if config.target.loss is not None and lost > config.target.loss:
+        wanted = (
+            "target.loss: got %s, which no proposal meets; %s, judged as the nearest, loses %.4f on validation data"
+        )
+        log.warning(wanted, config.target.loss, chosen.name, lost)
+
+    rng = named_rng(config.seed, "random designs")
+    named = controls(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
+    same = {design: name for name, design in reversed([*((name, first[name]) for name in trained), *named.items()])}
+    new = {name: design for name, design in named.items() if same[design] == name}
+    missing += retraining(new)
+    tracked.text("\n".join(missing), "not_run.txt")
+    results = retraining.read([*first, *new], test=True)
+    kinds = {name: "proposal" for name in first} | {"base": "base", chosen.name: "chosen"}
+    kinds |= {name: name.split("_")[0].rstrip("0123456789") for name in new}
+    designs = designs_table(results, kinds, {name: base.latency_ms(design) for name, design in (first | new).items()})
+    compared = comparisons(results, chosen, {"base": "base"} | {name: same[d] for name, d in named.items()}, config)
+    tracked.table(results.runs, "tables/runs.csv")
+    tracked.table(designs, "tables/designs.csv")
+    tracked.table(compared, "tables/comparisons.csv")
+    tracked.metrics({f"summary/gain.{row.control}": row.gain for row in compared.itertuples()})
+    whole = base.pricing(base.design)
+    tracked.metrics({f"summary/{kind}_fewer": whole[kind] / chosen.costs[kind] for kind in ("params", "flops")})
+    tracked.figure(plots.pareto(designs, metric_of(base.data.task)), "figures/pareto.png")
+    points = pd.concat(curves(tracked, results.runs[results.runs["design"] == name]) for name in kinds)
+    tracked.figure(plots.training_curves(points), "figures/training.png")
+    return Verified(chosen, designs, compared, results.runs)
+
+
+def screened(
+    config: DictConfig, base: Base, proposals: Sequence[Proposal], retraining: Retraining
+) -> tuple[Sequence[Proposal], list[str]]:
+    """The proposals to train from all seeds, by validation after the first few, and what was not run for it."""
+    if not by_cost(config) or len(proposals) <= FINALISTS:
+        return proposals, []
+    designs = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
+    missing = retraining(designs, retraining.seeds[:SCREENING])
+    ordered = in_order(config, proposals, retraining.read(designs, test=False))
+    return [proposal for proposal, _ in ordered[:FINALISTS]], missing
+
+
+def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mapping[str, float]) -> pd.DataFrame:
+    """A row per design: mean scores with intervals over seeds and images, costs, and where it is on a Pareto front."""
+    rows = []
+    for name, kind in kinds.items():
+        runs = results.runs[results.runs["design"] == name]
+        if runs["seed"].nunique() < 2:
+            continue
+        test = judge.spread(results.images, name)
+        row = {"design": name, "kind": kind, "seeds": runs["seed"].nunique(), "score": test.mean}
+        means = runs[["val_score", "params", "flops"]].mean()
+        rows.append(row | {"low": test.low, "high": test.high, **means, "latency_ms": latencies[name]})
+    table = pd.DataFrame(rows)
+    for cost in plots.COSTS:
+        table[f"front.{cost}"] = judge.pareto(table, cost)
+    return table
+
+
+def comparisons(results: Retrained, chosen: Proposal, controls: Mapping[str, str], config: DictConfig) -> pd.DataFrame:
+    """The chosen proposal against base and controls: its gain with interval, the verdict, the costs' ratios."""
+    rows = []
+    costs = results.runs.groupby("design")[["params", "flops"]].first()
+    for name, trained in controls.items():
+        if results.runs[results.runs["design"] == trained]["seed"].nunique() < 2:
+            rows.append({"proposal": chosen.name, "control": name, "gain": float("nan"), "verdict": "not run"})
+            continue
+        gain = judge.paired(results.images, chosen.name, trained)
+        rows.append(
+            {
+                "proposal": chosen.name,
+                "control": name,
+                "gain": gain.mean,
+                "low": gain.low,
+                "high": gain.high,
+                "verdict": "same design" if trained == chosen.name else gain.verdict(config.retrain.margin),
+                "params_of_control": costs["params"][trained] / chosen.costs.params,
+                "flops_of_control": costs["flops"][trained] / chosen.costs.flops,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def curves(tracked: tracking.Run, runs: pd.DataFrame) -> pd.DataFrame:
+    """Validation score of every run by epoch."""
+    points = [
+        {"design": row.design, "seed": row.seed, "epoch": epoch, "score": score}
+        for row in runs.itertuples()
+        for epoch, score in records.curve(tracked.store, row.run, "val/score")
+    ]
+    return pd.DataFrame(points)

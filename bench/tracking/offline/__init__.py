@@ -1,0 +1,1 @@
+"""Offline: what a run does when its tracking store cannot be reached or its process is killed."""

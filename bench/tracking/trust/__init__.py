@@ -1,0 +1,7 @@
+"""Trust: what the config of a tracked run may name, since whoever can write to its store can write the config."""
+
+from bench.tracking.trust.pretrained import refuse_fetching, without_fetching
+from bench.tracking.trust.stored import check_names, check_stored, trusted_by
+from bench.tracking.trust.walk import shown
+
+__all__ = ["check_names", "check_stored", "refuse_fetching", "shown", "trusted_by", "without_fetching"]

@@ -1,0 +1,51 @@
+"""Pretrained: arguments by which a stored network would read weights from files or fetch them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from inspect import signature
+from typing import Any
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+from bench.errors import InputError
+from bench.tracking.trust.walk import shown, within
+
+FETCHING = {
+    "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_url", "pretrained_path",
+    "pretrained_state_dict_key", "encoder_weights", "weights", "checkpoint", "checkpoint_path", "path_or_repo_id",
+    "filename", "file", "url", "state_dict", "hf_hub_id", "cache_dir", "download",
+}  # fmt: skip
+IDLE = {"download", "cache_dir"}  # that do nothing without another
+
+
+def without_fetching(model: DictConfig, trust: Sequence[str] = ()) -> DictConfig:
+    """The config of a network whose weights come from elsewhere: it reads and fetches no pretrained ones."""
+    plain = OmegaConf.to_container(model)
+    for node, key, value in list(_fetching(plain, trust)):
+        node[key] = False if isinstance(value, bool) else None
+    return OmegaConf.create(plain)
+
+
+def refuse_fetching(model: DictConfig, source: str, trust: Sequence[str] = ()) -> None:
+    """Raise InputError for the stored config of a network whose training begins from pretrained weights."""
+    for node, key, value in _fetching(OmegaConf.to_container(model), trust):
+        if key not in IDLE:
+            target = node.get("_target_", model._target_)
+            raise InputError(
+                f"{source}: got {key}={shown(value)} of {target}, so that training begins from weights that are "
+                f"fetched or read from a file; trust=[{target}] permits it for this call"
+            )
+
+
+def _fetching(node: Any, trust: Sequence[str]) -> Iterator[tuple[dict, str, Any]]:
+    """Each such argument that is set, given or by default: its dictionary, name and value."""
+    if isinstance(node, dict) and not within(node.get("_target_", ""), trust):
+        given = node
+        if "_target_" in node:
+            takes = signature(get_object(node["_target_"])).parameters.values()
+            given = {taken.name: taken.default for taken in takes if taken.default is not taken.empty} | node
+        yield from ((node, key, value) for key, value in given.items() if key in FETCHING and value)
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _fetching(child, trust)

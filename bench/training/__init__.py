@@ -1,0 +1,1 @@
+"""Training: fit a network, evaluate it and count its cost."""

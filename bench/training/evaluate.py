@@ -1,0 +1,181 @@
+"""Accuracy on held-out samples: per image, and as means with intervals over images or patients."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from monai.inferers import sliding_window_inference
+from monai.metrics import compute_dice, compute_hausdorff_distance, compute_iou
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from torch.nn.functional import one_hot
+
+from bench.datasets.data import Data, Split
+from bench.errors import TrainingError
+from models.tracing import device_of
+
+RESAMPLES = 1000
+HD95_OF = "hd95."
+UNDEFINED = "undefined"
+WINDOWS = 4  # of a volume in one batch
+
+
+@torch.no_grad()
+def predict(model: torch.nn.Module, images: torch.Tensor, batch_size: int = 32) -> torch.Tensor:
+    """Logits on the CPU, (n, outputs, ...); images: (n, channels, *spatial)."""
+    device = device_of(model)
+    model.eval()
+    return torch.cat([model(batch.to(device)).float().cpu() for batch in images.split(batch_size)])
+
+
+@torch.no_grad()
+def predict_volume(model: torch.nn.Module, volume: torch.Tensor, patch: tuple[int, ...]) -> torch.Tensor:
+    """Logits on the CPU, (1, outputs, *spatial), of a volume (channels, *spatial) by windows that overlap by half."""
+    device = device_of(model)
+    model.eval()
+    windows = {"roi_size": patch, "sw_batch_size": WINDOWS, "overlap": 0.5, "mode": "gaussian"}
+    return sliding_window_inference(volume[None], predictor=model, sw_device=device, device="cpu", **windows).float()
+
+
+def predictions(model: torch.nn.Module, data: Data, split: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Logits and targets of a split: of all its samples at once, or of one volume after the other."""
+    whole = data.whole(split)
+    if isinstance(whole, Split):
+        yield predict(model, whole.images), whole.targets
+        return
+    for image, target in zip(whole.images, whole.targets, strict=True):
+        yield predict_volume(model, image, data.image_size), target[None]
+
+
+def evaluate(model: torch.nn.Module, data: Data, split: str, *, seed: int) -> tuple[dict[str, float], pd.DataFrame]:
+    """Metrics of a split, with `_low` and `_high` (95 %, over groups), and the table per image behind them.
+
+    What a mean leaves out is counted beside it: hd95_undefined is the number of images without HD95, and of several
+    classes hd95_undefined.CLASS that of images where the class is missed or invented or does not occur; dice_both_empty
+    is the number of image and class pairs with Dice 1 because both masks are empty; see `classification_scores`.
+    Raises TrainingError where the network's output says nothing, such as NaN.
+    """
+    whole = data.whole(split)
+    if data.task == "segmentation":
+        predicted = ((_defined(logits, data, split), targets) for logits, targets in predictions(model, data, split))
+        table = pd.concat([segmentation_table(*each, data.classes) for each in predicted], ignore_index=True)
+    else:
+        logits = _defined(predict(model, whole.images), data, split)
+        table = pd.DataFrame({"correct": correct(logits, whole.targets, data)})
+    measured = [column for column in table if column != "both_empty" and not column.startswith(HD95_OF)]
+    table.insert(0, "name", whole.names)
+    table.insert(1, "group", whole.groups)
+    if data.task == "classification":
+        table.insert(2, "class", [data.classes[target] for target in whole.targets])
+    metrics = dict(_means_with_intervals(table, measured, seed))
+    if data.task == "segmentation":
+        for column in [column for column in table if column.startswith("hd95")]:
+            metrics[column.replace("hd95", f"hd95_{UNDEFINED}", 1)] = float(table[column].isna().sum())
+        metrics["dice_both_empty"] = float(table["both_empty"].sum())
+    else:
+        metrics |= classification_scores(logits, whole.targets, data)
+    return metrics, table
+
+
+def score(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> float:
+    """What the best checkpoint is chosen by: mean Dice, balanced accuracy, mean AUROC for multi-label data, or the
+    negative squared error of a reconstruction. NaN where no label of multi-label data occurs and fails to occur."""
+    if data.task == "reconstruction":
+        return -float((logits - targets).square().mean())
+    if data.task == "segmentation":
+        return float(_dice(_masks(logits, targets, len(data.classes))).mean(dim=1).mean())
+    scores = classification_scores(logits, targets, data)
+    return scores.get("auroc", math.nan) if data.task == "multilabel" else scores["balanced_accuracy"]
+
+
+def segmentation_table(logits: torch.Tensor, targets: torch.Tensor, classes: Sequence[str]) -> pd.DataFrame:
+    """Dice, IoU and HD95 (pixels) of every image, each the mean over the foreground classes; of several, those of each.
+
+    logits: (n, outputs, *spatial); targets: (n, *spatial). A class that is neither in the prediction nor in the truth
+    of an image has Dice and IoU 1 there, and `both_empty` counts such classes. HD95 is the mean over the classes that
+    are in one of the two; it is undefined (NaN) where there are none, and where one of them is missed or invented.
+    """
+    masks = _masks(logits, targets, len(classes))
+    with warnings.catch_warnings(action="ignore"):  # of empty masks, which the result tells too
+        distances = compute_hausdorff_distance(*masks, include_background=False, percentile=95).numpy()
+    in_prediction, in_truth = (mask[:, 1:].flatten(2).any(dim=2).numpy() for mask in masks)  # (n, foreground classes)
+    distances[~(in_prediction & in_truth)] = np.nan
+    occurs = in_prediction | in_truth
+    with np.errstate(invalid="ignore"):  # 0 / 0 where no class occurs
+        hd95 = np.where(occurs, distances, 0).sum(axis=1) / occurs.sum(axis=1)
+    iou = compute_iou(*masks, include_background=False, ignore_empty=False).mean(dim=1)
+    dice = _dice(masks)
+    table = pd.DataFrame({"dice": dice.mean(dim=1).numpy(), "iou": iou.numpy(), "hd95": hd95})
+    for row, name in enumerate(classes[1:] if len(classes) > 2 else ()):
+        table[f"dice.{name}"] = dice[:, row].numpy()
+        table[f"{HD95_OF}{name}"] = distances[:, row]
+    return table.assign(both_empty=(~occurs).sum(axis=1))
+
+
+def correct(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> np.ndarray:
+    """Whether each sample is right; in multi-label data the share of labels that are, (n,)."""
+    if data.task == "multilabel":
+        return ((logits > 0) == (targets > 0)).float().mean(dim=1).numpy()
+    return (logits.argmax(dim=1) == targets).float().numpy()
+
+
+def classification_scores(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> dict[str, float]:
+    """Accuracy, balanced accuracy over the classes that occur, and AUROC over those that occur and do not always occur.
+
+    auroc_undefined and balanced_accuracy_undefined are the numbers of classes that these means leave out. AUROC is
+    left out where it is undefined for all of them.
+    """
+    if data.task == "multilabel":
+        truth, likely = targets.numpy(), logits.numpy()
+    else:
+        truth, likely = one_hot(targets, len(data.classes)).numpy(), logits.softmax(dim=1).numpy()
+    mixed = (truth.min(axis=0) == 0) & (truth.max(axis=0) == 1)
+    scores = {"accuracy": float(correct(logits, targets, data).mean())}
+    scores[f"auroc_{UNDEFINED}"] = float((~mixed).sum())
+    if mixed.any():
+        scores["auroc"] = float(roc_auc_score(truth[:, mixed], likely[:, mixed], average="macro"))
+    if data.task == "classification":
+        with warnings.catch_warnings(action="ignore"):  # of predicted classes that do not occur
+            scores["balanced_accuracy"] = float(balanced_accuracy_score(targets.numpy(), logits.argmax(dim=1).numpy()))
+        scores[f"balanced_accuracy_{UNDEFINED}"] = float((~truth.any(axis=0)).sum())
+    return scores
+
+
+def _defined(logits: torch.Tensor, data: Data, split: str) -> torch.Tensor:
+    """The logits, where a prediction can be read of them; a pixel's class is also where one of them is infinite."""
+    wrong = torch.isnan(logits) if data.task == "segmentation" else ~torch.isfinite(logits)
+    if count := int(wrong.sum()):
+        raise TrainingError(
+            f"{split} output: got {count} of {logits.numel()} values that are NaN or infinite, wanted none; "
+            "lower train.optimizer.lr or check the images for NaN"
+        )
+    return logits
+
+
+def _masks(logits: torch.Tensor, targets: torch.Tensor, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """One-hot prediction and truth, (n, classes, *spatial) each."""
+    predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
+    return tuple(one_hot(each, classes).movedim(-1, 1).float() for each in (predicted, targets))
+
+
+def _dice(masks: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    return compute_dice(*masks, include_background=False, ignore_empty=False)  # (n, foreground classes)
+
+
+def _means_with_intervals(table: pd.DataFrame, columns: list[str], seed: int):
+    """Mean of each measured column, and the 95 % interval of its bootstrap over groups."""
+    rng = np.random.default_rng(seed)
+    sums = table.groupby("group")[columns].agg(["sum", "count"])
+    picks = rng.integers(len(sums), size=(RESAMPLES, len(sums)))
+    for column in columns:
+        totals, counts = (sums[column][part].to_numpy()[picks].sum(axis=1) for part in ("sum", "count"))
+        means = totals[counts > 0] / counts[counts > 0]
+        name = "accuracy" if column == "correct" else column
+        if len(means):
+            yield name, float(table[column].mean())
+            yield f"{name}_low", float(np.quantile(means, 0.025))
+            yield f"{name}_high", float(np.quantile(means, 0.975))

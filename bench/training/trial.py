@@ -1,0 +1,197 @@
+"""Trial: what a network does with the data's first batches, so that what would fail in mid-run is refused before it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.datasets.data import Data
+from bench.errors import InputError, explain
+from bench.training.evaluate import score
+from models.tracing import device_of, require_uncompiled
+
+TOLERANCE = 1e-3  # of the largest output: what rounding may change where other samples are in the batch
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def check_parameters(model: nn.Module) -> None:
+    """Raise InputError for a network whose parameters or buffers are not in memory as float32."""
+    try:
+        require_uncompiled(model)
+    except ValueError as error:
+        raise InputError(f"model: {error}") from error
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+            raise InputError(f"model: {name} has no shape yet, wanted no lazy modules; give their sizes")
+        if tensor.is_meta:
+            raise InputError(f"model: {name} is on the meta device, wanted it in memory; build the network without it")
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise InputError(f"model: {name} is {kind}, wanted float32, as the images are; add .float()")
+
+
+def wanted_shape(data: Data) -> tuple[int, ...]:
+    """Of the network's output for one sample of these data."""
+    return (data.outputs, *data.image_size) if data.task == "segmentation" else (data.outputs,)
+
+
+@torch.no_grad()
+def trial_output(model: nn.Module, images: Tensor) -> Tensor:
+    """The network's output for two images in evaluation mode.
+
+    Raises InputError where it refuses them, changes them in place, gives no tensor or one that is not finite, or where
+    an image's output is not its own: it differs when asked again, or with the other images of the batch.
+    """
+    check_parameters(model)
+    model.eval()
+    images = images[:2].to(device_of(model)).clone()
+    given = images.clone()
+    with _one_line("in evaluation mode", given):
+        output = _tensor(model(images), "in evaluation mode")
+        if not torch.equal(images, given):
+            raise InputError(
+                "model: changes the images that it is given in place, wanted them left as they are; let its first "
+                "layer copy them (inplace=False)"
+            )
+        if len(output) != len(images):
+            raise InputError(
+                f"model: got an output of shape {tuple(output.shape)} for {len(images)} images, wanted {len(images)} "
+                "on the first axis"
+            )
+        if not torch.isfinite(output).all():
+            raise InputError("model: gives values that are NaN or infinite, wanted finite logits; check its weights")
+        _same(model(images), output, "other outputs for the same images in evaluation mode; remove its randomness")
+        alone = _tensor(model(images[:1]), "in evaluation mode")
+        _same(
+            alone,
+            output[:1],
+            f"another output {tuple(alone.shape)} for an image alone than in a batch {tuple(output[:1].shape)}; let no "
+            "layer mix the samples of a batch, or drop the batch's axis, in evaluation mode",
+        )
+    return output
+
+
+def check_training(
+    model: nn.Module, data: Data, loss: Loss, epochs: int, batch_size: int, teacher: nn.Module | None = None
+) -> None:
+    """Raise InputError where a step of training fails, in each size of batch that will occur.
+
+    loss: that the network learns by: of logits and targets, with a teacher of logits and the teacher's logits. The
+    network, its gradients and the random state are left as they were.
+    """
+    _check_score(data)
+    if epochs == 0:
+        return
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        found = "no parameter" if next(model.parameters(), None) is None else "no parameter that requires a gradient"
+        raise InputError(f"model: has {found}, wanted one to train; set requires_grad, or train.epochs=0 to measure it")
+    samples = len(data.whole("train"))
+    for size in sorted({min(batch_size, samples), samples % batch_size or batch_size} - {0}, reverse=True):
+        size = min(size, samples)
+        try:
+            with left_as_it_was(model):
+                _step(model, data, loss, size, teacher)
+        except InputError as error:
+            if size > 1:
+                raise
+            raise InputError(_without_one(str(error), samples, batch_size)) from error
+
+
+def _step(model: nn.Module, data: Data, loss: Loss, size: int, teacher: nn.Module | None) -> None:
+    rows = torch.arange(size) % len(data.train)  # of volumes, as many patches as there are volumes
+    device = device_of(model)
+    images, targets = data.train.images[rows].to(device), data.train.targets[rows].to(device)
+    if teacher is not None:
+        with torch.no_grad():
+            targets = teacher(images)
+    model.train()
+    with _one_line(f"in a step of training on {size} images", images):
+        output = _tensor(model(images), "in training mode")
+        if tuple(output.shape[1:]) != wanted_shape(data):
+            raise InputError(f"model: gives {tuple(output.shape[1:])} in training mode, wanted {wanted_shape(data)}")
+        value = loss(output, targets)
+        if not torch.isfinite(value):
+            raise InputError(f"train.loss: got {value.item()} for the first batch, wanted a finite number")
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        gradients = torch.autograd.grad(value, parameters, allow_unused=True)
+    if all(gradient is None for gradient in gradients):
+        raise InputError("model: the loss depends on no parameter that requires a gradient, wanted one to train")
+
+
+def _without_one(reason: str, samples: int, batch_size: int) -> str:
+    """The refusal of a batch of one sample, with a size that leaves none."""
+    got = f"train.batch_size: got {batch_size}, which leaves a batch of one of {samples} training samples"
+    works = [size for size in (*range(min(batch_size, samples), 1, -1), *range(batch_size, samples + 1))]
+    works = [size for size in works if size > 1 and samples % size != 1]
+    fix = f"set train.batch_size={works[0]}" if works else "give the training split more samples"
+    return f"{got}, from which this network can't learn; {fix} or take model.norm=group or none ({reason})"
+
+
+def _check_score(data: Data) -> None:
+    """Raise InputError where the best checkpoint can't be chosen by these validation targets."""
+    if data.task != "multilabel":
+        return
+    targets = data.val.targets
+    if np.isnan(score(torch.zeros(targets.shape), targets, data)):
+        raise InputError(
+            f"dataset {data.name}: got no label that some validation samples have and others have not, wanted one, by "
+            "whose AUROC the best checkpoint is chosen; give the validation split more samples"
+        )
+
+
+@contextmanager
+def left_as_it_was(model: nn.Module) -> Iterator[None]:
+    """Within, the network may be trained: its tensors, gradients and mode and the random states are restored."""
+    tensors = [*model.parameters(), *model.buffers()]
+    before, modes = [tensor.detach().clone() for tensor in tensors], {m: m.training for m in model.modules()}
+    drawn = random.getstate()
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(drawn)
+        for module, mode in modes.items():
+            module.training = mode
+        with torch.no_grad():
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
+
+
+@contextmanager
+def _one_line(when: str, images: Tensor) -> Iterator[None]:
+    """Within, what a network of anyone's raises becomes an InputError; what concerns the machine goes through."""
+    try:
+        yield
+    except Exception as error:  # a network may raise anything
+        if explain(error):
+            raise
+        reason = " ".join(str(error).split()) or repr(error)
+        raise InputError(f"model: refuses images of shape {tuple(images.shape[1:])} {when} ({reason})") from error
+
+
+def _tensor(output, when: str) -> Tensor:
+    if isinstance(output, Tensor) and output.is_floating_point() and output.dim() > 1:
+        return output
+    if isinstance(output, Mapping):
+        found = f"a {type(output).__name__} with the keys {', '.join(map(str, output))}"
+    elif isinstance(output, Sequence):
+        found = f"a {type(output).__name__} of {len(output)}"
+    elif isinstance(output, Tensor):
+        found = f"a tensor of {str(output.dtype).removeprefix('torch.')} and shape {tuple(output.shape)}"
+    else:
+        found = f"an object of {type(output).__name__}"
+    raise InputError(
+        f"model: gives {found} {when}, wanted one tensor of logits; wrap it in a module that returns the tensor "
+        "alone, or turn off its deep supervision or auxiliary head"
+    )
+
+
+def _same(got: Tensor, wanted: Tensor, found: str) -> None:
+    close = got.shape == wanted.shape and (got - wanted).abs().max() <= TOLERANCE * wanted.abs().max().clamp(min=1e-6)
+    if not close:
+        raise InputError(f"model: gives {found}")

@@ -1,0 +1,197 @@
+"""`python -m bench compare`: its tables against what the runs logged, its page, and its run in MLflow."""
+
+import base64
+import io
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+from parsing import Page
+from PIL import Image
+from running import artifact, artifacts, assert_refused, command, is_drawing, layers, parents, runs, store, tiny, uri
+
+from bench.comparison.comparison import compared
+from bench.comparison.page import page
+from bench.comparison.runs import chosen
+from bench.pruning.retraining import judge
+from bench.tracking.store import connect
+
+pytestmark = pytest.mark.processes
+
+DEEP, FLAT = "model.widths=[4,4,8]", "model.widths=[4,8]"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two designs of two seeds each, compared."""
+    folder = tmp_path_factory.mktemp("compare")
+    ended = tiny(
+        folder, "-m", f"{DEEP},[4,8]", "seed=0,1", "tracking.name=widths", "estimator=[renyi_2,kde]", "train.epochs=2"
+    )
+    assert ended.code == 0, ended.err
+    ended = command(folder, "compare", "sweep=widths")
+    assert ended.code == 0, ended.err
+    (folder / "out.txt").write_text(ended.out)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(folder):
+    (made,) = (folder / "comparisons").iterdir()
+    return made
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
+    """The finished training runs by design."""
+    found = {}
+    for run in runs(folder):
+        if "design" in run.data.tags:
+            found.setdefault(run.data.tags["design"], []).append(run)
+    return found
+
+
+def best(folder, run):
+    frame = layers(folder, run)
+    return frame[(frame["weights"] == "best") & frame["bits"].notna()]
+
+
+def test_designs_are_what_their_runs_logged(folder, files, trained):
+    table = pd.read_csv(files / "comparison.csv").set_index("design")
+    assert table.index.tolist() == [DEEP, FLAT]  # by falling FLOPs
+    for design, of_design in trained.items():
+        row, logged = table.loc[design], [run.data.metrics for run in of_design]
+        assert row["seeds"] == 2
+        assert row["score"] == pytest.approx(np.mean([metrics["test/dice"] for metrics in logged]))
+        for cost in ("params", "flops", "latency_ms"):
+            assert row[cost] == pytest.approx(np.mean([metrics[f"cost/{cost}"] for metrics in logged]))
+        said = pd.concat(best(folder, run) for run in of_design)["reliable"]
+        assert row["rows"] == len(said)
+        assert row["reliable"] == said.eq(True).sum() > 0
+        assert row["control"] == said.isna().sum() > 0
+    assert table["front.params"].tolist() == [bool(table["score"].iloc[0] > table["score"].iloc[1]), True]
+    assert (table["metric"] == "Dice").all()
+
+
+def test_scores_and_gain_are_judged_over_seeds_and_images(folder, files, trained):
+    table = pd.read_csv(files / "comparison.csv").set_index("design")
+    images = pd.concat(
+        pd.read_csv(artifact(folder, run, "test.csv")).assign(design=design, seed=seed, weight=1 / 8)
+        for design, of_design in trained.items()
+        for seed, run in enumerate(of_design)
+    ).rename(columns={"dice": "score"})
+    for design in trained:
+        effect = judge.spread(images, design)
+        assert table.loc[design, ["low", "high"]].tolist() == pytest.approx([effect.low, effect.high])
+    gain = judge.paired(images, FLAT, DEEP)
+    assert table.loc[FLAT, ["gain", "gain_low", "gain_high"]].tolist() == pytest.approx(
+        [gain.mean, gain.low, gain.high]
+    )
+    assert table.loc[FLAT, "verdict"] == gain.verdict(0.01)
+    assert table.loc[DEEP, ["gain", "verdict"]].isna().all()  # the reference
+
+
+def test_differences_are_between_the_means_of_the_runs(folder, files, trained):
+    found = pd.read_csv(files / "differences.csv")
+    assert set(found["design"]) == {FLAT}
+    assert set(found["quantity"]) == {"I(X;T)", "I(T;Y)"}
+    assert set(found["view"]) == {"image", "pixel"}
+    assert not found.duplicated(["tap", "quantity", "view", "label_view", "estimator"]).any()
+    for estimator, view, size in (("renyi_2", "pixel", "excess"), ("kde", "image", "bits")):
+        question = {"tap": "out", "estimator": estimator, "view": view}
+        question |= {"quantity": "I(T;Y)" if size == "excess" else "I(X;T)"}
+        query = " and ".join(f"{key} == {value!r}" for key, value in question.items())
+        means = {of: np.mean([best(folder, run).query(query)[size].item() for run in trained[of]]) for of in trained}
+        row = found.query(query).iloc[0]
+        assert row["of"] == size
+        assert row["difference"] == pytest.approx(means[FLAT] - means[DEEP])
+        assert row["low"] < row["difference"] < row["high"]
+        assert row["over"] == "seeds and images"
+    missing = pd.read_csv(files / "without_counterpart.csv")
+    assert set(missing["tap"]) == {"enc2.conv1", "enc2.conv2", "up2", "dec2.conv1", "dec2.conv2"}
+    assert set(missing["missing_in"]) == {FLAT}
+
+
+def test_terminal_and_figures(folder, files):
+    out = (folder / "out.txt").read_text()
+    assert "no truth was planted" not in out
+    for part in (
+        DEEP,
+        FLAT,
+        "Dice",
+        "verdict",
+        "reference: model.widths=[4,4,8]",
+        "No counterpart in model.widths=[4,8]",
+    ):
+        assert part in out
+    assert str(files.relative_to(folder) / "comparison.html") in out
+    for name in ("pareto", "u_plot", "differences"):
+        assert is_drawing(files / f"{name}.png")
+
+
+def test_page_needs_nothing_else_and_says_how_to_read_it(files):
+    html = (files / "comparison.html").read_text()
+    shown = Page(html)
+    assert shown.open == []
+    assert shown.seen["img"] == 3
+    for source in shown.loaded:
+        head, data = source.split(",", 1)
+        assert head == "data:image/png;base64"
+        Image.open(io.BytesIO(base64.b64decode(data))).verify()
+    assert not {"script", "link", "iframe"} & set(shown.seen)
+    assert "://" not in html
+    assert "@import" not in html
+    text = " ".join(shown.text)
+    for part in (DEEP, FLAT, "How to read the table", "paired by seed and test image", "No counterpart in"):
+        assert part in text
+    designs, columns, layers_differ = 2, 10, len(pd.read_csv(files / "differences.csv"))
+    assert shown.seen["tr"] == 1 + designs + columns + 1 + layers_differ
+
+
+def test_names_are_escaped(folder):
+    bad = "<script>alert('x')</script>&\"quoted\""
+    config = OmegaConf.create({"reference": None, "by": None, "margin": 0.01})
+    comparison = compared(chosen(connect(uri(folder), "bench"), None, "widths"), config)
+    changed = {
+        "designs": comparison.designs.assign(design=[bad, "other"]),
+        "differences": comparison.differences.assign(design=bad),
+        "reference": bad,
+        "notes": [bad],
+    }
+    html = page(bad, replace(comparison, **changed), {})
+    shown = Page(html)
+    assert "script" not in shown.seen
+    assert bad in shown.text
+    assert shown.text.count(bad) == 1 + 1 + 1 + 1 + 1 + len(comparison.differences)
+
+
+def test_run_of_its_own_that_nobody_takes_for_a_training(folder, files, trained):
+    made = store(folder).get_run(files.name)
+    assert made.info.status == "FINISHED"
+    assert not {"design", "sweep", "fingerprint", "mlflow.parentRunId"} & set(made.data.tags)
+    assert artifacts(folder, made) == {"comparison.html", "config.yaml", "figures", "tables"}
+    for name in ("comparison", "differences", "without_counterpart", "runs"):
+        assert artifact(folder, made, f"tables/{name}.csv").read_text() == (files / f"{name}.csv").read_text()
+    assert artifact(folder, made, "comparison.html").read_text() == (files / "comparison.html").read_text()
+    assert is_drawing(artifact(folder, made, "figures/u_plot.png"))
+    config = OmegaConf.create({"reference": None, "by": None, "margin": 0.01})
+    everything = compared(chosen(connect(uri(folder), "bench"), None, None), config)
+    pd.testing.assert_frame_equal(everything.designs, pd.read_csv(files / "comparison.csv").drop(columns="metric"))
+    assert len(parents(folder)) == 1
+
+
+def test_another_estimator_and_view(folder):
+    ended = command(folder, "compare", "sweep=widths", "by=kde.pixel", "folder=by_pixel")
+    assert ended.code == 0, ended.err
+    assert "information by: kde, pixel view" in ended.out
+    assert "Without I(X;T) in this view no layer is the narrowest." in ended.out
+    (files,) = (folder / "by_pixel").iterdir()
+    told = pd.read_csv(files / "differences.csv").query("estimator == 'kde' and view == 'pixel'")
+    row = pd.read_csv(files / "comparison.csv").set_index("design").loc[FLAT]
+    assert row["most_excess"] == pytest.approx(told["value"].max())
+    ended = command(folder, "compare", "sweep=widths", "by=renyi_2.patch")
+    assert_refused(
+        ended, "by: got renyi_2.patch, wanted one that all runs measured: renyi_2.image, renyi_2.pixel, kde.image"
+    )

@@ -1,0 +1,151 @@
+"""Differences between layers: the interval by hand and its coverage by simulation, and what is held against what."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.comparison.layers import IMAGES, SEEDS, best_rows, differences, pooled, reading, without_counterpart
+from bench.information.tables import COLUMNS, I_TY, I_XT, LayerTable
+
+T = {1: 12.7062047, 2: 4.3026527}  # Student's 97.5 % quantile by degrees of freedom
+
+
+def layers(design, values, half=0.1, **columns):
+    """Rows of one tap of a design, a seed for each value."""
+    known = {
+        "tap": "out", "order": 0, "place": 100, "role": "output", "quantity": I_TY, "view": "pixel",
+        "label_view": "class", "estimator": "probe", "reliable": True, "weights": "best",
+    }  # fmt: skip
+    rows = [
+        {
+            "design": design,
+            "seed": seed,
+            "bits": value + 1,
+            "low": value + 1 - half,
+            "high": value + 1 + half,
+            "excess": value,
+        }
+        for seed, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows).assign(**(known | columns))
+
+
+def difference(*frames):
+    """The one difference of design a from b."""
+    (row,) = differences(pooled(pd.concat(frames)), "b").to_dict("records")
+    return row
+
+
+def reach(row):
+    assert row["high"] - row["difference"] == pytest.approx(row["difference"] - row["low"])
+    return row["high"] - row["difference"]
+
+
+def test_parts_of_the_interval_by_hand():
+    # a: mean 2, spread √2 of 2 seeds; b: mean 5, spread 1 of 3
+    row = difference(layers("a", [1, 3], half=0.3), layers("b", [4, 5, 6], half=0.4))
+    assert row["difference"] == pytest.approx(-3)
+    assert reach(row) == pytest.approx(np.sqrt(T[1] ** 2 * 2 / 2 + T[2] ** 2 * 1 / 3 + 0.3**2 + 0.4**2))
+    assert (row["over"], row["differs"], row["seeds"], row["seeds_reference"]) == (SEEDS, False, 2, 3)
+
+
+def test_without_spread_between_seeds_the_images_remain():
+    row = difference(layers("a", [1, 1], half=0.3), layers("b", [2, 2], half=0.4))
+    assert reach(row) == pytest.approx(0.5)
+    assert row["differs"]
+
+
+@pytest.mark.parametrize("values", [([1], [2]), ([1], [2, 9]), ([1, 9], [2])])
+def test_one_seed_leaves_the_images_alone(values):
+    row = difference(*(layers(design, of, half=0.3) for design, of in zip("ab", values, strict=True)))
+    assert row["over"] == IMAGES
+    assert reach(row) == pytest.approx(np.sqrt(2 * 0.3**2))
+
+
+def test_the_wider_side_of_an_uneven_interval_counts():
+    uneven = layers("a", [1]).assign(low=1.9, high=2.4)  # of bits 2
+    assert reach(difference(uneven, layers("b", [1], half=0.3))) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("of_seeds", "of_images", "shared", "exact"),
+    [
+        (0.0, 0.1, True, True),  # the same error over images in every seed, and no other: the plain interval
+        (0.1, 0.0, True, False),
+        (0.1, 0.1, True, False),
+        (0.02, 0.1, False, False),  # errors over images of their own in every seed
+    ],
+)
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_coverage(of_seeds, of_images, shared, exact, seeds):
+    rng, repeats = np.random.default_rng(0), 1000
+    frames = []
+    for design in "ab":
+        errors = rng.normal(0, of_images, (repeats, 1 if shared else seeds))
+        values = rng.normal(0, of_seeds, (repeats, seeds)) + errors
+        taps = {"seed": np.tile(range(seeds), repeats), "tap": np.repeat(range(repeats), seeds)}
+        frames.append(layers(design, values.ravel(), half=1.96 * of_images).assign(**taps))
+    found = differences(pooled(pd.concat(frames)), "b")
+    covered = 1 - found["differs"].mean()
+    slack = 3 * np.sqrt(0.95 * 0.05 / repeats)
+    assert len(found) == repeats
+    assert covered > 0.95 - slack
+    assert not exact or covered < 0.95 + slack
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "both"), [(True, True, True), (True, False, False), (False, None, False), (True, None, None)]
+)
+def test_reliable_where_both_sides_are(mine, theirs, both):
+    row = difference(layers("a", [1, 2], reliable=mine), layers("b", [1, 2], reliable=theirs))
+    assert row["reliable"] is both
+
+
+def test_one_unreliable_seed_makes_a_tap_unreliable():
+    first, second = (layers("a", [1], reliable=said) for said in (True, False))
+    table = pooled(pd.concat([first, second.assign(seed=1)]))
+    assert table["reliable"].tolist() == [False]
+
+
+def test_where_no_null_exists_bits_are_compared():
+    row = difference(*(layers(design, [1, 2], excess=np.nan, label_view=np.nan) for design in "ab"))
+    assert (row["of"], row["value"]) == ("bits", 2.5)
+    mixed = [layers("a", [1], excess=np.nan), layers("b", [1])]
+    assert differences(pooled(pd.concat(mixed)), "b").empty
+
+
+def test_taps_and_questions_meet_their_own_kind():
+    frames = [
+        layers(design, [value + shift, value + shift], tap=tap, view=view)
+        for design, shift in (("a", 10), ("b", 0))
+        for value, (tap, view) in enumerate([("enc1", "image"), ("enc1", "pixel"), ("out", "pixel")])
+    ]
+    frames += [layers("a", [1], tap="up3"), layers("b", [1], tap="up4")]
+    table = pooled(pd.concat(frames))
+    assert differences(table, "b")["difference"].tolist() == [10, 10, 10]
+    assert without_counterpart(table, "b").to_numpy().tolist() == [["a", "up3", "b"], ["a", "up4", "a"]]
+
+
+def test_best_checkpoints_of_what_layers_tell():
+    of = {"tap": "out", "weights": "best", "role": "output", "quantity": I_TY, "bits": 1.0}
+    others = [{"weights": "untrained"}, {"role": "input"}, {"quantity": "I(T;Y)cut"}, {"bits": np.nan}]
+    tables = {"one": LayerTable([of, *(of | other for other in others)]), "two": LayerTable([of])}
+    rows = best_rows(tables, pd.DataFrame({"run": ["one", "two"], "design": ["a", "b"], "seed": [4, 5]}))
+    assert rows[["design", "seed"]].to_numpy().tolist() == [["a", 4], ["b", 5]]
+    assert set(COLUMNS) <= set(rows.columns)
+
+
+def test_reading_of_the_mean_profile():
+    taps = {"enc": (3, 0.5), "mid": (1, 0.2), "out": (2, 0.9)}
+    frames = [
+        layers("a", [value, value], tap=tap, order=order, role="feature", quantity=quantity, view="image")
+        for order, (tap, values) in enumerate(taps.items())
+        for quantity, value in zip((I_XT, I_TY), values, strict=True)
+    ]
+    table = pooled(pd.concat(frames))
+    said = reading(table, "probe", "image")
+    assert (said["narrowest"], said["narrowest_excess"]) == ("mid", pytest.approx(0.2))
+    assert (said["most"], said["most_excess"], said["most_reliable"]) == ("out", pytest.approx(0.9), True)
+    assert (said["most_low"], said["most_high"]) == (pytest.approx(0.8), pytest.approx(1.0))
+    assert "narrowest" not in reading(table[table["quantity"] == I_TY], "probe", "image")
+    assert reading(table, "probe", "pixel") == {}

@@ -1,0 +1,44 @@
+"""Networks held against the data that they are to be trained on."""
+
+import pytest
+from omegaconf import OmegaConf
+from torch import nn
+
+from bench.config.build import build_network, check_output
+from bench.datasets import phantoms
+from bench.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("network", "classes", "got", "fix"),
+    [
+        (nn.Conv2d(1, 1, 2, stride=2), 2, r"\(1, 8, 8\), wanted \(1, 16, 16\)", "let it end in the size of the mask"),
+        (nn.Conv2d(1, 1, 1), 3, r"\(1, 16, 16\), wanted \(3, 16, 16\)", "leave its number of outputs null, or set 3"),
+        (nn.Conv2d(1, 4, 1), 3, r"\(4, 16, 16\), wanted \(3, 16, 16\)", "the data have the classes"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(256, 2)), 2, r"\(2,\)", "choose a network for segmentation"),
+    ],
+)
+def test_output_that_does_not_fit_the_masks(network, classes, got, fix):
+    with pytest.raises(InputError, match=f"model: got an output of shape {got}") as refused:
+        check_output(network, phantoms(n=(4, 4, 4), size=16, classes=classes))
+    assert fix in str(refused.value)
+
+
+def test_output_that_fits():
+    assert check_output(nn.Conv2d(1, 3, 3, padding=1), phantoms(n=(4, 4, 4), size=16, classes=3)) is None
+
+
+@pytest.mark.parametrize(
+    "widths",
+    [
+        "[10_000_000,8]",
+        "[4_000_000_000,8]",
+        "[200_000,200_000]",
+        f"[{','.join(['2'] * 3_000)}]",
+    ],
+)
+def test_networks_larger_than_memory_are_refused_before_they_are_filled(widths):
+    config = OmegaConf.create({"_target_": "models.UNet", "widths": [int(width) for width in widths[1:-1].split(",")]})
+    with pytest.raises(InputError, match=r"model: (got parameters of|does not fit|got more than)") as refused:
+        build_network(config, 0)
+    assert "\n" not in str(refused.value)

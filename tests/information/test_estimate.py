@@ -1,0 +1,66 @@
+"""Estimate: when a number is significant and reliable, and what a row of the table says of it."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench.information.estimate import Estimate, Null, Planted
+
+NULL = Null(0.1, 0.02, 0.13, 20)
+ESTIMATE = Estimate(0.5, (0.4, 0.6), NULL, 2.0, 1.0, n=100, dims=(5, 1), settings={"k": 3}, seconds=1.5)
+
+
+@pytest.mark.parametrize(
+    ("excess", "significant", "found"),
+    [
+        (0.4, True, True),
+        (0.4, False, False),
+        (0.2, True, True),  # half of the truth
+        (0.19, True, False),
+        (0.8, True, True),  # twice the truth
+        (0.81, True, False),
+    ],
+)
+def test_planted_truth_is_found_within_a_factor_of_2(excess, significant, found):
+    assert Planted(0.4, excess, significant).found is found
+
+
+@pytest.mark.parametrize(("bits", "significant"), [(0.13, False), (0.1301, True), (0.05, False)])
+def test_a_number_above_the_quantile_of_its_null_is_significant(bits, significant):
+    estimate = replace(ESTIMATE, bits=bits)
+    assert estimate.significant is significant
+    assert estimate.excess == pytest.approx(bits - 0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "reliable"),
+    [
+        ({}, True),
+        ({"bits": 1.9}, False),  # 95 % of the ceiling
+        ({"bits": 1.89}, True),
+        ({"null": replace(NULL, mean=0.95)}, False),  # 95 % of the limit
+        ({"null": replace(NULL, mean=0.94)}, True),
+        ({"planted": Planted(0.4, 0.4, True)}, True),
+        ({"planted": Planted(0.4, 0.1, True)}, False),
+        ({"null": None}, None),
+        ({"null": None, "bits": 1.95}, False),
+    ],
+)
+def test_a_number_is_reliable_below_its_ceiling_above_its_null_and_where_truth_is_found(change, reliable):
+    assert replace(ESTIMATE, **change).reliable is reliable
+
+
+def test_a_row_says_all_that_an_estimate_holds():
+    row = replace(ESTIMATE, planted=Planted(0.4, 0.3, True, "a reason")).row()
+    assert row == {
+        "bits": 0.5, "low": 0.4, "high": 0.6, "null_mean": 0.1, "null_spread": 0.02, "null_quantile": 0.13,
+        "excess": 0.4, "ceiling": 2.0, "limit": 1.0, "saturation": 0.25, "significant": True, "planted": 0.4,
+        "recovered": 0.3, "found": True, "reliable": True, "n": 100, "dim": 5, "target_dim": 1,
+        "settings": '{"k": 3}', "seconds": 1.5, "reason": "a reason",
+    }  # fmt: skip
+
+
+def test_a_row_without_a_null_leaves_what_follows_from_it_empty():
+    row = replace(ESTIMATE, null=None).row()
+    empty = {"null_mean", "null_spread", "null_quantile", "excess", "significant", "planted", "recovered", "found"}
+    assert {column for column, value in row.items() if value is None} == empty | {"reliable", "reason"}

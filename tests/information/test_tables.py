@@ -1,0 +1,57 @@
+"""LayerTable: planted truth is shared by the rows of its question, and the points of charts are those of the config."""
+
+import pytest
+
+from bench.information.tables import I_TY, I_XT, LayerTable
+
+ROW = {
+    "epoch": 1, "weights": "epoch", "tap": "out", "order": 3, "place": 100, "role": "output", "quantity": I_TY,
+    "view": "image", "label_view": "class", "estimator": "kde", "bits": 0.5, "null_mean": 0.1, "reliable": True,
+    "n": 50, "dim": 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("other", "reliable", "planted"),
+    [
+        ({}, False, 0.4),
+        ({"n": 49}, True, None),  # another question
+        ({"estimator": "ksg"}, True, None),
+        ({"null_mean": None}, True, None),
+    ],
+)
+def test_rows_of_a_question_share_what_was_found_of_planted_truth(other, reliable, planted):
+    best = ROW | {"weights": "best", "planted": 0.4, "recovered": 0.1, "found": False}
+    table = LayerTable([ROW | other, best])
+    table.share_responses()
+    row = table.rows[0]
+    assert (row["reliable"], row.get("planted")) == (reliable, planted)
+    assert row.get("found") is (None if planted is None else False)
+
+
+def test_what_is_found_does_not_make_an_unreliable_row_reliable():
+    best = ROW | {"weights": "best", "planted": 0.4, "recovered": 0.3, "found": True}
+    table = LayerTable([ROW | {"reliable": False}, ROW, best])
+    table.share_responses()
+    assert [row["reliable"] for row in table.rows] == [False, True, True]
+
+
+def test_points_in_training_are_those_of_the_epoch_and_the_first_estimator():
+    given = [(1, 0.5, I_TY, "kde"), (2, 0.6, I_TY, "kde"), (2, 3.0, I_XT, "kde"), (2, 0.9, I_TY, "ksg")]
+    rows = [
+        ROW | {"epoch": epoch, "bits": bits, "quantity": quantity, "estimator": estimator}
+        for epoch, bits, quantity, estimator in given
+    ]
+    rows.append(ROW | {"epoch": 2, "weights": "best", "bits": 0.7})
+    table = LayerTable(rows)
+    assert sorted(table.layer_points(2)) == [("layers.ty/out", 0.6, 2), ("layers.xt/out", 3.0, 2)]
+    assert table.layer_points(3) == LayerTable().layer_points(2) == []
+
+
+def test_profiles_are_named_by_estimator_and_view_and_leave_out_the_input():
+    best = ROW | {"weights": "best"}
+    rows = [best, best | {"tap": "in", "role": "input", "order": 0}, best | {"view": "pixel", "place": 50}, ROW]
+    assert sorted(LayerTable(rows).profile_points()) == [
+        ("profile/I_TY.kde", 0.5, 100),
+        ("profile/I_TY.kde.pixel", 0.5, 50),
+    ]

@@ -1,0 +1,49 @@
+"""Variable: principal coordinates against distances, and what is refused."""
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import pdist
+
+from bench.errors import EstimationError
+from bench.information.reductions import Distances
+from bench.information.variables import Refused, Variable, finished_or_refused, folded_or_refused
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e3])
+@pytest.mark.parametrize("held", [True, False])
+def test_coordinates_of_a_plane_keep_its_distances_in_any_unit(scale, held):
+    """12 points of a plane in three dimensions, far from the origin."""
+    rng = np.random.default_rng(0)
+    points = (rng.normal(size=(12, 2)) @ rng.normal(size=(2, 3)) + 5) * scale
+    whole = Variable.of(points)
+    side = whole if held else Variable(12, 3, whole.groups, {Distances(): whole.read(Distances())})
+    found = side.coordinates(2)
+    assert found.shape == (12, 2)
+    np.testing.assert_allclose(pdist(found), pdist(points), rtol=1e-6)
+    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-9 * scale)
+    largest = np.abs(found).argmax(axis=0)
+    assert (found[largest, [0, 1]] > 0).all()
+
+
+def test_distances_alone_show_how_many_dimensions_there_are():
+    points = np.random.default_rng(0).normal(size=(12, 2)) * 1e-6
+    side = Variable(12, 5, np.arange(12), {Distances(): Variable.of(points).read(Distances())})
+    assert side.coordinates(5).shape == (12, 2)
+
+
+@pytest.mark.parametrize("values", [np.zeros((1, 3)), np.float64(2.0), np.zeros(0)])
+def test_one_sample_is_refused(values):
+    with pytest.raises(EstimationError, match="wanted at least 2"):
+        Variable.of(values)
+    assert Variable.of(np.array([[0.0], [1.0]])).n == 2
+
+
+def test_what_was_refused_stays_refused():
+    refused = Refused("got too much")
+    assert folded_or_refused(Distances(), refused, np.zeros((3, 1))) is refused
+    assert finished_or_refused(Distances(), refused) is refused
+
+
+def test_samples_are_continuous_and_labels_are_not():
+    assert Variable.of(np.array([0.5, 1.5])).continuous
+    assert not Variable.of(np.array([0, 1])).continuous

@@ -1,0 +1,101 @@
+"""`calibration=true`: the response to planted truth beside every number that has a null, and in `reliable`."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from running import layers, runs, tiny
+
+from bench.estimators import KSG, Gaussian
+from bench.information.estimate import Estimate, Null, Planted
+from bench.information.tables import LayerTable
+from bench.information.variables import Variable
+from bench.known_truth import with_response
+
+
+def estimate(planted=None):
+    null = Null(0.0, 0.01, 0.02, 20)
+    return Estimate(0.5, (0.4, 0.6), null, 4.0, 1.0, n=100, dims=(2, 1), planted=planted)
+
+
+@pytest.mark.parametrize(
+    ("planted", "reliable"),
+    [
+        (None, True),
+        (Planted(1.0, 0.9, True), True),
+        (Planted(1.0, 0.5, True), True),
+        (Planted(1.0, 0.49, True), False),  # found, but too little of it
+        (Planted(1.0, 2.1, True), False),
+        (Planted(1.0, 0.9, False), False),  # by chance as likely
+        (Planted(np.nan, np.nan, False, "no truth could be planted"), False),
+    ],
+)
+def test_reliable_asks_that_planted_truth_is_recovered(planted, reliable):
+    assert estimate(planted).reliable is reliable
+
+
+def test_an_estimator_that_suits_the_samples_recovers_and_one_that_does_not_is_found_out():
+    # the label is the quadrant's parity: no linear correlation tells it
+    rng = np.random.default_rng(0)
+    t, label = rng.normal(size=(300, 2)), rng.integers(0, 2, 300)
+    for estimator in (KSG(permutations=10), Gaussian(permutations=10)):
+        found = estimator.estimate(t, label, rng=np.random.default_rng(1))
+        responded = with_response(found, estimator, Variable.of(t), Variable.of(label), np.random.default_rng(2))
+        assert responded.planted.bits == pytest.approx(0.5, abs=0.02)  # half of the label's entropy
+        assert responded.planted.found
+    wide = rng.normal(size=(300, 2000))
+    found = KSG(permutations=10).estimate(wide, label, rng=np.random.default_rng(1))
+    lost = with_response(found, KSG(permutations=10), Variable.of(wide), Variable.of(label), np.random.default_rng(2))
+    assert lost.planted.bits == pytest.approx(0.5, abs=0.02)
+    assert not lost.reliable
+
+
+def test_a_layer_that_is_constant_has_its_reason():
+    rng = np.random.default_rng(0)
+    t, label = rng.normal(size=(100, 1)), np.arange(100) % 2
+    found = KSG(permutations=4).estimate(t, label, rng=rng)
+    nothing = with_response(found, KSG(permutations=4), Variable.of(np.ones((100, 1))), Variable.of(label), rng)
+    assert nothing.row()["reason"].startswith("no truth could be planted: got identical rows")
+    assert nothing.reliable is False
+    assert nothing.planted.significant is False
+
+
+def test_what_is_planted_is_finite_for_a_deterministic_layer_too():
+    rng = np.random.default_rng(0)
+    t, target = Variable.of(rng.normal(size=(200, 2))), Variable.of(rng.normal(size=(200, 1)))
+    found = Gaussian(permutations=4).estimate(t, target, rng=rng)
+    layer = replace(t, deterministic=True)
+    assert with_response(found, Gaussian(permutations=4), layer, target, rng).planted.reason is None
+
+
+def test_a_run_measures_it_once_and_attaches_it_to_every_number_with_a_null(tmp_path):
+    for calibration in ("true", "false"):
+        assert tiny(tmp_path, f"calibration={calibration}", f"tracking.experiment=plant_{calibration}").code == 0
+    with_plant, without = (
+        layers(tmp_path, *runs(tmp_path, f"plant_{calibration}")) for calibration in ("true", "false")
+    )
+    nulls = with_plant["null_mean"].notna()
+    assert set(with_plant.loc[nulls, "weights"]) == {"epoch", "best"}
+    assert with_plant.loc[nulls, "found"].notna().all()
+    assert with_plant.loc[~nulls, ["planted", "recovered", "found"]].isna().all(axis=None)
+    question = ["tap", "quantity", "view", "label_view", "estimator"]
+    assert (with_plant[nulls].groupby(question)[["planted", "recovered", "found"]].nunique() <= 1).all(axis=None)
+    found = with_plant.loc[nulls, "found"].astype(bool)
+    expected = without.loc[nulls, "reliable"].astype(bool) & found
+    np.testing.assert_array_equal(with_plant.loc[nulls, "reliable"].astype(bool), expected)
+    assert without["planted"].isna().all()
+    np.testing.assert_array_equal(with_plant["bits"], without["bits"])  # the plant changes no other number
+
+
+def test_a_response_reaches_the_rows_of_its_own_question_alone():
+    def row(weights, estimator="ksg", n=100, **columns):
+        return {"weights": weights, "tap": "up1", "quantity": "I(T;Y)", "view": "pixel", "estimator": estimator, "n": n,
+                "null_mean": 0.0, "reliable": True} | columns  # fmt: skip
+
+    lost = {"planted": 0.5, "recovered": 0.1, "found": False, "reliable": False}
+    table = LayerTable(
+        [row("untrained"), row("epoch", "renyi"), row("epoch", n=50), row("epoch", null_mean=None), row("best", **lost)]
+    )
+    table.share_responses()
+    assert [row["reliable"] for row in table.rows] == [False, True, True, True, False]
+    assert [row.get("recovered") for row in table.rows] == [0.1, None, None, None, 0.1]

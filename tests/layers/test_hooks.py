@@ -1,0 +1,101 @@
+"""A tap reports once in each pass, with the batch first and one shape, or is refused by its name."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from bench.datasets.data import Split
+from bench.errors import InputError
+from bench.information.reductions import Distances
+from bench.layers.capture import capture
+from bench.layers.hooks import hooked, tap_shapes, upto
+from bench.layers.maps import averaged
+from models import Tap
+
+TAP = Tap("layer", "layer", "feature", 1, 0)
+
+
+class Net(nn.Module):
+    """A network that treats its layer in its own way, which may depend on the batch."""
+
+    def __init__(self, way):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.layer, self.way = nn.Conv2d(1, 2, 3, padding=1), nn.Identity(), way
+
+    def forward(self, x):
+        return self.way(self, self.first(x))
+
+
+def split(n=10):
+    images = torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    images[-1] += 2  # what the last batch is known by
+    return Split(images, torch.zeros(n, dtype=torch.int64), np.arange(n), tuple(map(str, range(n))))
+
+
+def late(y):
+    return float(y.detach().abs().max()) > 1.2
+
+
+WAYS = {
+    "runs 0 times": lambda net, y: y if late(y) else net.layer(y),
+    "runs 2 times": lambda net, y: net.layer(net.layer(y)) if late(y) else net.layer(y),
+    "in one pass and": lambda net, y: net.layer(y[..., :4]) if late(y) else net.layer(y),
+    "for a batch of": lambda net, y: net.layer(y[:1]) if late(y) else net.layer(y),
+    "gives a tuple, wanted a tensor": lambda net, y: net.layer((y, y)) if late(y) else net.layer(y),
+}
+
+
+@pytest.mark.parametrize(("found", "way"), WAYS.items())
+def test_a_tap_that_changes_in_a_later_batch(found, way):
+    network = Net(way)
+    assert not late(network.first(split().images[:8]))
+    assert late(network.first(split().images[8:]))
+    with pytest.raises(InputError, match=f"tap layer: .*{found}"):
+        list(capture(network, split(), [TAP], (Distances(),), batch_size=8))
+    with pytest.raises(InputError, match=f"tap layer: .*{found}"):
+        averaged(network, split(), [TAP], batch_size=8)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda net, y: net.layer(y.flatten(2).permute(2, 0, 1)),  # tokens first
+        lambda net, y: net.layer(y.unfold(2, 4, 4).permute(0, 2, 1, 3, 4).flatten(0, 1)),  # windows
+        lambda net, y: net.layer(y.mean((2, 3)).T[:1]),  # one row, which is the batch of one by chance
+        lambda net, y: net.layer(y.sum()),
+    ],
+)
+def test_an_axis_that_is_not_the_batch(way):
+    with pytest.raises(InputError, match=r"tap layer: .*wanted . on the first axis"):
+        tap_shapes(Net(way), [TAP], split().images[:1])
+    with pytest.raises(InputError, match=r"tap layer: .*wanted . on the first axis"):
+        upto(Net(way), TAP)(split().images)
+
+
+def test_errors_that_do_not_reach_a_tap():
+    network = Net(lambda net, y: y.mean((1, 2, 3))[:, None] + 0 * net.layer(y.detach()).mean((1, 2, 3))[:, None])
+    with pytest.raises(InputError, match="tap layer: back-propagation brings 0 errors"):
+        list(capture(network, split(), [TAP], (Distances(),), loss=lambda output, _: output.mean()))
+
+
+def test_checkpointing_is_read_or_refused():
+    network = Net(lambda net, y: checkpoint(net.layer, y, use_reentrant=False) * 2)
+    plain = Net(lambda net, y: net.layer(y) * 2)
+    one, other = (
+        next(capture(net, split(), [TAP], (Distances(),))).variable.read(Distances()) for net in (network, plain)
+    )
+    np.testing.assert_array_equal(one, other)
+
+
+def test_what_is_changed_in_place_behind_a_tap_is_read_as_it_was():
+    network = Net(lambda net, y: net.layer(y.mean((2, 3))).mul_(0))
+    assert np.abs(averaged(network, split(), [TAP])["layer"]).max() > 0
+
+
+def test_nothing_is_asked_where_no_pass_ran():
+    seen = []
+    with hooked(Net(lambda net, y: y), [TAP], lambda *reported: seen.append(reported)):
+        assert seen == []

@@ -1,0 +1,34 @@
+"""Which taps are read, and where they lie."""
+
+import pytest
+
+from bench.errors import InputError
+from bench.layers.selection import choose_taps, place
+from models import Tap
+
+ROLES = ("encoder", "encoder", "bottleneck", "bottleneck", "skip", "decoder", "output")
+TAPS = [Tap(f"{role}{order}", f"m{order}", role, 1, order) for order, role in enumerate(ROLES)]
+
+
+def test_the_last_layer_of_the_bottleneck_lies_at_50():
+    """Three steps lead there and three from there to the end."""
+    assert [place(tap, TAPS) for tap in TAPS] == [0, 17, 33, 50, 67, 83, 100]
+    assert place(TAPS[2], TAPS[2:3]) == 0
+
+
+@pytest.mark.parametrize(
+    ("patterns", "chosen"),
+    [
+        (None, [0, 1, 2, 3, 5, 6]),  # all but skips
+        (["skip*"], [4]),
+        (["output6", "enc*"], [0, 1, 6]),
+        (["*"], range(7)),
+    ],
+)
+def test_taps_are_chosen_by_patterns_in_their_own_order(patterns, chosen):
+    assert choose_taps(TAPS, patterns) == [TAPS[order] for order in chosen]
+
+
+def test_a_pattern_without_a_tap_is_refused():
+    with pytest.raises(InputError, match=r"got 'up\*', which is no tap .* wanted any of encoder0, encoder1"):
+        choose_taps(TAPS, ["enc*", "up*"])

@@ -1,0 +1,113 @@
+"""Designs by weight magnitude, on weights that are set by hand."""
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from bench.pruning.designs import design_of
+from bench.pruning.designs.controls import by_magnitude, controls, magnitudes_of
+from bench.pruning.designs.costs import Pricing
+from models import Smp, UNet
+
+
+def scale(network, name, values):
+    for conv in ("conv1", "conv2"):
+        norm = network.get_submodule(f"{name}.{conv}.1")
+        norm.weight.data = torch.tensor(values)
+
+
+def kept_by_magnitude(network):
+    base = design_of(network)
+    return by_magnitude(base, magnitudes_of(base, network))
+
+
+@pytest.fixture
+def network():
+    network = UNet(1, 1, widths=(2, 4), norm="batch")
+    scale(network, "enc1", [0.1, 0.9])
+    scale(network, "bottleneck", [0.8, 0.01, -0.7, 0.02])  # the sign of a scale is no matter
+    scale(network, "dec1", [0.6, 0.5])
+    return network
+
+
+@pytest.mark.parametrize(
+    ("share", "widths", "decoder"),
+    [(3 / 8, (1, 2), (1,)), (5 / 8, (1, 2), (2,)), (6 / 8, (2, 2), (2,)), (1, (2, 4), (2,))],
+)
+def test_the_largest_scales_are_kept(network, share, widths, decoder):
+    # in order: .9 enc1, .8 and .7 bottleneck, .6 and .5 dec1, .1 enc1, .02 and .01 bottleneck
+    design = kept_by_magnitude(network)(share)
+    assert (design.widths, design.decoder_widths) == (widths, decoder)
+
+
+def test_without_normalisation_the_filters_decide():
+    network = UNet(1, 1, widths=(2, 2), norm="none")
+    for block in ("enc1", "bottleneck", "dec1"):
+        for conv in ("conv1", "conv2"):
+            network.get_submodule(f"{block}.{conv}.0").weight.data.fill_(1.0)
+    network.bottleneck.conv1[0].weight.data[1] = 0
+    network.bottleneck.conv2[0].weight.data[0] = 0  # sorted in each layer: (2, 0) times its mean in both
+    design = kept_by_magnitude(network)(5 / 6)
+    assert (design.widths, design.decoder_widths) == ((2, 1), (2,))
+
+
+def test_every_kind_at_both_costs(network):
+    model = OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "norm": "batch"})
+    pricing, base = Pricing(model, (1, 16, 16)), design_of(network)
+    found = controls(base.with_widths([1, 2, 1]), base, network, pricing, 1, np.random.default_rng(0))
+    kinds = ("uniform", "flat", "magnitude", "random1")
+    assert list(found) == [f"{kind}_at_{cost}" for kind in kinds for cost in ("params", "flops")]
+
+
+@pytest.fixture(scope="module")
+def smp():
+    torch.manual_seed(0)
+    model = OmegaConf.create({"_target_": "models.Smp", "architecture": "unet", "encoder_name": "resnet18"})
+    network = Smp("unet", "resnet18", encoder_depth=4, decoder_channels=(64, 32, 16, 8), input_size=(32, 32))
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight)
+    return network, Pricing(model, (3, 32, 32))
+
+
+@pytest.mark.processes
+def test_an_encoder_of_fixed_widths_loses_levels_until_narrowing_can_reach_the_cost(smp, caplog):
+    network, pricing = smp
+    base = design_of(network)
+    proposal = base.without_bottom().with_widths([28, 17, 7])
+    found = controls(proposal, base, network, pricing, 2, np.random.default_rng(0))
+    wanted = pricing(proposal)
+    narrowest = pricing(base.with_widths([1, 1, 1, 1]))
+    assert narrowest.params > 3 * wanted.params  # the encoder's fourth stage alone
+    assert narrowest.flops < wanted.flops
+    for kind in ("uniform", "flat", "magnitude"):
+        assert found[f"{kind}_at_params"].depth == 3
+        assert found[f"{kind}_at_flops"].depth == 4
+    for name, control in found.items():
+        cost = name.rpartition("_")[2]
+        equal = 1 / 1.1 <= pricing(control)[cost] / wanted[cost] <= 1.1
+        assert equal != (name in caplog.text)
+        assert equal or name.startswith("random")  # drawn too shallow
+
+
+def test_a_block_keeps_its_weights_where_a_level_below_it_is_gone(smp):
+    network, _ = smp
+    base = design_of(network)
+    magnitudes = magnitudes_of(base, network)
+    for place, width in zip(base.places(), base.decoder_channels, strict=True):
+        magnitudes[place.name] = np.linspace(width, width / 10, width)  # the widest blocks weigh most
+    assert by_magnitude(base.without_bottom(), magnitudes)(1).decoder_channels == (32, 16, 8)
+    heaviest = by_magnitude(base.without_bottom(), magnitudes | {"decoder 3": np.full(32, 100.0)})(32 / 56)
+    assert heaviest.decoder_channels == (32, 1, 1)
+
+
+@pytest.mark.processes
+def test_a_control_that_cannot_cost_as_much_is_told_of(smp, caplog):
+    network, pricing = smp
+    base = design_of(network)
+    widest = base.with_widths([512, 512, 512, 512])
+    found = controls(widest, base, network, pricing, 0, np.random.default_rng(0))
+    ratio = pricing(found["uniform_at_params"]).params / pricing(widest).params
+    assert found["uniform_at_params"] == base
+    assert f"control uniform_at_params: no design of its kind costs the same; it has {ratio:.2f} times" in caplog.text

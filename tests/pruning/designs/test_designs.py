@@ -1,0 +1,165 @@
+"""Designs against the networks that they describe, and costs against counts of the networks as built."""
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from bench.errors import InputError
+from bench.pruning.designs import Cut, SmpDesign, UNetDesign, design_of, flat, random_design, scaled, taps_of, widths_of
+from bench.pruning.designs.costs import Pricing
+from bench.pruning.designs.study import study_set
+from bench.training.cost import flops, used_parameters
+from models import CNN, Monai, UNet
+
+UNET = OmegaConf.create(
+    {"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "widths": [8, 16, 32, 64, 128], "norm": "batch"}
+)
+BASE = design_of(UNet(1, 1, widths=(8, 16, 32, 64, 128), norm="batch"))
+CHAIN = CNN(filters=(8, 16, 32), kernel_size=3, padding="same", hidden=(64,), global_pool="avg", num_classes=2)
+MONAI = [design_of(Monai(name, {"channels": (4, 6, 8, 8), "strides": (2, 2, 2)})) for name in ("UNet", "AttentionUnet")]
+
+
+@pytest.fixture(scope="module")
+def pricing():
+    return Pricing(UNET, (1, 64, 64))
+
+
+# parameters of the pilot's designs, METHODS: base, levels removed, skips off, narrowed, flat
+@pytest.mark.parametrize(
+    ("design", "parameters"),
+    [
+        (BASE, 486_409),
+        (BASE.removals()["level 5"], 121_033),
+        (BASE.removals()["level 5"].removals()["level 4"], 29_481),
+        (BASE.removals()["skip 1"], 485_833),
+        (BASE.removals()["skip 4"], 449_545),
+        (scaled(BASE, 1 / 2), 122_021),
+        (scaled(BASE, 1 / 4), 30_715),
+        (flat(BASE, 8), 13_521),
+        (flat(BASE, 16), 53_281),
+    ],
+)
+def test_parameters_of_published_designs(pricing, design, parameters):
+    assert pricing(design).params == parameters
+
+
+def test_prices_are_those_of_the_network_as_built(pricing):
+    design = UNetDesign((3, 5, 7), (4, 6), ("off", "cat"))
+    network = UNet(1, 1, norm="batch", **design.arguments())
+    image = torch.zeros(1, 1, 64, 64)
+    assert design_of(network) == design
+    assert pricing(design).params == used_parameters(network, image)
+    assert pricing(design).flops == flops(network, image)
+
+
+@pytest.mark.parametrize("network", [UNet(1, 1, widths=(4, 6, 8), norm="batch"), CHAIN])
+def test_a_design_rebuilds_its_network(network):
+    design = design_of(network)
+    assert design.with_widths(widths_of(design).tolist()) == design
+    taps = {tap.name for tap in network.taps()}
+    for place in design.places():
+        assert place.tap in taps
+        layer, _ = place.made_by[-1]
+        assert network.get_submodule(layer).weight.shape[0] == place.width
+
+
+@pytest.mark.parametrize("base", [BASE, design_of(CHAIN), SmpDesign("resnet18", (16, 8, 8, 4, 4)), *MONAI], ids=repr)
+def test_questions_about_any_leaner_design_read_taps_that_are_known_beforehand(base):
+    known, leaner = taps_of(base), [base]
+    while leaner:
+        design = leaner.pop()
+        cut = design.cut(base)
+        assert {*cut.gone, *cut.kept} <= known
+        assert {
+            place.tap for place in design.places() if place.name in {place.name for place in base.places()}
+        } <= known
+        leaner += design.removals().values()
+    assert bool(base.removals()) == (len(known) > len({place.tap for place in base.places()}))
+
+
+def test_removals_name_what_goes():
+    design = BASE.removals()["level 5"].removals()["skip 1"]
+    assert design.skips == ("off", "cat", "cat")
+    assert design.gone_from(BASE) == ["level 5", "skip 1"]
+    assert design.cut(BASE) == Cut(("enc1.conv2", "up4"), ("enc2.conv2", "enc3.conv2", "enc4.conv2"))
+    assert "skip 1" not in design.removals()
+
+
+def test_the_bottom_is_read_even_where_its_skip_was_off():
+    design = BASE.removals()["skip 4"].removals()["level 5"]
+    assert design.cut(BASE) == Cut(("up4",), ("enc1.conv2", "enc2.conv2", "enc3.conv2", "enc4.conv2"))
+    assert design == BASE.removals()["level 5"]
+
+
+def test_a_cut_reads_down_to_the_deepest_change():
+    assert BASE.cut(BASE) == Cut()
+    one, two = BASE.removals()["skip 3"], BASE.removals()["skip 3"].removals()["skip 1"]
+    assert one.cut(BASE) == Cut(("enc3.conv2",), ("enc1.conv2", "enc2.conv2", "up3"))
+    assert two.cut(BASE) == Cut(("enc1.conv2", "enc3.conv2"), ("enc2.conv2", "up3"))
+    assert two.cut(one) == Cut(("enc1.conv2",), ("up1",))
+
+
+def test_a_cut_leaves_out_skips_that_were_off():
+    base = BASE.removals()["skip 1"]
+    assert base.removals()["skip 2"].cut(base) == Cut(("enc2.conv2",), ("up2",))
+
+
+@pytest.mark.parametrize("cost", ["params", "flops"])
+def test_controls_cost_nearly_as_much(pricing, cost):
+    wanted = pricing(UNetDesign((6, 10, 14), (5, 9), ("cat", "cat")))[cost]
+    for make, most in ((lambda x: scaled(BASE, x), 1.0), (lambda x: flat(BASE, 1 + x), 127.0)):
+        found = pricing(pricing.at_equal(cost, wanted, make, most))[cost]
+        assert found == pytest.approx(wanted, rel=0.1)
+
+
+def test_flat_of_a_fraction_widens_the_first_places():
+    assert widths_of(flat(BASE, 4 + 2 / 9)).tolist() == [5, 5, 4, 4, 4, 4, 4, 4, 4]
+    assert widths_of(flat(BASE, 3 + 2 / 9)).tolist() == [4, 4, 3, 3, 3, 3, 3, 3, 3]
+
+
+def test_narrowing_ends_at_one_channel_everywhere():
+    assert set(widths_of(scaled(BASE, 1e-3)).tolist()) == {1}
+
+
+def test_random_designs_are_smaller_and_seeded():
+    drawn = [random_design(BASE, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    widest = dict(zip([place.name for place in BASE.places()], widths_of(BASE), strict=True))
+    for design in drawn:
+        for place in design.places():
+            assert 1 <= place.width <= widest[place.name]
+
+
+def test_study_set_is_fixed_large_and_without_repetition():
+    designs = study_set(BASE, seed=0)
+    assert designs == study_set(BASE, seed=0)
+    assert len(set(designs.values())) == len(designs) == 30
+    assert designs["base"] == BASE
+    assert designs["no_skips_1234"].skips == ("off",) * 4
+    assert designs["no_level_3"].widths == (8, 16)
+    assert designs["quarter_encoder_2"].decoder_widths == (8, 4, 32, 64)
+    assert [designs[f"uniform_{factor}"].widths[-1] for factor in (2, 4, 8)] == [64, 32, 16]
+
+
+def test_a_unet_asks_of_each_skip_and_of_each_level_given_the_other():
+    asked = {pair.part: (pair.asked, pair.given) for pair in BASE.removals()["skip 2"].pairs()}
+    assert list(asked) == ["skip 1", "level 2", "level 3", "skip 3", "level 4", "skip 4", "level 5"]
+    assert asked["skip 1"] == ("enc1.conv2", "up1")
+    assert asked["level 2"] == ("up1", "enc1.conv2")
+
+
+def test_study_set_of_a_chain():
+    designs = study_set(design_of(CHAIN), seed=0)
+    assert designs["quarter_stage_2"].filters == (8, 4, 32)
+    assert designs["quarter_fc_1"].hidden == (16,)
+    assert len(designs) >= 12
+
+
+def test_other_networks_are_refused_by_name():
+    with pytest.raises(InputError, match=r"Linear.*models\.UNet, models\.CNN"):
+        design_of(torch.nn.Linear(2, 2))
+
+
+def test_a_chain_of_filters_has_no_other_network_in_place_of_a_part():
+    assert design_of(CHAIN).swaps() == {}

@@ -1,0 +1,91 @@
+"""Designs of segmentation-models-pytorch and MONAI against their networks, and what can't be chosen there."""
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from bench.config.build import build
+from bench.errors import InputError
+from bench.layers.hooks import tap_shapes
+from bench.pruning.designs import SmpDesign, design_of, flat, widths_of
+from bench.pruning.designs.base import Cut
+from bench.pruning.designs.costs import Pricing
+from bench.training.cost import flops, used_parameters
+from models import Custom, Monai, Smp
+
+WHERE = {"in_channels": 1, "out_channels": 1, "input_size": [64, 64]}
+IN_PLANE = {"_target_": "models.Monai", "spatial_dims": 2, **WHERE}
+OF_LIBRARIES = {
+    "smp": {"_target_": "models.Smp", "encoder_depth": 3, "decoder_channels": [12, 8, 4], **WHERE},
+    "smp manet": {"_target_": "models.Smp", "architecture": "manet", "encoder_depth": 3, **WHERE},
+    "UNet": IN_PLANE | {"network": "UNet", "arguments": {"channels": [4, 6, 8], "num_res_units": 1}},
+    "AttentionUnet": IN_PLANE | {"network": "AttentionUnet", "arguments": {"channels": [4, 6, 8], "dropout": 0.1}},
+    "BasicUNet": IN_PLANE | {"network": "BasicUNet", "arguments": {"features": [4, 4, 6, 8, 8, 6]}},
+}
+
+
+@pytest.mark.parametrize("name", OF_LIBRARIES)
+def test_designs_of_libraries_are_those_of_their_networks(name):
+    """The same network comes of a design, the narrowest too; other widths are the layers'; each removal is leaner."""
+    config = OmegaConf.create(OF_LIBRARIES[name])
+    network, pricing = build(config, "model"), Pricing(config, (1, 64, 64))
+    design = design_of(network)
+    image = torch.zeros(1, 1, 64, 64)
+    taps = {tap.name: tap for tap in network.taps()}
+    assert {place.tap for place in design.places()} <= set(taps)
+    shapes = tap_shapes(network, list(taps.values()), image)
+    assert [shapes[taps[place.tap]][0] for place in design.places()] == widths_of(design).tolist()
+    assert {tap for pair in design.pairs() for tap in (pair.asked, pair.given)} <= set(taps)
+    wider = design.with_widths([place.width + 1 for place in design.places()])
+    for part in [wider, flat(design, 1), *design.removals().values()]:
+        built = build(pricing.config(part), "model").eval()
+        assert design_of(built) == part
+        assert pricing(part).params == used_parameters(built, image)
+        assert pricing(part).flops == flops(built, image)
+    for place in design.places():
+        for layer, _ in place.made_by:
+            assert network.get_submodule(layer).weight.shape[0] == place.width
+    for part, left in design.removals().items():
+        assert left.gone_from(design) == [part]
+        cut = left.cut(design)
+        assert set(cut.gone + cut.kept) <= set(taps)
+        assert cut.gone == (next(pair.asked for pair in design.pairs() if pair.part == part),)
+        assert cut.kept == ("enc1", "enc2")
+        assert pricing(left).params < pricing(design).params
+        assert left.removals() == {}
+    assert design.cut(design) == Cut()
+    assert design.swaps() == {}  # resnet18 is the smallest of its family
+    random = design.shuffled(np.random.default_rng(0))
+    assert pricing(random).params <= pricing(design).params
+
+
+def test_an_encoder_can_be_swapped_for_the_smaller_ones_of_its_family():
+    design = design_of(Smp("unet", "resnet50"))
+    assert list(design.swaps()) == ["encoder resnet34", "encoder resnet18"]
+    assert design.swaps()["encoder resnet18"].arguments()["encoder_name"] == "resnet18"
+    assert SmpDesign("mobilenet_v2", (8, 4)).swaps() == {}
+    assert list(SmpDesign("efficientnet-b2", (8, 4)).swaps()) == ["encoder efficientnet-b1", "encoder efficientnet-b0"]
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize(("name", "least"), [("UNet", 1), ("AttentionUnet", 2), ("BasicUNet", 2)])
+def test_channels_stay_as_many_as_monai_can_build(name, least):
+    config = OmegaConf.create(OF_LIBRARIES[name])
+    network, argument = build(config, "model"), "features" if name == "BasicUNet" else "channels"
+    assert set(widths_of(flat(design_of(network), 1))) == {least}
+    if least == 2:
+        channels = {argument: [1] * len(config.arguments[argument])}
+        with pytest.raises((IndexError, RuntimeError), match=r"at least 1 at dimension 0|to have 1 channels"):
+            build(OmegaConf.merge(config, {"arguments": channels}), "model").eval()(torch.zeros(1, 1, 64, 64))
+
+
+def test_what_can_not_be_chosen_is_said():
+    with pytest.raises(InputError, match=r"model.architecture: got fpn, whose parts can't be chosen .* unet, manet"):
+        design_of(Smp("fpn", in_channels=1))
+    with pytest.raises(InputError, match=r"model.network: got SegResNet, .* sweep over \+model.arguments.init_filters"):
+        design_of(Monai("SegResNet", spatial_dims=2))
+    with pytest.raises(
+        InputError, match=r"models.custom.Custom, whose parts can't be switched; wanted one of models.UN"
+    ):
+        design_of(Custom(torch.nn.Conv2d(1, 1, 1), [], in_channels=1))

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from scipy.stats import bootstrap, spearmanr
+
+from bench.pruning.retraining.ranking import agreement, ceiling, spearman
+
+
+def test_ranks_against_scipy():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 6, (5, 20)), rng.normal(size=(5, 20))
+    assert spearman(a, b) == pytest.approx([spearmanr(x, y).statistic for x, y in zip(a, b, strict=True)])
+
+
+def test_perfect_and_reversed_scores():
+    losses = np.random.default_rng(0).normal(size=24)
+    assert agreement(np.exp(losses), losses, seed=0).mean == pytest.approx(1)
+    assert agreement(-losses, losses, seed=0).mean == pytest.approx(-1)
+
+
+def test_a_useless_score_has_an_interval_around_zero():
+    rng = np.random.default_rng(0)
+    held = [agreement(rng.normal(size=24), rng.normal(size=24), seed).verdict(0) for seed in range(40)]
+    assert held.count("better") + held.count("worse") <= 5  # of 40, 2 expected
+
+
+def test_the_interval_is_the_middle_95_percent_of_a_bootstrap():
+    rng = np.random.default_rng(0)
+    losses = rng.normal(size=24)
+    scores = losses + rng.normal(size=24)
+    got = agreement(scores, losses, seed=0)
+    wanted = bootstrap(
+        (scores, losses), lambda a, b: spearmanr(a, b).statistic, paired=True, vectorized=False, n_resamples=4000,
+        method="percentile", random_state=np.random.default_rng(1),
+    ).confidence_interval  # fmt: skip
+    assert (got.low, got.high) == pytest.approx(tuple(wanted), abs=0.025)
+
+
+def test_a_score_that_does_not_vary_has_no_rank():
+    assert np.isnan(agreement(np.ones(8), np.arange(8.0), seed=0).mean)
+
+
+def test_without_noise_the_ceiling_is_one():
+    losses = np.repeat(np.arange(12.0)[:, None], 3, axis=1)
+    assert ceiling(losses, seed=0).mean == pytest.approx(1)
+
+
+def test_the_ceiling_is_what_a_perfect_score_reaches():
+    # truth known here: 24 designs with true losses of spread .01 and seeds of spread .01, three of each
+    rng = np.random.default_rng(0)
+    reached, said = [], []
+    for seed in range(60):
+        truth = rng.normal(0, 0.01, 24)
+        losses = truth[:, None] + rng.normal(0, 0.01, (24, 3))
+        reached.append(agreement(truth, losses.mean(axis=1), seed).mean)
+        said.append(ceiling(losses, seed).mean)
+    assert np.mean(said) == pytest.approx(np.mean(reached), abs=0.03)
+
+
+@pytest.mark.parametrize(("spread", "share"), [(1.0, 0.0), (1.5, 1 - 1 / 2.25), (4.0, 1 - 1 / 16)])
+def test_the_ceiling_is_of_the_variance_beyond_the_noise(spread, share):
+    """Three means of variance spread², each with noise of variance 1: the share of true variance is known."""
+    means = spread * np.array([-1.0, 0, 1])
+    losses = means[:, None] + np.sqrt(3) * np.array([-1.0, 0, 1])
+    got = ceiling(losses, seed=0)
+    if share == 0:
+        assert np.isnan([got.mean, got.low, got.high]).all()
+        return
+    noise = np.random.default_rng(1).standard_normal((4000, 3))
+    wanted = np.mean([spearmanr(means, np.sqrt(share) * means + one).statistic for one in noise])
+    assert got.mean == pytest.approx(wanted, abs=0.03)
+
+
+@pytest.mark.filterwarnings("error")
+def test_of_noise_alone_there_is_a_low_ceiling_or_none():
+    found = [ceiling(np.random.default_rng(seed).normal(size=(24, 3)), seed=0) for seed in range(20)]
+    assert sum(np.isnan(one.mean) for one in found) == 9
+    assert np.nanmean([one.mean for one in found]) < 0.5

@@ -1,0 +1,117 @@
+"""Asking: answers on a network whose layers are replaced by signals of known information."""
+
+import numpy as np
+import pytest
+import torch
+
+from bench.datasets.data import Data, Split
+from bench.errors import EstimationError, InputError
+from bench.estimators import VInformation
+from bench.pruning.designs import design_of
+from bench.pruning.search.asker import Asker, Loss, askable
+from models import UNet
+
+NETWORK = UNet(1, 1, widths=(4, 4, 4), norm="none")
+BASE = design_of(NETWORK)
+
+
+@pytest.fixture(scope="module")
+def asker():
+    """Level 1 and level 2 both hold the label, with the same noise; the bottom holds none; places have 4 channels."""
+    images = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    split = Split(images, (images[:, 0] > 0.5).long(), np.arange(40), tuple(map(str, range(40))))
+    data = Data("made", "segmentation", ("background", "bright"), split, split, split)
+    asker = Asker(NETWORK, data, BASE, {"probe": VInformation(permutations=3)}, seed=0, views=["pixel"], samples=640)
+    channels, rng = asker.channels["pixel"], np.random.default_rng(0)
+    n = channels.target.n
+    told = channels.target.labels + 0.5 * rng.normal(size=n)
+    for tap in channels.columns:
+        channels.columns[tap] = rng.normal(size=(n, 4, 1)).astype(np.float32)
+    for tap in ("enc1.conv2", "enc2.conv2", "up1"):
+        channels.columns[tap][:, 2, 0] = told
+    asker.order = {place: [2, 0, 1, 3] for place in asker.order}
+    return asker
+
+
+def test_values_of_parts_do_not_add_up(asker):
+    """Either of two equal skips tells nothing given the other; both tell what one tells."""
+    one = [asker.structure(BASE.removals()[f"skip {level}"], "probe", "pixel") for level in (1, 2)]
+    both = asker.structure(BASE.removals()["skip 1"].removals()["skip 2"], "probe", "pixel")
+    assert max(abs(loss.bits) for loss in one) < 0.05
+    assert both.bits == pytest.approx(asker.place("encoder 1", "probe", "pixel").bits, abs=0.05)
+    assert both.low > 0.3
+
+
+def test_the_empty_bottom_tells_nothing(asker):
+    loss = asker.structure(BASE.removals()["level 3"], "probe", "pixel")
+    assert loss.low < 0.02 < 0.1 > loss.high
+    assert loss.reliable
+
+
+def test_pairs_ask_each_part_given_the_other_way(asker):
+    skip, level = asker.pair("skip 1", "probe", "pixel"), asker.pair("level 2", "probe", "pixel")
+    assert max(abs(skip.bits), abs(level.bits)) < 0.1  # skip 1 and up 1 hold the same
+    assert asker.pair("skip 2", "probe", "pixel").low > 0.3  # up 2 holds nothing
+
+
+def test_the_telling_channel_stays(asker):
+    assert abs(asker.width("encoder 1", 1, "probe", "pixel").bits) < 0.05
+    assert asker.width("encoder 1", 4, "probe", "pixel") == Loss(0, 0, 0, True)
+    asker.order["decoder 1"] = [0, 1, 3, 2]
+    asker.channels["pixel"].columns["dec1.conv2"][:, 2, 0] = asker.channels["pixel"].columns["up1"][:, 2, 0]
+    assert asker.width("decoder 1", 3, "probe", "pixel").low > 0.3
+
+
+def test_a_question_is_asked_once(asker):
+    before = len(asker.asked)
+    first = asker.place("encoder 2", "probe", "pixel")
+    asked = len(asker.asked)
+    assert asker.place("encoder 2", "probe", "pixel") == first
+    assert len(asker.asked) == asked > before
+    assert {"what", "going", "given", "bits", "null_mean", "low", "high", "reliable"} <= set(asker.asked)
+
+
+def test_the_narrowest_place_is_charged(asker):
+    """Half of what the most telling place tells, over the channels of the narrowest; none for the base itself."""
+    narrow = BASE.with_widths([4, 2, 4, 4, 4])
+    bits, charged = (asker.loss(narrow, "probe", "pixel", reading) for reading in ("cut", "cut_and_narrowest"))
+    assert charged.bits - bits.bits == pytest.approx(0.5 * asker.told("probe", "pixel") * (1 / 2 - 1 / 4))
+    assert charged.high - charged.low == pytest.approx(bits.high - bits.low)
+    assert asker.loss(BASE, "probe", "pixel") == Loss(0, 0, 0, True)
+
+
+def test_what_the_estimator_refuses_has_no_bits(asker, monkeypatch):
+    """Neither a place nor a design of it then ranks as if nothing was lost."""
+
+    def refuse(*_, **__):
+        raise EstimationError("got too few samples")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asker.estimators["probe"], "estimate", refuse)
+        loss = asker.width("decoder 2", 1, "probe", "pixel")
+    assert np.isnan(loss.bits)
+    assert not loss.reliable
+    assert np.isnan(asker.loss(BASE.with_widths([4, 4, 4, 1, 4]), "probe", "pixel").bits)
+    assert asker.asked["reason"].iloc[-1] == "got too few samples"
+
+
+def test_losses_add_up_with_independent_errors():
+    total = Loss.total([Loss(0.1, 0.07, 0.13, True), Loss(0.2, 0.16, 0.24, False)])
+    assert (total.bits, total.reliable) == (pytest.approx(0.3), False)
+    assert (total.bits - total.low, total.high - total.bits) == (pytest.approx(0.05), pytest.approx(0.05))
+
+
+def test_too_few_images_are_refused():
+    images = torch.rand(12, 1, 8, 8)
+    split = Split(images, (images[:, 0] > 0.5).long(), np.arange(12), tuple(map(str, range(12))))
+    data = Data("made", "segmentation", ("background", "bright"), split, split, split)
+    with pytest.raises(InputError, match="got 24 images to train and validate on, wanted at least 32"):
+        Asker(NETWORK, data, BASE, {"probe": VInformation()}, seed=0)
+
+
+def test_32_images_are_enough_and_both_views_are_asked_in():
+    images = torch.rand(16, 1, 8, 8)
+    split = Split(images, (images[:, 0] > 0.5).long(), np.arange(16), tuple(map(str, range(16))))
+    data = Data("made", "segmentation", ("background", "bright"), split, split, split)
+    assert askable(data, None) == ["pixel", "patch"]
+    assert askable(data, ["patch"]) == ["patch"]

@@ -1,0 +1,215 @@
+"""The greedy search on answers that are known, without a network."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from bench.errors import InputError
+from bench.pruning.designs import UNetDesign
+from bench.pruning.designs.costs import Pricing
+from bench.pruning.search.asker import Loss
+from bench.pruning.search.proposals import Proposal, answers, propose_designs
+from bench.pruning.search.search import Search, Step, of_each_part
+
+BASE = UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"))
+MODEL = OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "norm": "batch"})
+PRICING = Pricing(MODEL, (1, 16, 16))  # keeps what it has counted
+
+
+def sources(design):
+    """The encoder's levels that the label is decoded from."""
+    skips = [f"encoder {level}" for level, mode in enumerate(design.skips, 1) if mode != "off"]
+    return [*skips, f"encoder {len(design.widths)}"]
+
+
+class KnownAsker:
+    """Stands for an Asker: sources tell their bits, those named in `twins` the same bits; channels tell alike.
+
+    error: half of every interval. unreliable: places and sources whose numbers are not reliable.
+    """
+
+    def __init__(self, bits, twins=(), error=0.001, unreliable=()):
+        self.bits, self.twins, self.error, self.unreliable = bits, set(twins), error, set(unreliable)
+        self.base = BASE
+
+    def told(self, *_):
+        return 1.0
+
+    def joint(self, places):
+        twins = self.twins & set(places)
+        alone = sum(self.bits[place] for place in places if place not in self.twins)
+        return alone + (max(self.bits[place] for place in twins) if twins else 0)
+
+    def structure(self, design, *_):
+        bits = self.joint(sources(BASE)) - self.joint(sources(design))
+        removed = set(sources(BASE)) - set(sources(design))
+        return Loss(bits, bits - self.error, bits + self.error, not removed & self.unreliable)
+
+    def width(self, place, width, *_):
+        whole = next(p.width for p in BASE.places() if p.name == place)
+        bits = 0.1 * (1 - width / whole)
+        return Loss(bits, bits - self.error, bits + self.error, place not in self.unreliable)
+
+    def charge(self, design, *_):
+        return 0.01 / min(place.width for place in design.places())
+
+    def loss(self, design, *_):
+        return Loss.total([self.width(place.name, place.width) for place in design.places()])
+
+
+def search(asker, margin=0.05):
+    return Search(asker, PRICING, "known", "pixel", margin)
+
+
+def test_it_asks_again_after_each_removal():
+    """Two skips that tell the same: the first may go, and then the other may not."""
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.3}, twins=["encoder 1", "encoder 2"])
+    steps = list(search(asker).parts(BASE))
+    assert [step.part for step in steps] == ["skip 1"]
+    assert steps[0].design.skips == ("off", "cat")
+
+
+def test_a_bottom_that_tells_nothing_goes():
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.01})
+    steps = list(search(asker).parts(BASE))
+    assert [step.part for step in steps] == ["level 3"]
+    assert steps[0].design.widths == (4, 8)
+    assert "without level 3: it tells 0.010 bits of the label given what is kept" in steps[0].sentence(1.0)
+
+
+def test_the_upper_end_of_the_interval_decides():
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.01}, error=0.045)
+    assert list(search(asker).parts(BASE)) == []
+
+
+def test_a_part_whose_numbers_are_not_reliable_stays():
+    """The bottom and skip 1 both tell less than the margin; only the reliable one of them may be removed."""
+    bits = {"encoder 1": 0.01, "encoder 2": 0.5, "encoder 3": 0.01}
+    assert {step.part for step in search(KnownAsker(bits)).parts(BASE)} == {"skip 1", "level 3"}
+    for unreliable, removed in (("encoder 1", ["level 3"]), ("encoder 3", ["skip 1"])):
+        assert [step.part for step in search(KnownAsker(bits, unreliable=[unreliable])).parts(BASE)] == removed
+
+
+def test_channels_whose_numbers_are_not_reliable_stay():
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5}, unreliable=["encoder 3"])
+    *_, last = search(asker).channels(BASE)
+    assert last.design.widths[2] == BASE.widths[2]
+    assert sum(last.design.widths) < sum(BASE.widths)
+    steps = list(search(asker).channels(BASE, {"params": 3000}))  # a target narrows them all the same
+    assert steps[-1].design.widths[2] < BASE.widths[2]
+    assert not any(step.may_go for step in steps if step.part == "encoder 3")
+
+
+@pytest.mark.parametrize(("error", "removed"), [(0.0399, ["level 3"]), (0.0401, [])])
+def test_a_part_may_be_removed_where_the_upper_end_is_below_the_margin(error, removed):
+    """The bottom tells .01 bits, and the margin is .05 of 1 bit."""
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.01}, error=error)
+    assert [step.part for step in search(asker).parts(BASE)] == removed
+
+
+def test_channels_go_while_the_margin_allows():
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    *_, last = search(asker).channels(BASE)
+    assert last.may_go
+    for place in last.design.places():
+        assert asker.width(place.name, place.width).high < 0.05
+    assert sum(last.design.widths) < sum(BASE.widths)
+
+
+def test_channels_that_tell_the_same_go_where_they_cost_most():
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    first = next(search(asker).channels(BASE))
+    assert (first.part, first.design.widths) == ("encoder 3", (4, 8, 13))
+
+
+def test_channels_come_down_to_the_target_and_what_is_saved_beyond_it_is_given_back():
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    costs = [PRICING(step.design)["params"] for step in search(asker).channels(BASE, {"params": 3000})]
+    met = next(number for number, cost in enumerate(costs) if cost <= 3000)
+    assert costs[: met + 1] == sorted(costs[: met + 1], reverse=True)
+    assert costs[met:] == sorted(costs[met:])
+    assert costs[met] < costs[-1] <= 3000
+
+
+def test_the_last_step_of_a_part_speaks_for_it():
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    steps = list(search(asker).channels(BASE))
+    last = {step.part: step for step in of_each_part(steps)}
+    assert len(last) < len(steps)
+    assert "encoder 3 with 9 of 16 channels: the others tell 0.044 bits" in last["encoder 3"].sentence(1.0)
+
+
+@pytest.mark.parametrize("target", [{"params": 0.1}, {"flops": 0.25}, {"params": 0.2, "flops": 0.2}])
+def test_targets_are_met(target):
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    found = propose_designs(search(asker), BASE, target)
+    whole = PRICING(BASE)
+    assert any(all(p.costs[kind] <= share * whole[kind] for kind, share in target.items()) for p in found)
+    assert [p.costs.params for p in found] == sorted((p.costs.params for p in found), reverse=True)
+    assert any(not p.within_margin for p in found)
+
+
+def test_what_a_target_leaves_over_is_given_back():
+    pricing, target = PRICING, {"params": 900, "flops": 200_000}
+    *_, last = search(KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})).channels(BASE, target)
+    whole = {place.name: place.width for place in BASE.places()}
+    for places in last.design.tied():
+        names = [place.name for place in places]
+        wider = last.design.with_widths([p.width + (p.name in names) for p in last.design.places()])
+        too_much = any(pricing(wider)[kind] > most for kind, most in target.items())
+        assert too_much or places[0].width + 1 == whole[names[0]]
+    assert all(pricing(last.design)[kind] <= most for kind, most in target.items())
+
+
+def test_a_target_is_met_without_the_next_part_too():
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.4, "encoder 3": 0.5})
+    structures = {(p.design.depth, p.design.skips) for p in propose_designs(search(asker), BASE, {"params": 0.3})}
+    assert structures == {(2, ("cat", "cat")), (2, ("cat", "off")), (1, ("cat",)), (1, ("off",))}
+
+
+def test_a_target_that_nothing_meets_says_what_can():
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    with pytest.raises(InputError, match=r"target.params: got 0.001, wanted at least .* gives up .* bits"):
+        propose_designs(search(asker), BASE, {"params": 0.001})
+
+
+def test_a_diagnostic_that_finds_nothing_is_refused():
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    asker.told = lambda *_: -0.01
+    with pytest.raises(InputError, match="finds nothing of the label"):
+        search(asker)
+
+
+def test_a_design_is_within_the_margin_where_each_of_its_removals_may_go():
+    none = Loss(0.0, 0.0, 0.0, True)
+
+    def proposal(*may_go):
+        steps = [Step(f"skip {number}", "without it", BASE, none, may) for number, may in enumerate(may_go)]
+        return Proposal("lean_1", BASE, steps, PRICING(BASE), none, none)
+
+    assert proposal(True, True).within_margin
+    assert not proposal(True, False).within_margin
+    assert not proposal(False, True).within_margin
+
+
+def test_without_a_target_the_last_two_designs_cost_half_and_a_quarter_of_the_leanest_that_may_be():
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    allowed, half, quarter = [proposal.costs.params for proposal in propose_designs(search(asker), BASE, {})][-3:]
+    assert 0.4 * allowed < half <= 0.5 * allowed
+    assert 0.2 * allowed < quarter <= 0.25 * allowed
+
+
+def test_a_step_costs_what_it_tells_and_what_it_adds_to_the_charge():
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    narrower = BASE.with_widths([min(place.width, 2) for place in BASE.places()])
+    step = Step("all", "narrower", narrower, Loss(0.3, 0.2, 0.4, True), True)
+    lost = search(asker)._lost(BASE, Loss(0.1, 0.0, 0.2, True), step)
+    assert lost == pytest.approx(0.3 - 0.1 + 0.01 / 2 - 0.01 / 4)  # the narrowest layer: 2 channels after 4
+
+
+def test_every_part_and_every_place_is_asked_by_every_diagnostic():
+    asker = KnownAsker({"encoder 1": 0.5})
+    asker.diagnostics = lambda: [("known", "pixel"), ("known", "patch")]
+    asker.pairs, asker.tap_of = ["skip 1"], {"encoder 1": None}
+    asker.pair = asker.place = lambda *_: Loss(0.5, 0.4, 0.6, True)
+    asked = answers(asker)[["view", "part"]].itertuples(index=False, name=None)
+    assert set(asked) == {(view, part) for view in ("pixel", "patch") for part in ("skip 1", "encoder 1")}

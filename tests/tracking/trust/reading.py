@@ -1,0 +1,27 @@
+"""Readers of the stored config of a run, for tests."""
+
+import pytest
+from running import uri
+
+import bench
+from bench.errors import InputError
+from bench.pruning.search.base import Base
+from bench.tracking.store import connect
+
+READERS = (bench.load, lambda name, address: Base.of_run(connect(address, "bench"), name))
+
+
+def refused(trained, *parts: str, readers=READERS) -> list[str]:
+    """Assert that each reader of a run's config refuses it in one line that has these parts; return the lines."""
+    folder, run = trained
+    lines = []
+    for read in readers:
+        with pytest.raises(InputError) as refusal:
+            read(run.info.run_id, uri(folder))
+        said = str(refusal.value)
+        assert run.info.run_id in said
+        assert "\n" not in said
+        for part in parts:
+            assert part in said
+        lines.append(said)
+    return lines
