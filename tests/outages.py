@@ -7,7 +7,8 @@ from running import command, uri
 
 from bench import tracking
 from bench.errors import TrackingError
-from bench.tracking import outbox, records
+from bench.tracking import records
+from bench.tracking.offline import outbox
 from bench.tracking.offline.writes import Write
 
 TAGS = {tracking.FINGERPRINT: "abc", tracking.DESIGN: "a design"}

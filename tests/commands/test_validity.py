@@ -6,8 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 from running import ASKING, artifact, assert_refused, command, is_drawing, runs, with_store
 
-from bench.commands.report import validity_report
-from bench.commands.validity import controls, leaderboard, losses_of
+from bench.commands.validity import controls, leaderboard, losses_of, validity_report
 from bench.pruning.designs import UNetDesign, scaled
 from bench.pruning.designs.costs import Pricing
 from bench.pruning.retraining.results import Retrained

@@ -10,8 +10,8 @@ import pytest
 from running import uri, with_store
 
 from bench import tracking
-from bench.tracking import heartbeat
 from bench.tracking import store as stores
+from bench.tracking.offline import heartbeat
 from bench.tracking.offline.heartbeat import BEAT, LOST, MISSED, OWNER, SECONDS, Watch, is_alive, is_mine, owner_tags
 from bench.tracking.store import connect
 

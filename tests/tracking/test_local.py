@@ -17,7 +17,8 @@ from running import assert_refused, command, tiny, uri, with_store
 
 from bench import tracking
 from bench.errors import InputError
-from bench.tracking import local, outbox, records
+from bench.tracking import local, records
+from bench.tracking.offline import outbox
 from bench.tracking.store import connect
 
 

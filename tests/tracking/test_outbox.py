@@ -12,7 +12,8 @@ from serving import serving
 
 from bench import tracking
 from bench.errors import InputError, TrackingError
-from bench.tracking import outbox, records
+from bench.tracking import records
+from bench.tracking.offline import outbox
 from bench.tracking.offline.outbox import Outbox, Write
 from bench.tracking.store import connect
 

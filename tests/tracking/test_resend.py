@@ -11,7 +11,7 @@ from running import assert_refused, uri, with_store
 
 from bench import tracking
 from bench.errors import TrackingError
-from bench.tracking import outbox
+from bench.tracking.offline import outbox
 from bench.tracking.offline.heartbeat import OWNER
 from bench.tracking.offline.outbox import Outbox
 from bench.tracking.offline.writes import Write

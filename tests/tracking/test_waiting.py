@@ -11,7 +11,7 @@ from running import uri, with_store
 
 from bench import tracking
 from bench.errors import TrackingError
-from bench.tracking import waiting
+from bench.tracking.offline import waiting
 from bench.tracking.offline.outbox import Outbox
 from bench.tracking.offline.writes import Write
 from bench.tracking.store import connect
