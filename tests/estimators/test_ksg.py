@@ -216,8 +216,8 @@ def test_what_cannot_be_estimated_is_refused_with_the_reason():
 
 
 def test_a_class_of_one_sample_has_no_part_in_the_ceiling():
-    x, label = np.random.default_rng(0).normal(size=(40, 1)), np.repeat([0, 1], 20)
-    lone = np.append(label, 2)
-    with_lone = KSG().statistic(Variable.of(np.append(x, [[9.0]], axis=0)), Variable.of(lone), None)
-    without = KSG().statistic(Variable.of(x), Variable.of(label), None)
-    assert with_lone.ceiling(np.arange(41)) == pytest.approx(without.ceiling(np.arange(40)))
+    t, y = np.random.default_rng(0).normal(size=(2, 41, 1))
+    given = np.append(np.repeat([0, 1], 20), 2)
+    ceilings = [KSG().statistic(*map(Variable.of, (t[:n], y[:n], given[:n]))).ceiling(np.arange(n)) for n in (41, 40)]
+    assert ceilings[0] == pytest.approx(ceilings[1])
+    assert ceilings[1] == pytest.approx((digamma(20) - digamma(3)) / np.log(2))

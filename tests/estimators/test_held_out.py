@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+import torch
+
+from bench.estimators.held_out import features, trained
+from bench.variables import Variable
+
+RATE, STEPS = 0.1, 10
+
+
+def moved(gradients, **settings):
+    """Where a weight of 0 is after steps with these gradients; each step counts as better than the last."""
+    weight, given, reached = torch.zeros(1, 1, 1, dtype=torch.float64), iter(gradients), iter(range(0, -1000, -1))
+    trained(
+        [weight],
+        lambda: next(given) * weight.sum(dim=(1, 2)),
+        lambda: torch.tensor([float(next(reached))]),
+        len(gradients) - 1,
+        RATE,
+        **settings,
+    )
+    return weight.item()
+
+
+def test_columns_are_centred_and_scaled_by_the_training_rows():
+    columns = np.array([[0.0, 5], [4, 5], [10, 6]])  # the training rows have means 2 and 5, variances 4 and 0
+    got = features(Variable.of(columns), 2, np.array([0, 1]))
+    np.testing.assert_allclose(np.sinh(got), [[-1, 0], [1, 0], [4, 1]])
+
+
+def test_principal_coordinates_share_one_scale():
+    samples = np.random.default_rng(0).normal(size=(50, 6)) * [9, 3, 1, 1, 1, 1]
+    rows = np.arange(50)
+    variance = np.sinh(features(Variable.of(samples), 2, rows)).var(axis=0)
+    assert variance.mean() == pytest.approx(1)
+    assert variance[0] > 4 * variance[1]
+
+
+@pytest.mark.parametrize("gradient", [0.01, 1.0, 300.0])
+def test_a_constant_gradient_moves_a_weight_by_the_rate_whatever_its_size(gradient):
+    """The rate falls along a cosine, whose mean over the steps is (STEPS + 1) / 2 STEPS."""
+    assert moved([gradient] * (STEPS + 1)) == pytest.approx(-RATE * (STEPS + 1) / 2)
+
+
+def test_a_gradient_far_above_the_recent_ones_is_cut_to_spike_times_their_size():
+    usual, spiked, cut = [3.0] * STEPS, [3.0] * STEPS, [3.0] * STEPS
+    spiked[4], cut[4] = 3000.0, 6.0
+    assert moved(spiked, spike=2.0) == pytest.approx(moved(cut), rel=1e-12)
+    assert moved(spiked, spike=2.0) != pytest.approx(moved(usual), rel=1e-3)
+    assert moved(usual, spike=2.0) == moved(usual)
