@@ -29,6 +29,26 @@ def device_of(network: nn.Module) -> torch.device:
 
 
 @contextmanager
+def in_evaluation(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode for a `with` block; afterwards each module has its own mode again.
+
+    >>> network = nn.Sequential(nn.Dropout(), nn.BatchNorm2d(1).eval())
+    >>> with in_evaluation(network):
+    ...     [module.training for module in network]
+    [False, False]
+    >>> [module.training for module in network]
+    [True, False]
+    """
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@contextmanager
 def said_by(library: str) -> Iterator[None]:
     """Within: what a library refuses in its own ways becomes a ValueError of one line."""
     try:
@@ -76,13 +96,10 @@ def calls(network: nn.Module, image: Tensor) -> dict[str, Call]:
 
         if path:
             handles.append(module.register_forward_hook(ended))
-    was_training = network.training
-    network.eval()
     try:
-        with said_by(f"the network, given an image of {tuple(image.shape[1:])},"):
+        with in_evaluation(network), said_by(f"the network, given an image of {tuple(image.shape[1:])},"):
             network(image)
     finally:
-        network.train(was_training)
         for handle in handles:
             handle.remove()
     return seen

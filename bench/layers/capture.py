@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,56 @@ from bench.information.variables import Variable, finished_or_refused, folded_or
 from bench.layers.hooks import Loss, Shapes, hooked, tap_shapes
 from models import Tap
 from models.tracing import device_of
+
+
+Receive = Callable[[Tap, slice, torch.Tensor], None]
+
+
+def run_batches(
+    model: torch.nn.Module,
+    split: Split,
+    taps: Iterable[Tap],
+    receive: Receive,
+    shapes: Shapes,
+    *,
+    batch_size: int = 32,
+    loss: Loss | None = None,
+) -> None:
+    """Run a network over a split, batch by batch, and hand over what each tap has of each batch.
+
+    Args:
+        model: The network; it runs in evaluation mode, and its modes and gradients are left as they were.
+        split: Images, on any device, and targets for the loss.
+        taps: Where activations are read.
+        receive: Called as `receive(tap, rows, signal)` with the rows of the split that are in the batch. Later
+            operations of the network may overwrite the signal, so what is kept must be copied.
+        shapes: Of one sample's activation at each tap, as `tap_shapes` found them.
+        batch_size: Images at once.
+        loss: With it, the signal is the error that back-propagation brings to a tap, each sample's as if it were alone.
+
+    Raises:
+        InputError: A tap does not report exactly once in a batch, or its shape changes.
+    """
+    device, rows = device_of(model), slice(0)
+
+    def of_batch(tap: Tap, signal: torch.Tensor) -> None:
+        receive(tap, rows, signal)
+
+    signal = "error" if loss else "activation"
+    with torch.set_grad_enabled(loss is not None), hooked(model, taps, of_batch, signal, shapes):
+        for first in range(0, len(split), batch_size):
+            rows = slice(first, min(first + batch_size, len(split)))
+            images = split.images[rows].to(device)
+            if loss:
+                _backpropagate(model, images, split.targets[rows].to(device), loss)
+            else:
+                model(images)
+
+
+def _backpropagate(model, images: torch.Tensor, targets: torch.Tensor, loss: Loss) -> None:
+    """The gradient of the loss summed over samples, as far as the input; parameters keep the gradients they have."""
+    images = images.requires_grad_()
+    torch.autograd.grad(len(images) * loss(model(images), targets), images)
 
 
 @dataclass(frozen=True)
@@ -128,26 +178,11 @@ def _columns(
         tap: [np.zeros((len(split), right - left), np.float32) for left, right in slices]
         for tap, slices in bounds.items()
     }
-    first, device = 0, device_of(model)
 
-    def receive(tap: Tap, signal: torch.Tensor) -> None:
+    def receive(tap: Tap, rows: slice, signal: torch.Tensor) -> None:
         flat = signal.flatten(1).float().cpu().numpy()
         for (left, right), slice_ in zip(bounds[tap], columns[tap], strict=True):
-            slice_[first : first + len(flat)] = flat[:, left:right]
+            slice_[rows] = flat[:, left:right]
 
-    signal = "error" if loss else "activation"
-    with torch.set_grad_enabled(loss is not None), hooked(model, part, receive, signal, shapes):
-        for first in range(0, len(split), batch_size):
-            images = split.images[first : first + batch_size].to(device)
-            if loss:
-                targets = split.targets[first : first + batch_size].to(device)
-                _backpropagate(model, images, targets, loss)
-            else:
-                model(images)
+    run_batches(model, split, part, receive, shapes, batch_size=batch_size, loss=loss)
     return columns
-
-
-def _backpropagate(model, images: torch.Tensor, targets: torch.Tensor, loss: Loss) -> None:
-    """The gradient of the loss summed over samples, as far as the input; parameters keep the gradients they have."""
-    images = images.requires_grad_()
-    torch.autograd.grad(len(images) * loss(model(images), targets), images)

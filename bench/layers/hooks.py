@@ -10,6 +10,7 @@ import torch
 
 from bench.errors import InputError
 from models import Tap
+from models.tracing import in_evaluation
 
 Receive = Callable[[Tap, torch.Tensor], None]
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of logits and targets, a mean over samples
@@ -36,13 +37,11 @@ def hooked(
         model.register_forward_pre_hook(lambda _module, inputs: watch.begin(len(inputs[0]))),
         *(watch.register(model, tap, receive) for tap in watch.taps),
     ]
-    was_training = model.training
-    model.eval()
     try:
-        yield
-        watch.end()
+        with in_evaluation(model):
+            yield
+            watch.end()
     finally:
-        model.train(was_training)
         for handle in handles:
             handle.remove()
 
@@ -136,16 +135,14 @@ def upto(model: torch.nn.Module, tap: Tap) -> Callable[[torch.Tensor], torch.Ten
             shapes.update(tap_shapes(model, [tap], images[:1].detach()))
         watch = _Watch((tap,), "activation", shapes)
         handle = model.get_submodule(tap.module).register_forward_hook(leave)
-        was_training = model.training
-        model.eval()
         try:
-            model(images)
+            with in_evaluation(model):
+                model(images)
         except _Reached as reached:
             watch.batch = len(images)
             watch.check(tap, reached.activation)
             return reached.activation
         finally:
-            model.train(was_training)
             handle.remove()
         raise _runs(tap, 0)
 

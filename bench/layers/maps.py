@@ -9,7 +9,8 @@ import torch
 from torch.nn.functional import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
 from bench.datasets.data import Split
-from bench.layers.hooks import hooked, tap_shapes
+from bench.layers.capture import run_batches
+from bench.layers.hooks import tap_shapes
 from models import Tap
 from models.tracing import device_of
 
@@ -23,17 +24,14 @@ def averaged(network: torch.nn.Module, samples: Split, taps: list[Tap], batch_si
     """(n, channels, cells) float32 of each tap: its maps, averaged over at most 4 cells a side."""
     shapes = tap_shapes(network, taps, samples.images[:1].to(device_of(network)))
     read: dict[str, list[np.ndarray]] = {tap.name: [] for tap in taps}
-    device = device_of(network)
 
-    def receive(tap: Tap, activation: torch.Tensor) -> None:
+    def receive(tap: Tap, _rows: slice, activation: torch.Tensor) -> None:
         if activation.dim() > 2:
             pool = {3: adaptive_avg_pool1d, 4: adaptive_avg_pool2d, 5: adaptive_avg_pool3d}[activation.dim()]
             activation = pool(activation, [min(side, CELLS) for side in activation.shape[2:]])
         read[tap.name].append(activation.reshape(*activation.shape[:2], -1).float().cpu().clone().numpy())
 
-    with torch.no_grad(), hooked(network, taps, receive, shapes=shapes):
-        for images in samples.images.split(batch_size):
-            network(images.to(device))
+    run_batches(network, samples, taps, receive, shapes, batch_size=batch_size)
     return {name: np.concatenate(batches) for name, batches in read.items()}
 
 

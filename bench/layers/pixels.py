@@ -12,8 +12,8 @@ import torch
 from bench.datasets.data import Data, Split
 from bench.errors import EstimationError, InputError
 from bench.information.variables import Variable, permuted_groups, require_finite
-from bench.layers.capture import Captured
-from bench.layers.hooks import Shapes, hooked, tap_shapes
+from bench.layers.capture import Captured, run_batches
+from bench.layers.hooks import Shapes, tap_shapes
 from models import Tap
 from models.tracing import device_of
 
@@ -135,18 +135,14 @@ def _rows(
     model, split: Split, part: list[Tap], where: dict[Tap, torch.Tensor], shapes: Shapes, batch_size: int
 ) -> dict:
     """(n, channels × neighbours) float64 for each tap of the part."""
-    device = device_of(model)
-    rows: dict[Tap, list[np.ndarray]] = {tap: [] for tap in part}
-    first = 0
+    gathered: dict[Tap, list[np.ndarray]] = {tap: [] for tap in part}
 
-    def receive(tap: Tap, activation: torch.Tensor) -> None:
-        index = where[tap][first : first + len(activation)].to(activation.device)
-        rows[tap].append(_gathered(activation, index).cpu().numpy())
+    def receive(tap: Tap, rows: slice, activation: torch.Tensor) -> None:
+        index = where[tap][rows].to(activation.device)
+        gathered[tap].append(_gathered(activation, index).cpu().numpy())
 
-    with torch.no_grad(), hooked(model, part, receive, shapes=shapes):
-        for first in range(0, len(split), batch_size):
-            model(split.images[first : first + batch_size].to(device))
-    return {tap: np.concatenate(batches) for tap, batches in rows.items()}
+    run_batches(model, split, part, receive, shapes, batch_size=batch_size)
+    return {tap: np.concatenate(batches) for tap, batches in gathered.items()}
 
 
 def image_at(split: Split, locations: Locations, view: str) -> Variable:
