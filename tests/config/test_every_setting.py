@@ -8,8 +8,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bench.config import checks
 from bench.__main__ import CONF
+from bench.config import checks
 from bench.config.rules import Choice, Each, Number, Switch, Text, rules_of
 from bench.config.settings import KINDS, register
 from bench.errors import InputError
