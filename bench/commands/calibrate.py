@@ -122,7 +122,7 @@ class Planting:
         fit(self.model, self.data, **self.training, seed=seed, on_epoch=lambda *_: None)
         for view in self.probe.views:
             for captured in list(self.probe.captured(self.model, view))[1:]:
-                for quantity, _, target in self.probe.questions[view]:
+                for quantity, _, target in self.probe.views[view].questions:
                     for bits in (0.0, None):
                         family = f"planted {quantity}, {view}, {captured.tap.name}"
                         draw = _planter(captured.variable, target, bits)

@@ -49,7 +49,7 @@ class Diagnostic(ABC):
             got = ", ".join(probe.estimators) if probe else "none"
             raise InputError(f"diagnostic {name}: got the estimators {got}, wanted a Rényi one too, such as renyi")
         if "image" not in probe.views:
-            raise InputError(f"diagnostic {name}: got probe.views={probe.views}, wanted image among them")
+            raise InputError(f"diagnostic {name}: got probe.views={list(probe.views)}, wanted image among them")
 
     def measure(self, network: Module, probe: Probe, moment: Moment) -> dict[str, Iterable[dict]]:
         """Rows about a network with these weights: of the LayerTable under `layers`, of others under their names."""

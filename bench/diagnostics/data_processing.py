@@ -76,10 +76,10 @@ def _cuts(network: Module, probe: Probe) -> Iterator[dict]:
     bottleneck = max((tap.order for tap in probe.taps if tap.role == "bottleneck"), default=None)
     if not skips or bottleneck is None:
         return
-    input_ = Captured(INPUT, probe.samples.images.shape[1], probe.inputs["image"])
-    branches = list(probe.capture(network, skips, (Distances(),)))
+    input_ = Captured(INPUT, probe.samples.images.shape[1], probe.views["image"].input)
+    branches = list(probe.views["image"].capture(network, skips, (Distances(),)))
     ends = [tap for tap in probe.taps if tap.order >= bottleneck and tap.role != "skip"]
-    for end in probe.capture(network, ends, (Distances(),)):
+    for end in probe.views["image"].capture(network, ends, (Distances(),)):
         later = [branch for branch in branches if branch.tap.order > end.tap.order]
         yield from _answers(probe, I_CUT, [end, *later], input_)
 
@@ -87,9 +87,9 @@ def _cuts(network: Module, probe: Probe) -> Iterator[dict]:
 def _errors(network: Module, probe: Probe) -> Iterator[dict]:
     """I(δK;δT) of every tap before the output."""
     output = [tap for tap in network.taps() if tap.role == "output"][-1:]
-    (at_output,) = probe.capture(network, output, (Distances(),), probe.loss)
+    (at_output,) = probe.views["image"].capture(network, output, (Distances(),), probe.loss)
     before = [tap for tap in probe.taps if tap.role not in ("output", "skip")]
-    for captured in probe.capture(network, before, (Distances(),), probe.loss):
+    for captured in probe.views["image"].capture(network, before, (Distances(),), probe.loss):
         yield from _answers(probe, I_ERROR, [captured], at_output)
 
 

@@ -45,7 +45,7 @@ class Layer:
         mini-batches, don't fit into the probe's budget."""
         (shape,) = tap_shapes(network, [tap], probe.samples.images[:1].to(device_of(network))).values()
         _require_room(shape, probe, most)
-        (captured,) = probe.capture(network, [tap], (Distances(), Columns()))
+        (captured,) = probe.views["image"].capture(network, [tap], (Distances(), Columns()))
         variable = captured.present
         maps = variable.read(Columns()).reshape(variable.n, shape[0], -1)
         names = np.flatnonzero((maps != maps[:1]).any(axis=(0, 2)))
@@ -158,7 +158,7 @@ class Partners:
 
 def targets(probe: Probe) -> dict[str, tuple[str | None, Variable]]:
     """X and Y of whole images, with the primary label view."""
-    (_, _, images), (_, label, classes), *_ = probe.questions["image"]
+    (_, _, images), (_, label, classes), *_ = probe.views["image"].questions
     return {"X": (None, images), "Y": (label, classes)}
 
 

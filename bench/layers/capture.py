@@ -16,7 +16,6 @@ from bench.layers.hooks import Loss, Shapes, hooked, tap_shapes
 from models import Tap
 from models.tracing import device_of
 
-
 Receive = Callable[[Tap, slice, torch.Tensor], None]
 
 

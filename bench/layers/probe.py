@@ -1,9 +1,8 @@
-"""Probe: asks every estimator what each tap tells of the input and of the label, and answers with LayerTable rows."""
+"""Probe: ask every estimator about each layer of a network; the answers are rows of the LayerTable."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from tqdm import tqdm
@@ -11,15 +10,16 @@ from tqdm import tqdm
 from bench.datasets.data import Data
 from bench.errors import EstimationError, InputError
 from bench.estimators import Estimator
-from bench.information.reductions import Distances, Reduction
-from bench.information.tables import I_TY, I_XT, Moment
+from bench.information.reductions import Distances
+from bench.information.tables import Moment
 from bench.information.variables import Variable
 from bench.known_truth import with_response
-from bench.layers.capture import Captured, capture, columns_in_budget
+from bench.layers.capture import Captured, columns_in_budget
 from bench.layers.hooks import Loss, tap_shapes
 from bench.layers.labels import VIEWS, label_view
-from bench.layers.pixels import REACH, Locations, PixelLabels, capture_at, image_at
+from bench.layers.pixels import REACH, Locations
 from bench.layers.selection import choose_samples, choose_taps, choose_views, named_rng, place
+from bench.layers.views import ImageView, LocationView, View
 from models import Tap
 from models.tracing import device_of
 
@@ -27,14 +27,28 @@ INPUT = Tap("input", "", "input", 1, -1)
 
 
 class Probe:
-    """Measures a network on a fixed set of samples.
+    """Measures networks of one architecture on a fixed set of samples.
 
-    n: how many samples, drawn once from the split and kept in its order; None takes all. taps: names or patterns
-    (`enc*`), None for all but the skips, which repeat the encoder's last activation. labels: label views of whole
-    images, the first is the primary one. views: `image`, one sample per image; `pixel` and `patch`, one per location
-    and in all about `pixels` of them; None for image, and pixel where the labels are masks. loss: that the network
-    learns by, for what asks of the errors of back-propagation. The same samples, locations, permutations and subsamples
-    serve every epoch, so that rows compare.
+    The same samples, locations, permutations and subsamples serve every measurement, so that rows compare.
+
+    Args:
+        model: A network of the architecture; it is asked for its taps, which are tried on an image.
+        data: The dataset.
+        estimators: By name; the first is the primary one.
+        seed: Of every random choice.
+        split: The split of the data that is measured.
+        n: Number of samples, drawn once from the split and kept in its order; None takes all.
+        taps: Names or patterns such as `enc*`. None takes all but the skips, which repeat the encoder's last activation.
+        labels: Label views of whole images; the first is the primary one.
+        views: `image` (a sample is an image), `pixel` or `patch` (a sample is a location). None takes image, and pixel
+            too where the labels are masks.
+        pixels: Number of locations in all.
+        budget_gb: 1e9 bytes of activations that are held at once; results do not depend on it.
+        batch_size: Images at once; rounding depends on it.
+        loss: That the network learns by, for diagnostics that read the errors of back-propagation.
+
+    Raises:
+        InputError: The data have too few samples, or there is no such tap, label view or view.
     """
 
     def __init__(
@@ -64,36 +78,22 @@ class Probe:
         self.budget_gb = budget_gb
         self.batch_size = batch_size
         self.loss = loss
-        reads = (r for estimator in estimators.values() for r in estimator.reads)
-        self.reductions = tuple(dict.fromkeys((Distances(), *reads)))  # truth is planted by distances
+        reads = (reduction for estimator in estimators.values() for reduction in estimator.reads)
+        reductions = tuple(dict.fromkeys((Distances(), *reads)))  # truth is planted by distances
+        memory = {"budget_gb": budget_gb, "batch_size": batch_size}
         columns_in_budget(budget_gb, len(self.samples))
-        self.views = choose_views(views, data.task)
-        self.inputs: dict[str, Variable] = {}
-        self.questions: dict[str, list[tuple[str, str | None, Variable]]] = {}
+        self.views: dict[str, View] = dict.fromkeys(choose_views(views, data.task))
         if "image" in self.views:
-            self._ask_images(data, labels or list(VIEWS[data.task])[:1])
-        if set(self.views) & set(REACH):
-            self._ask_pixels(data, pixels)
-
-    def _ask_images(self, data: Data, labels: Sequence[str]) -> None:
-        about_labels = [(I_TY, name, label_view(name, data, self.samples, self.seed)) for name in labels]
-        self.classes = about_labels[0][2].labels
-        try:
-            images = Variable.of(self.samples.images.flatten(1).numpy(), self.samples.groups)
-            images = replace(images, deterministic=True, classes=self.classes)
-            for reduction in self.reductions:
-                images.read(reduction)
-        except EstimationError as error:
-            raise InputError(f"dataset {data.name}: the images of probe.split={self.split_name}: {error}") from error
-        self.inputs["image"] = images
-        self.questions["image"] = [(I_XT, None, images), *about_labels]
-
-    def _ask_pixels(self, data: Data, pixels: int) -> None:
-        self.locations = Locations.draw(data, self.samples, pixels, named_rng(self.seed, "probe locations"))
-        classes = PixelLabels.at(self.samples, self.locations)
-        for view in set(self.views) & set(REACH):
-            self.inputs[view] = image_at(self.samples, self.locations, view)
-            self.questions[view] = [(I_TY, "class", classes)]
+            names = labels or list(VIEWS[data.task])[:1]
+            variables = [(name, label_view(name, data, self.samples, seed)) for name in names]
+            try:
+                self.views["image"] = ImageView(self.samples, variables, reductions, **memory)
+            except EstimationError as error:
+                raise InputError(f"dataset {data.name}: the images of probe.split={split}: {error}") from error
+        if at_locations := [view for view in self.views if view in REACH]:
+            locations = Locations.draw(data, self.samples, pixels, named_rng(seed, "probe locations"))
+            for view in at_locations:
+                self.views[view] = LocationView(view, self.samples, locations, **memory)
 
     def measure(self, model: torch.nn.Module, moment: Moment, calibrate: bool = False) -> Iterator[dict]:
         """LayerTable rows of a network with these weights.
@@ -108,21 +108,8 @@ class Probe:
 
     def captured(self, model: torch.nn.Module, view: str) -> Iterator[Captured]:
         """What the view sees of the input, and then of each tap."""
-        yield Captured(INPUT, self.samples.images.shape[1], self.inputs[view])
-        if view == "image":
-            yield from self.capture(model, self.taps, self.reductions)
-        else:
-            memory = {"budget_gb": self.budget_gb, "batch_size": self.batch_size}
-            yield from capture_at(model, self.samples, self.taps, self.locations, view, **memory)
-
-    def capture(
-        self, model: torch.nn.Module, taps: Iterable[Tap], reads: Iterable[Reduction], loss: Loss | None = None
-    ) -> Iterator[Captured]:
-        """These reductions of whole images' activations at taps, or with a loss of the errors there."""
-        memory = {"budget_gb": self.budget_gb, "batch_size": self.batch_size}
-        for captured in capture(model, self.samples, list(taps), reads, **memory, loss=loss):
-            aligned = captured.variable and replace(captured.variable, classes=self.classes)
-            yield replace(captured, variable=aligned)
+        yield Captured(INPUT, self.samples.images.shape[1], self.views[view].input)
+        yield from self.views[view].capture(model, self.taps)
 
     def row(self, tap: Tap, channels: int, quantity: str, view: str, label: str | None, estimator: str) -> dict:
         """Where and of what a row of the LayerTable speaks."""
@@ -143,7 +130,7 @@ class Probe:
     def _answers(self, captured: Captured, view: str, calibrate: bool) -> Iterator[dict]:
         tap = captured.tap
         for name, estimator in self.estimators.items():
-            for quantity, label, target in self.questions[view]:
+            for quantity, label, target in self.views[view].questions:
                 row = self.row(tap, captured.channels, quantity, view, label, name)
                 try:
                     question = (self.seed, tap.name, name, quantity, label, view)

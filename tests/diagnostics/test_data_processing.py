@@ -46,8 +46,11 @@ def test_a_cut_set_is_a_tap_with_the_skips_that_are_merged_later(unet):
     table, probe = measured(network, data)
     cuts = table.select(quantity="I(X;cut)", estimator="renyi").set_index("tap")
     assert cuts.index.tolist() == ["bottleneck.conv1", "up2", "dec2.conv1", "up1", "dec1.conv1", "out"]
-    variables = {each.tap.name: each.present for each in probe.capture(network, network.taps(), probe.reductions)}
-    images = probe.inputs["image"]
+    variables = {
+        each.tap.name: each.present
+        for each in probe.views["image"].capture(network, network.taps(), probe.views["image"].reductions)
+    }
+    images = probe.views["image"].input
     for tap, skips in {"up2": ["skip1"], "up1": ["skip1"], "dec1.conv1": []}.items():  # skip2 is off
         joined = Variable.joined([variables[name] for name in (tap, *skips)])
         expected = ESTIMATORS["renyi"].estimate(joined, images, rng=np.random.default_rng(0))
@@ -60,9 +63,12 @@ def test_a_cut_set_is_a_tap_with_the_skips_that_are_merged_later(unet):
 def test_kde_of_a_cut_is_that_of_the_concatenation_and_what_bins_is_a_row_with_its_reason(unet):
     network, data = unet
     table, probe = measured(network, data)
-    columns = {t.tap.name: t.present.read(Columns()) for t in probe.capture(network, network.taps(), (Columns(),))}
+    columns = {
+        t.tap.name: t.present.read(Columns())
+        for t in probe.views["image"].capture(network, network.taps(), (Columns(),))
+    }
     both = Variable.of(np.concatenate([columns["up1"], columns["skip1"]], axis=1))
-    expected = KDE().estimate(both, probe.inputs["image"], rng=np.random.default_rng(0)).bits
+    expected = KDE().estimate(both, view.input, rng=np.random.default_rng(0)).bits
     cut = table.select(quantity="I(X;cut)", tap="up1").set_index("estimator")
     assert cut["bits"]["kde"] == pytest.approx(expected, abs=1e-4)  # distances of float32
     assert "RowCodes" in cut["reason"]["binning"]
