@@ -38,7 +38,7 @@ class Probe:
         seed: Of every random choice.
         split: The split of the data that is measured.
         n: Number of samples, drawn once from the split and kept in its order; None takes all.
-        taps: Names or patterns such as `enc*`. None takes all but the skips, which repeat the encoder's last activation.
+        taps: Names or patterns such as `enc*`. None takes all but the skips, which repeat activations of the encoder.
         labels: Label views of whole images; the first is the primary one.
         views: `image` (a sample is an image), `pixel` or `patch` (a sample is a location). None takes image, and pixel
             too where the labels are masks.

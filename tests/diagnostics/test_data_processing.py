@@ -63,10 +63,8 @@ def test_a_cut_set_is_a_tap_with_the_skips_that_are_merged_later(unet):
 def test_kde_of_a_cut_is_that_of_the_concatenation_and_what_bins_is_a_row_with_its_reason(unet):
     network, data = unet
     table, probe = measured(network, data)
-    columns = {
-        t.tap.name: t.present.read(Columns())
-        for t in probe.views["image"].capture(network, network.taps(), (Columns(),))
-    }
+    view = probe.views["image"]
+    columns = {t.tap.name: t.present.read(Columns()) for t in view.capture(network, network.taps(), (Columns(),))}
     both = Variable.of(np.concatenate([columns["up1"], columns["skip1"]], axis=1))
     expected = KDE().estimate(both, view.input, rng=np.random.default_rng(0)).bits
     cut = table.select(quantity="I(X;cut)", tap="up1").set_index("estimator")
