@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
+from matplotlib.figure import Figure
+
 from bench import plots
 from bench.diagnostics.base import Diagnostic, Findings
+from bench.errors import InputError
 from bench.information.tables import LayerTable
+
+
+def plot_u(table: LayerTable, estimator: str | None = None) -> Figure:
+    """Draw the U-plot of a LayerTable: information against the layer, a panel for each quantity and view.
+
+    Args:
+        table: What `bench.measure` returns, or `LayerTable.from_csv(path)` of a run's layers.csv.
+        estimator: One of `table.estimators`, by default the first.
+
+    Returns:
+        A matplotlib Figure. Hollow points are not reliable; grey is the range of the untrained references, dotted the
+        null, dashed the ceiling.
+
+    Raises:
+        InputError: The table has no rows, or none of this estimator.
+
+    Examples:
+        >>> plot_u(LayerTable())
+        Traceback (most recent call last):
+        bench.errors.InputError: table: got no rows, wanted those of bench.measure or of a run's layers.csv
+    """
+    if not table.rows:
+        raise InputError("table: got no rows, wanted those of bench.measure or of a run's layers.csv")
+    name = table.estimators[0] if estimator is None else estimator
+    if name not in table.estimators:
+        raise InputError(f"estimator: got {name!r}, wanted one of the table: {', '.join(table.estimators)}")
+    return plots.u_plot(table.layers(name), title=name)
 
 
 class UPlot(Diagnostic):
@@ -16,6 +46,5 @@ class UPlot(Diagnostic):
     def __call__(self, table: LayerTable) -> Findings:
         figures = {}
         for name in table.estimators:
-            figure = plots.u_plot(table.layers(name), title=name)
-            figures["u_plot" if name == table.estimators[0] else f"u_plot.{name}"] = figure
+            figures["u_plot" if name == table.estimators[0] else f"u_plot.{name}"] = plot_u(table, name)
         return Findings(figures=figures)
