@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import hydra
@@ -12,11 +13,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bench.config.composing import CONF, clearer
+from bench.config import CONF
+from bench.config.checks import CHECKS
+from bench.config.composing import clearer
 from bench.config.folders import refuse_folder
 from bench.config.settings import register
-from bench.errors import InputError, JobsFailed, leave
+from bench.errors import InputError, leave
 from bench.signals import heed_stops
+from bench.sweeps.callback import end_after
 from bench.tracking.addresses import refuse_secrets
 
 # verb, which is also its module and function -> its config
@@ -38,11 +42,12 @@ def main() -> None:
 
         def job(config: DictConfig):
             heed_stops()  # in a launcher's process too
-            command = getattr(importlib.import_module(f"bench.commands.{verb}"), verb)
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                return importlib.import_module("bench.sweeps.parent").do_job(command, config)
+                from bench.sweeps.parent import do_job  # here, because MLflow takes seconds to load
+
+                return do_job(partial(run_command, verb), config)
             try:
-                return command(config)
+                return run_command(verb, config)
             except Exception as error:
                 leave(error)
 
@@ -51,15 +56,16 @@ def main() -> None:
         register()
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=VERBS[verb])(job)()
     except BaseException as error:  # SystemExit too, which components of others may raise within a job
-        fault = clearer(error)
-        if "bench.sweeps.parent" in sys.modules:  # Hydra leaves a sweep at its first failed job without calling back
-            try:
-                sys.modules["bench.sweeps.parent"].close(fault)
-            except JobsFailed as failed:  # which explains the fault
-                fault = failed
+        fault = end_after(clearer(error))
         if isinstance(error, SystemExit):
             raise
         leave(fault)
+
+
+def run_command(name: str, config: DictConfig):
+    """Check a command's config, and run the command; what it imports takes seconds, so it is imported last."""
+    CHECKS[name](config)
+    return getattr(import_module(f"bench.commands.{name}"), name)(config)
 
 
 def take_verb(arguments: list[str]) -> str:

@@ -9,9 +9,6 @@ import traceback
 from collections.abc import Iterator
 from typing import NoReturn
 
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
-
 OUT_OF_MEMORY = ("can't allocate memory", "Cannot allocate memory", "CUDA out of memory", "MemoryError")
 KEPT = "what was logged up to here is kept"
 # what constructors of components and plugins raise for settings that they refuse or do not expect
@@ -80,6 +77,9 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def explain(error: BaseException) -> tuple[int, str] | None:
     """Exit code and one line for a known fault, None for a defect: 2 bad input, 1 failed, 130 stopped."""
+    from hydra.errors import HydraException  # here, because the Python API does without Hydra
+    from omegaconf.errors import OmegaConfBaseException
+
     if isinstance(error, HydraException) and isinstance(error.__cause__, OmegaConfBaseException):
         return 2, f"{error}: {str(error.__cause__).splitlines()[0]}"
     if was_stopped(error):

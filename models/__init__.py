@@ -1,12 +1,17 @@
-"""Networks that name the places where their activations can be tapped."""
+"""Networks that name their taps, the layers at which activations are read.
+
+Those of other libraries (MONAI, segmentation-models-pytorch, timm) load when they are used.
+"""
+
+import lazy_loader
 
 from models.cnn import CNN
 from models.custom import Custom
 from models.decoder import Decoder
-from models.monai import Monai
-from models.resnet import ResNet
-from models.smp import Smp
 from models.taps import Tap
 from models.unet import Skip, UNet
 
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__, submod_attrs={"monai": ["Monai"], "resnet": ["ResNet"], "smp": ["Smp"]}
+)
 __all__ = ["CNN", "Custom", "Decoder", "Monai", "ResNet", "Skip", "Smp", "Tap", "UNet"]

@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from bench import plots, tracking
 from bench.config.build import build, build_each, build_network, check_output, fill_in, of_kind, said
-from bench.config.checks import check_calibration
 from bench.config.prepare import prepare, prepare_training
 from bench.datasets.data import Data
 from bench.errors import REFUSALS, EstimationError, InputError
@@ -47,7 +46,6 @@ class Question:
 
 def calibrate(config: DictConfig) -> str:
     """Ask every estimator what is known, log the table, its scores and the figure; returns the run's id."""
-    check_calibration(config)
     device = prepare(config)
     estimators = build_each(config.estimator, "estimator", Estimator)
     tasks = build_each(config.task, "task", partial)

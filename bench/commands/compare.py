@@ -16,7 +16,6 @@ from bench.comparison.comparison import Comparison, compared
 from bench.comparison.figures import drawn
 from bench.comparison.page import page
 from bench.comparison.runs import chosen
-from bench.config.checks import check_comparison
 from bench.config.folders import folder_fault
 from bench.diagnostics import Findings
 from bench.errors import InputError
@@ -30,7 +29,6 @@ def compare(config: DictConfig) -> str | None:
 
     Where the store or the folder is read-only it writes the table to standard output alone, and returns None.
     """
-    check_comparison(config)
     store = connect(config.tracking.uri, config.tracking.experiment, read_only=True)
     comparison = compared(chosen(store, config.runs, config.sweep), config)
     name = f"comparison of {len(comparison.designs)} designs on {comparison.runs.card['name']}"

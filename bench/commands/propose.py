@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import DictConfig
 
-from bench.config.checks import check_proposal
 from bench.errors import InputError
 from bench.pruning.retraining.handover import hand_out, hand_over, what_is_kept
 from bench.pruning.retraining.opening import Opened, opened
@@ -24,7 +23,6 @@ from bench.tracking import records
 
 def propose(config: DictConfig) -> str:
     """Leaner designs of a tracked network, or of a fresh one; returns the id of the run that holds them all."""
-    check_proposal(config)
     with opened(config, "propose") as study:
         base, tracked, retraining = study.base, study.tracked, study.retraining
         proposals, told = RULES[config.ask.rule](config, study)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bench.information.tables import I_TY, I_XT, LayerTable
 from bench.tracking import views
-from bench.tracking.store import Store
+
+if TYPE_CHECKING:
+    from bench.tracking.store import Store
 
 
 def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], run_id: str, store: Store) -> str:

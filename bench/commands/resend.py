@@ -8,7 +8,6 @@ from pathlib import Path
 from filelock import Timeout
 from omegaconf import DictConfig
 
-from bench.config.checks import check_resend
 from bench.errors import InputError, TrackingError
 from bench.tracking import records
 from bench.tracking.offline.heartbeat import OWNER, is_alive, mark_dead, owner_of
@@ -23,7 +22,6 @@ def resend(config: DictConfig) -> list[str]:
     Raises InputError, at the end, where a run is of another server or another process has it, and TrackingError where
     the server did not take all of a run; what was not sent still waits.
     """
-    check_resend(config)
     folder = Path(config.folder).absolute()
     runs = sorted({path.parent.name for path in folder.glob("*/[0-9]*.json")})
     if not runs:

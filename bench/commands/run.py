@@ -10,7 +10,6 @@ from torch.nn import Module
 from bench import tracking
 from bench.commands.report import failures_of_parts, report
 from bench.config.build import build, build_each, build_network, check_output, fill_in
-from bench.config.checks import check
 from bench.config.objectives import check_objectives
 from bench.config.prepare import fingerprint_of, prepare, prepare_training
 from bench.datasets.data import Data
@@ -20,8 +19,6 @@ from bench.errors import InputError
 from bench.estimators import Estimator
 from bench.information.tables import LayerTable, Moment
 from bench.layers.probe import Probe
-from bench.sweeps import claims, jobs
-from bench.tracking.store import connect
 from bench.tracking.trust import trusted_by
 from bench.training.cost import cost
 from bench.training.evaluate import evaluate
@@ -33,7 +30,6 @@ def run(config: DictConfig) -> str | float | list[float]:
 
     Returns the run's id; where objectives are asked for, the only one as a number or several as a list.
     """
-    check(config)
     device = prepare(config)
     data = build(config.dataset, "dataset", Data)
     fill_in(config.model, data)
@@ -50,7 +46,9 @@ def run(config: DictConfig) -> str | float | list[float]:
     logged = [name for diagnostic in diagnostics.values() for name in diagnostic.logged]
     check_objectives(config.objectives, model, data, logged, config.train.epochs)
 
-    store = connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
+    from bench.sweeps import claims, jobs  # MLflow takes seconds to load: what can be refused is refused before
+
+    store = tracking.connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
     begun, finished = claims.begin(store, config, fingerprint_of(config, data))
     if finished:
         return answer(begun, config.objectives)

@@ -9,7 +9,6 @@ import torch
 from omegaconf import DictConfig
 
 from bench.config.build import build, build_network, fill_in
-from bench.config.checks import check_taps
 from bench.datasets.data import Data
 from bench.errors import InputError
 from models import Custom
@@ -18,7 +17,6 @@ from models.tracing import calls
 
 def taps(config: DictConfig) -> pd.DataFrame:
     """A row for each module that runs, in the order in which they end; writes them as a table."""
-    check_taps(config)
     data = build(config.dataset, "dataset", Data)
     fill_in(config.model, data)
     model = build_network(config.model, config.seed)

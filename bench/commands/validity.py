@@ -9,7 +9,6 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from bench import plots
-from bench.config.checks import check_validity
 from bench.errors import InputError
 from bench.pruning.designs import widths_of
 from bench.pruning.designs.costs import Pricing
@@ -22,7 +21,6 @@ from bench.pruning.search.asker import READINGS, Asker
 
 def validity(config: DictConfig) -> str:
     """Retrain a fixed set of designs, ask about each, and rank the diagnostics; returns the id of the run."""
-    check_validity(config)
     with opened(config, "validity") as study:
         base, tracked, retraining = study.base, study.tracked, study.retraining
         designs = study_set(base.design, config.seed)

@@ -35,7 +35,7 @@ from bench.errors import InputError
 LISTS = ("estimator", "diagnostic", "task")  # a config may choose several members of these groups
 
 
-def check(config: DictConfig) -> None:
+def check_run(config: DictConfig) -> None:
     """Raise InputError for a value of a run's config that is out of its range, or a setting that does not exist."""
     _check(config, Settings)
     _check_components(config)
@@ -100,6 +100,18 @@ def check_status(config: DictConfig) -> None:
 def check_resend(config: DictConfig) -> None:
     """Raise InputError for a value of the config of `resend` that is out of its range."""
     _check(config, ResendSettings)
+
+
+CHECKS = {
+    "run": check_run,
+    "calibrate": check_calibration,
+    "propose": check_proposal,
+    "validity": check_validity,
+    "compare": check_comparison,
+    "taps": check_taps,
+    "status": check_status,
+    "resend": check_resend,
+}  # by command
 
 
 def check_sweep(config: DictConfig, name: str, jobs: Iterable[list[str]]) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import traceback
-from pathlib import Path
 
 from hydra.errors import MissingConfigException
 
+from bench.config import CONF
 from bench.errors import REFUSALS, InputError
 
-CONF = Path(__file__).parents[2] / "conf"
 # choices of Hydra's plugins -> the extra that brings them
 EXTRAS = {
     "hydra/launcher/ray": "ray",

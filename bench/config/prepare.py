@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 from collections.abc import Sequence
 from importlib.metadata import version
 
+import numpy as np
 import torch
-from monai.utils import set_determinism
 from omegaconf import DictConfig, OmegaConf
 from threadpoolctl import threadpool_limits
 
 from bench.config.build import check_output
-from bench.config.load import load
 from bench.config.rehearsal import optimizer_and_schedule, rehearse
 from bench.datasets.data import Data
 from bench.errors import InputError
@@ -31,10 +31,19 @@ def prepare(config: DictConfig) -> torch.device:
         raise InputError("device: got cuda, wanted a device that is here; no GPU is visible: device=auto or cpu")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     fix_threads(config.threads)
-    set_determinism(config.seed)
+    seed_everything(config.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     name = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def seed_everything(seed: int) -> None:
+    """Seed PyTorch, NumPy and Python, and have cuDNN choose algorithms that give the same numbers each time."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  (libraries draw from it)
+    random.seed(seed)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
 
 
 def fix_threads(count: int) -> None:
@@ -70,6 +79,8 @@ def prepare_training(
 
 
 def _teacher(run: str, uri: str | None, trust: Sequence[str], device: torch.device, data: Data) -> torch.nn.Module:
+    from bench.config.load import load  # here, because MLflow takes seconds to load
+
     try:
         teacher = load(run, uri, trust).to(device)
     except InputError as error:

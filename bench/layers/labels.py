@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d, one_hot
 
 from bench.datasets.data import Data, Split
@@ -61,6 +60,8 @@ def kmeans(data: Data, split: Split, seed: int = 0) -> np.ndarray:
 
     Source: Lee & Bajić 2021, arXiv 2101.08427, section 3.
     """
+    from sklearn.cluster import KMeans  # here, because it takes a second to load
+
     if len(data.train) < CLUSTERS:
         raise InputError(f"probe.labels: kmeans wants at least {CLUSTERS} training masks, got {len(data.train)}")
     flat = [(part.targets > 0).flatten(1).float().numpy() for part in (data.train, split)]

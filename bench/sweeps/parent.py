@@ -8,22 +8,18 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
 from bench import tracking
-from bench.config.checks import check_sweep
-from bench.config.composing import clearer, quoted
-from bench.config.folders import check_folder
-from bench.errors import InputError, JobsFailed, explain, leave, was_stopped
-from bench.sweeps import claims, jobs, workers
-from bench.sweeps.planned import asked, count, samples
+from bench.config.composing import quoted
+from bench.errors import InputError, JobsFailed, explain, was_stopped
+from bench.sweeps import claims, jobs
+from bench.sweeps.callback import opened
+from bench.sweeps.planned import asked, count
 from bench.sweeps.summary import failures_report, sum_up
 from bench.tracking import views
-from bench.tracking.addresses import refuse_secrets
 from bench.tracking.offline.heartbeat import BEAT, MISSED, SECONDS, Watch, is_here, mark_all_dead, owner_of
 from bench.tracking.store import Store, connect
 
@@ -39,56 +35,6 @@ class Sweep:
     store: Store
     parent: tracking.Run
     ending: ExitStack
-
-
-_open: list[Sweep] = []  # not an attribute of the callback, which travels to the jobs' processes
-
-
-class SweepParent(Callback):
-    """Hydra callback: makes store, experiment and parent before any job starts, and sums the jobs up at the end.
-
-    Hydra turns an exception of a callback into a warning and goes on; without a parent this must end instead.
-    """
-
-    def on_run_start(self, config: DictConfig, **_) -> None:
-        try:
-            refuse_secrets([f"tracking.uri={config.tracking.uri}"])  # one from a file or the environment
-            if config.hydra.output_subdir is not None:  # else nothing is written there
-                check_folder("hydra.run.dir", config.hydra.run.dir)
-                check_folder("hydra.output_subdir", str(Path(config.hydra.run.dir) / config.hydra.output_subdir))
-        except Exception as error:
-            leave(clearer(error))
-
-    def on_multirun_start(self, config: DictConfig, config_name: str, **_) -> None:
-        try:
-            refuse_secrets([f"tracking.uri={config.tracking.uri}"])
-            overrides = asked(config)
-            count(config, [override for override in overrides if override.is_sweep_override()])
-            check_sweep(config, config_name, samples(overrides))
-            name_by_what_is_swept(config)
-            workers.register()
-            if not config.tracking.parent:  # else another verb owns it
-                start(config)
-        except Exception as error:
-            leave(clearer(error))
-
-    def on_multirun_end(self, config: DictConfig, **_) -> None:
-        try:
-            close()
-        except Exception as error:
-            leave(error)
-
-
-def name_by_what_is_swept(config: DictConfig) -> None:
-    """Have Hydra leave out of the jobs' names what is the same in all of them."""
-    overrides = asked(config)
-    swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
-    fixed = {override.key_or_group for override in overrides} - swept
-    not_in_names = [*config.hydra.job.config.override_dirname.exclude_keys, *sorted(fixed)]
-    with read_write(config), open_dict(config):
-        config.hydra.overrides.hydra.append(
-            f"hydra.job.config.override_dirname.exclude_keys=[{','.join(not_in_names)}]"
-        )
 
 
 def start(config: DictConfig) -> None:
@@ -125,7 +71,7 @@ def start(config: DictConfig) -> None:
         parent.tag(jobs.JOBS, str(planned))
         with read_write(config), open_dict(config):
             config.hydra.overrides.hydra += [f"tracking.parent={parent.id}", f"tracking.uri={quoted(store.uri)}"]
-        _open.append(Sweep(store, parent, ending.pop_all()))
+        opened.append(Sweep(store, parent, ending.pop_all()))
 
 
 def running(runs: list) -> list:
@@ -188,8 +134,8 @@ def close(error: BaseException | None = None) -> None:
     A sweep that is stopped is not summed up, because that would take long. Raises JobsFailed, after a table that says
     which and why.
     """
-    while _open:
-        sweep = _open.pop()
+    while opened:
+        sweep = opened.pop()
         try:
             with sweep.ending:
                 if error is None or not (was_stopped(error) or isinstance(error, SystemExit)):

@@ -1,6 +1,15 @@
-"""Tracking: runs and their files in MLflow, beside the command or over the network, written and read back."""
+"""Tracking: runs and their files in MLflow, beside the command or over the network, written and read back.
 
-from bench.tracking.offline.writes import FINGERPRINT
-from bench.tracking.runs import DESIGN, REUSED, SWEEP, Run, create, ended, png, started, taken_up
+MLflow takes seconds to load, and so it loads when one of these names is used.
+"""
 
-__all__ = ["DESIGN", "FINGERPRINT", "REUSED", "SWEEP", "Run", "create", "ended", "png", "started", "taken_up"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "offline.writes": ["FINGERPRINT"],
+        "runs": ["DESIGN", "REUSED", "SWEEP", "Run", "create", "ended", "png", "started", "taken_up"],
+        "store": ["connect"],
+    },
+)

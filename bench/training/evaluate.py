@@ -9,9 +9,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 import torch
-from monai.inferers import sliding_window_inference
-from monai.metrics import compute_dice, compute_hausdorff_distance, compute_iou
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from torch.nn.functional import one_hot
 
 from bench.datasets.data import Data, Split
@@ -35,6 +32,8 @@ def predict(model: torch.nn.Module, images: torch.Tensor, batch_size: int = 32) 
 @torch.no_grad()
 def predict_volume(model: torch.nn.Module, volume: torch.Tensor, patch: tuple[int, ...]) -> torch.Tensor:
     """Logits on the CPU, (1, outputs, *spatial), of a volume (channels, *spatial) by windows that overlap by half."""
+    from monai.inferers import sliding_window_inference  # here and below, because MONAI takes seconds to load
+
     device = device_of(model)
     model.eval()
     windows = {"roi_size": patch, "sw_batch_size": WINDOWS, "overlap": 0.5, "mode": "gaussian"}
@@ -99,6 +98,8 @@ def segmentation_table(logits: torch.Tensor, targets: torch.Tensor, classes: Seq
     of an image has Dice and IoU 1 there, and `both_empty` counts such classes. HD95 is the mean over the classes that
     are in one of the two; it is undefined (NaN) where there are none, and where one of them is missed or invented.
     """
+    from monai.metrics import compute_hausdorff_distance, compute_iou
+
     masks = _masks(logits, targets, len(classes))
     with warnings.catch_warnings(action="ignore"):  # of empty masks, which the result tells too
         distances = compute_hausdorff_distance(*masks, include_background=False, percentile=95).numpy()
@@ -129,6 +130,8 @@ def classification_scores(logits: torch.Tensor, targets: torch.Tensor, data: Dat
     auroc_undefined and balanced_accuracy_undefined are the numbers of classes that these means leave out. AUROC is
     left out where it is undefined for all of them.
     """
+    from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
     if data.task == "multilabel":
         truth, likely = targets.numpy(), logits.numpy()
     else:
@@ -163,6 +166,8 @@ def _masks(logits: torch.Tensor, targets: torch.Tensor, classes: int) -> tuple[t
 
 
 def _dice(masks: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    from monai.metrics import compute_dice
+
     return compute_dice(*masks, include_background=False, ignore_empty=False)  # (n, foreground classes)
 
 

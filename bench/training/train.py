@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from monai.losses import DiceCELoss, DiceLoss
 from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 from tqdm import trange
 
@@ -133,6 +132,8 @@ def loss_function(name: str, data: Data) -> Callable[[torch.Tensor, torch.Tensor
     if name == "bce":
         criterion = BCEWithLogitsLoss()
         return lambda logits, targets: criterion(logits, targets.reshape(logits.shape).float())
+    from monai.losses import DiceCELoss, DiceLoss  # here, because MONAI takes seconds to load
+
     kind = DiceLoss if name == "dice" else DiceCELoss
     criterion = kind(sigmoid=True) if yes_or_no else kind(softmax=True, to_onehot_y=True)
     return lambda logits, targets: criterion(logits, targets[:, None].float())

@@ -1,0 +1,90 @@
+"""Callback: what Hydra calls before a run, and before and after a sweep.
+
+It loads with every command, so what it loads itself is light; MLflow loads when a sweep begins.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, open_dict, read_write
+
+from bench.config.checks import check_sweep
+from bench.config.composing import clearer
+from bench.config.folders import check_folder
+from bench.errors import JobsFailed, leave
+from bench.sweeps.planned import asked, count, samples
+from bench.tracking.addresses import refuse_secrets
+
+if TYPE_CHECKING:
+    from bench.sweeps.parent import Sweep
+
+opened: list[Sweep] = []  # not an attribute of the callback, which travels to the jobs' processes
+
+
+class SweepParent(Callback):
+    """Hydra callback: makes store, experiment and parent before any job starts, and sums the jobs up at the end.
+
+    Hydra turns an exception of a callback into a warning and continues; without a parent the command must end instead.
+    """
+
+    def on_run_start(self, config: DictConfig, **_) -> None:
+        try:
+            refuse_secrets([f"tracking.uri={config.tracking.uri}"])  # one from a file or the environment
+            if config.hydra.output_subdir is not None:  # else nothing is written there
+                check_folder("hydra.run.dir", config.hydra.run.dir)
+                check_folder("hydra.output_subdir", str(Path(config.hydra.run.dir) / config.hydra.output_subdir))
+        except Exception as error:
+            leave(clearer(error))
+
+    def on_multirun_start(self, config: DictConfig, config_name: str, **_) -> None:
+        try:
+            refuse_secrets([f"tracking.uri={config.tracking.uri}"])
+            overrides = asked(config)
+            count(config, [override for override in overrides if override.is_sweep_override()])
+            check_sweep(config, config_name, samples(overrides))
+            name_by_what_is_swept(config)
+            from bench.sweeps import parent, workers
+
+            workers.register()
+            if not config.tracking.parent:  # else another command owns it
+                parent.start(config)
+        except Exception as error:
+            leave(clearer(error))
+
+    def on_multirun_end(self, config: DictConfig, **_) -> None:
+        if not opened:
+            return
+        from bench.sweeps.parent import close
+
+        try:
+            close()
+        except Exception as error:
+            leave(error)
+
+
+def name_by_what_is_swept(config: DictConfig) -> None:
+    """Have Hydra leave out of the jobs' names what is the same in all of them."""
+    overrides = asked(config)
+    swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
+    fixed = {override.key_or_group for override in overrides} - swept
+    not_in_names = [*config.hydra.job.config.override_dirname.exclude_keys, *sorted(fixed)]
+    with read_write(config), open_dict(config):
+        config.hydra.overrides.hydra.append(
+            f"hydra.job.config.override_dirname.exclude_keys=[{','.join(not_in_names)}]"
+        )
+
+
+def end_after(fault: BaseException) -> BaseException:
+    """End the sweep that a fault has left open, because Hydra does not call back; returns what explains the fault."""
+    if not opened:
+        return fault
+    from bench.sweeps.parent import close
+
+    try:
+        close(fault)
+    except JobsFailed as failed:
+        return failed
+    return fault
