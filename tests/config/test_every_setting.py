@@ -15,7 +15,7 @@ from bench.config.settings import KINDS, register
 from bench.errors import InputError
 
 CHECKS = {
-    "config": checks.check,
+    "config": checks.check_run,
     "calibrate": checks.check_calibration,
     "propose": checks.check_proposal,
     "validity": checks.check_validity,
