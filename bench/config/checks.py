@@ -163,7 +163,7 @@ def _check_given(config: DictConfig, hydra: DictConfig) -> None:
             raise InputError(f"{key}: got {{}}, which changes nothing; give {key}.NAME=VALUE, or leave it out")
         if isinstance(has, bool) and not isinstance(value, bool):
             raise InputError(f"{key}: got {value}, wanted true or false")
-        if isinstance(value, list) and key in ("dataset", "model", "preset"):
+        if isinstance(value, list) and key in ("dataset", "model", "preset", "train"):
             raise InputError(f"{key}: got {override.get_value_element_as_str()}, wanted one choice and no list")
         if isinstance(value, list) and key in LISTS:
             for choice in value:

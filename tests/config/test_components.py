@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from running import composed, is_drawing, names
 
 from bench.__main__ import CONF
 from bench.config.build import build, build_each, build_network, fill_in
+from bench.config.prepare import prepare_training
+from bench.config.settings import Training
 from bench.datasets import phantoms
 from bench.datasets.data import SPLITS, Data
 from bench.diagnostics import Diagnostic, Findings
@@ -20,6 +23,7 @@ from bench.estimators import Estimator
 from bench.information.tables import COLUMNS, LayerTable, Moment
 from bench.layers.probe import Probe
 from bench.training.train import loss_function
+from models import UNet
 
 LISTS = ("estimator", "diagnostic")  # groups of which a config takes several, each under its own name
 
@@ -40,7 +44,7 @@ def documented(target):
 
 def test_every_group_has_a_contract_here():
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
-    known = {"model", "dataset", "estimator", "diagnostic", "experiment", "task", "preset"}
+    known = {"model", "dataset", "estimator", "diagnostic", "experiment", "task", "preset", "train"}
     assert groups == known, "add a test for the new group"
 
 
@@ -144,6 +148,18 @@ def test_diagnostic(name, measured, tmp_path):
     for title, figure in found.figures.items():
         figure.savefig(tmp_path / f"{title}.png", dpi=120, bbox_inches="tight")
         assert is_drawing(tmp_path / f"{title}.png"), f"{name}: figure {title} is blank"
+
+
+# Training
+
+
+@pytest.mark.parametrize("name", names("train"))
+def test_train(name):
+    config = composed(f"train={name}").train
+    assert list(config) == [field.name for field in fields(Training)], f"conf/train/{name}.yaml: shows all settings"
+    data = phantoms(size=16, n=(4, 4, 4))
+    fit = prepare_training(config, UNet(1, 1, widths=(2, 4)), data)
+    assert fit["epochs"] == config.epochs > 0
 
 
 # Models
