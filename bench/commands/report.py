@@ -13,6 +13,9 @@ from bench.tracking import views
 if TYPE_CHECKING:
     from bench.tracking.store import Store
 
+Column = tuple[str, pd.Series]  # its head, which may stand twice in a table, and its words by tap
+HEADS = {"ceiling": "ceiling", "null_mean": "null"}
+
 
 def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], run_id: str, store: Store) -> str:
     """Per tap the primary estimator's I(X;T) and I(T;Y); every estimator's excess by pixels; test figures; the UI."""
@@ -53,27 +56,30 @@ def _view(table: LayerTable, view: str) -> str:
         columns, title = _locations(table, view), f"{view} view: excess of I(T;Y) over its null"
     if not columns:
         return f"\n{title}: no estimate, for the reasons in layers.csv\n"
-    return f"\n{pd.DataFrame(columns).rename_axis(None).to_string()}\n{title}\n"
+    shown = pd.concat([column for _, column in columns], axis=1).rename_axis(None)
+    return f"\n{shown.to_string(header=[name for name, _ in columns])}\n{title}\n"
 
 
-def _images(table: LayerTable) -> dict[str, pd.Series]:
-    columns = {}
-    for quantity, beside in ((I_XT, {"ceiling": "ceiling"}), (I_TY, {"null": "null_mean", "ceiling ": "ceiling"})):
-        rows = table.primary(view="image").query("weights == 'best' and quantity == @quantity").set_index("tap")
+def _images(table: LayerTable) -> list[Column]:
+    """Both quantities in whole images; the numbers beside them that tell how far to believe them."""
+    columns: list[Column] = []
+    for quantity, beside in ((I_XT, ("ceiling",)), (I_TY, ("null_mean", "ceiling"))):
+        rows = table.best(view="image")
+        rows = rows[rows["quantity"] == quantity].set_index("tap")
         if rows["bits"].notna().any():
-            columns[quantity] = rows["bits"].map(_bits)
-            columns |= {name: rows[column].map(_bits) for name, column in beside.items()}
-            columns["reliable" + " " * (quantity == I_TY)] = _reliable(rows)
+            columns.append((quantity, rows["bits"].map(_bits)))
+            columns += [(HEADS[name], rows[name].map(_bits)) for name in beside]
+            columns.append(("reliable", _reliable(rows)))
     return columns
 
 
-def _locations(table: LayerTable, view: str) -> dict[str, pd.Series]:
-    columns = {}
+def _locations(table: LayerTable, view: str) -> list[Column]:
+    """The excess by every estimator at locations."""
+    columns: list[Column] = []
     for estimator in table.estimators:
-        rows = table.primary(estimator, view).query("weights == 'best'").set_index("tap")
+        rows = table.best(estimator, view).set_index("tap")
         if rows["bits"].notna().any():
-            columns[estimator] = rows["excess"].map(_bits)
-            columns["reliable" + " " * len(columns)] = _reliable(rows)
+            columns += [(estimator, rows["excess"].map(_bits)), ("reliable", _reliable(rows))]
     return columns
 
 

@@ -17,7 +17,7 @@ from bench.diagnostics import Diagnostic
 from bench.diagnostics.base import Failures, Findings
 from bench.errors import InputError
 from bench.estimators import Estimator
-from bench.information.tables import LayerTable, Moment
+from bench.information.tables import LayerTable, Moment, Weights
 from bench.layers.probe import Probe
 from bench.tracking.trust import trusted_by
 from bench.training.cost import cost
@@ -61,7 +61,7 @@ def run(config: DictConfig) -> str | float | list[float]:
 
         def measure(network: Module, moment: Moment) -> None:
             if probe:
-                table.extend(probe.measure(network, moment, config.calibration and moment.weights == "best"))
+                table.extend(probe.measure(network, moment, config.calibration and moment.weights == Weights.BEST))
             for name, diagnostic in failures.left(diagnostics):
                 with failures.of(name):
                     for details, rows in diagnostic.measure(network, probe, moment).items():
@@ -70,16 +70,16 @@ def run(config: DictConfig) -> str | float | list[float]:
         def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
             tracked.metrics(metrics, step=epoch)
             if epoch in epochs:
-                measure(model, Moment(epoch, "epoch", config.seed))
+                measure(model, Moment(epoch, Weights.EPOCH, config.seed))
                 tracked.curves(table.layer_points(epoch))
 
         try:
             for seed in range(config.seed + 1, config.seed + 1 + untrained_seeds):
                 untrained = build_network(config.model, seed).to(device)
-                measure(untrained, Moment(0, "untrained", seed))
+                measure(untrained, Moment(0, Weights.UNTRAINED, seed))
             best = fit(model, data, **training, seed=config.seed, on_epoch=on_epoch)
             tracked.weights(model.state_dict())
-            measure(model, Moment(best.epoch, "best", config.seed))
+            measure(model, Moment(best.epoch, Weights.BEST, config.seed))
             table.share_responses()
         finally:
             tracked.table(table.frame, "layers.csv")

@@ -10,7 +10,7 @@ import pandas as pd
 from bench.comparison.layers import IMAGES, SEEDS, reading
 from bench.comparison.runs import FIX, Runs
 from bench.errors import InputError
-from bench.information.tables import LayerTable
+from bench.information.tables import LayerTable, Weights
 from bench.pruning.retraining import judge
 
 COSTS = ("params", "flops")
@@ -105,7 +105,7 @@ def unplanted(tables: Iterable[LayerTable]) -> bool:
 
 
 def _numbers(tables: Iterable[LayerTable]) -> pd.DataFrame:
-    best = pd.concat([table.select(weights="best") for table in tables])
+    best = pd.concat([table.select(weights=Weights.BEST) for table in tables])
     return best[best["bits"].notna()]
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from bench.diagnostics.bottleneck import Bottleneck
-from bench.information.tables import I_TY, I_XT, LayerTable
+from bench.information.tables import I_TY, I_XT, LayerTable, Weights
 from bench.pruning.retraining.judge import CONFIDENCE
 
 QUESTION = ["tap", "quantity", "view", "label_view", "estimator"]
@@ -22,7 +22,8 @@ def best_rows(tables: Mapping[str, LayerTable], frame: pd.DataFrame) -> pd.DataF
     tables: of each run. frame: rows with run, design, seed.
     """
     parts = [
-        tables[run.run].select(weights="best").assign(design=run.design, seed=run.seed) for run in frame.itertuples()
+        tables[run.run].select(weights=Weights.BEST).assign(design=run.design, seed=run.seed)
+        for run in frame.itertuples()
     ]
     rows = pd.concat(parts, ignore_index=True).astype(dict.fromkeys(("bits", "low", "high", "excess"), float))
     return rows[rows["quantity"].isin((I_XT, I_TY)) & (rows["role"] != "input") & rows["bits"].notna()]
@@ -116,7 +117,7 @@ def reading(table: pd.DataFrame, estimator: str, view: str) -> dict[str, object]
     table: of `pooled`, one design. Nothing is said of the narrowest layer in a view without I(X;T).
     """
     rows = table[(table["estimator"] == estimator) & (table["view"] == view)]
-    layers = LayerTable(rows.assign(weights="best").to_dict("records"))
+    layers = LayerTable(rows.assign(weights=Weights.BEST).to_dict("records"))
     if rows.empty:
         return {}
     primary = layers.primary(estimator, view)

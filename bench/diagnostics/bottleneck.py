@@ -26,8 +26,7 @@ class Bottleneck(Diagnostic):
     def __call__(self, table: LayerTable) -> Findings:
         readings = []
         for estimator in table.estimators:
-            rows = table.primary(estimator)
-            rows = rows[(rows["weights"] == "best") & (rows["role"] != "input") & rows["bits"].notna()]
+            rows = table.profile(estimator)
             xt = rows[rows["quantity"] == I_XT].set_index("tap")
             ty = rows[rows["quantity"] == I_TY].set_index("tap")
             between = xt[xt["role"] != "output"]

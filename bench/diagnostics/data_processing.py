@@ -11,7 +11,7 @@ from bench import plots
 from bench.diagnostics.base import Diagnostic, Findings, of_each_estimator
 from bench.errors import EstimationError
 from bench.information.reductions import Distances
-from bench.information.tables import I_XT, LAYERS, LayerTable, Moment
+from bench.information.tables import I_XT, LAYERS, LayerTable, Moment, Weights
 from bench.information.variables import Variable
 from bench.layers.capture import Captured
 from bench.layers.probe import INPUT, Probe
@@ -45,13 +45,13 @@ class DataProcessing(Diagnostic):
     )
 
     def measure(self, network: Module, probe: Probe, moment: Moment) -> dict[str, Iterable[dict]]:
-        if moment.weights == "epoch" or "image" not in probe.views:
+        if moment.weights == Weights.EPOCH or "image" not in probe.views:
             return {}
         rows = [*_cuts(network, probe), *_errors(network, probe)]
         return {LAYERS: [moment.row() | row for row in rows]}
 
     def __call__(self, table: LayerTable) -> Findings:
-        best = table.select(weights="best", view="image")
+        best = table.select(weights=Weights.BEST, view="image")
         chains = [
             _rises(chain).assign(estimator=name, chain=kind)
             for name in table.estimators

@@ -15,7 +15,7 @@ from bench.diagnostics.subsets import Curve, InMiniBatches, of_all_samples
 from bench.errors import EstimationError
 from bench.estimators.base import at_least
 from bench.information.estimate import SATURATED
-from bench.information.tables import LayerTable, Moment
+from bench.information.tables import LayerTable, Moment, Weights
 from bench.information.variables import Variable
 from bench.layers.maps import averaged
 from bench.layers.probe import Probe
@@ -54,7 +54,7 @@ class FilterCount(Diagnostic):
         self.share = share
 
     def measure(self, network: Module, probe: Probe, moment: Moment) -> dict[str, list[dict]]:
-        if moment.weights != "best":
+        if moment.weights != Weights.BEST:
             return {}
         rows = []
         for tap, channels in taps_with_maps(network, probe).items():

@@ -11,7 +11,7 @@ from bench.diagnostics.base import Diagnostic, Findings, of_each_estimator
 from bench.diagnostics.pair_information import PairInformation
 from bench.diagnostics.phases import phases
 from bench.estimators.base import at_least
-from bench.information.tables import LAYERS, LayerTable, Moment
+from bench.information.tables import LAYERS, LayerTable, Moment, Weights
 from bench.layers.probe import Probe
 
 PAIRS = "pairs"
@@ -49,7 +49,7 @@ class ModifiedInformationPlane(Diagnostic):
         rows, details = [], []
         for row, pairs in self.asked.of(network, probe):
             rows.append(moment.row() | row)
-            details += pairs if moment.weights == "best" else []
+            details += pairs if moment.weights == Weights.BEST else []
         return {LAYERS: rows, PAIRS: details}
 
     def __call__(self, table: LayerTable) -> Findings:
@@ -65,6 +65,6 @@ class ModifiedInformationPlane(Diagnostic):
         tables = {f"modified_{key}": found for key, found in phases(frame).items()}
         curves = [
             (f"profile/{DRAWN[row.quantity]}.excess.{row.estimator}", row.excess, row.place)
-            for row in drawn[drawn["weights"] == "best"].itertuples()
+            for row in drawn[drawn["weights"] == Weights.BEST].itertuples()
         ]
         return Findings(tables=tables, figures=figures, curves=curves)

@@ -7,6 +7,8 @@ import pandas as pd
 from scipy.stats import linregress
 from scipy.stats import t as student
 
+from bench.information.tables import Weights
+
 LEAST = 3  # epochs of a phase; two points always lie on a line
 MATTERS = 0.05  # of the peak: a smaller fall or rise is none
 
@@ -20,7 +22,7 @@ def phases(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     follows the peak: `compresses` or `rises` where the slope's interval excludes 0 and amounts to more than 5 % of the
     peak, `flat` where no slope in it does, else `undecided`; `peak at the end` with fewer than 3 epochs after it.
     """
-    frame = frame[(frame["weights"] == "epoch") & (frame["role"] != "input")].sort_values(
+    frame = frame[(frame["weights"] == Weights.EPOCH) & (frame["role"] != "input")].sort_values(
         ["order", "epoch"], kind="stable"
     )
     rows = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from itertools import product
 
 import pandas as pd
@@ -31,12 +32,21 @@ FAILED = "the estimator failed: "  # what the reason of such a row begins with
 LAYERS = "layers"
 
 
+class Weights(StrEnum):
+    """Which weights a network had when it was measured."""
+
+    EPOCH = "epoch"  # in training
+    BEST = "best"  # of the best checkpoint by validation
+    UNTRAINED = "untrained"  # of a reference that was never trained
+    DAMAGED = "damaged"  # of the best checkpoint, with those of one layer shuffled
+
+
 @dataclass(frozen=True)
 class Moment:
-    """Which weights are measured: `epoch` (in training), `best` or `untrained`, a control initialised from `seed`."""
+    """When a network is measured: after an epoch, with which weights; `seed` says how they were initialised."""
 
     epoch: int
-    weights: str
+    weights: Weights
     seed: int
 
     def row(self) -> dict:
@@ -121,10 +131,25 @@ class LayerTable:
         views = frame["label_view"].dropna()
         return frame[frame["label_view"].isna() | (frame["label_view"] == (views.iloc[0] if len(views) else None))]
 
+    def best(self, estimator: str | None = None, view: str | None = None) -> pd.DataFrame:
+        """Return the primary rows of the best checkpoint, one for each tap and quantity."""
+        rows = self.primary(estimator, view)
+        return rows[rows["weights"] == Weights.BEST]
+
+    def profile(self, estimator: str | None = None, view: str | None = None) -> pd.DataFrame:
+        """Return the rows of `best` that have an estimate, without the input: information along the layers."""
+        rows = self.best(estimator, view)
+        return rows[(rows["role"] != "input") & rows["bits"].notna()]
+
+    def untrained(self, estimator: str | None = None, view: str | None = None) -> pd.DataFrame:
+        """Return the primary rows of networks before training: of the references, and of the network at epoch 0."""
+        rows = self.primary(estimator, view)
+        return rows[(rows["weights"] == Weights.UNTRAINED) | (rows["epoch"] == 0)]
+
     def layer_points(self, epoch: int) -> list[tuple[str, float, int]]:
         """(key, bits, epoch) of the primary estimator in training, for a chart per tap: `layers.xt/TAP`."""
         rows = self.primary() if self.rows else self.frame
-        rows = rows[(rows["weights"] == "epoch") & (rows["epoch"] == epoch)]
+        rows = rows[(rows["weights"] == Weights.EPOCH) & (rows["epoch"] == epoch)]
         keys = {I_XT: "layers.xt", I_TY: "layers.ty"}
         return [(f"{keys[row.quantity]}/{row.tap}", row.bits, epoch) for row in rows.itertuples()]
 
@@ -133,8 +158,7 @@ class LayerTable:
         keys = {I_XT: "profile/I_XT", I_TY: "profile/I_TY"}
         points = []
         for estimator, view in product(self.estimators, self.views):
-            rows = self.primary(estimator, view)
-            rows = rows[(rows["weights"] == "best") & (rows["role"] != "input")]
+            rows = self.profile(estimator, view)
             name = estimator if view == "image" else f"{estimator}.{view}"
             points += [(f"{keys[row.quantity]}.{name}", row.bits, row.place) for row in rows.itertuples()]
         return points

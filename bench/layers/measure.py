@@ -17,7 +17,7 @@ from bench.datasets.data import Data
 from bench.errors import InputError
 from bench.estimators import Estimator
 from bench.information.estimate import Estimate
-from bench.information.tables import LayerTable, Moment
+from bench.information.tables import LayerTable, Moment, Weights
 from bench.information.variables import Variable
 from bench.layers.pixels import REACH
 from bench.layers.probe import Probe
@@ -100,10 +100,10 @@ def measure(
         pixels=min(max(LOCATIONS, count), pixels) if locations is None else locations,
         batch_size=batch_size,
     )
-    table = LayerTable(probe.measure(tapped, Moment(0, "best", seed)))
+    table = LayerTable(probe.measure(tapped, Moment(0, Weights.BEST, seed)))
     for number, reference in enumerate(references(network, untrained, seed), 1):
         other = with_taps(reference, data, names)
-        table.extend(probe.measure(other, Moment(0, "untrained", seed + number)))
+        table.extend(probe.measure(other, Moment(0, Weights.UNTRAINED, seed + number)))
     return table
 
 

@@ -57,11 +57,9 @@ def drawn(designs: list[str]) -> list[str]:
 
 def profile(table: LayerTable, estimator: str, view: str | None = None) -> pd.DataFrame:
     """quantity, place, bits of the best checkpoint and the untrained controls' mean beside them."""
-    rows = table.primary(estimator, view)
-    rows = rows[(rows["role"] != "input") & rows["bits"].notna()]
     keys = ["quantity", "place", "tap"]
-    best = rows[rows["weights"] == "best"].set_index(keys)["bits"]
-    control = rows[(rows["weights"] == "untrained") | (rows["epoch"] == 0)].groupby(keys)["bits"].mean()
+    best = table.profile(estimator, view).set_index(keys)["bits"]
+    control = table.untrained(estimator, view).groupby(keys)["bits"].mean()
     return pd.DataFrame({"bits": best, "control": control.reindex(best.index)}).reset_index()
 
 

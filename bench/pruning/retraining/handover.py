@@ -10,7 +10,7 @@ from bench import plots, tracking
 from bench.config.build import build_network, build_stored
 from bench.config.load import load
 from bench.estimators import Estimator
-from bench.information.tables import LayerTable, Moment
+from bench.information.tables import LayerTable, Moment, Weights
 from bench.layers.probe import Probe
 from bench.pruning.retraining.export import to_onnx
 from bench.pruning.retraining.training import Retraining
@@ -60,8 +60,8 @@ def what_is_kept(
         table = LayerTable()
         options = {"seed": seed, "split": "trainval", "n": images, "views": [view]}
         probe = Probe(network, base.data, {first: estimators[first]}, **options)
-        table.extend(probe.measure(build_network(config.model, config.seed), Moment(0, "untrained", config.seed)))
-        table.extend(probe.measure(network, Moment(1, "best", config.seed)))
+        table.extend(probe.measure(build_network(config.model, config.seed), Moment(0, Weights.UNTRAINED, config.seed)))
+        table.extend(probe.measure(network, Moment(1, Weights.BEST, config.seed)))
         tracked.table(table.frame, f"layers/{name}.csv")
         profiles[name] = profile(table, first)
     return plots.overlaid(profiles, f"{first}, {view} view, training and validation images")

@@ -1,0 +1,58 @@
+"""The layout of the code: rooms, the imports between them, and files that can be read at once."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+ROOMS = {
+    "commands", "comparison", "pruning", "diagnostics", "layers", "sweeps", "config", "known_truth", "tracking",
+    "training", "estimators", "datasets", "information", "plots", "errors", "signals", "models",
+}  # fmt: skip
+ARROWS = 85  # at most, between rooms
+LINES = 250  # of a file, at most
+
+
+def files() -> list[Path]:
+    return [path for package in ("bench", "models") for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def room_of(module: str) -> str | None:
+    """The room of a module; None for the API and the command line, which stand above all rooms."""
+    package, *inside = module.split(".")
+    return "models" if package == "models" else inside[0] if inside and inside[0] in ROOMS else None
+
+
+def imports(path: Path) -> set[str]:
+    """Every module of ours that a file imports, or whose name it imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name for name in found if name.split(".")[0] in ("bench", "models")}
+
+
+def arrows() -> set[tuple[str, str]]:
+    """(room, room that it imports)."""
+    found = set()
+    for path in files():
+        room = room_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        found |= {(room, room_of(name)) for name in imports(path)}
+    return {(one, other) for one, other in found if one and other and one != other}
+
+
+def test_every_file_lies_in_a_room():
+    inside = {path.relative_to(ROOT / "bench").parts[0] for path in files() if "bench" in path.parts}
+    assert {name.removesuffix(".py") for name in inside if not name.startswith("__")} == ROOMS - {"models"}
+
+
+def test_few_rooms_know_each_other():
+    found = arrows()
+    assert 0 < len(found) <= ARROWS
+    assert not {room for _, room in found} & {"commands"}
+    assert not {one for one, _ in found} & {"models", "errors", "plots"}
+
+
+def test_a_file_can_be_read_at_once():
+    assert {str(path): lines for path in files() if (lines := len(path.read_text().splitlines())) > LINES} == {}
