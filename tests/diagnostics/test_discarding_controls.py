@@ -4,11 +4,10 @@ import copy
 
 import pytest
 import torch
-from discarded import found, look_at, seeded
+from discarding_cases import layerwise, measure_images, seeded
 from torch import nn
 
-from bench.diagnostics.discarding.damage import damaged
-from bench.diagnostics.discarding.skips import carried_by_skips, closed, merged_at
+from bench.diagnostics.discarding.diagnostic import close_skip, damage_layer, find_merge, measure_skips
 from bench.errors import InputError
 from bench.layers.hooks import upto
 from models import Tap, UNet
@@ -16,10 +15,10 @@ from models import Tap, UNet
 
 @pytest.mark.processes
 def test_damage_is_seen_from_the_damaged_layer_on_and_not_before(trained, data):
-    broken, at = damaged(trained, "enc2.conv1", seed=0)
+    broken, at = damage_layer(trained, "enc2.conv1", seed=0)
     x = data.val.images[:3]
     for tap in trained.taps():
-        whole, hurt = (found(upto(network, tap), x).entropy_bits for network in (trained, broken))
+        whole, hurt = (measure_images(upto(network, tap), x).entropy_bits for network in (trained, broken))
         if tap.order < at.order or tap.name == "skip1":
             assert torch.equal(whole, hurt), tap.name
         elif tap.name in ("enc2.conv1", "bottleneck.conv1"):
@@ -27,17 +26,17 @@ def test_damage_is_seen_from_the_damaged_layer_on_and_not_before(trained, data):
 
 
 def test_damage_shuffles_the_weights_of_one_layer_and_nothing_else(trained):
-    broken, at = damaged(trained, None, seed=0)
+    broken, at = damage_layer(trained, None, seed=0)
     changed = [
         name for name, weight in trained.named_parameters() if not torch.equal(weight, broken.get_parameter(name))
     ]
     assert changed == [f"{at.module}.0.weight"]
     whole, hurt = (network.get_parameter(changed[0]).detach() for network in (trained, broken))
     assert torch.equal(whole.flatten().sort().values, hurt.flatten().sort().values)
-    again, _ = damaged(trained, None, seed=0)
+    again, _ = damage_layer(trained, None, seed=0)
     assert torch.equal(again.get_parameter(changed[0]), broken.get_parameter(changed[0]))
     with pytest.raises(InputError, match=r"damage: got 'enc9', wanted a tap with weights, one of enc1\.conv1,"):
-        damaged(trained, "enc9", seed=0)
+        damage_layer(trained, "enc9", seed=0)
 
 
 # Skips
@@ -46,37 +45,37 @@ def test_damage_shuffles_the_weights_of_one_layer_and_nothing_else(trained):
 def test_a_closed_skip_lets_nothing_through(trained, data):
     x = data.val.images[:1]
     taps = {tap.name: tap for tap in trained.taps()}
-    f = closed(trained, taps["skip1"], taps["dec1.conv1"], x)
+    f = close_skip(trained, taps["skip1"], taps["dec1.conv1"], x)
     torch.testing.assert_close(f(x), upto(trained, taps["dec1.conv1"])(x))  # on the clean image it changes nothing
     noisy = x + 0.1 * torch.randn(4, *x.shape[1:], generator=seeded())
     assert not torch.equal(f(noisy), upto(trained, taps["dec1.conv1"])(noisy))
     with torch.no_grad():  # nothing comes from below either: nothing moves
         blind = copy.deepcopy(trained)
         nn.init.zeros_(blind.up1.weight)
-        moved = closed(blind, taps["skip1"], taps["dec1.conv1"], x)(noisy)
+        moved = close_skip(blind, taps["skip1"], taps["dec1.conv1"], x)(noisy)
         torch.testing.assert_close(moved, moved[:1].expand_as(moved))
-    assert merged_at(trained.taps(), taps["skip2"]).name == "dec2.conv1"
+    assert find_merge(trained.taps(), taps["skip2"]).name == "dec2.conv1"
 
 
 def test_what_goes_by_the_skip_alone_is_what_a_blind_bottleneck_leaves_to_it(untrained, data):
     blind = copy.deepcopy(untrained)
     for name in ("up1", "up2"):
         nn.init.zeros_(blind.get_submodule(name).weight)
-    rows = list(carried_by_skips(look_at(blind, data), blind.taps()))
+    rows = list(measure_skips(layerwise(blind, data), blind.taps()))
     assert [row["closed"] for row, _ in rows] == ["skip2", "skip2", "skip1", "skip1"]
     for row, carried in rows:  # with the skip closed nothing of the image is left
         assert carried is None
         assert "undefined" in row["reason"]
-    whole = list(carried_by_skips(look_at(untrained, data), untrained.taps()))
+    whole = list(measure_skips(layerwise(untrained, data), untrained.taps()))
     assert all(row["carried"] > 0 and carried.shape == (8, 8) for row, carried in whole)
     assert all(row["carried"] == pytest.approx(row["sid"] - row["sid_open"], abs=1e-6) for row, _ in whole)
 
 
 def test_a_network_without_skips_carries_nothing_by_them(data):
     network = UNet(1, 1, (4, 8), skips="none").eval()
-    assert list(carried_by_skips(look_at(network, data), network.taps())) == []
+    assert list(measure_skips(layerwise(network, data), network.taps())) == []
 
 
 def test_a_skip_that_ends_nowhere_is_an_error():
-    with pytest.raises(InputError, match="tap skip1: the model has no tap of the decoder at level 1"):
-        merged_at([Tap("skip1", "skip1", "skip", 1, 0)], Tap("skip1", "skip1", "skip", 1, 0))
+    with pytest.raises(InputError, match="tap skip1: got no tap of the decoder or the output at level 1 or finer"):
+        find_merge([Tap("skip1", "skip1", "skip", 1, 0)], Tap("skip1", "skip1", "skip", 1, 0))

@@ -1,22 +1,19 @@
-"""How noise is found for activations that are far from linear, the published way, and what is refused."""
+"""Solvers for activations that are far from linear, the published descent, and refused input."""
 
 import numpy as np
 import pytest
 import torch
-from linear import CLOSED, found, linear
+from discarding_cases import CLOSED_FORMS, linear, measure_row
 
 from bench.diagnostics.discarding import PublishedDescent, WaterFilling
-from bench.diagnostics.discarding.ascent import ascended
-from bench.diagnostics.discarding.convergence import unevenness
-from bench.diagnostics.discarding.distortion import Distortion
-from bench.diagnostics.discarding.levels import Levels, bisected
-from bench.diagnostics.discarding.problem import Problem
-from bench.diagnostics.discarding.sensitivity import sensitivity
+from bench.diagnostics.discarding.distortion import Distortion, jacobian_norms
+from bench.diagnostics.discarding.optimization import Problem, entropy_ascent, find_roots, unevenness
+from bench.diagnostics.discarding.water_filling import WaterLevels
 from bench.errors import EstimationError, InputError
 
 
 def bent(x):
-    """Far from linear at the scale of the noise: half of the pixels saturate."""
+    """Apply a function that is far from linear at the scale of the noise: half of the pixels saturate."""
     flat = x.flatten(1)
     return torch.cat([torch.tanh(60 * flat[:, :8]), flat[:, 8:] * torch.linspace(1, 30, 8)], 1)
 
@@ -28,7 +25,7 @@ def test_refinement_evens_out_what_cells_add_where_the_closed_form_does_not():
         _, parts = Distortion(bent, x[None], (1, 16), 0.01).by_cell(sigma.reshape(1, -1), seed=5, draws=4000)
         return float((parts / parts.mean()).std())
 
-    plain, refined = (found(bent, x, cells=16, solver=WaterFilling(refine=n)) for n in (0, 60))
+    plain, refined = (measure_row(bent, x, cells=16, solver=WaterFilling(refine=n)) for n in (0, 60))
     assert float(refined.sid_bits) > float(plain.sid_bits) + 0.02
     assert spread(refined.sigma) < spread(plain.sigma) / 2
     assert abs(float(refined.distortion) - 1.5) <= max(0.03, 3 * float(refined.distortion_error))
@@ -36,7 +33,7 @@ def test_refinement_evens_out_what_cells_add_where_the_closed_form_does_not():
 
 def test_more_steps_of_refinement_end_with_no_less():
     x = torch.zeros(1, 1, 16)
-    found_by = [float(found(bent, x, cells=16, solver=WaterFilling(refine=24 * n)).sid_bits) for n in (1, 2, 5)]
+    found_by = [float(measure_row(bent, x, cells=16, solver=WaterFilling(refine=24 * n)).sid_bits) for n in (1, 2, 5)]
     assert found_by[0] <= found_by[1] + 0.01  # bits; distortions are β within 2 %
     assert found_by[1] <= found_by[2] + 0.01
 
@@ -47,7 +44,7 @@ def test_refinement_reaches_the_optimum_of_cubes_which_the_closed_form_misses():
     energy = weights.square()  # each adds as much where energy σ⁶ is the same
     optimum = 0.01 * (1.5 * energy.mean() / energy) ** (1 / 6)
     plain, refined = (
-        found(lambda x: weights * x**3, x, cells=8, solver=WaterFilling(refine=n)).sigma[0] for n in (0, 100)
+        measure_row(lambda x: weights * x**3, x, cells=8, solver=WaterFilling(refine=n)).sigma[0] for n in (0, 100)
     )
     assert (plain / optimum).log().abs().max() > 1
     assert (refined / optimum).log().abs().max() < 0.1
@@ -57,7 +54,7 @@ def test_a_search_for_a_level_by_short_strides_does_not_step_over_a_valley():
     def steep(at, rows):
         return torch.where(at < -0.8, 1.0, torch.where(at < 0, -1.0, 8 * at))
 
-    at = [float(bisected(steep, torch.tensor([0.25]), torch.tensor([9.0]), 0.01, stride)) for stride in (0.125, 1.0)]
+    at = [float(find_roots(steep, torch.tensor([0.25]), torch.tensor([9.0]), 0.01, stride)) for stride in (0.125, 1.0)]
     assert abs(at[0]) < 0.01
     assert at[1] < -0.7
 
@@ -65,8 +62,8 @@ def test_a_search_for_a_level_by_short_strides_does_not_step_over_a_valley():
 def test_at_the_top_every_cell_has_the_most_noise_whatever_rounding_says():
     norms = torch.rand(1000, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     x = torch.zeros(1, 1, 3, dtype=torch.float64)
-    problem = Problem(Distortion(linear(CLOSED[0][0]), x, (1, 3), 0.01), 1.5, 0.3, torch.Generator())
-    levels = Levels(problem, norms, seed=0)
+    problem = Problem(Distortion(linear(CLOSED_FORMS[0][0]), x, (1, 3), 0.01), 1.5, 0.3, torch.Generator())
+    levels = WaterLevels(problem, norms, seed=0)
     assert (levels.sigma(levels.top) == 0.3).all()
     assert (levels.sigma(levels.top - 1e-9).amin(1) < 0.3).all()
 
@@ -79,9 +76,9 @@ def test_the_ascent_finds_the_optimum_of_one_nearly_sure_output(seed):
         return torch.sigmoid(300 * (x.flatten(1) @ weights) - 6)[:, None]  # of one sum: at best all cells add alike
 
     x = torch.zeros(1, 1, 1, 16, dtype=torch.float64)
-    rows = sensitivity(sure, x, (1, 16), 0.01, probes=1, seed=0).rows
-    problem = Problem(Distortion(sure, x, (1, 16), 0.01, rows), 1.5, 1.0, torch.Generator().manual_seed(seed))
-    added = (ascended(problem, torch.full((1, 16), 0.01, dtype=torch.float64), steps=100) * weights).log()
+    _, jacobian = jacobian_norms(sure, x, (1, 16), 0.01, probes=1, seed=0)
+    problem = Problem(Distortion(sure, x, (1, 16), 0.01, jacobian), 1.5, 1.0, torch.Generator().manual_seed(seed))
+    added = (entropy_ascent(problem, torch.full((1, 16), 0.01, dtype=torch.float64), steps=100) * weights).log()
     assert float(added.std()) < 0.2
 
 
@@ -102,12 +99,12 @@ def test_unevenness_is_the_spread_of_what_cells_add_in_units_of_its_mean_size():
 
 def test_unevenness_tells_an_optimum_from_where_the_published_descent_stops():
     f = linear(np.diag(np.logspace(-1, 1, 256)))
-    assert float(uneven(f, found(f, cells=256).sigma.flatten(1))) < 0.1
-    assert float(uneven(f, found(f, cells=256, solver=PublishedDescent()).sigma.flatten(1))) > 0.4
+    assert float(uneven(f, measure_row(f, cells=256).sigma.flatten(1))) < 0.1
+    assert float(uneven(f, measure_row(f, cells=256, solver=PublishedDescent()).sigma.flatten(1))) > 0.4
 
 
 def test_a_jacobian_of_zeros_where_noise_does_move_the_activation_is_no_obstacle():
-    dead = found(lambda x: torch.relu(x.flatten(1) - 0.005), torch.zeros(1, 1, 4), cells=4)
+    dead = measure_row(lambda x: torch.relu(x.flatten(1) - 0.005), torch.zeros(1, 1, 4), cells=4)
     assert abs(float(dead.distortion) - 1.5) <= max(0.03, 3 * float(dead.distortion_error))
     assert float(dead.sigma.std() / dead.sigma.mean()) < 1e-6
 
@@ -119,7 +116,7 @@ def test_cells_of_an_activation_without_any_slope_are_equals_beside_an_image_whe
         return torch.where(flat < 100, (flat > 0.005).to(flat) + 0 * flat, flat)
 
     x = torch.stack([torch.zeros(1, 1, 4), torch.full((1, 1, 4), 200.0)])
-    got = found(stepped, x, cells=4, solver=WaterFilling(refine=refine))
+    got = measure_row(stepped, x, cells=4, solver=WaterFilling(refine=refine))
     assert ((got.distortion - 1.5).abs() <= (3 * got.distortion_error).clamp(min=0.03)).all()
     assert (got.sigma[0].log().std() < 1e-6).all()
 
@@ -127,17 +124,17 @@ def test_cells_of_an_activation_without_any_slope_are_equals_beside_an_image_whe
 def test_the_published_descent_tends_to_half_its_weight_and_stops_nearest_beta():
     weights = np.diag([1.0, 2, 4])
     far = PublishedDescent(weight=3.0, steps=600, rate=0.01, draws=64)  # its optimum is at 3 / 2
-    assert found(linear(weights), solver=far).sigma[0].tolist() == pytest.approx(CLOSED[0][1], rel=0.1)
-    short = found(linear(weights), solver=PublishedDescent(draws=400))
+    assert measure_row(linear(weights), solver=far).sigma[0].tolist() == pytest.approx(CLOSED_FORMS[0][1], rel=0.1)
+    short = measure_row(linear(weights), solver=PublishedDescent(draws=400))
     assert float(short.distortion) == pytest.approx(1.5, abs=0.1)
-    assert short.sigma.log().std() < 0.6 * found(linear(weights)).sigma.log().std()  # too flat
-    assert short.sid_bits < found(linear(weights)).sid_bits
-    exact = found(linear(weights), solver=PublishedDescent(draws=4000))
+    assert short.sigma.log().std() < 0.6 * measure_row(linear(weights)).sigma.log().std()  # too flat
+    assert short.sid_bits < measure_row(linear(weights)).sid_bits
+    exact = measure_row(linear(weights), solver=PublishedDescent(draws=4000))
     assert exact.sigma[0].tolist() == pytest.approx(descended(np.square([1.0, 2, 4])), rel=0.05)
 
 
 def descended(norms, tau=0.01, beta=1.5, weight=5.0, rate=0.004):
-    """The published descent on expectations, for a linear map of these squared column norms."""
+    """Run the published descent on expectations, for a linear map with these squared column norms."""
     logs, ends = np.log(np.full(len(norms), tau)), []
     for _ in range(100):
         shares = norms * np.exp(2 * logs) / (tau**2 * norms.sum())
@@ -152,35 +149,35 @@ def descended(norms, tau=0.01, beta=1.5, weight=5.0, rate=0.004):
 @pytest.mark.parametrize(("name", "value"), [("beta", 0), ("beta", -1.5), ("tau", 0.0), ("sigma_max", float("inf"))])
 def test_settings_out_of_range_are_refused(name, value):
     with pytest.raises(InputError, match=rf"{name}: got {value}, wanted a finite number above 0"):
-        found(linear(np.eye(3)), **{name: value})
+        measure_row(linear(np.eye(3)), **{name: value})
 
 
 @pytest.mark.parametrize(
     ("grid", "message"),
-    [(3, r"grid: got \[3, 3\] cells for an image of \[8, 8\], which they don't divide; \[8, 8\] do"),
+    [(3, r"grid: got \[3, 3\] cells for an image of \[8, 8\], wanted divisors of its sides; set grid to \[8, 8\]"),
      ((2.5, 2), "wanted a positive integer or 2 of them"), (0, "grid: got 0, wanted a positive integer")],
 )  # fmt: skip
 def test_a_grid_that_does_not_fit_is_refused(grid, message):
     with pytest.raises(InputError, match=message):
-        found(lambda x: x, torch.rand(1, 1, 8, 8), grid=grid)
+        measure_row(lambda x: x, torch.rand(1, 1, 8, 8), grid=grid)
 
 
 def test_an_activation_without_gradient_is_refused():
     with pytest.raises(EstimationError, match="f: got an activation without gradient"):
-        found(lambda x: x.detach().flatten(1))
+        measure_row(lambda x: x.detach().flatten(1))
 
 
 def test_an_activation_that_does_not_depend_on_the_image_is_undefined():
     with pytest.raises(
         EstimationError, match=r"undefined: the activation doesn't depend on the image beyond rounding \(δ² = 0\)"
     ):
-        found(lambda x: 0 * x.flatten(1))
+        measure_row(lambda x: 0 * x.flatten(1))
     x = torch.stack([torch.zeros(1, 1, 3), torch.ones(1, 1, 3)])  # the first is where every unit is dead
-    half = found(lambda x: torch.relu(x.flatten(1) - 0.5), x)
+    half = measure_row(lambda x: torch.relu(x.flatten(1) - 0.5), x)
     assert half.sid_bits.isnan().tolist() == [True, False]
     assert half.sigma[0].isnan().all()
 
 
 def test_activations_that_are_not_finite_are_an_error():
     with pytest.raises(EstimationError, match="not finite"):
-        found(lambda x: x.flatten(1) / 0)
+        measure_row(lambda x: x.flatten(1) / 0)

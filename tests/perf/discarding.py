@@ -6,7 +6,7 @@ import torch
 
 from bench.datasets import phantoms
 from bench.diagnostics.discarding import PublishedDescent, WaterFilling, strict_information_discarding
-from bench.diagnostics.discarding.problem import FEW
+from bench.diagnostics.discarding.optimization import MIN_DRAWS
 from bench.diagnostics.discarding.water_filling import WANTED_ERROR
 from bench.layers.hooks import upto
 from models import UNet
@@ -40,9 +40,9 @@ def main() -> None:
     times = {"ours": 0.0, "published": 0.0}
     for tap in (tap for tap in taps if tap.name in COMPARED):
         mine, seconds = ours[tap.name]
-        once, _ = timed(network, tap, x, PublishedDescent(steps=1, draws=FEW))
+        once, _ = timed(network, tap, x, PublishedDescent(steps=1, draws=MIN_DRAWS))
         error = float(once.distortion_error) * 4  # of 16 draws: that of the end is of 16 times as many
-        draws = FEW * max(1, round((error / 1.5 / WANTED_ERROR) ** 2))
+        draws = MIN_DRAWS * max(1, round((error / 1.5 / WANTED_ERROR) ** 2))
         theirs, long = timed(network, tap, x, PublishedDescent(draws=draws))
         times["ours"] += seconds
         times["published"] += long

@@ -1,8 +1,7 @@
-"""Information discarding: what each layer throws away of an image, cell by cell."""
+"""Information discarding: the information about each cell of an image that the layers of a network discard."""
 
-from bench.diagnostics.discarding.published import PublishedDescent
-from bench.diagnostics.discarding.reconstruction import Decoders
-from bench.diagnostics.discarding.strict import Discarding, strict_information_discarding
+from bench.diagnostics.discarding.measures import Decoders, Discarding, strict_information_discarding
+from bench.diagnostics.discarding.optimization import PublishedDescent
 from bench.diagnostics.discarding.water_filling import WaterFilling
 
 __all__ = ["Decoders", "Discarding", "PublishedDescent", "WaterFilling", "strict_information_discarding"]

@@ -7,8 +7,8 @@ import torch
 
 from bench.datasets import phantoms
 from bench.diagnostics.discarding import Decoders
-from bench.diagnostics.discarding.concentration import central_box, concentration
-from bench.diagnostics.discarding.reconstruction import reconstruction_uncertainty, squared_errors
+from bench.diagnostics.discarding.grids import central_box, concentration
+from bench.diagnostics.discarding.measures import reconstruction_uncertainty, squared_errors
 
 HALF_LOG_2PIE = 0.5 * log2(2 * pi * e)
 
@@ -60,7 +60,7 @@ def test_a_decoder_learns_from_a_layer_that_keeps_the_image_and_not_from_one_tha
     train, test = data.train.images, data.test.images
 
     def error(f):
-        decoder = Decoders(images=64, epochs=60, rate=0.01, width=8).trained(f, train, seed=0)
+        decoder = Decoders(images=64, epochs=60, rate=0.01, width=8).train(f, train, seed=0)
         with torch.no_grad():
             return float((decoder(f(test)) - test).square().mean())
 

@@ -1,11 +1,11 @@
-"""Strict information discarding of linear maps, whose optimum is closed: τ √(β mean(a) / a), a by squared columns."""
+"""Strict information discarding of linear maps. Its closed form is τ √(β mean(a) / a), with a from squared columns."""
 
 from math import e, log, log2, pi
 
 import numpy as np
 import pytest
 import torch
-from linear import CLOSED, found, linear
+from discarding_cases import CLOSED_FORMS, linear, measure_row
 
 from bench.diagnostics.discarding import WaterFilling, strict_information_discarding
 from bench.diagnostics.discarding.grids import default_grid
@@ -18,9 +18,9 @@ def random_weights(outputs, cells, seed=0):
     return torch.randn(outputs, cells, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize(("weights", "sigma", "nats"), CLOSED)
+@pytest.mark.parametrize(("weights", "sigma", "nats"), CLOSED_FORMS)
 def test_of_a_linear_map_it_is_the_closed_form(weights, sigma, nats):
-    got = found(linear(weights))
+    got = measure_row(linear(weights))
     assert got.sigma[0].tolist() == pytest.approx(sigma, abs=1e-7)
     assert float(got.sid_bits) * NATS == pytest.approx(nats, abs=1e-6)
     assert float(got.sid_bits) == pytest.approx(nats / NATS, abs=1e-6)
@@ -31,7 +31,7 @@ def test_of_a_linear_map_it_is_the_closed_form(weights, sigma, nats):
 
 
 def test_where_every_cell_counts_alike_it_is_the_floor():
-    assert float(found(linear(np.eye(3))).sid_bits) * NATS == pytest.approx(FLOOR, abs=1e-5)
+    assert float(measure_row(linear(np.eye(3))).sid_bits) * NATS == pytest.approx(FLOOR, abs=1e-5)
     assert log(0.01) + 0.5 * log(1.5) + 0.5 * log(2 * pi * e) == pytest.approx(FLOOR, abs=1e-5)
 
 
@@ -40,7 +40,7 @@ def test_the_closed_form_for_other_settings(beta, tau):
     weights = random_weights(5, 6)
     a = weights.square().sum(0)
     expected = log(tau) + 0.5 * log(beta) + 0.5 * log(2 * pi * e) + float(a.mean().sqrt().log() - a.log().mean() / 2)
-    got = found(linear(weights), cells=6, beta=beta, tau=tau)
+    got = measure_row(linear(weights), cells=6, beta=beta, tau=tau)
     assert float(got.sid_bits) * NATS == pytest.approx(expected, abs=1e-9)
 
 
@@ -60,7 +60,7 @@ def test_a_cell_is_as_sensitive_as_its_pixels_and_channels_together():
 def test_more_outputs_than_the_whole_jacobian_is_taken_of():
     weights = random_weights(3000, 16) * torch.logspace(-1, 0.5, 16)
     a = weights.square().sum(0)
-    got = found(
+    got = measure_row(
         linear(weights), torch.rand(2, 1, 1, 16, dtype=torch.float64), cells=16, solver=WaterFilling(probes=500)
     )
     expected = (0.01 * (1.5 * a.mean() / a).sqrt()).log2().mean() + 0.5 * log2(2 * pi * e)
@@ -77,7 +77,7 @@ def test_more_outputs_than_the_whole_jacobian_is_taken_of():
 def test_permuting_pixels_permutes_the_map():
     weights, order = random_weights(4, 5), torch.tensor([3, 0, 4, 1, 2])
     torch.testing.assert_close(
-        found(linear(weights[:, order]), cells=5).sigma[0], found(linear(weights), cells=5).sigma[0][order]
+        measure_row(linear(weights[:, order]), cells=5).sigma[0], measure_row(linear(weights), cells=5).sigma[0][order]
     )
 
 
@@ -86,28 +86,28 @@ def test_what_a_layer_looks_like_does_not_matter(change):
     weights = random_weights(6, 4)
     q, _ = torch.linalg.qr(random_weights(6, 6, seed=1))
     changed = {"duplicated": torch.cat([weights, weights]), "rotated": q @ weights, "scaled": 7 * weights}[change]
-    torch.testing.assert_close(found(linear(changed), cells=4).sigma, found(linear(weights), cells=4).sigma)
+    torch.testing.assert_close(measure_row(linear(changed), cells=4).sigma, measure_row(linear(weights), cells=4).sigma)
 
 
 def test_pixels_in_the_null_space_are_capped_and_change_nothing_for_the_others():
     weights = random_weights(4, 3)
     blind = torch.cat([weights, torch.zeros(4, 2, dtype=torch.float64)], dim=1)
-    got = found(linear(blind), cells=5, sigma_max=0.7)
+    got = measure_row(linear(blind), cells=5, sigma_max=0.7)
     assert got.sigma[0, 3:].tolist() == [0.7, 0.7]
-    torch.testing.assert_close(got.sigma[0, :3], found(linear(weights)).sigma[0])
+    torch.testing.assert_close(got.sigma[0, :3], measure_row(linear(weights)).sigma[0])
 
 
 def test_independent_blocks_add_up():
     one, other = random_weights(3, 3), random_weights(4, 5, seed=1)
-    joint = found(linear(torch.block_diag(one, other)), cells=8, normaliser=0.8e-3)
-    parts = [found(linear(one), normaliser=0.3e-3), found(linear(other), cells=5, normaliser=0.5e-3)]
+    joint = measure_row(linear(torch.block_diag(one, other)), cells=8, normaliser=0.8e-3)
+    parts = [measure_row(linear(one), normaliser=0.3e-3), measure_row(linear(other), cells=5, normaliser=0.5e-3)]
     torch.testing.assert_close(joint.sigma[0], torch.cat([part.sigma[0] for part in parts]))
     assert float(8 * joint.sid_bits) == pytest.approx(float(3 * parts[0].sid_bits + 5 * parts[1].sid_bits))
 
 
 def test_every_cell_below_the_cap_carries_as_much():
     weights = random_weights(6, 4) * torch.tensor([3.0, 1, 0.5, 0.001])
-    got = found(linear(weights), cells=4, sigma_max=0.5)
+    got = measure_row(linear(weights), cells=4, sigma_max=0.5)
     carried = got.sigma[0].square() * weights.square().sum(0)
     assert float(got.capped) == 0.25
     torch.testing.assert_close(carried[:3], carried[0].expand(3))
@@ -121,8 +121,8 @@ def test_images_of_a_batch_are_as_by_themselves(channels):
     f = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3), torch.nn.Tanh(), torch.nn.Conv2d(8, channels, 3)).double()
     x = torch.rand(3, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for solver in (WaterFilling(), WaterFilling(refine=3)):
-        together = found(f, x, grid=4, solver=solver)
-        alone = found(f, x[1], grid=4, solver=solver)
+        together = measure_row(f, x, grid=4, solver=solver)
+        alone = measure_row(f, x[1], grid=4, solver=solver)
         assert alone.sigma.shape == (4, 4)
         torch.testing.assert_close(together.sigma[1], alone.sigma)
         torch.testing.assert_close(together.distortion[1], alone.distortion)
@@ -130,14 +130,16 @@ def test_images_of_a_batch_are_as_by_themselves(channels):
 
 def test_volumes_have_maps_of_their_own_shape():
     f = torch.nn.Conv3d(2, 3, 3)
-    got = found(f, torch.rand(2, 2, 4, 8, 6), grid=(2, 4, 3))
+    got = measure_row(f, torch.rand(2, 2, 4, 8, 6), grid=(2, 4, 3))
     assert got.entropy_bits.shape == (2, 2, 4, 3)
     assert ((got.distortion - 1.5).abs() <= (3 * got.distortion_error).clamp(min=0.03)).all()
-    assert found(f, torch.rand(2, 4, 8, 6), grid=(2, 4, 3)).entropy_bits.shape == (2, 4, 3)
+    assert measure_row(f, torch.rand(2, 4, 8, 6), grid=(2, 4, 3)).entropy_bits.shape == (2, 4, 3)
 
 
 def test_the_grid_goes_down_to_single_pixels():
-    assert found(linear(random_weights(3, 16)), torch.rand(1, 1, 4, 4, dtype=torch.float64), grid=4).sigma.shape == (
+    assert measure_row(
+        linear(random_weights(3, 16)), torch.rand(1, 1, 4, 4, dtype=torch.float64), grid=4
+    ).sigma.shape == (
         1,
         4,
         4,
@@ -150,17 +152,17 @@ def test_the_grid_goes_down_to_single_pixels():
 
 def test_the_published_normaliser_lets_discarding_fall_along_a_chain_and_an_absolute_budget_does_not():
     first, then = np.diag([10.0, 1]), np.diag([0.1, 1])
-    one, both = (found(linear(w), cells=2) for w in (first, then @ first))
+    one, both = (measure_row(linear(w), cells=2) for w in (first, then @ first))
     assert both.sid_bits < one.sid_bits - 1  # diag(1, 1) undoes it
     weights = [random_weights(6, 6, seed) for seed in range(4)]
     chain, sids = torch.eye(6, dtype=torch.float64), []
     for each in weights:
         chain = each / torch.linalg.matrix_norm(each, 2) @ chain  # stretches no distance
-        sids.append(float(found(linear(chain), cells=6, normaliser=6e-4).sid_bits))
+        sids.append(float(measure_row(linear(chain), cells=6, normaliser=6e-4).sid_bits))
     assert sids == sorted(sids)
 
 
 def test_a_budget_beyond_reach_caps_every_cell():
-    got = found(linear(np.diag([1.0, 2, 4])), normaliser=1e6)
+    got = measure_row(linear(np.diag([1.0, 2, 4])), normaliser=1e6)
     assert float(got.capped) == 1
     assert float(got.distortion) == pytest.approx(21e-6)

@@ -1,4 +1,4 @@
-"""Readings: layers against their controls, against the network's success, and against information."""
+"""Analysis of the measured rows: layers against their controls, the scores of the network, and information."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ from scipy.stats import spearmanr
 
 from bench import plots
 from bench.diagnostics.base import Findings
-from bench.diagnostics.discarding.images import Images
-from bench.diagnostics.discarding.problem import WITHIN
+from bench.diagnostics.discarding.layerwise import Images
+from bench.diagnostics.discarding.optimization import TOLERANCE
 from bench.information.tables import LayerTable
 
-OF_LAYERS = ("sid", "unevenness", "sid_running_max", "sid_absolute", "ru", "reconstruction_error", "ru_concentration")
-WHERE = ["tap", "order", "place", "role", "level"]
-FEWEST = 4  # values of a rank correlation
+MEASURES = ("sid", "unevenness", "sid_running_max", "sid_absolute", "ru", "reconstruction_error", "ru_concentration")
+MIN_PAIRS = 4  # of a rank correlation
 UNTRAINED = "weights == 'untrained'"
 
 
 @dataclass(frozen=True)
-class Reading:
-    """name: of what is found. rows: by tap and image, also with a skip closed. maps: theirs.
-    images: those looked at."""
+class Analysis:
+    """Tables, metrics, curves and figures of one diagnostic, computed from its rows.
+
+    Args:
+        name: Prefix of all names.
+        rows: One row per tap and image, and one per closed skip and image.
+        maps: The maps of the rows.
+        images: The measured images.
+        beta: Bound β on the distortion.
+    """
 
     name: str
     rows: pd.DataFrame
@@ -33,6 +39,7 @@ class Reading:
     beta: float
 
     def findings(self, table: LayerTable) -> Findings:
+        """Collect all results; `table` holds the estimates of information."""
         if self.best.empty:
             return Findings()
         layers = self.layers()
@@ -45,29 +52,32 @@ class Reading:
         figures = {self.name: plots.discarding(self.opened), **self.pictures()}
         trained = self.opened.query("weights == 'epoch'")
         if trained["epoch"].nunique() > 1:
-            looked_at = trained.loc[trained["epoch"] > 0, "image"].unique()
-            figures[f"{self.name}_concentration"] = plots.over_epochs(
-                trained[trained["image"].isin(looked_at)], "concentration"
-            )
+            measured = trained.loc[trained["epoch"] > 0, "image"].unique()
+            rows = trained[trained["image"].isin(measured)]
+            figures[f"{self.name}_concentration"] = plots.over_epochs(rows, "concentration")
         tables = {f"{self.name}_{name}": frame for name, frame in tables.items() if len(frame)}
         return Findings(dict(self.metrics()), tables, figures, list(self.curves(layers)))
 
     @property
     def opened(self) -> pd.DataFrame:
-        """Rows that have a number and no skip closed, in the order of the data's way."""
+        """Rows with a measurement and without a closed skip, ordered by depth."""
         rows = self.rows[self.rows["sid"].notna()]
         rows = rows[rows["closed"].isna()] if "closed" in rows else rows
         return rows.sort_values("order", kind="stable")
 
     @property
     def best(self) -> pd.DataFrame:
+        """Rows of the best checkpoint among `opened`."""
         return self.opened.query("weights == 'best'")
 
     def layers(self) -> pd.DataFrame:
-        """Of the best checkpoint by tap, means and spread over images; the untrained networks' range, the damaged."""
-        names = [name for name in self.opened if name in OF_LAYERS or name.startswith("concentration")]
+        """Summarise each tap: mean and standard deviation over images for the best checkpoint, and its controls.
+
+        The controls are the range of the untrained networks and the mean of the damaged network.
+        """
+        names = [name for name in self.opened if name in MEASURES or name.startswith("concentration")]
         by_tap = self.best.groupby("tap", sort=False)
-        found = by_tap[WHERE[1:]].first().reset_index()
+        found = by_tap[["order", "place", "role", "level"]].first().reset_index()
         untrained = self.opened.query(UNTRAINED).groupby(["seed", "tap"])[names].mean().groupby("tap")
         damaged = self.opened.query("weights == 'damaged'").groupby("tap")[names].mean()
         for name in names:
@@ -79,9 +89,9 @@ class Reading:
         return found.assign(n=found["tap"].map(by_tap.size())).dropna(axis=1, how="all")
 
     def against_score(self) -> pd.DataFrame:
-        """By tap, the rank correlation over images of SID and of concentration with the network's score on them.
+        """Correlate SID and concentration with the scores of the best checkpoint over images, by ranks, for each tap.
 
-        Beside it, that of its controls, untrained and damaged, with the same scores: what the images alone explain.
+        The same correlation for the untrained and damaged networks shows how much the images alone explain.
         """
         measures = ["sid", "concentration"]
         asked = self.opened.query("weights != 'epoch'").groupby(["tap", "weights", "image"])[measures].mean()
@@ -96,9 +106,10 @@ class Reading:
         return pd.DataFrame(rows).dropna(subset=measures, how="all")
 
     def against_information(self, table: LayerTable) -> Iterator[dict]:
-        """By estimator, view and quantity, the rank correlation over layers of SID with the information they have.
+        """Correlate SID with the estimated information over layers, by ranks, for each estimator, view and quantity.
 
-        Negative where layers that discard more tell less: the same story. apart: the layer whose ranks agree least.
+        The correlation is negative if layers that discard more have less information. `apart` is the layer whose two
+        ranks differ most.
         """
         sid = self.best.groupby("tap", sort=False)["sid"].mean()
         for estimator in table.estimators:
@@ -107,14 +118,14 @@ class Reading:
                 for quantity, measured in rows.groupby("quantity", sort=False):
                     size = "excess" if measured["excess"].notna().any() else "bits"
                     bits = measured.set_index("tap")[size].astype(float).reindex(sid.index).dropna()
-                    if len(bits) >= FEWEST and bits.nunique() > 1:
+                    if len(bits) >= MIN_PAIRS and bits.nunique() > 1:
                         apart = (sid[bits.index].rank() - bits.rank(ascending=False)).abs()
                         asked = {"estimator": estimator, "view": view, "quantity": quantity, "of": size}
                         found = {"rank_correlation": _rank(sid[bits.index], bits), "apart": apart.idxmax()}
                         yield asked | found | {"taps": len(bits)}
 
     def skips(self) -> pd.DataFrame:
-        """By skip, what only it carries to where it ends, bits a cell: mean and spread over images, controls."""
+        """Summarise what only each skip carries, bits per cell: mean and deviation over images, and its controls."""
         if "carried" not in self.rows:
             return pd.DataFrame()
         rows = self.rows[self.rows["carried"].notna()]
@@ -126,9 +137,13 @@ class Reading:
         return found
 
     def metrics(self) -> Iterator[tuple[str, float]]:
-        """Single values for the table of runs."""
-        missed = (self.opened["distortion"] - self.beta).abs()
-        met = missed <= (3 * self.opened["distortion_error"]).clip(lower=WITHIN * self.beta)
+        """Yield the name and value of each metric of the run.
+
+        `met` is the share of measurements that meet β or have every cell capped. `damage` is the mean absolute change
+        of SID from the damaged layer on.
+        """
+        gap = (self.opened["distortion"] - self.beta).abs()
+        met = gap <= (3 * self.opened["distortion_error"]).clip(lower=TOLERANCE * self.beta)
         yield f"{self.name}/met", float((met | (self.opened["capped"] == 1)).mean())
         yield f"{self.name}/unevenness", float(self.best.groupby("tap")["unevenness"].mean().max())
         ends = self.best.drop_duplicates("tap")
@@ -145,7 +160,7 @@ class Reading:
             yield f"{self.name}/carried.{row.closed}", float(row.carried)
 
     def curves(self, layers: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
-        """Along the data's way, for charts that overlay runs."""
+        """Yield the profiles along relative depth as (key, value, depth)."""
         for name in ("sid", "concentration", "ru"):
             if name in layers:
                 yield from (
@@ -153,7 +168,7 @@ class Reading:
                 )
 
     def pictures(self) -> dict:
-        """Maps of the best checkpoint and its controls, and of what skips carry; of several controls the first."""
+        """Draw the maps of layers and skips for the best checkpoint, the damaged and the first untrained network."""
         images = dict(zip(self.images.samples.names, self.images.pictures(), strict=True))
         found = {}
         for weights in ("best", "untrained", "damaged"):
@@ -167,8 +182,8 @@ class Reading:
 
 
 def _rank(values: pd.Series, others: pd.Series) -> float:
-    """Spearman's; NaN where there are too few pairs, or no variation."""
+    """Return Spearman's rank correlation; NaN if there are too few pairs or if the values do not vary."""
     both = pd.concat([values, others], axis=1).dropna()
-    if len(both) < FEWEST or (both.nunique() < 2).any():
+    if len(both) < MIN_PAIRS or (both.nunique() < 2).any():
         return np.nan
     return float(spearmanr(both.iloc[:, 0], both.iloc[:, 1]).statistic)

@@ -1,17 +1,17 @@
-"""Strict information discarding of networks: what must hold for any, and what its controls must show."""
+"""Layer-wise measurement of networks: what holds for every network, and rows without a result."""
 
 import copy
 import math
 
 import pytest
 import torch
-from discarded import found, look_at, seeded
+from discarding_cases import layerwise, measure_images, seeded
 from torch import nn
 
 from bench.diagnostics.discarding import WaterFilling
-from bench.diagnostics.discarding.convergence import spread
 from bench.diagnostics.discarding.distortion import Distortion
-from bench.diagnostics.discarding.images import Images
+from bench.diagnostics.discarding.layerwise import Images
+from bench.diagnostics.discarding.optimization import relative_spread
 from bench.errors import InputError
 from bench.layers.hooks import upto
 from models import Tap, UNet
@@ -23,7 +23,7 @@ def test_the_realised_distortion_is_beta_at_every_layer_of_a_trained_network(tra
     x = data.val.images[:3]
     for tap in trained.taps():
         f = upto(trained, tap)
-        got = found(f, x, solver=WaterFilling(refine=refine))
+        got = measure_images(f, x, solver=WaterFilling(refine=refine))
         missed = (got.distortion - 1.5).abs()
         assert (missed <= (3 * got.distortion_error).clamp(min=0.03)).all(), (tap.name, got.distortion)
         again, error = Distortion(f, x, (8, 8), 0.01)(got.sigma.flatten(1), torch.arange(3), seed=99, draws=1000)
@@ -34,7 +34,9 @@ def test_the_realised_distortion_is_beta_at_every_layer_of_a_trained_network(tra
 def test_refinement_finds_noise_of_no_less_entropy(trained, data):
     x, gains = data.val.images[:2], []
     for tap in trained.taps()[1::3]:
-        plain, refined = (found(upto(trained, tap), x, solver=WaterFilling(refine=n)).sid_bits for n in (0, 24))
+        plain, refined = (
+            measure_images(upto(trained, tap), x, solver=WaterFilling(refine=n)).sid_bits for n in (0, 24)
+        )
         gains += (refined - plain).tolist()
     assert min(gains) > -0.03  # bits; distortions are β within 2 % or three standard errors
 
@@ -44,11 +46,11 @@ def test_refinement_ends_even_and_at_the_same_entropy_by_other_draws(trained, da
     x = data.val.images[:2]
     for tap in trained.taps():
         f = upto(trained, tap)
-        one, other = (found(f, x, solver=WaterFilling(refine=100), rng=seeded(seed)) for seed in (0, 1))
+        one, other = (measure_images(f, x, solver=WaterFilling(refine=100), rng=seeded(seed)) for seed in (0, 1))
         alike = [each.sid_bits - (each.distortion / 1.5).log2() / 2 for each in (one, other)]  # had both borne β sharp
         assert (alike[0] - alike[1]).abs().max() < 0.03, tap.name
         sigma, added = one.sigma.flatten(1), Distortion(f, x, (8, 8), 0.01).by_cell
-        left = spread(*(added(sigma, seed, draws=512)[1] for seed in (0, 1)), sigma < 1)
+        left = relative_spread(*(added(sigma, seed, draws=512)[1] for seed in (0, 1)), sigma < 1)
         assert left.nan_to_num().max() < 0.3, tap.name
 
 
@@ -56,7 +58,7 @@ def test_refinement_ends_even_and_at_the_same_entropy_by_other_draws(trained, da
 def test_cells_that_only_strong_noise_wakes_are_not_given_the_most(data, seed):
     torch.manual_seed(seed)  # where the image is black, every unit of these is dead, until noise of σ_max comes in
     network = UNet(1, 1, widths=(4, 8)).eval()
-    got = found(upto(network, network.taps()[0]), data.val.images[:2])
+    got = measure_images(upto(network, network.taps()[0]), data.val.images[:2])
     assert ((got.distortion - 1.5).abs() <= (3 * got.distortion_error).clamp(min=0.03)).all()
     assert got.capped.tolist() == [0, 0]
     assert (got.sid_bits > -6).all()
@@ -73,9 +75,9 @@ def test_networks_that_compute_the_same_have_the_same_map_whatever_their_weights
     x = torch.rand(2, 1, 16, 16, generator=seeded())
     torch.testing.assert_close(one(x), other(x))
     for solver in (WaterFilling(), WaterFilling(refine=6)):
-        a, b = (found(network, x, solver=solver).entropy_bits for network in (one, other))
+        a, b = (measure_images(network, x, solver=solver).entropy_bits for network in (one, other))
         torch.testing.assert_close(a, b, atol=0.02, rtol=0)
-    hidden = [found(network[:2], x).entropy_bits for network in (one, other)]
+    hidden = [measure_images(network[:2], x).entropy_bits for network in (one, other)]
     assert (hidden[0] - hidden[1]).abs().max() > 0.02  # there the networks are not the same
 
 
@@ -96,7 +98,7 @@ def test_rows_of_layers_and_what_is_undefined(data):
             return [Tap("a", "a", "encoder", 1, 0), Tap("b", "b", "output", 1, 1)]
 
     network = Dead().eval()
-    rows = list(look_at(network, data).layers(network.taps(), absolute=True, decoders=None))
+    rows = list(layerwise(network, data).measure_layers(network.taps(), absolute=True, decoders=None))
     alive, dead = rows[:2], rows[2:]
     for row, entropy in alive:
         assert row["sid"] == pytest.approx(float(entropy.mean()))
@@ -122,7 +124,7 @@ def test_a_layer_without_gradient_and_one_that_is_not_finite_are_rows_with_their
             return [Tap(name, name, "feature", 1, order) for order, name in enumerate(("whole", "stepped", "endless"))]
 
     network = Odd().eval()
-    rows = [row for row, _ in look_at(network, data).layers(network.taps(), absolute=False, decoders=None)]
+    rows = [row for row, _ in layerwise(network, data).measure_layers(network.taps(), absolute=False, decoders=None)]
     reasons = {row["tap"]: row.get("reason") for row in rows}
     assert reasons["whole"] is None
     assert "without gradient" in reasons["stepped"]
@@ -134,9 +136,9 @@ def test_images_outside_0_and_1_are_measured_in_units_of_their_range(data):
     network = UNet(1, 1, (4, 8)).eval()
     f = upto(network, network.taps()[0])
     x = data.val.images[:2]
-    units = found(f, x)
+    units = measure_images(f, x)
     shifted = Images(data, data.val, low=-2.0, span=4.0)
-    wide = found(shifted.from_units(lambda images: f((images + 2) / 4)), shifted.units(4 * x - 2, network))
+    wide = measure_images(shifted.from_units(lambda images: f((images + 2) / 4)), shifted.to_units(4 * x - 2, network))
     torch.testing.assert_close(units.entropy_bits, wide.entropy_bits, atol=1e-3, rtol=0)
 
 
