@@ -34,7 +34,7 @@ class Interval(NamedTuple):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The lower and the upper end."""
+        """Return the lower and the upper end."""
         return self.low, self.high
 
 
