@@ -10,6 +10,7 @@ import pandas as pd
 from bench.comparison.layers import IMAGES, SEEDS, reading
 from bench.comparison.runs import FIX, Runs
 from bench.errors import InputError
+from bench.information.statistics import Interval
 from bench.information.tables import LayerTable, Weights
 from bench.pruning.retraining import judge
 
@@ -75,7 +76,7 @@ def accuracy(runs: Runs, frame: pd.DataFrame, metric: str) -> dict[str, object]:
     if len(frame) > 1:
         effect, over = judge.spread(runs.images, design), SEEDS
     elif f"{key}_low" in logged:
-        effect, over = judge.Effect(logged[key], logged[f"{key}_low"], logged[f"{key}_high"]), IMAGES
+        effect, over = Interval(logged[key], logged[f"{key}_low"], logged[f"{key}_high"]), IMAGES
     else:
         effect, over = judge.over_groups(images), IMAGES
     return {"score": effect.mean, "low": effect.low, "high": effect.high, "over": over}
@@ -116,5 +117,5 @@ def gain(runs: Runs, design: str, reference: str, margin: float) -> dict[str, ob
     if design == reference or (common > 1).sum() < 2 or both["group"].nunique() < 2:
         return {"gain": nan, "gain_low": nan, "gain_high": nan, "verdict": None}
     effect = judge.paired(runs.images, design, reference)
-    verdict = effect.verdict(margin)
+    verdict = judge.verdict(effect, margin)
     return {"gain": effect.mean, "gain_low": effect.low, "gain_high": effect.high, "verdict": verdict}

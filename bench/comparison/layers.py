@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from bench.diagnostics.bottleneck import Bottleneck
+from bench.information.statistics import t_half_width
 from bench.information.tables import I_TY, I_XT, LayerTable, Weights
-from bench.pruning.retraining.judge import CONFIDENCE
 
 QUESTION = ["tap", "quantity", "view", "label_view", "estimator"]
 SEEDS, IMAGES = "seeds and images", "images alone"  # what an interval is over
@@ -58,9 +57,7 @@ def pooled(rows: pd.DataFrame) -> pd.DataFrame:
         .reset_index()
     )
     seeds = table["seeds"]
-    table["reach_seeds"] = student.ppf((1 + CONFIDENCE) / 2, (seeds - 1).where(seeds > 1)) * (
-        table.pop("spread") / np.sqrt(seeds)
-    )
+    table["reach_seeds"] = t_half_width(table.pop("spread") / np.sqrt(seeds), (seeds - 1).where(seeds > 1))
     table["reach_images"] = np.sqrt(table.pop("square"))
     reach = np.hypot(table["reach_seeds"].fillna(0), table["reach_images"])
     return table.assign(low=table["value"] - reach, high=table["value"] + reach)

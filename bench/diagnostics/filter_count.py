@@ -15,6 +15,7 @@ from bench.diagnostics.subsets import Curve, InMiniBatches, of_all_samples
 from bench.errors import EstimationError
 from bench.estimators.base import at_least
 from bench.information.estimate import SATURATED
+from bench.information.statistics import percentile_interval
 from bench.information.tables import LayerTable, Moment, Weights
 from bench.information.variables import Variable
 from bench.layers.maps import averaged
@@ -123,5 +124,5 @@ def _enough(curve: Curve, share: float) -> dict:
     if not every.significant or null[-1] >= SATURATED * bits[-1]:
         return found | {"why_none": f"of all maps' {bits[-1]:.3f} bits {null[-1]:.3f} are their null's"}
     draws = [reached(draw) for draw in curve.draws]
-    low, high = np.quantile(draws, [0.025, 0.975], method="nearest")
+    low, high = percentile_interval(draws, method="nearest")
     return found | {"enough": reached(bits - null), "enough_low": int(low), "enough_high": int(high)}

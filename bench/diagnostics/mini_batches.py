@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy as np
-from scipy.stats import t as student
 from torch.nn import Module
 
 from bench.diagnostics.base import renyis
@@ -16,6 +15,7 @@ from bench.estimators import Renyi
 from bench.estimators.base import null_of
 from bench.information.estimate import Estimate
 from bench.information.reductions import Columns, Distances
+from bench.information.statistics import t_interval
 from bench.information.variables import Variable
 from bench.layers.hooks import tap_shapes
 from bench.layers.probe import Probe
@@ -124,11 +124,10 @@ class MiniBatches:
 
     def estimate(self, values: np.ndarray, draws: np.ndarray, ceiling: float) -> Estimate:
         """The mean over mini-batches (B,) with its interval, and the null of permuted means (P,)."""
-        spread = values.std(ddof=1) / np.sqrt(len(values))
-        reach = student.ppf(0.975, len(values) - 1) * spread
+        found = t_interval(values)
         return Estimate(
-            bits=float(values.mean()),
-            interval=(float(values.mean() - reach), float(values.mean() + reach)),
+            bits=found.mean,
+            interval=found.bounds,
             null=null_of(draws),
             ceiling=ceiling,
             limit=ceiling,

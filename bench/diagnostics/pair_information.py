@@ -14,6 +14,7 @@ from torch.nn import Module
 from bench.diagnostics.mini_batches import MiniBatches, Partners, in_mini_batches, taps_with_maps, targets
 from bench.errors import EstimationError
 from bench.estimators.pairs import READINGS, Maps, over_pairs
+from bench.information.statistics import standard_error
 from bench.layers.probe import Probe
 from bench.layers.selection import named_rng
 
@@ -79,7 +80,7 @@ class _Pairs:
             "map": self.batches.names[first],
             "other": self.batches.names[second],
             "bits": of_pairs[:, 0].mean(axis=0),
-            "spread": of_pairs[:, 0].std(axis=0, ddof=1) / np.sqrt(len(of_pairs)),
+            "spread": standard_error(of_pairs[:, 0]),
             "null_mean": nulls.mean(axis=0),
             "null_spread": nulls.std(axis=0, ddof=1),
         }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from scipy.stats import linregress
-from scipy.stats import t as student
+
+from bench.information.statistics import Interval, t_half_width
 
 from bench.information.tables import Weights
 
@@ -54,7 +55,7 @@ def _phases(epochs: np.ndarray, values: np.ndarray) -> dict:
     }
 
 
-def _verdict(slope: tuple[float, float, float], doublings: float, peak: float) -> str:
+def _verdict(slope: Interval, doublings: float, peak: float) -> str:
     fitted, low, high = (each * doublings / abs(peak) if peak else np.nan for each in slope)
     if high < 0 and fitted < -MATTERS:
         return "compresses"
@@ -63,10 +64,9 @@ def _verdict(slope: tuple[float, float, float], doublings: float, peak: float) -
     return "flat" if low > -MATTERS and high < MATTERS else "undecided"
 
 
-def _slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float] | None:
+def _slope(x: np.ndarray, y: np.ndarray) -> Interval | None:
     """Least-squares slope with its 95 % interval; None of fewer than 3 points."""
     if len(x) < LEAST:
         return None
     fit = linregress(x, y)
-    reach = student.ppf(0.975, len(x) - 2) * (fit.stderr if fit.stderr > 0 else 0.0)
-    return float(fit.slope), float(fit.slope - reach), float(fit.slope + reach)
+    return Interval.around(fit.slope, t_half_width(fit.stderr if fit.stderr > 0 else 0.0, len(x) - 2))

@@ -12,6 +12,7 @@ from bench.diagnostics.mini_batches import MiniBatches, Partners
 from bench.errors import EstimationError
 from bench.estimators import Estimator
 from bench.information.estimate import Estimate
+from bench.information.statistics import NORMAL_QUANTILE
 from bench.information.variables import Variable
 from bench.layers.maps import greedy, in_order
 
@@ -122,5 +123,6 @@ def of_all_samples(
         if estimates[-1].null is None:
             raise EstimationError("got an estimator without a null, wanted one: saturation can't be told from noise")
         means = np.array([estimate.excess for estimate in estimates])
-        spreads = np.array([(estimate.interval[1] - estimate.interval[0]) / (2 * 1.96) for estimate in estimates])
+        low, high = np.array([estimate.interval for estimate in estimates]).T
+        spreads = (high - low) / (2 * NORMAL_QUANTILE)
         yield Curve(kind, counts, estimates, means + spreads * rng.normal(size=(RESAMPLES, len(counts))))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
 
@@ -136,14 +135,6 @@ def null_of(draws) -> Null:
     """
     quantile = np.quantile(draws, 0.95, method="higher")
     return Null(float(np.mean(draws)), float(np.std(draws, ddof=1)), float(quantile), len(draws))
-
-
-def halves(groups: np.ndarray, count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Rows of random halves of the groups, without replacement, in random order."""
-    distinct = np.unique(groups)
-    for _ in range(count):
-        half = rng.choice(distinct, len(distinct) // 2, replace=False)
-        yield rng.permutation(np.flatnonzero(np.isin(groups, half)))
 
 
 def at_least(name: str, value: int, least: int) -> int:

@@ -15,6 +15,7 @@ from bench.estimators.channel import noised
 from bench.estimators.held_out import features, generator_of, split, trained
 from bench.estimators.ratio import Ratio
 from bench.information.reductions import Distances
+from bench.information.statistics import normal_interval, standard_error
 from bench.information.variables import Variable
 
 SHARES = (0.5, 0.2, 0.3)  # of the groups, to train on, to stop by and to test on
@@ -108,11 +109,11 @@ class Critic(Estimator):
 
         trained(ratio.weights, loss, stop, self.steps, self.rate, patience=PATIENCE, every=EVERY, spike=SPIKE)
         values = torch.stack([bound(rows, test) for rows in tests]).numpy() / np.log(2)  # (batches, sets)
-        bits, error = values[:, 0].mean(), 1.96 * values[:, 0].std(ddof=1) / np.sqrt(BATCHES)
+        found = normal_interval(values[:, 0].mean(), standard_error(values[:, 0]))
         ceiling = np.inf
         if self.bound == "infonce":
             ceiling = np.mean([ratio.among(rows, test).sum(dim=1).log2().mean() for rows in tests])
-        return Answer(bits, (bits - error, bits + error), null_of(values[:, 1:].mean(axis=0)), ceiling)
+        return Answer(found.mean, found.bounds, null_of(values[:, 1:].mean(axis=0)), ceiling)
 
     def _targets(self, target: Variable, training: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(sets, n, k): the target as it is, and shuffled for each permutation; a label has a column a class."""

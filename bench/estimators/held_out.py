@@ -90,14 +90,3 @@ def trained(
             weight.sub_(falling / (1 - 0.9 ** (step + 1)) * mean / scale)
     for kept, weight in zip(best, weights, strict=True):
         weight.copy_(kept)
-
-
-def clustered_error(values: np.ndarray, groups: np.ndarray) -> float:
-    """Standard error of the mean of values (n,) that are dependent within groups.
-
-    >>> round(clustered_error(np.array([1.0, 1, 3, 3]), np.array([0, 0, 1, 1])), 6)
-    1.0
-    """
-    names, at = np.unique(groups, return_inverse=True)
-    sums = np.bincount(at, values - values.mean())
-    return float(np.sqrt((sums**2).sum() * len(names) / (len(names) - 1)) / len(values))

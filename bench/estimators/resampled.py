@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.estimators.base import Answer, Estimator, halves, null_of
+from bench.estimators.base import Answer, Estimator, null_of
 from bench.estimators.conditional import permuted_given
+from bench.information.statistics import jackknife_standard_error, normal_interval
 from bench.information.variables import Variable
 
 Movable = Callable[[np.ndarray], float]
@@ -50,7 +51,7 @@ class Resampled(Estimator):
         rows = rng.permutation(t.n)  # so that consecutive samples make a random mini-batch
         ceiling, here = statistic.ceiling(rows), statistic.at(rows)
         bits = here(own[rows])
-        spread = np.std([statistic.at(half)(own[half]) for half in halves(t.groups, self.subsamples, rng)], ddof=1)
+        error = jackknife_standard_error(lambda half: statistic.at(half)(own[half]), t.groups, self.subsamples, rng)
         null = None
         if self.pairs(target):
             if given is None:
@@ -58,4 +59,4 @@ class Resampled(Estimator):
             else:
                 moved = permuted_given(given, t.groups, self.permutations, rng)
             null = null_of([here(partners[rows]) for partners in moved])
-        return Answer(bits, (bits - 1.96 * spread, bits + 1.96 * spread), null, ceiling)
+        return Answer(bits, normal_interval(bits, error).bounds, null, ceiling)

@@ -10,8 +10,9 @@ from bench.errors import EstimationError
 from bench.estimators.base import Answer, Estimator, above_zero, at_least, null_of
 from bench.estimators.classifiers import Classifiers, Part
 from bench.estimators.conditional import permuted_given
-from bench.estimators.held_out import clustered_error, features, generator_of, split
+from bench.estimators.held_out import features, generator_of, split
 from bench.information.reductions import Distances
+from bench.information.statistics import clustered_standard_error, normal_interval
 from bench.information.variables import Variable
 
 MOST_AT_ONCE = 3e7  # numbers in the largest tensor of probes trained together: 0.1 GB, of which autograd holds several
@@ -81,8 +82,8 @@ class VInformation(Estimator):
             of_given = self._columns(given, parts)
             alone = self._log_likelihoods(of_given, labels, parts, rng)
             gains = self._log_likelihoods(of_given, labels, parts, rng, moving=of_t, rows=rows) - alone
-        bits, error = gains[0].mean(), 1.96 * clustered_error(gains[0], t.groups)
-        return Answer(bits, (bits - error, bits + error), null_of(gains[1:].mean(axis=1)), np.inf)
+        found = normal_interval(gains[0].mean(), clustered_standard_error(gains[0], t.groups))
+        return Answer(found.mean, found.bounds, null_of(gains[1:].mean(axis=1)), np.inf)
 
     def _parts(self, groups: np.ndarray, rng: np.random.Generator) -> list[Part]:
         """Rows to train on, to stop by and to test on, for each fold."""

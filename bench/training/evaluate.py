@@ -13,6 +13,7 @@ from torch.nn.functional import one_hot
 
 from bench.datasets.data import Data, Split
 from bench.errors import TrainingError
+from bench.information.statistics import bootstrap_rows, percentile_interval
 from models.tracing import device_of
 
 RESAMPLES = 1000
@@ -173,14 +174,14 @@ def _dice(masks: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
 
 def _means_with_intervals(table: pd.DataFrame, columns: list[str], seed: int):
     """Mean of each measured column, and the 95 % interval of its bootstrap over groups."""
-    rng = np.random.default_rng(seed)
     sums = table.groupby("group")[columns].agg(["sum", "count"])
-    picks = rng.integers(len(sums), size=(RESAMPLES, len(sums)))
+    rows = bootstrap_rows(len(sums), RESAMPLES, np.random.default_rng(seed))
     for column in columns:
-        totals, counts = (sums[column][part].to_numpy()[picks].sum(axis=1) for part in ("sum", "count"))
+        totals, counts = (sums[column][part].to_numpy()[rows].sum(axis=1) for part in ("sum", "count"))
         means = totals[counts > 0] / counts[counts > 0]
         name = "accuracy" if column == "correct" else column
         if len(means):
             yield name, float(table[column].mean())
-            yield f"{name}_low", float(np.quantile(means, 0.025))
-            yield f"{name}_high", float(np.quantile(means, 0.975))
+            low, high = percentile_interval(means)
+            yield f"{name}_low", low
+            yield f"{name}_high", high

@@ -89,7 +89,7 @@ def test_scores_and_gain_are_judged_over_seeds_and_images(folder, files, trained
     assert table.loc[FLAT, ["gain", "gain_low", "gain_high"]].tolist() == pytest.approx(
         [gain.mean, gain.low, gain.high]
     )
-    assert table.loc[FLAT, "verdict"] == gain.verdict(0.01)
+    assert table.loc[FLAT, "verdict"] == judge.verdict(gain, 0.01)
     assert table.loc[DEEP, ["gain", "verdict"]].isna().all()  # the reference
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import rankdata
 
-from bench.pruning.retraining.judge import Effect
+from bench.information.statistics import Interval, bootstrap_rows, percentile_interval, spearman, standard_error
 
 RESAMPLES = 2000
 
 
-def agreement(scores: np.ndarray, losses: np.ndarray, seed: int) -> Effect:
+def agreement(scores: np.ndarray, losses: np.ndarray, seed: int) -> Interval:
     """Spearman correlation of (designs,) scores and losses, with its 95 % bootstrap interval over designs.
 
     NaN where a side does not vary.
@@ -20,14 +19,12 @@ def agreement(scores: np.ndarray, losses: np.ndarray, seed: int) -> Effect:
     """
     found = float(spearman(scores, losses))
     if np.isnan(found):
-        return Effect(found, found, found)
-    rng = np.random.default_rng(seed)
-    picks = rng.integers(len(scores), size=(RESAMPLES, len(scores)))
-    low, high = np.nanquantile(spearman(scores[picks], losses[picks]), [0.025, 0.975])
-    return Effect(found, float(low), float(high))
+        return Interval(found, found, found)
+    rows = bootstrap_rows(len(scores), RESAMPLES, np.random.default_rng(seed))
+    return Interval(found, *percentile_interval(spearman(scores[rows], losses[rows])))
 
 
-def ceiling(losses: np.ndarray, seed: int) -> Effect:
+def ceiling(losses: np.ndarray, seed: int) -> Interval:
     """What a perfect score would reach: losses (designs, seeds) are noisy, and so are the ranks of their means.
 
     The designs' true losses are drawn as normal with the variance that their means have beyond the noise of the seeds,
@@ -35,25 +32,12 @@ def ceiling(losses: np.ndarray, seed: int) -> Effect:
     the means differ no more than the noise of the seeds explains: then there is nothing to rank.
     """
     rng = np.random.default_rng(seed)
-    designs, seeds = losses.shape
-    means, noise = losses.mean(axis=1), losses.std(axis=1, ddof=1) / np.sqrt(seeds)
+    means, noise = losses.mean(axis=1), standard_error(losses, axis=1)
     total = means.var(ddof=1)
     kept = 1 - float((noise**2).mean()) / total if total > 0 else 0.0
     if kept <= 0:
-        return Effect(np.nan, np.nan, np.nan)
+        return Interval(np.nan, np.nan, np.nan)
     truth = means.mean() + np.sqrt(kept) * (means - means.mean())
-    noisy = truth + noise * rng.standard_normal((RESAMPLES, designs))
+    noisy = truth + noise * rng.standard_normal((RESAMPLES, len(losses)))
     draws = spearman(np.broadcast_to(truth, noisy.shape), noisy)
-    low, high = np.nanquantile(draws, [0.025, 0.975])
-    return Effect(float(np.nanmean(draws)), float(low), float(high))
-
-
-def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation along the last axis, ties at their mean rank; NaN where a side does not vary.
-
-    >>> spearman(np.array([1, 2, 4]), np.array([[1, 2, 3], [3, 2, 1]])).tolist()
-    [1.0, -1.0]
-    """
-    a, b = (rankdata(side, axis=-1) - (side.shape[-1] + 1) / 2 for side in (a, b))
-    with np.errstate(invalid="ignore"):
-        return (a * b).sum(axis=-1) / np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
+    return Interval(float(np.nanmean(draws)), *percentile_interval(draws))

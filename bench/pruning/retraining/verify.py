@@ -116,7 +116,7 @@ def comparisons(results: Retrained, chosen: Proposal, controls: Mapping[str, str
                 "gain": gain.mean,
                 "low": gain.low,
                 "high": gain.high,
-                "verdict": "same design" if trained == chosen.name else gain.verdict(config.retrain.margin),
+                "verdict": "same design" if trained == chosen.name else judge.verdict(gain, config.retrain.margin),
                 "params_of_control": costs["params"][trained] / chosen.costs.params,
                 "flops_of_control": costs["flops"][trained] / chosen.costs.flops,
             }

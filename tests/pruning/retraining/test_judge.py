@@ -1,4 +1,4 @@
-"""Verdicts: intervals against simulated truth, paired effects against numbers worked out by hand."""
+"""Verdicts: paired differences and scores against numbers worked out by hand, and the Pareto front."""
 
 import numpy as np
 import pandas as pd
@@ -6,8 +6,8 @@ import pytest
 from scipy.stats import sem
 from scipy.stats import t as student
 
-from bench.errors import InputError
-from bench.pruning.retraining.judge import Effect, crossed, over_groups, paired, pareto, spread
+from bench.information.statistics import Interval, crossed_interval
+from bench.pruning.retraining.judge import over_groups, paired, pareto, spread, verdict
 
 
 def images(**scores):
@@ -19,46 +19,6 @@ def images(**scores):
         for i in (0, 1)
     ]
     return pd.DataFrame(rows)
-
-
-def test_crossed_variance_by_hand():
-    # rows 1, 3 and columns 1, 3 around 2: mean squares of seeds 2·(1+1)/1 = 4, groups 4, rest 0; (4 + 4 - 0) / 4 = 2
-    # degrees 8² / (4² + 4²) = 2, t = 4.3027
-    effect = crossed(np.array([[0.0, 2.0], [2.0, 4.0]]))
-    assert effect.mean == 2
-    assert effect.high - 2 == pytest.approx(4.30265 * np.sqrt(2), rel=1e-5)
-    assert 2 - effect.low == pytest.approx(effect.high - 2)
-
-
-def test_crossed_variance_and_degrees_against_loops():
-    values = np.array([[0.0, 2.0, 4.0], [2.0, 4.0, 9.0]])
-    mean, seeds, groups = values.mean(), values.mean(axis=1), values.mean(axis=0)
-    a = sum(3 * (seed - mean) ** 2 for seed in seeds) / 1
-    b = sum(2 * (group - mean) ** 2 for group in groups) / 2
-    c = sum((values[i, j] - seeds[i] - groups[j] + mean) ** 2 for i in range(2) for j in range(3)) / 2
-    degrees = (a + b - c) ** 2 / (a**2 / 1 + b**2 / 2 + c**2 / 2)
-    reach = student.ppf(0.975, degrees) * np.sqrt((a + b - c) / 6)
-    assert crossed(values) == pytest.approx(Effect(mean, mean - reach, mean + reach))
-
-
-def test_scores_that_are_all_equal_have_an_interval_of_no_width():
-    assert crossed(np.full((2, 3), 1.5)) == Effect(1.5, 1.5, 1.5)
-
-
-@pytest.mark.parametrize(("of_seeds", "of_groups"), [(0.01, 0.02), (0.01, 0.0), (0.0, 0.02)])
-def test_intervals_cover(of_seeds, of_groups):
-    rng = np.random.default_rng(0)
-    covered = 0
-    for _ in range(400):
-        seeds, groups = rng.normal(0, of_seeds, (5, 1)), rng.normal(0, of_groups, (1, 40))
-        effect = crossed(seeds + groups + rng.normal(0, 0.03, (5, 40)))
-        covered += effect.low <= 0 <= effect.high
-    assert 0.92 < covered / 400 <= 1  # 3 standard errors below 95 %; wider where an effect is absent
-
-
-def test_one_seed_has_no_verdict():
-    with pytest.raises(InputError, match=r"got 1 seeds.*no verdict"):
-        crossed(np.zeros((1, 5)))
 
 
 def test_paired_by_seed_and_image():
@@ -79,7 +39,7 @@ def test_patients_of_more_images_do_not_spread_more():
     ]
     effect = spread(pd.DataFrame(rows), "base")
     assert effect.mean == pytest.approx(0.905)
-    alone = crossed(np.array([[0.9] * 3, [0.91] * 3]))
+    alone = crossed_interval(np.array([[0.9] * 3, [0.91] * 3]))
     assert (effect.low, effect.high) == (pytest.approx(alone.low), pytest.approx(alone.high))
 
 
@@ -106,7 +66,7 @@ def test_what_one_side_lacks_is_left_out():
 
 
 @pytest.mark.parametrize(
-    ("interval", "verdict"),
+    ("interval", "said"),
     [
         ((0.001, 0.02), "better"),
         ((-0.005, 0.02), "no worse"),
@@ -115,8 +75,8 @@ def test_what_one_side_lacks_is_left_out():
         ((-0.03, 0.02), "undecided"),
     ],
 )
-def test_verdicts_in_words(interval, verdict):
-    assert Effect(np.mean(interval), *interval).verdict(margin=0.01) == verdict
+def test_verdicts_in_words(interval, said):
+    assert verdict(Interval(np.mean(interval), *interval), margin=0.01) == said
 
 
 def test_front_keeps_what_nothing_betters():

@@ -1,0 +1,165 @@
+"""Intervals and standard errors: against SciPy, against numbers worked out by hand, and their coverage."""
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap, norm, sem, spearmanr
+from scipy.stats import t as student
+
+from bench.errors import InputError
+from bench.information.statistics import (
+    Interval,
+    bootstrap_rows,
+    clustered_standard_error,
+    crossed_interval,
+    jackknife_standard_error,
+    normal_interval,
+    percentile_interval,
+    random_halves,
+    spearman,
+    standard_error,
+    t_half_width,
+    t_interval,
+)
+
+
+def test_standard_error_against_scipy():
+    values = np.random.default_rng(0).normal(size=(7, 5))
+    np.testing.assert_allclose(standard_error(values), sem(values, axis=0), rtol=1e-14)
+    np.testing.assert_allclose(standard_error(values, axis=1), sem(values, axis=1), rtol=1e-14)
+
+
+def test_t_interval_against_scipy():
+    values = np.random.default_rng(0).normal(size=20)
+    assert t_interval(values) == pytest.approx((values.mean(), *student.interval(0.95, 19, values.mean(), sem(values))))
+
+
+def test_half_widths_of_arrays_with_degrees_of_their_own():
+    widths = t_half_width(np.array([1.0, 2.0, 1.0]), np.array([1.0, 2.0, np.nan]))
+    np.testing.assert_allclose(widths, [12.7062047, 2 * 4.3026527, np.nan])
+
+
+def test_normal_interval_against_scipy():
+    assert normal_interval(3.0, 0.5) == pytest.approx((3.0, *norm.interval(0.95, 3.0, 0.5)), abs=1e-4)
+
+
+def test_crossed_variance_by_hand():
+    # rows 1, 3 and columns 1, 3 around 2: mean squares of seeds 2·(1+1)/1 = 4, groups 4, rest 0; (4 + 4 - 0) / 4 = 2
+    # degrees 8² / (4² + 4²) = 2, t = 4.3027
+    effect = crossed_interval(np.array([[0.0, 2.0], [2.0, 4.0]]))
+    assert effect.mean == 2
+    assert effect.high - 2 == pytest.approx(4.30265 * np.sqrt(2), rel=1e-5)
+    assert 2 - effect.low == pytest.approx(effect.high - 2)
+
+
+def test_crossed_variance_and_degrees_against_loops():
+    values = np.array([[0.0, 2.0, 4.0], [2.0, 4.0, 9.0]])
+    mean, seeds, groups = values.mean(), values.mean(axis=1), values.mean(axis=0)
+    a = sum(3 * (seed - mean) ** 2 for seed in seeds) / 1
+    b = sum(2 * (group - mean) ** 2 for group in groups) / 2
+    c = sum((values[i, j] - seeds[i] - groups[j] + mean) ** 2 for i in range(2) for j in range(3)) / 2
+    degrees = (a + b - c) ** 2 / (a**2 / 1 + b**2 / 2 + c**2 / 2)
+    reach = student.ppf(0.975, degrees) * np.sqrt((a + b - c) / 6)
+    assert crossed_interval(values) == pytest.approx(Interval(mean, mean - reach, mean + reach))
+
+
+def test_residuals_above_both_effects_stand_alone():
+    # no effect of rows or columns, residuals ±1: mean square 4 of 1 degree, variance 4 / 4
+    assert crossed_interval(np.array([[1.0, -1.0], [-1.0, 1.0]])).high == pytest.approx(12.7062047)
+
+
+def test_scores_that_are_all_equal_have_an_interval_of_no_width():
+    assert crossed_interval(np.full((2, 3), 1.5)) == Interval(1.5, 1.5, 1.5)
+
+
+@pytest.mark.parametrize(("of_seeds", "of_groups"), [(0.01, 0.02), (0.01, 0.0), (0.0, 0.02)])
+def test_crossed_intervals_cover(of_seeds, of_groups):
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(400):
+        seeds, groups = rng.normal(0, of_seeds, (5, 1)), rng.normal(0, of_groups, (1, 40))
+        effect = crossed_interval(seeds + groups + rng.normal(0, 0.03, (5, 40)))
+        covered += effect.low <= 0 <= effect.high
+    assert 0.92 < covered / 400 <= 1  # 3 standard errors below 95 %; wider where an effect is absent
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (5, 1)])
+def test_one_seed_or_one_group_has_no_verdict(shape):
+    with pytest.raises(InputError, match=rf"got {shape[0]} seeds and {shape[1]} .*no verdict"):
+        crossed_interval(np.zeros(shape))
+
+
+def test_the_error_of_a_mean_holds_for_values_that_groups_share():
+    """400 draws of 100 groups of 1 to 6 values of mean 0, each the sum of its group's effect and of its own."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(100), 1 + np.arange(100) % 6)
+    held = {factor: 0 for factor in (0.5, 1, 2)}
+    for _ in range(400):
+        values = rng.normal(size=100)[groups] + 0.5 * rng.normal(size=len(groups))
+        for factor in held:
+            held[factor] += abs(values.mean()) < 1.96 * factor * clustered_standard_error(values, groups)
+    assert held[0.5] < 300
+    assert 0.90 < held[1] / 400 < 0.97
+    assert held[2] > 395
+
+
+def test_groups_of_one_value_have_the_standard_error_of_independent_values():
+    values = np.random.default_rng(0).normal(size=30)
+    assert clustered_standard_error(values, np.arange(30)) == pytest.approx(sem(values))
+    assert clustered_standard_error(np.repeat(values, 3), np.repeat(np.arange(30), 3)) == pytest.approx(sem(values))
+
+
+def test_halves_keep_groups_whole_and_differ():
+    groups = np.repeat(np.arange(9), 1 + np.arange(9) % 3)
+    halves = list(random_halves(groups, 5, np.random.default_rng(0)))
+    for rows in halves:
+        drawn = np.unique(groups[rows])
+        assert len(drawn) == 4
+        assert sorted(rows) == np.flatnonzero(np.isin(groups, drawn)).tolist()
+        assert sorted(rows) != rows.tolist()
+    assert len({tuple(np.unique(groups[rows])) for rows in halves}) > 1
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_the_jackknife_of_a_mean_is_its_standard_error(copies):
+    """Over all halves of n = 2 d values, the variance of the mean is s²/d · (1 - 1/2) = s²/n; here over 4,000."""
+    rng = np.random.default_rng(0)
+    values, groups = rng.normal(size=20), np.repeat(np.arange(20), copies)
+    error = jackknife_standard_error(lambda rows: values[groups[rows]].mean(), groups, 4000, rng)
+    assert error == pytest.approx(sem(values), rel=0.04)
+
+
+def test_the_jackknife_divides_by_one_less_than_its_halves():
+    values = iter([1.0, 2.0, 6.0])  # squared deviations 4, 1 and 9, over 2
+    got = jackknife_standard_error(lambda rows: next(values), np.arange(4), 3, np.random.default_rng(0))
+    assert got == pytest.approx(np.sqrt(7))
+
+
+def test_bootstrap_against_scipy():
+    values = np.random.default_rng(0).exponential(size=24)
+    rows = bootstrap_rows(24, 1000, np.random.default_rng(1))
+    wanted = bootstrap(
+        (values,), np.mean, n_resamples=1000, method="percentile", random_state=np.random.default_rng(1)
+    ).confidence_interval
+    assert percentile_interval(values[rows].mean(axis=1)) == pytest.approx(tuple(wanted), rel=1e-12)
+
+
+def test_undefined_resamples_are_left_out():
+    draws = np.random.default_rng(0).normal(size=100)
+    with_gaps = np.insert(draws, [0, 30, 100], np.nan)
+    assert percentile_interval(with_gaps) == percentile_interval(draws) == tuple(np.quantile(draws, [0.025, 0.975]))
+
+
+def test_an_interval_of_counts_ends_at_counts():
+    assert percentile_interval(np.arange(10), method="nearest") == (0.0, 9.0)
+    assert percentile_interval(np.arange(10)) == pytest.approx((0.225, 8.775))
+
+
+def test_ranks_against_scipy():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 6, (5, 20)), rng.normal(size=(5, 20))
+    assert spearman(a, b) == pytest.approx([spearmanr(x, y).statistic for x, y in zip(a, b, strict=True)])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_side_that_does_not_vary_has_no_rank_correlation():
+    assert np.isnan(spearman(np.ones((2, 4)), np.arange(4.0))).all()
