@@ -10,7 +10,9 @@ from hydra.errors import MissingConfigException
 
 from bench.errors import REFUSALS, InputError
 
-CONF = Path(__file__).parents[2] / "conf"
+PACKAGE = Path(__file__).parents[1]
+# a wheel has the folder inside the package, a checkout has it beside the package
+CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 # choices of Hydra's plugins -> the extra that brings them
 EXTRAS = {
     "hydra/launcher/ray": "ray",
