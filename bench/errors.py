@@ -7,10 +7,20 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 OUT_OF_MEMORY = ("can't allocate memory", "Cannot allocate memory", "CUDA out of memory", "MemoryError")
 KEPT = "what was logged up to here is kept"
+# optional packages, as they are imported -> their name for pip, the extra that installs them
+OPTIONAL = {
+    "medmnist": ("medmnist", "medmnist"),
+    "nibabel": ("nibabel", "nifti"),
+    "onnx": ("onnx", "onnx"),
+    "onnxscript": ("onnxscript", "onnx"),
+    "segmentation_models_pytorch": ("segmentation-models-pytorch", "smp"),
+    "timm": ("timm", "timm"),
+}
 # what constructors of components and plugins raise for settings that they refuse or do not expect
 REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, AssertionError, NotImplementedError)
 
@@ -52,6 +62,38 @@ def was_stopped(error: BaseException | None) -> bool:
     True
     """
     return any(isinstance(cause, KeyboardInterrupt) for cause in causes(error))
+
+
+def missing_extra(error: BaseException, section: str) -> InputError | None:
+    """An error that names the extra to install, where an optional package is missing.
+
+    Args:
+        error: any error; its causes are searched too.
+        section: what needs the package, such as `model`.
+
+    Returns:
+        The error to raise; None where no optional package is missing.
+
+    >>> missing_extra(ModuleNotFoundError(name="timm"), "model")
+    InputError("model: needs timm, which is not installed; pip install 'infoflow-bench[timm]'")
+    """
+    for cause in causes(error):
+        if isinstance(cause, ModuleNotFoundError) and cause.name in OPTIONAL:
+            package, extra = OPTIONAL[cause.name]
+            fix = f"pip install 'infoflow-bench[{extra}]'"
+            return InputError(f"{section}: needs {package}, which is not installed; {fix}")
+    return None
+
+
+@contextmanager
+def optional(section: str) -> Iterator[None]:
+    """Import optional packages inside; raises InputError with the extra to install where one is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if missing := missing_extra(error, section):
+            raise missing from error
+        raise
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -3,6 +3,8 @@
 Those of other libraries (MONAI, segmentation-models-pytorch, timm) load when they are used.
 """
 
+from typing import TYPE_CHECKING
+
 import lazy_loader
 
 from models.cnn import CNN
@@ -10,6 +12,11 @@ from models.custom import Custom
 from models.decoder import Decoder
 from models.taps import Tap
 from models.unet import Skip, UNet
+
+if TYPE_CHECKING:
+    from models.monai import Monai
+    from models.resnet import ResNet
+    from models.smp import Smp
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__, submod_attrs={"monai": ["Monai"], "resnet": ["ResNet"], "smp": ["Smp"]}

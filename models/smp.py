@@ -6,10 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import signature
 
-import segmentation_models_pytorch as smp
-import timm
 import torch
-from segmentation_models_pytorch.encoders import get_encoder_names
 from torch import Tensor, nn
 
 from models import checks, weights
@@ -18,8 +15,14 @@ from models.taps import Tap
 from models.tracing import NEAREST, Call, calls, device_of, place, said_by, traced_taps
 from models.unet import Skip
 
-ARCHITECTURES: dict[str, type[nn.Module]] = smp.MODEL_ARCHITECTURES_MAPPING
 STEPWISE = ("unet", "manet", "linknet")  # whose decoder's blocks take one skip each, the deepest first
+
+
+def architectures() -> dict[str, type[nn.Module]]:
+    """The networks of segmentation-models-pytorch by their names."""
+    import segmentation_models_pytorch as smp  # here, because it is optional
+
+    return smp.MODEL_ARCHITECTURES_MAPPING
 
 
 class Smp(nn.Module):
@@ -28,7 +31,7 @@ class Smp(nn.Module):
     Sizes that the encoder can't divide are padded as in `UNet`. Parameters that the output doesn't depend on, such as
     those of the stages beyond encoder_depth, are frozen, so that they are neither trained nor counted.
 
-    architecture: a key of `ARCHITECTURES`, such as unet, fpn or deeplabv3plus. encoder_name: of smp, such as resnet18
+    architecture: a key of `architectures()`, such as unet, fpn or deeplabv3plus. encoder_name: of smp, such as resnet18
     or efficientnet-b0, or of timm with `tu-` before it.
     encoder_depth: stages of the encoder; None is smp's own of the architecture.
     decoder_channels: of each block, the deepest first, where the architecture has blocks, else one number; None keeps
@@ -61,9 +64,10 @@ class Smp(nn.Module):
         super().__init__()
         if len(input_size) != 2:
             raise ValueError(f"input_size: got {tuple(input_size)}, wanted 2 sides, as smp knows; choose model=monai")
-        self.architecture = _known("architecture", architecture, ARCHITECTURES)
+        self.architecture = _known("architecture", architecture, architectures())
         self.encoder_name = _known_encoder(encoder_name)
-        takes = signature(ARCHITECTURES[architecture]).parameters
+        make = architectures()[architecture]
+        takes = signature(make).parameters
         self.encoder_depth = checks.count("encoder_depth", encoder_depth or takes["encoder_depth"].default)
         self.in_channels = checks.count("in_channels", in_channels)
         self.out_channels = checks.count("out_channels", out_channels)
@@ -80,7 +84,7 @@ class Smp(nn.Module):
             raise ValueError(f"options: got {min(unknown)!r}, wanted any of {', '.join(takes)}; correct the spelling")
         weights.check(encoder_name, encoder_weights, download)
         with said_by(f"smp's {architecture} on {encoder_name}"):
-            network = ARCHITECTURES[architecture](
+            network = make(
                 encoder_name, encoder_depth=self.encoder_depth, encoder_weights=encoder_weights,
                 in_channels=in_channels, classes=out_channels, **chosen, **(options or {}),
             )  # fmt: skip
@@ -172,6 +176,9 @@ def _known(name: str, got: str, options: Collection[str]) -> str:
 
 
 def _known_encoder(got: str) -> str:
+    import timm
+    from segmentation_models_pytorch.encoders import get_encoder_names
+
     if str(got).startswith("tu-"):
         if not timm.is_model(got.removeprefix("tu-")):
             _known("encoder_name", got, [f"tu-{name}" for name in timm.list_models()])

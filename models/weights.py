@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download
-from segmentation_models_pytorch.encoders import encoders
-
 
 def check(encoder_name: str, weights: str | None, download: bool) -> None:
     """Raise ValueError for weights that smp does not have, may not fetch, or that are not of their hash."""
     if weights is None:
         return
+    from huggingface_hub import hf_hub_download  # here, because both are optional
+    from segmentation_models_pytorch.encoders import encoders
+
     known = encoders.get(encoder_name, {}).get("pretrained_settings", {})
     if weights not in known:
         wanted = ", ".join(known) or "none"

@@ -10,6 +10,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from bench.errors import InputError
+from bench.pruning.retraining.export import require_onnx
 from bench.pruning.retraining.handover import hand_out, hand_over, what_is_kept
 from bench.pruning.retraining.opening import Opened, opened
 from bench.pruning.retraining.protocol import metric_of
@@ -23,6 +24,8 @@ from bench.tracking import records
 
 def propose(config: DictConfig) -> str:
     """Leaner designs of a tracked network, or of a fresh one; returns the id of the run that holds them all."""
+    if config.verify:
+        require_onnx("verify=true")  # before hours of retraining
     with opened(config, "propose") as study:
         base, tracked, retraining = study.base, study.tracked, study.retraining
         proposals, told = RULES[config.ask.rule](config, study)

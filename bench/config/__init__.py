@@ -2,4 +2,6 @@
 
 from pathlib import Path
 
-CONF = Path(__file__).parents[2] / "conf"
+PACKAGE = Path(__file__).parents[1]
+# a wheel has the folder inside the package, a checkout has it beside the package
+CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"

@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hydra.utils import get_object
 
-from bench.errors import InputError
+from bench.errors import InputError, missing_extra
 
 MOST = 2**32 - 1  # of a whole number: the largest seed, and more than any count or size can be
 # types of values in a config -> what they are called in a message
@@ -38,6 +38,8 @@ def target_of(config: Any, section: str) -> Callable:
     try:
         target = get_object(name)
     except (ImportError, ValueError) as error:
+        if missing := missing_extra(error, section):
+            raise missing from error
         why = str(error.__cause__ or error).splitlines()[0]
         raise InputError(f"{section}._target_: got {name!r}, which can't be imported ({why}); correct it") from error
     if not callable(target):

@@ -15,7 +15,7 @@ from bench.config.arguments import check_arguments, target_of
 from bench.config.sizes import bounded
 from bench.datasets.common import shown
 from bench.datasets.data import Data
-from bench.errors import REFUSALS, InputError
+from bench.errors import REFUSALS, InputError, missing_extra
 from bench.tracking.trust import without_fetching
 from bench.training.trial import trial_output, wanted_shape
 
@@ -34,6 +34,8 @@ def build(config: DictConfig, section: str, kind: type[Kind] = object) -> Kind:
             raise error.__cause__ from None
         if isinstance(error.__cause__, REFUSALS):
             raise InputError(f"{section}: {said(error.__cause__)}") from error
+        if missing := missing_extra(error, section):
+            raise missing from error
         raise
 
 

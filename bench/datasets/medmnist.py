@@ -13,7 +13,7 @@ import numpy as np
 from bench.datasets.common import classification, existing_folder, reason, refuse_damage, shown
 from bench.datasets.data import SPLITS, Data
 from bench.datasets.memory import RAW_AND_SAMPLES, check_memory
-from bench.errors import InputError
+from bench.errors import InputError, optional
 
 SIZES = {2: (28, 64, 128, 224), 3: (28, 64)}  # by the number of axes
 
@@ -43,7 +43,8 @@ def medmnist(
 
         medmnist(flag="pneumoniamnist", root="data", download=True).card()
     """
-    from medmnist import INFO
+    with optional("dataset=medmnist"):
+        from medmnist import INFO
 
     if flag is not None and flag not in INFO:
         raise InputError(f"dataset.flag: got {flag!r}, wanted one of {list(INFO)}; change dataset.flag")

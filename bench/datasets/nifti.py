@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.datasets.common import by, refuse_damage, shown
 from bench.datasets.memory import COPIES, INT, check_memory
-from bench.errors import InputError
+from bench.errors import InputError, optional
 
 SUFFIXES = (".nii.gz", ".nii")
 WHOLE = "a whole NIfTI file"
@@ -76,7 +76,8 @@ def check_affine(path: Path, affine: np.ndarray) -> None:
 
 
 def _open(path: Path):
-    import nibabel
+    with optional(str(path)):
+        import nibabel
 
     with refuse_damage(path, WHOLE):
         image = nibabel.load(path)

@@ -7,7 +7,6 @@ import pandas as pd
 from scipy.stats import linregress
 
 from bench.information.statistics import Interval, t_half_width
-
 from bench.information.tables import Weights
 
 LEAST = 3  # epochs of a phase; two points always lie on a line

@@ -10,7 +10,7 @@ from bench.layers.hooks import tap_shapes
 from bench.training.cost import used_parameters
 from models import Monai, Smp
 from models.padding import padded
-from models.smp import ARCHITECTURES, STEPWISE
+from models.smp import STEPWISE, architectures
 
 SMALL = {
     "UNet": {"channels": (4, 8, 12), "strides": (2, 2), "num_res_units": 1},
@@ -47,7 +47,7 @@ def smp_network(architecture, **arguments):
     return Smp(architecture, in_channels=1, out_channels=2, **OTHERS.get(architecture, {}) | arguments)
 
 
-NETWORKS = [*((name, 2) for name in SMALL), ("UNet", 3), ("SegResNet", 3), *ARCHITECTURES, *ENCODERS]
+NETWORKS = [*((name, 2) for name in SMALL), ("UNet", 3), ("SegResNet", 3), *architectures(), *ENCODERS]
 LARGE = ["dpt", *sorted(set(get_encoder_names()) - set(ENCODERS))]
 
 
@@ -61,7 +61,7 @@ def network(request):
     match request.param:
         case (name, dims):
             return monai(name, dims)
-        case name if name in ARCHITECTURES:
+        case name if name in architectures():
             model = smp_network(name).eval()
         case encoder:
             model = smp_network("unet", encoder_name=encoder).eval()
@@ -87,7 +87,7 @@ def test_logits_are_those_of_monai(name, dims):
 @pytest.mark.parametrize("architecture", ["unet", "unetplusplus", "fpn", "deeplabv3plus"])
 def test_logits_are_those_of_smp(architecture):
     theirs = seeded(
-        ARCHITECTURES[architecture], encoder_name="resnet18", encoder_weights=None, in_channels=1, classes=2
+        architectures()[architecture], encoder_name="resnet18", encoder_weights=None, in_channels=1, classes=2
     )
     ours = seeded(Smp, architecture=architecture, in_channels=1, out_channels=2)
     x = torch.randn(2, 1, 64, 96)

@@ -6,8 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from segmentation_models_pytorch.encoders import get_encoder_names
-
 from bench.errors import InputError
 from bench.pruning.designs.base import Place
 from bench.pruning.designs.levels import Levels
@@ -78,6 +76,8 @@ class SmpDesign(Levels):
         return "bottleneck" if level == self.levels else f"decoder.blocks.{self.levels - 1 - level}"
 
     def swaps(self) -> dict[str, SmpDesign]:
+        from segmentation_models_pytorch.encoders import get_encoder_names  # here, because it is optional
+
         family = re.sub(r"\d+", "#", self.encoder, count=1)
         smaller = [name for name in get_encoder_names() if re.sub(r"\d+", "#", name, count=1) == family]
         smaller = [name for name in smaller if _size(name) < _size(self.encoder)]

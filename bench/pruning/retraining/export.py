@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from bench.errors import TrainingError
+from bench.errors import TrainingError, optional
 
 for chatty in ("onnx_ir", "onnxscript"):
     logging.getLogger(chatty).setLevel(logging.WARNING)
 
 TOLERANCE = 1e-4  # of the largest output
+
+
+def require_onnx(section: str) -> None:
+    """Raise InputError, which names this section, where a package that an export needs is not installed."""
+    with optional(section):
+        for package in ("onnx", "onnxscript"):
+            import_module(package)
 
 
 def to_onnx(network: torch.nn.Module, images: torch.Tensor) -> bytes:

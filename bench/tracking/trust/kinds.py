@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from hydra.utils import get_object
 
 from bench.datasets.data import Data
+from bench.errors import missing_extra
 from bench.tracking.trust.walk import NAME, within
 
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # it would log a name that is not there, before it raises
@@ -33,14 +34,12 @@ def _is_network(found: Any) -> bool:
         return _is_a(torch.nn.Module)(found)
     if not _is_a(torch.nn.Module)(_returned(found)):
         return False
-    import timm  # here, because it takes seconds that most configs do without
+    if within(found.__module__, ["timm.models"]):
+        import timm  # here, because it is optional and takes seconds
 
-    of_timm = within(found.__module__, ["timm.models"]) and timm.is_model(found.__name__)
-    return (
-        of_timm
-        or within(found.__module__, ["monai.networks.nets"])
-        or f"{found.__module__}.{found.__name__}" in CREATORS
-    )
+        if timm.is_model(found.__name__):
+            return True
+    return within(found.__module__, ["monai.networks.nets"]) or f"{found.__module__}.{found.__name__}" in CREATORS
 
 
 def _is_dataset(found: Any) -> bool:
@@ -104,7 +103,9 @@ def _defined(target: str, packages: Sequence[str], origins: Sequence[str] = ()) 
         return None
     try:
         thing = get_object(target)
-    except (HydraException, ImportError, AttributeError, ValueError):
+    except (HydraException, ImportError, AttributeError, ValueError) as error:
+        if missing := missing_extra(error, target):
+            raise missing from error
         return None
     full_name = f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', '')}"
     return thing if within(full_name, origins or packages) else None

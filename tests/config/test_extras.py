@@ -1,0 +1,88 @@
+"""Where an optional package is not installed, what needs it says in one line which extra to install."""
+
+import sys
+
+import pytest
+from running import assert_refused, command, tiny
+
+from bench.config.arguments import target_of
+from bench.datasets.nifti import nifti_header
+from bench.errors import InputError, missing_extra, optional
+from bench.tracking.trust.kinds import KINDS, found
+
+FIX = "which is not installed; pip install 'infoflow-bench[{}]'"
+
+
+class Absent:
+    """A finder of modules for which one package is not installed."""
+
+    def __init__(self, package: str):
+        self.package = package
+
+    def find_spec(self, name: str, *_) -> None:
+        if name == self.package:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+@pytest.fixture
+def hide(monkeypatch):
+    """A function after which a package can't be imported; a module of `models` that needs it is imported again."""
+
+    def hidden(package: str) -> None:
+        for name in [*sys.modules]:
+            if name.split(".")[0] == package or name == "models.resnet":
+                monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setattr(sys, "meta_path", [Absent(package), *sys.meta_path])
+
+    return hidden
+
+
+@pytest.mark.parametrize(
+    ("hidden", "overrides", "line"),
+    [
+        ("segmentation_models_pytorch", "model=smp", f"model: needs segmentation-models-pytorch, {FIX.format('smp')}"),
+        ("timm", "model=smp", f"model: needs timm, {FIX.format('timm')}"),
+        ("timm", "model=resnet dataset.task=classification", f"model: needs timm, {FIX.format('timm')}"),
+        (
+            "medmnist",
+            "dataset=medmnist dataset.file=a.npz",
+            f"dataset=medmnist: needs medmnist, {FIX.format('medmnist')}",
+        ),
+    ],
+)
+def test_a_choice_that_needs_an_extra(tmp_path, hide, hidden, overrides, line):
+    hide(hidden)
+    assert_refused(tiny(tmp_path, *overrides.split()), line)
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript"])
+def test_retraining_needs_onnx_from_the_start(tmp_path, hide, package):
+    hide(package)
+    assert_refused(command(tmp_path, "propose"), f"verify=true: needs {package}, {FIX.format('onnx')}")
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_nifti_file_needs_nibabel(tmp_path, hide):
+    hide("nibabel")
+    with pytest.raises(InputError, match=r"a.nii: needs nibabel, .*infoflow-bench\[nifti\]"):
+        nifti_header(tmp_path / "a.nii")
+
+
+def test_a_class_of_a_library(hide):
+    hide("segmentation_models_pytorch")
+    with pytest.raises(InputError, match=r"model.network: needs segmentation-models-pytorch, .*infoflow-bench\[smp\]"):
+        target_of({"_target_": "segmentation_models_pytorch.Unet"}, "model.network")
+
+
+def test_a_network_of_a_stored_config(hide):
+    hide("timm")
+    with pytest.raises(InputError, match=r"models.ResNet: needs timm, .*infoflow-bench\[timm\]"):
+        found("models.ResNet", KINDS["model"])
+    assert found("models.Smp", KINDS["model"]).__name__ == "Smp"
+    assert found("monai.networks.nets.resnet18", KINDS["model"]).__name__ == "resnet18"
+
+
+def test_other_modules_are_no_extra():
+    assert missing_extra(ModuleNotFoundError(name="mine"), "model") is None
+    with pytest.raises(ModuleNotFoundError, match="mine"), optional("model"):
+        import mine  # noqa: F401
