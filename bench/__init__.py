@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.config.load import load
-    from bench.diagnostics.discarding.maps import discarding
+    from bench.diagnostics.layer_maps import discarding
     from bench.diagnostics.u_plot import plot_u
     from bench.layers.measure import estimate, measure
 
 __all__ = ["discarding", "estimate", "load", "measure", "plot_u"]
 
 HOMES = {
-    "discarding": "bench.diagnostics.discarding.maps",
+    "discarding": "bench.diagnostics.layer_maps",
     "estimate": "bench.layers.measure",
     "load": "bench.config.load",
     "measure": "bench.layers.measure",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import yaml
+from omegaconf import OmegaConf
 
 from bench import estimators
 from bench.config import CONF
@@ -37,7 +37,7 @@ def estimator_of(chosen: Chosen) -> Estimator:
     names = estimator_names()
     if chosen not in names:
         raise InputError(f"estimator: got {chosen!r}, wanted an Estimator or one of {', '.join(names)}")
-    settings = yaml.safe_load(CONF.joinpath("estimator", f"{chosen}.yaml").read_text(encoding="utf-8"))[chosen]
+    settings = OmegaConf.to_container(OmegaConf.load(CONF / "estimator" / f"{chosen}.yaml"))[chosen]
     return getattr(estimators, settings.pop("_target_").rpartition(".")[2])(**settings)
 
 

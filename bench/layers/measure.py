@@ -88,7 +88,7 @@ def measure(
     if count < MIN_SAMPLES:
         raise InputError(f"images: got {count}, wanted at least {MIN_SAMPLES}")
     names = [layers] if isinstance(layers, str) else layers
-    tapped = with_taps(network, data, names)
+    tapped = with_taps(network, data.test.images, names, data.task == "multilabel")
     probe = Probe(
         tapped,
         data,
@@ -102,7 +102,7 @@ def measure(
     )
     table = LayerTable(probe.measure(tapped, Moment(0, Weights.BEST, seed)))
     for number, reference in enumerate(references(network, untrained, seed), 1):
-        other = with_taps(reference, data, names)
+        other = with_taps(reference, data.test.images, names, data.task == "multilabel")
         table.extend(probe.measure(other, Moment(0, Weights.UNTRAINED, seed + number)))
     return table
 
@@ -154,7 +154,9 @@ def view_for(view: str | None, data: Data) -> str:
     return view or ("pixel" if data.task == "segmentation" else "image")
 
 
-def with_taps(network: nn.Module, data: Data, layers: Sequence[str] | None) -> nn.Module:
+def with_taps(
+    network: nn.Module, images: torch.Tensor, layers: Sequence[str] | None, multilabel: bool = False
+) -> nn.Module:
     """Return the network itself if it has taps, else `models.Custom` around it with the layers that are asked for.
 
     Raises:
@@ -166,10 +168,10 @@ def with_taps(network: nn.Module, data: Data, layers: Sequence[str] | None) -> n
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise InputError(f"layers: got {pattern!r}, wanted a name or a pattern of: {', '.join(names)}")
         return network
-    image = data.train.images[:1].to(device_of(network))
+    image = images[:1].to(device_of(network))
     try:
         taps = found_layers(network, image) if layers is None else named_layers(network, image, layers)
-        return Custom(network, taps, data.channels, data.image_size, data.task == "multilabel")
+        return Custom(network, taps, image.shape[1], image.shape[2:], multilabel)
     except ValueError as error:
         raise InputError(str(error)) from error
 

@@ -34,7 +34,7 @@ def data_of(images: Any, labels: Any = None, groups: Any = None) -> Data:
     """
     if labels is None:
         images, labels = _split_pairs(images)
-    images, labels = _joined(images, "images").float(), _joined(labels, "labels")
+    images, labels = joined(images, "images").float(), joined(labels, "labels")
     if images.dim() not in (4, 5):
         raise InputError(
             f"images: got the shape {tuple(images.shape)}, wanted (n, channels, *spatial) with 2 or 3 axes"
@@ -70,7 +70,12 @@ def _pair(batch: Any) -> tuple[Any, Any]:
     return batch[0], batch[1]
 
 
-def _joined(values: Any, name: str) -> Tensor:
+def joined(values: Any, name: str) -> Tensor:
+    """Return a tensor, an array or an iterable of batches as one tensor on the CPU.
+
+    Raises:
+        InputError: It is something else, empty, or the batches do not fit together.
+    """
     if isinstance(values, Tensor | np.ndarray):
         batches = [values]
     elif isinstance(values, Iterable):
@@ -78,13 +83,13 @@ def _joined(values: Any, name: str) -> Tensor:
     else:
         raise InputError(f"{name}: got {type(values).__name__}, wanted a tensor, an array or an iterable of batches")
     try:
-        joined = torch.cat([torch.atleast_1d(torch.as_tensor(batch)).detach().cpu() for batch in batches])
+        whole = torch.cat([torch.atleast_1d(torch.as_tensor(batch)).detach().cpu() for batch in batches])
     except (RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{name}: got what can't be made into one tensor ({reason}), wanted batches alike") from error
-    if len(joined) == 0:
+    if len(whole) == 0:
         raise InputError(f"{name}: got none, wanted at least one batch")
-    return joined
+    return whole
 
 
 def _task_of(labels: Tensor, size: tuple[int, ...]) -> tuple[Task, Tensor]:

@@ -1,0 +1,88 @@
+"""Layer maps: the information about each cell of an image that layers discard, from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.diagnostics.discarding import Discarding, WaterFilling, strict_information_discarding
+from bench.diagnostics.discarding.grids import resolve_grid
+from bench.errors import InputError
+from bench.layers.hooks import upto
+from bench.layers.measure import with_taps
+from bench.layers.samples import joined
+from bench.layers.selection import choose_taps, named_rng
+from models.tracing import device_of
+
+
+def discarding(
+    network: nn.Module,
+    images: Any,
+    *,
+    layers: str | Sequence[str] | None = None,
+    grid: int | Sequence[int] | None = None,
+    beta: float = 1.5,
+    tau: float = 0.01,
+    refine: int = 100,
+    seed: int = 0,
+) -> dict[str, Discarding]:
+    """Measure how much information about each cell of an image the layers of a network discard.
+
+    Each layer gets as much noise in the image as it bears: the entropy of the noise is as high as it can be while the
+    activation moves by no more than β δ², where δ² is how far noise of standard deviation τ moves it. A high entropy
+    says that the layer has discarded the cell. The network is left as it was.
+
+    Args:
+        network: Any `torch.nn.Module` of images (n, channels, *spatial) that gradients pass.
+        images: (n, channels, *spatial), a tensor, an array or batches. In units of the noise the range of the pixels is
+            1; images in [0, 1] stay as they are.
+        layers: Names or patterns of layers, as `bench.measure` takes them.
+        grid: Cells along each axis: one number, or one per axis. None takes the largest divisors up to 16.
+        beta: Bound on the distortion, in units of δ².
+        tau: Noise of the normaliser δ².
+        refine: Steps that refine the closed form where the network is far from linear.
+        seed: Of the noise.
+
+    Returns:
+        By layer a `Discarding` whose fields have an axis for the images: `entropy_bits` (n, *grid) is the map, and
+        `sid_bits` (n,) its mean.
+
+    Raises:
+        InputError: Shapes, layers or settings do not fit.
+        EstimationError: A layer does not depend on any image, or no gradient passes it.
+
+    References:
+        Ma et al. 2022, ICML, arXiv 1906.04109, strict information discarding; in nats there, by gradient descent.
+
+    Examples:
+        >>> network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Conv2d(2, 1, 1))
+        >>> images = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+        >>> {name: found.entropy_bits.shape for name, found in discarding(network, images, grid=4, refine=0).items()}
+        {'1': torch.Size([2, 4, 4]), '2': torch.Size([2, 4, 4])}
+    """
+    images = joined(images, "images").float()
+    if images.dim() not in (4, 5):
+        raise InputError(f"images: got the shape {tuple(images.shape)}, wanted (n, channels, *spatial), 2-D or 3-D")
+    names = [layers] if isinstance(layers, str) else layers
+    tapped = with_taps(network, images, names)
+    least, most = float(images.min()), float(images.max())
+    low, span = (0.0, 1.0) if least >= 0 and most <= 1 else (least, most - least)
+    x = ((images - low) / span).to(device_of(network))
+    cells = resolve_grid(grid, images.shape[2:])
+    found = {}
+    for tap in choose_taps(tapped.taps(), names):
+        activation = upto(tapped, tap)
+        rng = torch.Generator().manual_seed(int(named_rng(seed, "discarding", tap.name).integers(2**62)))
+        found[tap.name] = strict_information_discarding(
+            lambda pixels, activation=activation: activation(low + span * pixels),
+            x,
+            grid=cells,
+            beta=beta,
+            tau=tau,
+            rng=rng,
+            solver=WaterFilling(refine=refine),
+        )
+    return found
