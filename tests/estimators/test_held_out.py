@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from bench.estimators.held_out import features, trained
-from bench.variables import Variable
+from bench.information.variables import Variable
 
 RATE, STEPS = 0.1, 10
 

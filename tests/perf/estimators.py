@@ -59,7 +59,7 @@ def main() -> None:
         "Rényi(1.01), batches of 100": Renyi(width="median", batch_size=100),
     }.items():
         for about, target, own in (("X", x, rows), ("label", labels, labels.labels)):
-            once = seconds(lambda e=estimator, y=target, o=own: e.statistic(fresh(t), fresh(y), None).at(rows)(o[rows]))
+            once = seconds(lambda e=estimator, y=target, o=own: e.statistic(fresh(t), fresh(y), None).at(rows).bits(o[rows]))
             here = estimator.statistic(t, target, None).at(rows)
             moved = own[batch.permutation(N)]
             null = seconds(lambda here=here, moved=moved: here(moved))
