@@ -87,7 +87,7 @@ class Matrix:
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Samples (m, d) of few columns. Their distance is the largest difference of any column. Trees are built on demand."""
+    """Samples (m, d) whose distance is the largest difference of any column. Trees are built when they are needed."""
 
     columns: np.ndarray
     trees: dict[bytes, KDTree] = field(default_factory=dict)

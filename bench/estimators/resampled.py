@@ -55,8 +55,8 @@ class FunctionStatistic(Statistic):
     """A function of two arrays, called anew for each pairing.
 
     Attributes:
-        function: Takes t (m, d) and the target, labels (m,) or columns (m, d), and returns bits.
-        t: (n, d) what the function reads of t.
+        function: Takes t (m, ...) and the target, labels (m,) or columns (m, d), and returns bits.
+        t: (n, ...) what the function reads of t.
         target: (n, d) the columns of a continuous target; None where the target is read as labels.
         most: The largest value that the function can return, in bits.
     """
@@ -68,7 +68,14 @@ class FunctionStatistic(Statistic):
 
     @classmethod
     def of(cls, function, t: np.ndarray, target: np.ndarray, most: float = np.inf) -> FunctionStatistic:
-        """Make a statistic of a function, of t (n, d) and of the target, labels (n,) or columns (n, d)."""
+        """Make the statistic.
+
+        Args:
+            function: Takes samples of t and of the target, and returns bits.
+            t: (n, ...) what the function reads of t.
+            target: (n,) labels or (n, d) columns.
+            most: The largest value that the function can return, in bits.
+        """
         rows = np.arange(len(t))
         labelled = target.ndim == 1
         return cls(rows, target if labelled else rows, function, t, None if labelled else target, most)
