@@ -56,7 +56,7 @@ class _Pairs:
         """Of each reading the columns of a LayerTable, and a row for every pair."""
         started = time.perf_counter()
         told = [
-            [maps.told(partners.side, codes) for codes in of_batch]
+            [maps.information(partners.side, codes) for codes in of_batch]
             for maps, of_batch in zip(self.maps, partners.codes.swapaxes(0, 1), strict=True)
         ]  # (B, 1 + permutations), the true partners first
         ceiling = float(np.mean([over_pairs(row[0].ceiling) for row in told]))

@@ -1,13 +1,48 @@
-"""Estimators of mutual information, one file each; all report bits with null, ceiling and interval."""
+"""Estimators of mutual information, one file each. All values are in bits.
+
+A function returns the number alone, for plain arrays. A class of the same estimator returns an Estimate, with the null,
+the interval and the ceiling of the number; `Estimator.estimate` has the arguments. The functions are
+
+- `binning`: plug-in entropy of binned activations.
+- `critic`: neural lower bounds InfoNCE, NWJ, MINE and SMILE on held-out samples.
+- `gaussian`: canonical correlations, exact for Gaussian variables.
+- `kde`: pairwise-distance bounds of the entropy of activations with Gaussian noise.
+- `ksg`: neighbour counts of Kraskov, Stögbauer and Grassberger, also for labels, ties and a third variable.
+- `lnc`: `ksg` with local non-uniformity correction, for strong dependence of few columns.
+- `probe`: lower bound by a probe on held-out samples (V-information), also the gain over a third variable.
+- `renyi`: entropies of Gram matrices, also with a third variable.
+
+The classes are `Binning`, `Critic`, `Gaussian`, `KDE`, `KSG`, `LNC`, `VInformation` (of `probe`) and `Renyi`, each an
+`Estimator`. To add an estimator, write a function and a subclass of `resampled.Resampled`, whose `statistic` is a
+`FunctionStatistic` of the function. If permutations should be fast, write a subclass of `resampled.Statistic` instead.
+"""
 
 from bench.estimators.base import Estimator
-from bench.estimators.binning import Binning
-from bench.estimators.critic import Critic
-from bench.estimators.gaussian import Gaussian
-from bench.estimators.kde import KDE
-from bench.estimators.ksg import KSG
-from bench.estimators.lnc import LNC
-from bench.estimators.renyi import Renyi
-from bench.estimators.v_information import VInformation
+from bench.estimators.binning import Binning, binning
+from bench.estimators.critic import Critic, critic
+from bench.estimators.gaussian import Gaussian, gaussian
+from bench.estimators.kde import KDE, kde
+from bench.estimators.ksg import KSG, ksg
+from bench.estimators.lnc import LNC, lnc
+from bench.estimators.renyi import Renyi, renyi
+from bench.estimators.v_information import VInformation, probe
 
-__all__ = ["KDE", "KSG", "LNC", "Binning", "Critic", "Estimator", "Gaussian", "Renyi", "VInformation"]
+__all__ = [
+    "KDE",
+    "KSG",
+    "LNC",
+    "Binning",
+    "Critic",
+    "Estimator",
+    "Gaussian",
+    "Renyi",
+    "VInformation",
+    "binning",
+    "critic",
+    "gaussian",
+    "kde",
+    "ksg",
+    "lnc",
+    "probe",
+    "renyi",
+]

@@ -1,4 +1,4 @@
-"""Estimator: mutual information of two variables, with the safeguards that every number carries."""
+"""Estimator: the base class of all estimators, with the checks that every estimate passes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from bench.information.reductions import Reduction
 from bench.information.tables import FAILED
 from bench.information.variables import Variable, plug_in_entropy
 
-MOST = 10**6  # permutations, units, steps: more than any machine can do
+MOST = 10**6  # an upper bound of permutations, units and steps, above what any machine can compute
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Bits, their 95 % interval, the null where one exists, and the most that this estimator could have said."""
+    """Bits, their 95 % interval, the null where one exists, and the largest value that the estimator can return."""
 
     bits: float
     interval: tuple[float, float]
@@ -31,12 +31,16 @@ class Answer:
 
 
 class Estimator(ABC):
-    """Mutual information in bits between a representation and the input, a label, or another representation.
+    """Estimate mutual information in bits between a representation and the input, a label, or another representation.
 
-    reads: reductions that a streamed variable must hold; a variable that holds its samples has them all.
-    permutations: of the null. conditional: whether it can be asked what t tells of the target given a third variable.
-    noise: a declared noise channel on t; without one, an estimator of densities (`diverges`) refuses what a
-    deterministic layer tells of a continuous input, which has no bound.
+    Attributes:
+        reads: Reductions that a streamed variable must hold. A variable that holds its samples has all of them.
+        permutations: Number of permutations of the null.
+        conditional: Whether the estimator accepts a third variable `given`.
+        diverges: Whether the estimator reads densities. It then refuses a deterministic layer and a continuous input,
+            whose mutual information is infinite, unless `noise` is set.
+        noise: Standard deviation of a Gaussian noise channel on t, in units of the standard deviation of t
+            (`add_noise`). None means no channel.
     """
 
     reads: tuple[Reduction, ...] = ()
@@ -48,34 +52,51 @@ class Estimator(ABC):
     @property
     @abstractmethod
     def settings(self) -> dict:
-        """Kernel, noise, bins or network, recorded with every number."""
+        """Kernel, noise, bins or network. They are recorded with every number."""
 
     @abstractmethod
     def answer(self, t: Variable, target: Variable, given: Variable | None, rng: np.random.Generator) -> Answer:
-        """The estimate with its safeguards, for variables that have passed the checks of `estimate`."""
+        """Compute the estimate with null, interval and ceiling, for variables that passed the checks of `estimate`."""
 
     def pairs(self, target: Variable) -> bool:
-        """Whether the estimate reads the pairing with this target, so that a null exists."""
+        """Return whether the estimate depends on the pairing with this target, so that a null exists."""
         return True
 
     def discrete(self, target: Variable) -> bool:
-        """Whether the target is read as labels."""
+        """Return whether the target is read as labels."""
         return target.labels is not None
 
     def estimate(self, t, target, *, given=None, rng: np.random.Generator) -> Estimate:
-        """I(t; target) or I(t; target | given) in bits with null, ceiling and interval.
+        """Estimate I(t; target) or I(t; target | given) in bits, with null, ceiling and interval.
 
-        t: the representation, a Variable or an array (n, ...). target: the input X (floats) or a label (integers; a
-        discrete Variable), a Variable or an array of the same n; so is given. rng: of permutations, subsamples, folds
-        and initialisations. Raises EstimationError where the question can't be answered from these samples, and
-        EstimatorFailed, which is one, for an error of no known kind: one estimate must not end a run.
+        Args:
+            t: The representation, a Variable or an array (n, ...).
+            target: The input X (floats) or a label (integers), a Variable or an array with the same n.
+            given: A third variable, in the same form as target.
+            rng: Generator of permutations, subsamples, folds and initial weights.
+
+        Returns:
+            The Estimate. Its bits are never clipped at 0.
+
+        Raises:
+            EstimationError: These samples do not allow the estimate.
+            EstimatorFailed: The estimator ended in an unexpected error. It is an EstimationError, so that one estimate
+                does not end a run.
         """
         started = time.perf_counter()
-        t = Variable.of(t)
-        target = Variable.of(target, t.groups)
-        given = None if given is None else Variable.of(given)
+        t, target, given = variables_of(t, target, given)
         self.check(t, target, given)
-        found = self._answered(t, target, given, rng)
+        try:
+            with np.errstate(all="ignore"):  # values that are not finite are refused below
+                measured = t if self.noise is None else add_noise(t, self.noise, rng)
+                found = self.answer(measured, target, given, rng)
+        except EstimationError:
+            raise
+        except Exception as error:  # from any library, for values that it was not written for
+            if explain(error):  # a known fault that concerns more than this estimate, such as memory
+                raise
+            log.warning("%s failed; the row of this estimate has the reason", type(self).__name__, exc_info=error)
+            raise EstimatorFailed(f"{FAILED}{type(error).__name__}: {' '.join(str(error).split())}") from error
         null = () if found.null is None else (found.null.mean, found.null.spread, found.null.quantile)
         if not np.isfinite([found.bits, *found.interval, *null]).all() or np.isnan(found.ceiling):
             raise EstimationError(
@@ -95,57 +116,83 @@ class Estimator(ABC):
             seconds=time.perf_counter() - started,
         )
 
-    def _answered(self, t: Variable, target: Variable, given: Variable | None, rng: np.random.Generator) -> Answer:
-        try:
-            with np.errstate(all="ignore"):  # what is not finite is refused above
-                return self.answer(t, target, given, rng)
-        except EstimationError:
-            raise
-        except Exception as error:  # from any library beneath, for values that it was not written for
-            if explain(error):  # known to concern more than this estimate, such as memory
-                raise
-            log.warning("%s failed; the row of this estimate has the reason", type(self).__name__, exc_info=error)
-            raise EstimatorFailed(f"{FAILED}{type(error).__name__}: {' '.join(str(error).split())}") from error
-
     def check(self, t: Variable, target: Variable, given: Variable | None = None) -> None:
-        """Raise EstimationError for a question that can't be answered from these samples."""
+        """Raise EstimationError for a question that these samples cannot answer."""
         name = type(self).__name__
-        if t.n != target.n:
-            raise EstimationError(f"got {t.n} samples of t and {target.n} of the target, wanted the same n")
-        if given is not None and given.n != t.n:
-            raise EstimationError(f"got {t.n} samples of t and {given.n} of what is given, wanted the same n")
         if given is not None and not self.conditional:
-            raise EstimationError(f"got a question with a third variable given, which {name} can't answer")
+            raise EstimationError(
+                f"got a third variable given, wanted none: {name} estimates no conditional information; use ksg, renyi "
+                "or probe"
+            )
         if target.labels is not None and len(np.unique(target.labels)) < 2:
-            raise EstimationError("got a label with one class, wanted at least 2: it has nothing to be informed about")
+            raise EstimationError("got a label with one class, wanted at least 2 classes: its entropy is 0")
         if len(np.unique(t.groups)) < 4:
-            raise EstimationError("got fewer than 4 groups of samples, wanted more for an interval and a null")
+            raise EstimationError("got fewer than 4 groups of samples, wanted at least 4 for an interval and a null")
         if self.diverges and t.deterministic and target.labels is None and self.noise is None:
             raise EstimationError(
-                "what a deterministic layer tells of a continuous input is infinite; declare a noise channel on t, "
-                f"such as noise=0.1 of {name}"
+                "got a deterministic layer and a continuous target, whose mutual information is infinite; declare a "
+                f"noise channel on t, such as noise=0.1 of {name}"
             )
 
 
-def null_of(draws) -> Null:
-    """The null that permuted estimates make, bits.
+def variables_of(t, target, given=None, groups=None) -> tuple[Variable, Variable, Variable | None]:
+    """Make Variables of arrays, and check that they have the same number of samples.
 
-    The quantile is a draw, the higher one of two: one more draw exceeds the highest of 20 in 1 of 21 cases, so that
-    `significant` is wrong in less than 5 % where there is nothing.
+    Args:
+        t: A Variable or an array (n, ...).
+        target: A Variable or an array with the same n.
+        given: A Variable, an array with the same n, or None.
+        groups: (n,) the group of each sample of t and target, such as a patient. None makes each sample a group.
+    """
+    t = Variable.of(t, groups)
+    target = Variable.of(target, t.groups)
+    given = None if given is None else Variable.of(given)
+    for name, side in (("the target", target), ("the given variable", given)):
+        if side is not None and side.n != t.n:
+            raise EstimationError(f"got {t.n} samples of t and {side.n} of {name}, wanted the same number")
+    return t, target, given
+
+
+def add_noise(t: Variable, noise: float, rng: np.random.Generator) -> Variable:
+    """Add Gaussian noise to each column of t.
+
+    Where t holds distances alone, the noise is added along its principal coordinates. Their number is n - 1 or the
+    number of columns of t, whichever is smaller. All other directions are orthogonal to every sample.
+
+    Args:
+        t: The representation.
+        noise: Standard deviation of the noise, in units of the root mean variance of the columns of t.
+        rng: Generator of the noise.
+    """
+    if t.samples is None:
+        most = min(t.n - 1, t.dim)
+        columns = t.coordinates(most)  # fewer than `most` where some directions have no variance
+        columns = np.pad(columns, [(0, 0), (0, most - columns.shape[1])])
+    else:
+        columns = t.samples.astype(np.float64)
+    spread = noise * np.sqrt(columns.var(axis=0).sum() / t.dim)
+    return Variable.of(columns + spread * rng.normal(size=columns.shape), t.groups)
+
+
+def null_of(draws) -> Null:
+    """Summarise the estimates (draws,) of permuted samples, in bits.
+
+    The 95 % quantile is one of the draws, the higher one of two. An independent estimate exceeds the highest of 20
+    draws in 1 of 21 cases, so that `significant` is wrong in less than 5 % of cases without information.
     """
     quantile = np.quantile(draws, 0.95, method="higher")
     return Null(float(np.mean(draws)), float(np.std(draws, ddof=1)), float(quantile), len(draws))
 
 
 def at_least(name: str, value: int, least: int) -> int:
-    """The value, or a ValueError that says got and wanted."""
+    """Return the value. Raise ValueError unless it is an integer from `least` to MOST."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
         raise ValueError(f"{name}: got {value!r}, wanted an integer of at least {least} and at most {MOST:,}")
     return value
 
 
 def above_zero(name: str, value: float) -> float:
-    """The value, or a ValueError where it is not a finite number above 0."""
+    """Return the value. Raise ValueError unless it is a finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < np.inf:
         raise ValueError(f"{name}: got {value!r}, wanted a number above 0, which is finite")
     return value

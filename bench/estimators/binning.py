@@ -1,25 +1,78 @@
-"""Information of activations that are cut into bins."""
+"""Mutual information of binned activations."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
-from bench.estimators.base import above_zero, at_least
+from bench.estimators.base import above_zero, at_least, variables_of
 from bench.estimators.resampled import Resampled, Statistic
 from bench.information.reductions import RowCodes
 from bench.information.variables import plug_in_entropy
 
 
+def binning(t, y=None, bin_size: float = 0.1) -> float:
+    """Estimate mutual information by the plug-in entropy of binned activations, in bits.
+
+    Each distinct binned row is a symbol. I(T;Y) = H(bin(T)) + H(Y) - H(bin(T), Y). For T a function of X,
+    I(X;T) = H(bin(T)).
+
+    Args:
+        t: (n, ...) floats, the activations.
+        y: (n,) integers, the labels. None, or floats, gives I(X;T).
+        bin_size: Width of the bins, in units of t.
+
+    Returns:
+        I(T;Y) or I(X;T) in bits, at most log2 n.
+
+    References:
+        Saxe et al. 2018, "On the information bottleneck theory of deep learning", appendix C.
+
+    Examples:
+        >>> t = np.array([[0.01], [0.02], [0.51], [0.52]])
+        >>> binning(t, np.array([0, 0, 1, 1]))
+        1.0
+    """
+    return Binning(bin_size).statistic(*variables_of(t, t if y is None else y)).observed()
+
+
+@dataclass(frozen=True, eq=False)
+class BinnedEntropies(Statistic):
+    """Entropies of the codes (n,) of binned rows.
+
+    Attributes:
+        codes: (n,) integers, equal where the binned rows are.
+        labelled: Whether partners are labels. If not, the statistic is the entropy of the codes.
+    """
+
+    codes: np.ndarray
+    labelled: bool
+
+    @cached_property
+    def h_t(self) -> float:
+        return plug_in_entropy(self.codes[self.rows])
+
+    def bits(self, partners):
+        if not self.labelled:
+            return self.h_t
+        both = self.codes[self.rows] * (partners.max() + 1) + partners
+        return self.h_t + plug_in_entropy(partners) - plug_in_entropy(both)
+
+    def ceiling(self):
+        return np.log2(len(self.rows))
+
+
 class Binning(Resampled):
-    """Plug-in entropy of the binned activations, each distinct row a symbol, in bits.
+    """Estimator `binning`: plug-in entropy of the binned activations, in bits.
 
-    I(X;T) = H(bin(T)), for T a function of X: it reads T alone, so no null exists.
-    I(T;Y) = H(bin(T)) + H(Y) - H(bin(T), Y). Ceiling log2 n, reached as soon as all rows differ.
-    Source: Saxe et al. 2018, "On the information bottleneck theory of deep learning", appendix C.
+    I(X;T) depends on T alone, so that it has no null. The ceiling is log2 n, reached when all binned rows differ.
 
-    >>> t = np.array([[0.01], [0.02], [0.51], [0.52]])
-    >>> Binning(0.1).estimate(t, np.array([0, 0, 1, 1]), rng=np.random.default_rng(0)).bits
-    1.0
+    Args:
+        bin_size: Width of the bins, in units of t.
+        permutations: Number of permutations of the null.
+        subsamples: Number of halves for the interval.
     """
 
     def __init__(self, bin_size: float = 0.1, permutations: int = 20, subsamples: int = 20):
@@ -38,17 +91,7 @@ class Binning(Resampled):
     def pairs(self, target):
         return target.labels is not None
 
-    def statistic(self, t, target, given):
+    def statistic(self, t, target, given=None):
+        rows, labels = np.arange(t.n), target.labels
         codes = t.read(RowCodes(self.bin_size))
-
-        def at(rows):
-            own = codes[rows]
-            h_t = plug_in_entropy(own)
-
-            def bits(labels):
-                both = own * (labels.max() + 1) + labels
-                return h_t + plug_in_entropy(labels) - plug_in_entropy(both)
-
-            return bits if target.labels is not None else lambda _: h_t
-
-        return Statistic(at, ceiling=lambda rows: np.log2(len(rows)))
+        return BinnedEntropies(rows, rows if labels is None else labels, codes, labels is not None)

@@ -1,4 +1,4 @@
-"""Softmax classifiers, linear or of one hidden layer: one for each fold and set of samples, trained at once."""
+"""Softmax classifiers, linear or with one hidden layer. One for each fold and set of samples, trained at once."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from torch.nn.utils.rnn import pad_sequence
 
 from bench.estimators.held_out import trained
 
-PSEUDO_COUNT = 0.5  # of each class, so that one without training samples has a finite log share
+PSEUDO_COUNT = 0.5  # added to each class, so that a class without training samples has a finite log share
 
-Part = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows to train on, to stop by and to test on
+Part = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows for training, stopping and testing
 
 
 class Classifiers:
-    """q(y|x) by a classifier for each fold and set, that starts as the shares of the classes where it is trained.
+    """Classifiers q(y|x), one for each fold and set. Each starts as the shares of the classes in its training part.
 
-    x: (folds, n, d) float32, of which all sets read the same. y: (sets, n) integers below `classes`.
-    parts: of each fold; together, the test parts are all samples.
-    moving: (folds, n, k) further columns, of which set s reads row rows[s, i] in place of i; rows: (sets, n).
-    initial: (folds, k + d, hidden) weights that every set's hidden layer starts from; None for linear classifiers.
+    Args:
+        x: (folds, n, d) float32, the columns that all sets share.
+        y: (sets, n) integers below `classes`.
+        classes: Number of classes.
+        parts: Rows of each fold. The test parts of all folds together are all samples.
+        moving: (folds, n, k) further columns. Sample i of set s has row rows[s, i] of them.
+        rows: (sets, n) integers.
+        initial: (folds, k + d, hidden) initial weights of the hidden layer of every set. None for linear classifiers.
     """
 
     def __init__(
@@ -54,11 +58,12 @@ class Classifiers:
             ]
 
     def fit(self, steps: int, rate: float) -> Classifiers:
+        """Train all classifiers, for at most `steps` steps from learning rate `rate`."""
         trained(self.weights, self._loss(0), self._loss(1), steps, rate)
         return self
 
     def log_likelihoods(self) -> torch.Tensor:
-        """ln q(y|x), (sets, n), of each sample by the classifiers of the fold that tests on it."""
+        """Compute ln q(y|x) of each sample, (sets, n), by the classifiers of the fold that tests on it."""
         everyone = torch.arange(self.y.shape[1]).expand(len(self.parts), -1)
         of_folds = self._log_likelihoods_of(everyone)().unflatten(0, self.shape)
         tested = torch.empty_like(self.y[0])
@@ -67,7 +72,10 @@ class Classifiers:
         return of_folds[tested, :, torch.arange(len(tested))].mT
 
     def _loss(self, part: int) -> Callable[[], torch.Tensor]:
-        """The mean of -ln q over a part of each fold, (folds x sets,); shorter parts are filled up at weight 0."""
+        """Return a function that computes the mean of -ln q over a part of each fold, (folds x sets,).
+
+        Shorter parts are padded with samples of weight 0.
+        """
         samples = [torch.from_numpy(fold[part]) for fold in self.parts]
         weights = pad_sequence([torch.full((len(fold),), 1 / len(fold)) for fold in samples], batch_first=True)
         weights = weights.repeat_interleave(len(self.y), dim=0)
@@ -75,7 +83,7 @@ class Classifiers:
         return lambda: -(log_likelihoods() * weights).sum(dim=1)
 
     def _log_likelihoods_of(self, samples: torch.Tensor) -> Callable[[], torch.Tensor]:
-        """What returns ln q(y|x), (folds x sets, m), of these samples of each fold, (folds, m), by the weights then."""
+        """Return a function that computes ln q(y|x), (folds x sets, m), of samples (folds, m) with its weights."""
         x = torch.stack([side[here] for side, here in zip(self.x, samples, strict=True)])
         y = self.y[:, samples].transpose(0, 1).flatten(0, 1)[:, None]
         moved = None if self.moving is None else self.rows[:, samples].transpose(0, 1)[:, :, None]
@@ -84,7 +92,7 @@ class Classifiers:
             weights, bias, *outer = self.weights
             of_moving, in_place = weights.unflatten(0, self.shape).split(self.columns, dim=2)
             z = _products(in_place, x)
-            if moved is not None:  # products are put in each set's order, since copies of the columns would be slow
+            if moved is not None:  # the products are reordered for each set, since copies of the columns would be slow
                 z = z + _products(of_moving, self.moving).gather(3, moved.expand_as(z))
             z = z.flatten(0, 1) + bias.mT
             if outer:
@@ -95,5 +103,5 @@ class Classifiers:
 
 
 def _products(weights: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """(folds, sets, d, units) and (folds, m, d) -> (folds, sets, units, m)."""
+    """Multiply weights (folds, sets, d, units) by columns (folds, m, d): (folds, sets, units, m)."""
     return (weights.mT.flatten(1, 2) @ x.mT).unflatten(1, (weights.shape[1], -1))

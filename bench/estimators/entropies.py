@@ -13,22 +13,22 @@ from threadpoolctl import ThreadpoolController
 
 from bench.estimators.base import above_zero
 
-ROUNDING = 1e-15  # eigenvalues below are what float64 leaves of 0, and would count where alpha is small
+ROUNDING = 1e-15  # smaller eigenvalues are rounding errors of 0, which would count for a small alpha
 
 
 def gram(squared_distances: np.ndarray, width: float) -> np.ndarray:
-    """Gaussian Gram matrix exp(-D / 2 width²), (n, n)."""
+    """Compute the Gaussian Gram matrix exp(-D / 2 width²), (n, n)."""
     exponents = squared_distances * (-0.5 / width**2)
     return np.exp(exponents, out=exponents)
 
 
 def delta(labels: np.ndarray) -> np.ndarray:
-    """Gram matrix of the delta kernel, 1 where labels agree: (..., n) -> (..., n, n)."""
+    """Compute the Gram matrices (..., n, n) of the delta kernel, which is 1 where labels (..., n) are equal."""
     return (labels[..., :, None] == labels[..., None, :]).astype(np.float64)
 
 
 def joint(*grams: np.ndarray) -> np.ndarray:
-    """Gram matrix of several variables together: their Hadamard product, trace 1. (n, n) each.
+    """Compute the joint Gram matrix of several variables, the Hadamard product of theirs (n, n), with trace 1.
 
     >>> joint(np.eye(2), np.ones((2, 2)))
     array([[0.5, 0. ],
@@ -39,15 +39,26 @@ def joint(*grams: np.ndarray) -> np.ndarray:
 
 
 def entropy(gram: np.ndarray, alpha: float) -> np.ndarray:
-    """S_alpha of Gram matrices (..., n, n) in bits: log2(sum_i lambda_i^alpha) / (1 - alpha) of K / tr K.
+    """Compute the entropy S_alpha of Gram matrices, log2(sum_i lambda_i^alpha) / (1 - alpha) of K / tr K.
 
-    alpha = 1 is the von Neumann entropy, alpha = inf minus log2 of the largest eigenvalue. Raises ValueError for
-    alpha <= 0. Source: Yu et al. 2021, TNNLS, arXiv 1804.06537, eq. 1 (after Sánchez Giraldo et al. 2015).
+    Args:
+        gram: (..., n, n) Gram matrices K.
+        alpha: Order. 1 gives the von Neumann entropy, inf gives minus log2 of the largest eigenvalue.
 
-    >>> round(float(entropy(np.eye(8), 1.01)), 6)
-    3.0
-    >>> round(float(entropy(np.array([[1, 0.5], [0.5, 1]]), 2)), 6)
-    0.678072
+    Returns:
+        (...) bits.
+
+    Raises:
+        ValueError: alpha is 0 or negative.
+
+    References:
+        Yu et al. 2021, TNNLS, arXiv 1804.06537, eq. 1; Sánchez Giraldo et al. 2015, arXiv 1211.2459.
+
+    Examples:
+        >>> round(float(entropy(np.eye(8), 1.01)), 6)
+        3.0
+        >>> round(float(entropy(np.array([[1, 0.5], [0.5, 1]]), 2)), 6)
+        0.678072
     """
     if alpha != np.inf:
         above_zero("alpha", alpha)
@@ -58,7 +69,7 @@ def entropy(gram: np.ndarray, alpha: float) -> np.ndarray:
 
 
 def entropy_of_spectrum(spectrum: np.ndarray, alpha: float) -> np.ndarray:
-    """S_alpha in bits from the eigenvalues (..., n) of matrices of trace 1."""
+    """Compute S_alpha in bits from the eigenvalues (..., n) of matrices with trace 1."""
     spectrum = np.where(spectrum < ROUNDING, 0, spectrum)
     if alpha == np.inf:
         return -np.log2(spectrum.max(axis=-1))
@@ -68,12 +79,12 @@ def entropy_of_spectrum(spectrum: np.ndarray, alpha: float) -> np.ndarray:
 
 
 def entropy_of_labels(labels: np.ndarray, alpha: float) -> np.ndarray:
-    """S_alpha of the delta kernel on labels (..., n) in bits, from the class shares, which are its eigenvalues.
+    """Compute S_alpha in bits of the delta kernel of labels (..., n), whose eigenvalues are the shares of the classes.
 
     >>> round(float(entropy_of_labels(np.repeat([0, 1, 2, 3], 5), 1.01)), 6)
     2.0
     """
-    shares = delta(labels).mean(axis=-1)  # (..., n) each sample's class
+    shares = delta(labels).mean(axis=-1)  # (..., n) of the class of each sample
     if alpha == np.inf:
         return -np.log2(shares.max(axis=-1))
     if alpha == 1:
@@ -82,7 +93,7 @@ def entropy_of_labels(labels: np.ndarray, alpha: float) -> np.ndarray:
 
 
 def eigenvalues(symmetric: np.ndarray) -> np.ndarray:
-    """Of symmetric matrices (..., n, n), ascending: (..., n). On the GPU where there is one."""
+    """Compute the eigenvalues (..., n) of symmetric matrices (..., n, n), ascending, on the GPU where there is one."""
     if torch.cuda.is_available():
         return torch.linalg.eigvalsh(torch.from_numpy(symmetric).cuda()).cpu().numpy()
     if symmetric.ndim == 2:
@@ -91,9 +102,10 @@ def eigenvalues(symmetric: np.ndarray) -> np.ndarray:
 
 
 def in_threads(function: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
-    """What a function makes of values (k, ...) row by row, a share of the rows in each thread of as many as torch has.
+    """Call a function of values (k, ...) that works row by row, with a share of the rows in each of torch's threads.
 
-    Linear algebra has one thread within, since its own slow small matrices down. Called within, it is the function.
+    Linear algebra uses one thread per share, since several threads slow down small matrices. A nested call only calls
+    the function.
     """
     if getattr(_threads, "entered", False):
         return function(values)

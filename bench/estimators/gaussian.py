@@ -1,8 +1,9 @@
-"""Gaussian information: the canonical correlations of two variables."""
+"""Mutual information of Gaussian variables, from their canonical correlations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -10,36 +11,124 @@ from scipy.special import digamma
 from sklearn.covariance import ledoit_wolf_shrinkage
 
 from bench.errors import EstimationError
-from bench.estimators.base import at_least
-from bench.estimators.channel import Noised
-from bench.estimators.resampled import Statistic
+from bench.estimators.base import above_zero, at_least, variables_of
+from bench.estimators.resampled import Resampled, Statistic
 from bench.information.reductions import Distances
 from bench.information.variables import Variable, plug_in_entropy
 
-SINGULAR = 1e-12  # the least eigenvalue of a correlation matrix
-ROUNDING = 1e-3  # of the first: a principal coordinate with less spread may be what float32 distances round to
+SINGULAR = 1e-12  # the smallest eigenvalue of a correlation matrix that is not singular
+ROUNDING = 1e-3  # a principal coordinate with less spread than this share of the first may be a float32 rounding error
 ROUNDED_TO_ZERO = 1e-14  # of 1 - ρ²
 
 
-class Gaussian(Noised):
-    """I(T;Y) = -½ Σ log2(1 - ρ²) over the canonical correlations ρ, which is what Gaussian variables share, in bits.
+def gaussian(t, y, components: int = 16, shrinkage: Literal["ledoit_wolf"] | float = 0.0) -> float:
+    """Estimate I(T;Y) = -½ Σ log2(1 - ρ²) over the canonical correlations ρ, in bits.
 
-    It misses dependence that is not linear. A label enters as columns, each 1 in one class, all classes but one: an
-    approximation, for Gaussian classes of one covariance an upper bound, and so cut at the entropy of the label, which
-    is then the ceiling. Else there is none: as ρ goes to 1 it grows without end. Without shrinkage it is less its bias,
-    from the moments of log det of Wishart matrices of n - 1 degrees of freedom: exact for Gaussian variables.
+    It is the mutual information of Gaussian variables, and misses dependence that is not linear. A label enters as one
+    column per class, without the last class. This is an approximation, and an upper bound for Gaussian classes with
+    one covariance. It is limited to the entropy of the label. Without shrinkage, the bias is subtracted. The bias
+    follows from the moments of log det of Wishart matrices with n - 1 degrees of freedom, and is exact for Gaussian
+    variables.
 
-    components: a side of more columns enters by so many leading principal coordinates. shrinkage: of the covariance of
-    the standardised columns of both towards the identity, from 0 to below 1, or `ledoit_wolf`; it biases towards 0,
-    which nothing corrects. noise: of a channel on t, its standard deviation in units of t's (`noised`).
-    Source: Ince et al. 2017, Human Brain Mapping 38:1541; Ledoit & Wolf 2004, J. Multivariate Anal. 88:365.
+    Args:
+        t: (n, ...) floats.
+        y: (n, ...) floats, or (n,) integers: labels.
+        components: A side with more columns enters by this number of leading principal coordinates.
+        shrinkage: Weight of the identity in the correlation matrix of both sides, from 0 to below 1, or `ledoit_wolf`.
+            It biases the estimate towards 0, and this bias is not corrected.
 
-    >>> t, noise = np.random.default_rng(0).normal(size=(2, 1000, 1))
-    >>> round(Gaussian().estimate(t, t + noise, rng=np.random.default_rng(0)).bits, 1)  # truth 0.5
-    0.5
+    Returns:
+        I(T;Y) in bits. It can be negative.
+
+    Raises:
+        EstimationError: The samples are too few, columns are constant, or columns determine each other.
+
+    References:
+        Ince et al. 2017, Human Brain Mapping 38:1541; Ledoit & Wolf 2004, J. Multivariate Anal. 88:365.
+
+    Examples:
+        >>> t, noise = np.random.default_rng(0).normal(size=(2, 1000, 1))
+        >>> round(gaussian(t, t + noise), 1)  # truth 0.5
+        0.5
+    """
+    return Gaussian(components, shrinkage).statistic(*variables_of(t, y)).observed()
+
+
+@dataclass(frozen=True, eq=False)
+class Correlations(Statistic):
+    """Canonical correlations of samples `rows`.
+
+    Attributes:
+        t: (n, d_t) columns of t.
+        y: (n, d_y) columns of the target; None where the target is a label.
+        shrinkage: A number from 0 to below 1, or `ledoit_wolf`.
+    """
+
+    t: np.ndarray
+    y: np.ndarray | None
+    shrinkage: Literal["ledoit_wolf"] | float
+
+    @cached_property
+    def sides(self) -> tuple[np.ndarray, np.ndarray]:
+        """Standardised columns of t (m, d_t), and a table of columns of the target with one row for each partner."""
+        own = standardised(self.t[self.rows], "t")
+        if self.y is None:
+            return own, indicators(self.partners[self.rows])
+        table = np.zeros_like(self.y)
+        table[self.rows] = standardised(self.y[self.rows], "the target")
+        return own, table
+
+    @cached_property
+    def whitened(self) -> tuple[np.ndarray, np.ndarray]:
+        """The sides with uncorrelated columns, for a fixed shrinkage."""
+        own, table = self.sides
+        m, d_t, d_y = *own.shape, table.shape[1]
+        if self.shrinkage == 0 and d_t + d_y >= m - 2:
+            raise EstimationError(
+                f"got {m} samples (all, or a half for the interval) of {d_t} + {d_y} columns, wanted more than "
+                f"{d_t + d_y + 2}; lower components or set shrinkage"
+            )
+        y = table[self.partners[self.rows]]
+        return own @ whitening(own, self.shrinkage, "t"), table @ whitening(y, self.shrinkage, "the target")
+
+    def bits(self, partners):
+        if self.shrinkage == "ledoit_wolf":
+            own, table = self.sides
+            pair = own, table[partners]
+            shrinkage = ledoit_wolf_shrinkage(np.hstack(pair), assume_centered=True)
+            t, y = (columns @ whitening(columns, shrinkage) for columns in pair)
+        else:
+            t, table = self.whitened
+            y, shrinkage = table[partners], self.shrinkage
+        bias = wishart_bias(*t.shape, y.shape[1]) if self.shrinkage == 0 else 0.0
+        bits = min(gaussian_bits(t, y, shrinkage) - bias, self.ceiling())
+        if np.isinf(bits):
+            raise EstimationError(
+                "got t and a target that determine each other linearly, wanted some noise, since their information is "
+                "infinite; declare a noise channel on t, such as noise=0.1 of Gaussian"
+            )
+        return bits
+
+    def ceiling(self):
+        return np.inf if self.y is not None else plug_in_entropy(self.partners[self.rows])
+
+
+class Gaussian(Resampled):
+    """Estimator `gaussian`: mutual information of Gaussian variables, in bits.
+
+    The ceiling is the entropy of a label. A continuous target has none: the estimate grows without bound as ρ
+    approaches 1.
+
+    Args:
+        components: A side with more columns enters by this number of leading principal coordinates.
+        shrinkage: Of the correlation matrix towards the identity, from 0 to below 1, or `ledoit_wolf`.
+        noise: Standard deviation of a noise channel on t, in units of t's (`add_noise`). None means no channel.
+        permutations: Number of permutations of the null.
+        subsamples: Number of halves for the interval.
     """
 
     reads = (Distances(),)
+    diverges = True
 
     def __init__(
         self,
@@ -51,9 +140,9 @@ class Gaussian(Noised):
     ):
         if shrinkage != "ledoit_wolf" and (isinstance(shrinkage, bool | str) or not 0 <= shrinkage < 1):
             raise ValueError(f"shrinkage: got {shrinkage!r}, wanted ledoit_wolf or a number from 0 to below 1")
-        super().__init__(noise)
         self.components = at_least("components", components, 1)
         self.shrinkage = shrinkage
+        self.noise = None if noise is None else above_zero("noise", noise)
         self.permutations = at_least("permutations", permutations, 2)
         self.subsamples = at_least("subsamples", subsamples, 2)
 
@@ -61,23 +150,10 @@ class Gaussian(Noised):
     def settings(self) -> dict:
         return {"components": self.components, "shrinkage": self.shrinkage, "noise": self.noise}
 
-    def statistic(self, t, target, given):
-        of_t = self._columns(t)
-        of_target = None if target.labels is not None else self._columns(target)
-
-        def at(rows):
-            own = standardised(of_t[rows], "t")
-            if of_target is None:
-                labels = target.labels[rows]
-                return self._movable(own, indicators(labels), labels, plug_in_entropy(labels))
-            table = np.zeros_like(of_target)
-            table[rows] = standardised(of_target[rows], "the target")
-            return self._movable(own, table, rows, np.inf)
-
-        def ceiling(rows):
-            return np.inf if target.labels is None else plug_in_entropy(target.labels[rows])
-
-        return Statistic(at, ceiling)
+    def statistic(self, t, target, given=None):
+        rows, labels = np.arange(t.n), target.labels
+        columns = self._columns(t), None if labels is not None else self._columns(target)
+        return Correlations(rows, rows if labels is None else labels, *columns, self.shrinkage)
 
     def _columns(self, variable: Variable) -> np.ndarray:
         columns = variable.coordinates(min(self.components, variable.dim))
@@ -86,77 +162,45 @@ class Gaussian(Noised):
         spread = columns.std(axis=0)
         return columns[:, spread > ROUNDING * spread.max()]
 
-    def _movable(self, own: np.ndarray, table: np.ndarray, index: np.ndarray, most: float) -> Callable:
-        """From partners, which like index name rows of the table, to bits."""
-        m, d_t, d_y = *own.shape, table.shape[1]
-        if self.shrinkage == "ledoit_wolf":
-
-            def whitened(partners):
-                pair = own, table[partners]
-                shrinkage = ledoit_wolf_shrinkage(np.hstack(pair), assume_centered=True)
-                return *(columns @ whitening(columns, shrinkage) for columns in pair), shrinkage
-
-        else:
-            if self.shrinkage == 0 and d_t + d_y >= m - 2:
-                raise EstimationError(
-                    f"got {m} samples (all, or a half for the interval) of {d_t} + {d_y} columns, wanted more than "
-                    f"{d_t + d_y + 2}; lower components or set shrinkage"
-                )
-            of_t = own @ whitening(own, self.shrinkage, "t")
-            of_target = table @ whitening(table[index], self.shrinkage, "the target")
-
-            def whitened(partners):
-                return of_t, of_target[partners], self.shrinkage
-
-        bias = wishart_bias(m, d_t, d_y) if self.shrinkage == 0 else 0.0
-
-        def bits(partners):
-            found = min(gaussian_bits(*whitened(partners)) - bias, most)
-            if np.isinf(found):
-                raise EstimationError(
-                    "got t and a target that determine each other linearly, wanted some noise: the information is "
-                    "infinite; declare a noise channel on t, such as noise=0.1 of Gaussian"
-                )
-            return found
-
-        return bits
-
 
 def gaussian_bits(t: np.ndarray, y: np.ndarray, shrinkage: float = 0.0) -> float:
-    """-½ log2 det(1 - CᵀC) for the cross-covariance C of whitened columns (m, d_t) and (m, d_y)."""
+    """Compute -½ log2 det(1 - CᵀC) for the cross-covariance C of whitened columns (m, d_t) and (m, d_y)."""
     correlations = np.linalg.svd((1 - shrinkage) * (t.T @ y) / len(t), compute_uv=False)
     unshared = 1 - correlations**2
     return float(-0.5 * np.log2(unshared).sum()) if (unshared > ROUNDED_TO_ZERO).all() else np.inf
 
 
 def wishart_bias(m: int, d_t: int, d_y: int) -> float:
-    """Mean of the plug-in for independent Gaussian variables, and what it is too much for dependent ones, bits.
+    """Compute the mean of the plug-in estimate for independent Gaussian variables, in bits.
+
+    The bias of dependent Gaussian variables is the same.
 
     >>> round(wishart_bias(1000, 64, 64), 2), round(wishart_bias(1000, 1, 1), 5)
     (3.16, 0.00072)
     """
 
     def mean_log_det(d: int) -> float:
-        """Of a Wishart matrix of the identity in d dimensions, but for d log 2, which cancels."""
+        """Return the mean of log det of a Wishart matrix in d dimensions, without d log 2, which cancels."""
         return digamma((m - 1 - np.arange(d)) / 2).sum()
 
     return float((mean_log_det(d_t) + mean_log_det(d_y) - mean_log_det(d_t + d_y)) / (2 * np.log(2)))
 
 
 def standardised(columns: np.ndarray, name: str) -> np.ndarray:
+    """Return columns (m, d) with mean 0 and variance 1; EstimationError for constant ones."""
     centred = columns - columns.mean(axis=0)
     spread = centred.std(axis=0)
     constant = spread <= 1e-12 * np.abs(columns).max(axis=0)
     if constant.any():
         raise EstimationError(
-            f"got {constant.sum()} constant columns of {name}, wanted none, in each half of the samples too; leave "
-            "them out, or lower components, so that principal coordinates stand in for the columns"
+            f"got {constant.sum()} constant columns of {name}, wanted none, in each half of the samples too; remove "
+            "them, or lower components, so that principal coordinates replace the columns"
         )
     return centred / spread
 
 
 def indicators(labels: np.ndarray) -> np.ndarray:
-    """(labels, classes - 1): row l is what samples of label l have as columns that tell classes apart, standardised."""
+    """Return a table (labels, classes - 1) whose row l holds the standardised indicator columns of label l."""
     classes, counts = np.unique(labels, return_counts=True)
     shares = counts[:-1] / len(labels)
     table = np.zeros((classes[-1] + 1, len(classes) - 1))
@@ -165,7 +209,7 @@ def indicators(labels: np.ndarray) -> np.ndarray:
 
 
 def whitening(columns: np.ndarray, shrinkage: float, name: str = "either side") -> np.ndarray:
-    """(d, d): makes the shrunk correlations of standardised columns (m, d) those of independent ones."""
+    """Return the matrix (d, d) that turns the shrunk correlations of standardised columns (m, d) into the identity."""
     correlations = (1 - shrinkage) * (columns.T @ columns) / len(columns)
     np.fill_diagonal(correlations, 1)
     values, axes = np.linalg.eigh(correlations)

@@ -1,4 +1,4 @@
-"""What trained estimators share: parts of whole groups, features on one scale, stopping on samples of its own."""
+"""Helpers of trained estimators: parts of whole groups, scaled features, and training with early stopping."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.information.variables import Variable
 
 
 def split(groups: np.ndarray, rows: np.ndarray, shares: Sequence[float], rng: np.random.Generator) -> list[np.ndarray]:
-    """Rows cut at random into parts that hold about these shares of the groups, each group whole.
+    """Split rows at random into parts that hold about these shares of the groups. Each group stays whole.
 
     >>> groups = np.repeat([0, 1, 2, 3], 2)
     >>> [len(part) for part in split(groups, np.arange(8), (0.75, 0.25), np.random.default_rng(0))]
@@ -23,12 +23,21 @@ def split(groups: np.ndarray, rows: np.ndarray, shares: Sequence[float], rng: np
 
 
 def features(side: Variable, components: int, training: np.ndarray) -> np.ndarray:
-    """(n, k) float64, arcsinh of what the training rows centre and scale: what a network reads of samples.
+    """Return the input of a network: arcsinh of columns that are centred and scaled by the training rows.
 
-    Linear near the centre and logarithmic far from it, so that a held-out sample far outside those trained on doesn't
-    decide alone; a column of ReLUs may be 0 in all samples but one.
-    Own columns are standardised one by one. Principal coordinates share one scale: with a variance of 1 each, all
-    samples would be equally far apart where there are about as many coordinates as samples.
+    The arcsinh is linear near the centre and logarithmic far from it. A held-out sample far outside the training
+    samples then does not dominate the estimate. A column of ReLU outputs may be 0 in all samples except one.
+
+    Columns are scaled one by one. Principal coordinates share one scale. If each had variance 1, and there were about
+    as many coordinates as samples, all samples would have the same distance from each other.
+
+    Args:
+        side: The variable.
+        components: Largest number of columns. A wider variable enters by its leading principal coordinates.
+        training: Rows that define the centre and the scale.
+
+    Returns:
+        (n, k) float64, k <= components.
     """
     columns = side.coordinates(components)
     variance = columns[training].var(axis=0)
@@ -38,6 +47,7 @@ def features(side: Variable, components: int, training: np.ndarray) -> np.ndarra
 
 
 def generator_of(rng: np.random.Generator) -> torch.Generator:
+    """Return a PyTorch generator with a seed drawn from rng."""
     return torch.Generator().manual_seed(int(rng.integers(2**63)))
 
 
@@ -51,12 +61,21 @@ def trained(
     every: int = 1,
     spike: float | None = None,
 ) -> None:
-    """Fit many networks at once, in place: set s owns weights[...][s], and loss()[s] depends on them alone.
+    """Train many networks at once, in place.
 
-    Each set ends with its weights at the step where its stopping loss was lowest, step 0 included; training ends when
-    no set has improved for `patience` steps. Adam with one second moment for each weight matrix: with one for each
-    weight, columns of noise would move as fast as those that tell something. Its rate falls from lr along a cosine; a
-    gradient larger than `spike` times its recent size is cut to that.
+    Each set of weights ends at the step where its stopping loss was lowest, step 0 included. Training ends when no set
+    has improved for `patience` steps. The optimiser is Adam with one second moment for each weight matrix. With one for
+    each weight, columns of noise would move as fast as informative ones. The learning rate falls along a cosine.
+
+    Args:
+        weights: Tensors (sets, ...). Set s has weights[...][s].
+        loss: Returns the training loss (sets,). loss()[s] depends on the weights of set s alone.
+        stopping: Returns the stopping loss (sets,).
+        steps: Largest number of steps.
+        lr: Initial learning rate.
+        patience: Steps without improvement after which training ends.
+        every: Steps between two evaluations of the stopping loss.
+        spike: A gradient larger than this multiple of its recent size is scaled down to it. None scales no gradient.
     """
     best = [weight.clone() for weight in weights]
     first = [torch.zeros_like(weight) for weight in weights]

@@ -1,4 +1,4 @@
-"""Neighbours among paired samples: how far the k-th is and how many are closer, by distance matrices or k-d trees."""
+"""Neighbours among paired samples: the distance to the k-th and the number of closer ones, by matrices or trees."""
 
 from __future__ import annotations
 
@@ -14,40 +14,41 @@ from sklearn.neighbors import KDTree
 from bench.information.reductions import Distances, distinct_rows
 from bench.information.variables import TIED, Variable
 
-TREE_COLUMNS = 8  # of all variables together; with more, the matrix of distances is faster
-TREE_SAMPLES = 600  # with fewer, it is faster too
+TREE_COLUMNS = 8  # of all variables together; with more columns, the matrix of distances is faster
+TREE_SAMPLES = 600  # with fewer samples, the matrix of distances is faster
 
 
 class Metric(Protocol):
-    """Distances among m samples; `block` names some of them, and their neighbours are looked for among them alone."""
+    """Distances among m samples. `block` selects samples, whose neighbours are searched among them alone."""
 
-    def at(self, rows: np.ndarray) -> Metric: ...
+    def at(self, rows: np.ndarray) -> Metric:
+        """Return the distances among the samples `rows`."""
 
     def joined(self, other: Metric) -> Metric:
-        """The larger of the two distances."""
+        """Return the larger of the two distances."""
 
     def radius(self, block, k: int) -> np.ndarray:
-        """Distance to the k-th neighbour."""
+        """Return the distance to the k-th neighbour."""
 
     def closer(self, block, radius: np.ndarray) -> np.ndarray:
-        """How many others are closer than the radius; where it is 0, how many are equal."""
+        """Count the others that are closer than the radius, or that are equal where the radius is 0."""
 
     def nearest(self, k: int) -> np.ndarray:
-        """(m, k + 1) the nearest, itself among them."""
+        """Return the k nearest samples and the sample itself, (m, k + 1)."""
 
     def reach(self, neighbours: np.ndarray) -> np.ndarray:
-        """(m,) distance to the farthest of the neighbours (m, k)."""
+        """Return the distance (m,) to the farthest of the neighbours (m, k)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """Distances (m, m), squared or not; only their order is read."""
+    """Distances (m, m), squared or not. Only their order is read."""
 
     distances: np.ndarray
 
     @classmethod
     def of(cls, variable: Variable) -> Matrix:
-        """Squared Euclidean ones."""
+        """Make a matrix of squared Euclidean distances."""
         squared = variable.read(Distances())
         squared = squared / max(squared.mean(), np.finfo(float).tiny)
         squared[squared < TIED] = 0
@@ -55,7 +56,7 @@ class Matrix:
 
     @classmethod
     def of_columns(cls, variable: Variable) -> Matrix:
-        """The largest differences of any column, as `Columns` finds them."""
+        """Make a matrix of the largest differences of any column, the distances of `Columns`."""
         columns = scaled(variable)
         return cls(cdist(columns, columns, "chebyshev"))
 
@@ -86,13 +87,14 @@ class Matrix:
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Samples (m, d), d small, under the largest difference of any column; trees are grown when first asked for."""
+    """Samples (m, d) whose distance is the largest difference of any column. Trees are built when they are needed."""
 
     columns: np.ndarray
     trees: dict[bytes, KDTree] = field(default_factory=dict)
 
     @classmethod
     def of(cls, variable: Variable) -> Columns:
+        """Make the columns of a variable that holds its samples."""
         return cls(scaled(variable))
 
     def at(self, rows):
@@ -121,7 +123,7 @@ class Columns:
 
 
 def scaled(variable: Variable) -> np.ndarray:
-    """(n, d) float64, centred, of root mean square 1."""
+    """Return the samples (n, d) float64, centred, with root mean square 1."""
     columns = variable.samples.astype(np.float64)
     columns = columns - columns.mean(axis=0)
     return columns / max(np.sqrt((columns**2).mean()), np.finfo(float).tiny)
@@ -129,10 +131,13 @@ def scaled(variable: Variable) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Cloud:
-    """m samples of one variable, or of several as one under the largest of their distances.
+    """m samples of one variable, or of several variables with the largest of their distances.
 
-    classes: (m,) the value of the discrete ones; samples of different classes are infinitely far apart, those of one
-    class no distance. metric: that of the others. None where there are none.
+    Attributes:
+        m: Number of samples.
+        metric: Distances of the continuous variables; None without any.
+        classes: (m,) values of the discrete variables; None without any. Samples of one class have distance 0, and
+            samples of different classes have an infinite distance.
     """
 
     m: int
@@ -141,13 +146,16 @@ class Cloud:
 
     @classmethod
     def labels(cls, classes: np.ndarray) -> Cloud:
+        """Make the samples of a discrete variable."""
         return cls(len(classes), classes=classes)
 
     def at(self, rows: np.ndarray) -> Cloud:
+        """Return the samples `rows`."""
         metric = self.metric and self.metric.at(rows)
         return Cloud(len(rows), metric, None if self.classes is None else self.classes[rows])
 
     def joined(self, other: Cloud | None) -> Cloud:
+        """Return the same samples of both variables together."""
         if other is None:
             return self
         both = self.metric and other.metric and self.metric.joined(other.metric)
@@ -158,7 +166,7 @@ class Cloud:
 
     @cached_property
     def blocks(self) -> list:
-        """Rows of each class."""
+        """The rows of each class."""
         if self.classes is None:
             return [slice(None)]
         _, sizes = np.unique(self.classes, return_counts=True)
@@ -166,21 +174,21 @@ class Cloud:
 
     @cached_property
     def sizes(self) -> np.ndarray:
-        """(m,) samples in the own class."""
+        """(m,) the number of samples in the class of each sample."""
         sizes = np.full(self.m, self.m)
         for block in self.blocks if self.classes is not None else ():
             sizes[block] = len(block)
         return sizes
 
     def radius(self, k: int) -> np.ndarray:
-        """(m,) distance to the k-th neighbour, or to the last in a class of fewer."""
+        """Return the distance (m,) to the k-th neighbour, or to the last one in a smaller class."""
         radius = np.zeros(self.m)
         for block in self.blocks if self.metric else ():
             radius[block] = self.metric.radius(block, min(k, self.sizes[block][0] - 1))
         return radius
 
     def closer(self, radius: np.ndarray) -> np.ndarray:
-        """(m,) how many others are closer than the radius; where it is 0, how many are equal."""
+        """Count the others (m,) that are closer than the radius, or that are equal where the radius is 0."""
         if self.metric is None:
             return self.sizes - 1
         closer = np.empty(self.m, dtype=np.int64)
@@ -190,8 +198,11 @@ class Cloud:
 
 
 def clouds(*variables: Variable | None) -> list[Cloud | None]:
-    """The Cloud of each: labels by classes; columns, where all hold them and they are few, by trees, or by a matrix of
-    few samples; else by the distances held."""
+    """Make the Cloud of each variable.
+
+    A label has classes. If all continuous variables hold their samples and have few columns, the distance is the
+    largest difference of any column: by a matrix for few samples, else by trees. If not, it is the Euclidean distance.
+    """
     continuous = [v for v in variables if v is not None and v.labels is None]
     held = all(v.samples is not None for v in continuous) and sum(v.dim for v in continuous) <= TREE_COLUMNS
     metric = Matrix.of
@@ -201,7 +212,7 @@ def clouds(*variables: Variable | None) -> list[Cloud | None]:
 
 
 def equal_rows(*variables: Variable | None, among=slice(None)) -> np.ndarray:
-    """Of each of the samples `among` all, how many of them are equal to it in all of the variables, itself too.
+    """Count, for each of the samples `among`, those that are equal to it in all variables, with the sample itself.
 
     >>> equal_rows(Variable.of(np.array([[0.5], [1.0], [0.5]])), Variable.of(np.array([1, 1, 2])))
     array([1, 1, 1])

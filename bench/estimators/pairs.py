@@ -1,8 +1,10 @@
-"""What single feature maps and pairs of them tell of a target, and how two maps share it: partial information.
+"""Information about a target of single feature maps and of pairs of them, and its partial information decomposition.
 
-A pair's information is decomposed into what both maps have (redundancy), what either has alone (unique), and what only
-both together have (synergy). Three informations leave these four undetermined; two combinations of them are not.
-Source: Yu et al. 2021, TNNLS, arXiv 1804.06537; after Williams & Beer 2010, arXiv 1004.2515.
+The information of a pair has four parts: redundancy is in both maps, unique information is in one of them (two parts),
+and synergy is only in both together. Three informations do not determine four parts, but two combinations of them.
+
+References:
+    Yu et al. 2021, TNNLS, arXiv 1804.06537; Williams & Beer 2010, arXiv 1004.2515.
 """
 
 from __future__ import annotations
@@ -21,8 +23,12 @@ PAIRS_AT_ONCE = 32  # few enough for the processor's cache
 class Maps:
     """Entropies of C feature maps and of their pairs in one mini-batch of m samples.
 
-    squared: distances (C, m, m) of each map alone; widths (C,) of their Gaussian kernels. The joint Gram matrix of maps
-    is the Hadamard product of theirs.
+    The joint Gram matrix of maps is the Hadamard product of theirs.
+
+    Args:
+        squared: (C, m, m) squared distances of each map alone.
+        widths: (C,) σ of their Gaussian kernels.
+        alpha: Order of the entropies.
     """
 
     def __init__(self, squared: np.ndarray, widths: np.ndarray, alpha: float):
@@ -31,9 +37,14 @@ class Maps:
         self.alone, self.together = self.entropies()
 
     def entropies(self, side: Samples | Classes | None = None, codes: np.ndarray | None = None):
-        """S of each map (C,) and of each pair (C, C), bits, jointly with a side's samples `codes` (m,) where given.
+        """Compute the entropies of each map (C,) and of each pair (C, C), in bits.
 
-        A map together with itself is that map. For alpha = 2 two matrix products make all pairs; else eigenvalues.
+        A map paired with itself is that map. For alpha = 2, two matrix products give all pairs. Other orders need
+        eigenvalues.
+
+        Args:
+            side: Gram matrices of another variable. If given, the entropies are joint entropies with it.
+            codes: (m,) what its Gram matrices are made of.
         """
         return self._by_products(side, codes) if self.alpha == 2 else self._by_eigenvalues(side, codes)
 
@@ -43,7 +54,7 @@ class Maps:
         flat = self.grams[:, *above]  # (C, m (m - 1) / 2), squared as the side's are
         weighted = flat if side is None else flat * side.at(codes[None])[0][above]
         alone = collision(m + 2 * weighted.sum(axis=1), m)
-        products = np.triu(weighted @ flat.T)  # of equal pairs (i, j) and (j, i) a library may round one otherwise
+        products = np.triu(weighted @ flat.T)  # a library may round the pairs (i, j) and (j, i) differently
         together = collision(m + 2 * (products + np.triu(products, 1).T), m)
         together[np.diag_indices(count)] = alone
         return alone, together
@@ -64,23 +75,26 @@ class Maps:
     def _of(self, grams, side, codes):
         return entropy_of(grams, self.alpha) if side is None else side.joint(grams, codes[None])
 
-    def told(self, side: Samples | Classes, codes: np.ndarray) -> Told:
-        """What maps and pairs tell of a side's samples `codes` (m,)."""
+    def information(self, side: Samples | Classes, codes: np.ndarray) -> PairInformation:
+        """Compute the information of maps and pairs about the samples `codes` (m,) of a side."""
         entropy = side.entropy(codes[None])[0]
         alone, together = self.entropies(side, codes)
-        return Told(
+        return PairInformation(
             self.alone + entropy - alone, self.together + entropy - together, np.minimum(self.together, entropy)
         )
 
 
 @dataclass(frozen=True)
-class Told:
-    """Bits that maps tell of a target: alone (C,), pairs together (C, C), and the most that a pair could (C, C).
+class PairInformation:
+    """Information of feature maps and of pairs about a target, in bits. A map paired with itself is redundant.
 
-    Readings are matrices (C, C); a map beside itself is wholly redundant.
+    Attributes:
+        alone: (C,) of each map.
+        together: (C, C) of each pair.
+        ceiling: (C, C) the largest possible value of each pair.
 
-    >>> copies = Told(np.array([1.0, 1.0]), np.ones((2, 2)), np.ones((2, 2)))
-    >>> [float(reading(copies)[0, 1]) for reading in (Told.trade_off, Told.non_redundant, Told.least_synergy)]
+    >>> copies = PairInformation(np.array([1.0, 1.0]), np.ones((2, 2)), np.ones((2, 2)))
+    >>> [float(matrix[0, 1]) for matrix in (copies.trade_off(), copies.non_redundant(), copies.least_synergy())]
     [1.0, 0.0, 0.0]
     """
 
@@ -89,34 +103,34 @@ class Told:
     ceiling: np.ndarray
 
     def trade_off(self) -> np.ndarray:
-        """Redundancy minus synergy: I_i + I_j - I_ij, for any definition of redundancy."""
+        """Return redundancy minus synergy (C, C): I_i + I_j - I_ij, for any definition of redundancy."""
         return self.alone[:, None] + self.alone - self.together
 
     def non_redundant(self) -> np.ndarray:
-        """Unique of i, unique of j and twice the synergy: 2 I_ij - I_i - I_j, for any definition of redundancy."""
+        """Return unique parts plus twice the synergy (C, C): 2 I_ij - I_i - I_j, for any definition of redundancy."""
         return self.together - self.trade_off()
 
     def least_redundancy(self) -> np.ndarray:
-        """Redundancy, where it is defined as min(I_i, I_j)."""
+        """Return the redundancy (C, C), defined as min(I_i, I_j)."""
         return np.minimum(self.alone[:, None], self.alone)
 
     def least_synergy(self) -> np.ndarray:
-        """Synergy under that definition: I_ij - max(I_i, I_j)."""
+        """Return the synergy (C, C) for this definition of redundancy: I_ij - max(I_i, I_j)."""
         return self.together - np.maximum(self.alone[:, None], self.alone)
 
 
-# quantity, about what -> its matrix over pairs; the first is what the others rest on
-READINGS: dict[str, Callable[[Told], np.ndarray]] = {
-    "I({};pair)": lambda told: told.together,
-    "Rdn-Syn({})": Told.trade_off,
-    "Unq+Unq+2Syn({})": Told.non_redundant,
-    "least Rdn({})": Told.least_redundancy,
-    "least Syn({})": Told.least_synergy,
+# name of a quantity, with a place for the target -> its matrix over pairs; the others are computed from the first
+READINGS: dict[str, Callable[[PairInformation], np.ndarray]] = {
+    "I({};pair)": lambda information: information.together,
+    "Rdn-Syn({})": PairInformation.trade_off,
+    "Unq+Unq+2Syn({})": PairInformation.non_redundant,
+    "least Rdn({})": PairInformation.least_redundancy,
+    "least Syn({})": PairInformation.least_synergy,
 }
 
 
 def over_pairs(matrices: np.ndarray) -> np.ndarray:
-    """The mean over all C (C - 1) / 2 pairs of matrices (..., C, C).
+    """Compute the mean over all C (C - 1) / 2 pairs of matrices (..., C, C).
 
     >>> float(over_pairs(np.array([[9.0, 1, 2], [1, 9, 3], [2, 3, 9]])))
     2.0

@@ -1,18 +1,25 @@
-"""The critic of neural bounds: a log density ratio, made sharp by a distance of embeddings."""
+"""The critic of neural bounds: a log density ratio that a distance of embeddings makes sharp."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-QUICK = 100  # the sharpness of a critic learns so many times faster than its networks
-START = -4.0  # logarithm of that sharpness: the first critic says little
+FASTER = 100  # factor of the learning rate of a critic's sharpness
+START = -4.0  # logarithm of the initial sharpness, at which the critic is almost constant
 
 
 class Ratio:
-    """Log density ratios f(t, y) of many sets at once, each with networks of its own, all started alike.
+    """Log density ratios f(t, y) of many sets at once. Each set has its own networks, with the same initial weights.
 
-    x: (n, d). y: (sets, n, k). shares: of the classes where y is one-hot, else None.
+    Args:
+        x: (n, d) the columns of t.
+        y: (sets, n, k) the columns of the target and of its permutations.
+        groups: (n,) integers.
+        shares: (k,) of the classes where y is one-hot, else None.
+        hidden: Units in each hidden layer.
+        embedding: Columns of the embeddings.
+        generator: Of the initial weights.
     """
 
     def __init__(self, x, y, groups, shares, hidden: int, embedding: int, generator: torch.Generator):
@@ -23,7 +30,7 @@ class Ratio:
             drawn = torch.randn(rows, columns, generator=generator, dtype=torch.float64) * scale / rows**0.5
             return drawn.repeat(len(y), 1, 1)
 
-        self.weights = [torch.full((len(y), 1, 1), START / QUICK, dtype=torch.float64)]
+        self.weights = [torch.full((len(y), 1, 1), START / FASTER, dtype=torch.float64)]
         for columns in (x.shape[1], y.shape[2]):
             self.weights += [
                 drawn(columns, hidden, 2**0.5),
@@ -35,11 +42,16 @@ class Ratio:
             ]
 
     def of(self, rows: np.ndarray, others: np.ndarray, by_row: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """f at the pairs of rows (sets, m), at their products with others (sets, m, k), and the logarithms of the
-        products' weights (m, k).
+        """Compute f at pairs and at products.
 
-        by_row: the products of each row, its own pair among them, weigh 1; else those of all rows do, no pair among
-        them.
+        Args:
+            rows: (m,) samples.
+            others: (k,) samples that make products with them.
+            by_row: Whether the weights of the products of each row sum to 1, with its own pair among them. If not, the
+                weights of all products sum to 1, and no pair is among them.
+
+        Returns:
+            f at the pairs (sets, m), f at the products (sets, m, k), and the logarithms of their weights (m, k).
         """
         x, y = self.x[rows], self.y[:, rows]
         if self.shares is not None and not by_row:
@@ -55,12 +67,12 @@ class Ratio:
         return pairs, scores, (among / among.sum()).log()
 
     def among(self, rows: np.ndarray, others: np.ndarray) -> torch.Tensor:
-        """(m, k): 1 where a row and another are of different groups, and where they are the same."""
+        """Return (m, k) 1 where a row and another are the same or of different groups, else 0."""
         different = self.groups[rows][:, None] != self.groups[others]
         return (different | torch.from_numpy(rows[:, None] == others)).double()
 
     def _scores(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        sharpness = (QUICK * self.weights[0]).exp()
+        sharpness = (FASTER * self.weights[0]).exp()
         (a, u), (b, v) = self._embedded(x, self.weights[1:7]), self._embedded(y, self.weights[7:])
         a, b = (bias - sharpness * side.square().sum(dim=2, keepdim=True) for bias, side in ((a, u), (b, v)))
         return a + b.mT + 2 * sharpness * u @ v.mT

@@ -1,40 +1,132 @@
-"""Matrix-based Rényi information: entropies of normalised Gram matrices, without densities."""
+"""Matrix-based Rényi mutual information, from the entropies of normalised Gram matrices."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from scipy.spatial.distance import squareform
 
 from bench.errors import EstimationError
-from bench.estimators.base import above_zero, at_least
-from bench.estimators.grams import Classes, Samples, entropy_of
+from bench.estimators.base import above_zero, at_least, variables_of
+from bench.estimators.grams import Classes, Samples, aligned_width, entropy_of, median_width
 from bench.estimators.resampled import Resampled, Statistic
-from bench.estimators.widths import RULES, aligned_width, median_width
 from bench.information.reductions import Distances
 from bench.information.variables import Variable
 
+RULES = ("silverman", "median", "alignment")
+
+
+def renyi(
+    t, y, alpha: float = 1.01, width: Literal["silverman", "median", "alignment"] | float = "silverman", given=None
+) -> float:
+    """Estimate I(T;Y) = S(A) + S(B) - S(A∘B) from the Gram matrices A of t and B of y, in bits.
+
+    With a third variable of Gram matrix C: I(T;Y|C) = S(A∘C) + S(B∘C) - S(A∘B∘C) - S(C). Samples have a Gaussian
+    kernel exp(-D/2σ²), labels the delta kernel.
+
+    Args:
+        t: (n, ...) floats, or (n,) integers: labels.
+        y: The same.
+        alpha: Order of the entropy, above 0.
+        width: σ of the Gaussian kernel, as in `Renyi`.
+        given: (n, ...) floats or (n,) integers, the third variable.
+
+    Returns:
+        I(T;Y) or I(T;Y|C) in bits. It can be negative for an order other than 1.
+
+    References:
+        Yu et al. 2021, TNNLS, arXiv 1804.06537, eq. 1-3.
+
+    Examples:
+        >>> labels = np.repeat([0, 1], 8)
+        >>> round(renyi(1e3 * labels[:, None], labels, alpha=2), 6)
+        1.0
+    """
+    return Renyi(alpha, width).statistic(*variables_of(t, y, given)).observed()
+
+
+@dataclass(frozen=True, eq=False)
+class GramEntropies(Statistic):
+    """Entropies of Gram matrices in mini-batches of the samples `rows`.
+
+    Attributes:
+        sides: The Gram matrices of t, of the target, and of the given variable or None.
+        codes: (n,) for each side, what its Gram matrices are made of: labels of Classes, row numbers of Samples.
+        size: Samples in a mini-batch.
+        alpha: Order of the entropies.
+    """
+
+    sides: tuple[Samples | Classes, Samples | Classes, Samples | Classes | None]
+    codes: tuple[np.ndarray, np.ndarray, np.ndarray | None]
+    size: int
+    alpha: float
+
+    def bits(self, partners):
+        t, target, given = self.sides
+        partners = self._batches(partners)
+        if given is None:
+            a, s_a = self._fixed
+            return (s_a + target.entropy(partners) - target.joint(a, partners)).mean()
+        c, b_c, s_b_given_c = self._fixed
+        a = t.at(self.codes[0][partners])
+        return (entropy_of(a * c, self.alpha) + s_b_given_c - entropy_of(a * b_c, self.alpha)).mean()
+
+    def ceiling(self):
+        sides = (side.entropy(codes[self._own]) for side, codes in zip(self.sides[:2], self.codes[:2], strict=True))
+        most = np.minimum(*sides).mean()
+        if most < 1e-9:
+            raise EstimationError("got identical rows, wanted rows that differ: their entropy is 0")
+        return most
+
+    @cached_property
+    def _fixed(self) -> tuple[np.ndarray, ...]:
+        """The matrices and entropies that are the same in every pairing: A and S(A); with C: C, B∘C and S(B|C)."""
+        if self.sides[2] is None:
+            own = self.codes[0][self._own]
+            return self.sides[0].at(own), self.sides[0].entropy(own)
+        b, c = (side.at(codes[self._own]) for side, codes in zip(self.sides[1:], self.codes[1:], strict=True))
+        b_c = c * b
+        return c, b_c, entropy_of(b_c, self.alpha) - entropy_of(c, self.alpha)
+
+    @cached_property
+    def _own(self) -> np.ndarray:
+        """(batches, batch) row numbers of the samples."""
+        return self._batches(self.rows)
+
+    def _batches(self, values: np.ndarray) -> np.ndarray:
+        """Cut values (m,) into mini-batches (batches, batch). A remainder is left out.
+
+        One batch of all samples is read in the order of their row numbers, which is fast and changes no entropy.
+        """
+        if len(values) <= self.size:
+            return values[np.argsort(self.rows)][None]
+        return values[: len(values) // self.size * self.size].reshape(-1, self.size)
+
 
 class Renyi(Resampled):
-    """I(T; target) = S(A) + S(B) - S(A∘B) of the Gram matrices A and B, in bits.
+    """Estimator `renyi`: matrix-based mutual information, in bits.
 
-    Given a third variable with Gram matrix C: S(A∘C) + S(B∘C) - S(A∘B∘C) - S(C). Gaussian kernels for samples, the
-    delta kernel for labels. Ceiling min(S(A), S(B)).
+    A layer of feature maps T^1..T^C is one variable. With one width for all maps, the Hadamard product of their Gram
+    matrices is the Gaussian kernel of their concatenation. Joined variables keep one width each. The ceiling is
+    min(S(A), S(B)).
 
-    A layer of feature maps T^1..T^C is one variable: with one width for all maps, the Hadamard product of their Gram
-    matrices is the Gaussian kernel on their concatenation. Variables that were joined keep a width each.
+    Args:
+        alpha: Order of the entropy, above 0.
+        width: σ of the Gaussian kernel: `silverman`, h n^(-1/(4+d)) with the dimension d of one map; `median`, of the
+            distances of all pairs; `alignment`, the width whose kernel is most similar to the delta kernel of the
+            samples' classes, or of the target's if t has none; or a number.
+        h: Factor of `silverman` for activations.
+        h_errors: Factor of `silverman` for the errors of back-propagation.
+        batch_size: Samples in a mini-batch. The estimate is the mean over disjoint mini-batches. None means one batch
+            of all samples.
+        permutations: Number of permutations of the null.
+        subsamples: Number of halves for the interval.
 
-    alpha: order, above 0. width: `silverman`, h n^(-1/(4+d)) with the d of one map, and h_errors in place of h for the
-    errors of back-propagation; `median`, of the pairwise distances; `alignment`, that whose kernel is most like the
-    delta kernel on the samples' classes, else the target's; or a number. batch_size: None takes all samples at once,
-    else the mean over disjoint mini-batches.
-    Source: Yu et al. 2021, TNNLS, arXiv 1804.06537, eq. 1-3; alignment, Wickstrøm et al. 2023, Entropy 25:899.
-
-    >>> labels = np.repeat([0, 1], 8)
-    >>> round(Renyi(alpha=2).estimate(1e3 * labels[:, None], labels, rng=np.random.default_rng(0)).bits, 6)
-    1.0
+    References:
+        Yu et al. 2021, TNNLS, arXiv 1804.06537. Alignment: Wickstrøm et al. 2023, Entropy 25:899.
     """
 
     reads = (Distances(),)
@@ -74,49 +166,17 @@ class Renyi(Resampled):
     def discrete(self, target):
         return target.labels is not None and not target.continuous
 
-    def statistic(self, t, target, given):
+    def statistic(self, t, target, given=None):
         size = min(self.batch_size or t.n, t.n)
         if t.classes is None and self.width == "alignment":
             t = replace(t, classes=target.labels)
-        of_t, of_target = self.side(t, size), self.side(target, size)
-        of_given = given and self.side(given, size)
-
-        def at(rows):
-            order = _order(rows, size)
-            own = self.codes(t, _batches(rows[order], size))
-            a, s_a = of_t.at(own), of_t.entropy(own)
-
-            def bits(partners):
-                partners = _batches(partners[order], size)
-                return (s_a + of_target.entropy(partners) - of_target.joint(a, partners)).mean()
-
-            return bits
-
-        def at_given(rows):
-            order = _order(rows, size)
-            own = _batches(rows[order], size)
-            c = of_given.at(self.codes(given, own))
-            b_c = c * of_target.at(self.codes(target, own))
-            fixed = entropy_of(b_c, self.alpha) - entropy_of(c, self.alpha)
-
-            def bits(moved):
-                a = of_t.at(self.codes(t, _batches(moved[order], size)))
-                return (entropy_of(a * c, self.alpha) + fixed - entropy_of(a * b_c, self.alpha)).mean()
-
-            return bits
-
-        def ceiling(rows):
-            batches = _batches(rows[_order(rows, size)], size)
-            sides = (side.entropy(self.codes(variable, batches)) for side, variable in ((of_t, t), (of_target, target)))
-            most = np.minimum(*sides).mean()
-            if most < 1e-9:
-                raise EstimationError("got identical rows, wanted rows that differ: their entropy is 0")
-            return most
-
-        return Statistic(at if given is None else at_given, ceiling)
+        rows, variables = np.arange(t.n), (t, target, given)
+        sides = tuple(v and self.side(v, size) for v in variables)
+        codes = tuple(v and self.codes(v, rows) for v in variables)
+        return GramEntropies(rows, codes[1] if given is None else rows, sides, codes, size, self.alpha)
 
     def side(self, side: Variable, size: int) -> Samples | Classes:
-        """A variable's Gram matrices, with the kernel that it has in mini-batches of this size."""
+        """Return the Gram matrices of a variable, with its kernel for mini-batches of this size."""
         if self.discrete(side):
             return Classes(self.alpha)
         if not side.parts:
@@ -125,11 +185,11 @@ class Renyi(Resampled):
         return Samples(sum(scaled), 1.0, self.alpha)
 
     def codes(self, side: Variable, rows: np.ndarray) -> np.ndarray:
-        """What stands for these samples of a side: labels of Classes, rows of Samples."""
+        """Return what the Gram matrices of these samples are made of: labels of Classes, rows of Samples."""
         return side.labels[rows] if self.discrete(side) else rows
 
     def width_of(self, side: Variable, batch: int) -> float:
-        """σ of a variable's Gaussian kernel in mini-batches of this size."""
+        """Return σ of the Gaussian kernel of a variable in mini-batches of this size."""
         match self.width:
             case "silverman":
                 h = self.h if side.signal == "activation" else self.h_errors
@@ -139,14 +199,3 @@ class Renyi(Resampled):
             case "alignment":
                 return aligned_width(side)
         return self.width
-
-
-def _batches(rows: np.ndarray, size: int) -> np.ndarray:
-    """(m,) -> (batches, batch); what is left over makes no mini-batch."""
-    batch = min(size, len(rows))
-    return rows[: len(rows) // batch * batch].reshape(-1, batch)
-
-
-def _order(rows: np.ndarray, size: int) -> np.ndarray:
-    """The order to read samples in: as drawn in mini-batches; in one batch any will do, and sorted rows read fast."""
-    return np.argsort(rows) if len(rows) <= size else np.arange(len(rows))

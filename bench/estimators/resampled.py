@@ -1,62 +1,186 @@
-"""Estimators that are a statistic of the samples: the null permutes it, the interval takes it on halves."""
+"""Resampled: the wrapper that adds a null by permutations and an interval by subsamples to a statistic."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial import cKDTree
 
 from bench.estimators.base import Answer, Estimator, null_of
-from bench.estimators.conditional import permuted_given
 from bench.information.statistics import jackknife_standard_error, normal_interval
-from bench.information.variables import Variable
+from bench.information.variables import Variable, permuted_groups
 
-Movable = Callable[[np.ndarray], float]
+NEIGHBOURS = 5
+COLUMNS = 16  # of the given variable, which neighbours are found by
 
 
-@dataclass(frozen=True)
-class Statistic:
-    """What an estimator makes of its variables.
+@dataclass(frozen=True, eq=False)
+class Statistic(ABC):
+    """A statistic of paired samples in bits, made to be computed for many pairings of the same samples.
 
-    at(rows): computes once what does not change with the pairing of these samples (m,), and returns a function from
-    the side that a null moves to bits. That side is the target's partners of the rows, (m,): labels where it is read as
-    discrete, else rows of the target. With a third variable given, target and given stay and it is t's rows, (m,).
-    ceiling(rows): the most that it could be for these samples.
+    Fields of a subclass hold what all samples share, such as their distances. Cached properties hold what samples
+    `rows` share in every pairing. `bits` computes the rest.
+
+    Attributes:
+        rows: (m,) row numbers of the samples that the statistic is computed from.
+        partners: (n,) the side that a permutation moves, as observed: labels of a target that is read as discrete, else
+            row numbers. They are row numbers of the target, or of t where a third variable is given.
     """
 
-    at: Callable[[np.ndarray], Movable]
-    ceiling: Callable[[np.ndarray], float]
+    rows: np.ndarray
+    partners: np.ndarray
+
+    @abstractmethod
+    def bits(self, partners: np.ndarray) -> float:
+        """Compute the statistic of samples `rows` with these partners (m,), in bits."""
+
+    def ceiling(self) -> float:
+        """Return the largest value in bits that the statistic of samples `rows` can have."""
+        return np.inf
+
+    def at(self, rows: np.ndarray) -> Statistic:
+        """Return the same statistic of the samples `rows` (m,)."""
+        return replace(self, rows=rows)
+
+    def observed(self) -> float:
+        """Compute the statistic of samples `rows` with their own partners, in bits."""
+        return float(self.bits(self.partners[self.rows]))
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionStatistic(Statistic):
+    """A function of two arrays, called anew for each pairing.
+
+    Attributes:
+        function: Takes t (m, ...) and the target, labels (m,) or columns (m, d), and returns bits.
+        t: (n, ...) what the function reads of t.
+        target: (n, d) the columns of a continuous target; None where the target is read as labels.
+        most: The largest value that the function can return, in bits.
+    """
+
+    function: Callable[[np.ndarray, np.ndarray], float]
+    t: np.ndarray
+    target: np.ndarray | None
+    most: float
+
+    @classmethod
+    def of(cls, function, t: np.ndarray, target: np.ndarray, most: float = np.inf) -> FunctionStatistic:
+        """Make the statistic.
+
+        Args:
+            function: Takes samples of t and of the target, and returns bits.
+            t: (n, ...) what the function reads of t.
+            target: (n,) labels or (n, d) columns.
+            most: The largest value that the function can return, in bits.
+        """
+        rows = np.arange(len(t))
+        labelled = target.ndim == 1
+        return cls(rows, target if labelled else rows, function, t, None if labelled else target, most)
+
+    def bits(self, partners):
+        return self.function(self.t[self.rows], partners if self.target is None else self.target[partners])
+
+    def ceiling(self):
+        return self.most
 
 
 class Resampled(Estimator):
-    """A statistic with its null by permutations of whole groups and its interval by the delete-half jackknife.
+    """Estimator of a statistic, with a null by permutations and an interval by the delete-half jackknife.
 
-    permutations: of the null; with a third variable given, within its neighbours or classes (`permuted_given`).
-    subsamples: random halves of the groups, for the interval; at half of the samples without replacement, the spread
-    of the statistic is that of the full one.
+    Attributes:
+        permutations: Number of permutations of the null. Whole groups move. With a third variable given, samples move
+            among its neighbours or within its classes (`permuted_given`).
+        subsamples: Number of random halves of the groups for the interval. Half of the samples are drawn without
+            replacement, so that the spread of the statistic over halves is that of the statistic of all samples.
     """
 
     subsamples: int = 20
 
     @abstractmethod
     def statistic(self, t: Variable, target: Variable, given: Variable | None) -> Statistic:
-        """The statistic of these variables; what all its values share is computed here, once."""
+        """Make the statistic of these variables."""
 
     def answer(self, t, target, given, rng):
         statistic = self.statistic(t, target, given)
-        discrete = given is None and self.discrete(target)
-        own = target.labels if discrete else np.arange(t.n)
-        rows = rng.permutation(t.n)  # so that consecutive samples make a random mini-batch
-        ceiling, here = statistic.ceiling(rows), statistic.at(rows)
-        bits = here(own[rows])
-        error = jackknife_standard_error(lambda half: statistic.at(half)(own[half]), t.groups, self.subsamples, rng)
+        whole = statistic.at(rng.permutation(t.n))  # so that consecutive samples make a random mini-batch
+        ceiling, bits = whole.ceiling(), whole.observed()
+        error = jackknife_standard_error(lambda half: statistic.at(half).observed(), t.groups, self.subsamples, rng)
         null = None
         if self.pairs(target):
             if given is None:
+                discrete = self.discrete(target)
                 moved = (target.shuffled(rng, discrete) for _ in range(self.permutations))
             else:
                 moved = permuted_given(given, t.groups, self.permutations, rng)
-            null = null_of([here(partners[rows]) for partners in moved])
+            null = null_of([whole.bits(partners[whole.rows]) for partners in moved])
         return Answer(bits, normal_interval(bits, error).bounds, null, ceiling)
+
+
+def permuted_given(given: Variable, groups: np.ndarray, count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield `count` permutations of t that keep its dependence on the given variable, for the null of I(T;Y|C).
+
+    If each sample is a group of its own, t is permuted within the classes of a discrete given variable, or among the 5
+    nearest neighbours of a continuous one. Each row is then used once where its neighbours allow it. If groups have
+    several samples, each group takes t from one other group, because the samples of one image depend on each other.
+    The samples of the two groups are matched one to one so that the sum of their squared distances in the given
+    variable is least.
+
+    Args:
+        given: The third variable C.
+        groups: (n,) the group of each sample.
+        count: Number of permutations.
+        rng: Generator of the permutations.
+
+    Yields:
+        moved: (n,) row numbers. Sample i has t of sample moved[i].
+
+    References:
+        Runge 2018, AISTATS, algorithm 1.
+    """
+    grouped = len(np.unique(groups)) < len(groups)
+    near = given.coordinates(COLUMNS) if given.labels is None else given.labels[:, None].astype(np.float64)
+    neighbours = None
+    if not grouped and given.labels is None:
+        neighbours = cKDTree(near).query(near, min(NEIGHBOURS + 1, len(near)))[1]  # (n, 6), with the sample itself
+    for _ in range(count):
+        if grouped:
+            yield _from_other_groups(near, groups, rng)
+        elif neighbours is None:
+            yield _within_classes(given.labels, rng)
+        else:
+            yield _within_neighbours(neighbours, rng)
+
+
+def _within_classes(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    moved = np.arange(len(labels))
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        moved[rows] = rng.permutation(rows)
+    return moved
+
+
+def _within_neighbours(neighbours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    moved, used = np.empty(len(neighbours), dtype=np.int64), np.zeros(len(neighbours), dtype=bool)
+    for row in rng.permutation(len(neighbours)):
+        choices = rng.permutation(neighbours[row])
+        free = choices[~used[choices]]
+        moved[row] = free[0] if len(free) else choices[0]
+        used[moved[row]] = True
+    return moved
+
+
+def _from_other_groups(near: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    names, sizes = np.unique(groups, return_counts=True)
+    rows_of = dict(zip(names, np.split(np.argsort(groups, kind="stable"), np.cumsum(sizes)[:-1]), strict=True))
+    moved = np.empty(len(groups), dtype=np.int64)
+    for name, donor in zip(names, names[permuted_groups(np.arange(len(names)), rng)], strict=True):
+        own, theirs = rows_of[name], rows_of[donor]
+        apart = ((near[own][:, None] - near[theirs][None]) ** 2).sum(axis=2)  # (own, theirs)
+        apart = np.tile(apart, -(-len(own) // len(theirs)))  # samples of a smaller group are used more than once
+        apart += 1e-9 * rng.random(apart.shape)  # equal distances are ordered at random
+        moved[own] = theirs[linear_sum_assignment(apart)[1] % len(theirs)]
+    return moved

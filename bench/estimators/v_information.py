@@ -1,4 +1,4 @@
-"""What a probe reads off a representation: held-out lower bound of the information about a label."""
+"""Information about a label that a probe reads from a representation: a lower bound on held-out samples."""
 
 from __future__ import annotations
 
@@ -7,35 +7,62 @@ import torch
 from torch.nn.functional import one_hot
 
 from bench.errors import EstimationError
-from bench.estimators.base import Answer, Estimator, above_zero, at_least, null_of
+from bench.estimators.base import Answer, Estimator, above_zero, at_least, null_of, variables_of
 from bench.estimators.classifiers import Classifiers, Part
-from bench.estimators.conditional import permuted_given
 from bench.estimators.held_out import features, generator_of, split
+from bench.estimators.resampled import permuted_given
 from bench.information.reductions import Distances
 from bench.information.statistics import clustered_standard_error, normal_interval
 from bench.information.variables import Variable
 
-MOST_AT_ONCE = 3e7  # numbers in the largest tensor of probes trained together: 0.1 GB, of which autograd holds several
+MOST_AT_ONCE = 3e7  # entries of the largest tensor of probes trained together: 0.1 GB, and autograd holds several
+
+
+def probe(t, y, *, rng: np.random.Generator, given=None, groups=None, **settings) -> float:
+    """Estimate a lower bound of I(T;Y) by a probe on samples that it was not trained on, in bits.
+
+    The bound is mean_i log2 q(y_i|t_i) / p(y_i), where q is the probe and p the shares of the classes: the plug-in H(Y)
+    minus the cross-entropy. It is also the V-information of the family V of such probes. Whole groups make the test
+    parts. For each part, the probe is trained on 3/4 of the other groups and stopped by the last 1/4.
+
+    With C, the estimate is the predictive gain: the bound of (t, C) minus the bound of C alone, on the same parts. The
+    difference of two bounds is no bound of I(T;Y|C).
+
+    Args:
+        t: (n, ...) floats, or (n,) integers: labels.
+        y: (n,) integers, the labels.
+        rng: Generator of parts and initial weights.
+        given: (n, ...) floats or (n,) integers, the third variable C.
+        groups: (n,) the group of each sample, such as a patient. None makes each sample a group.
+        **settings: Arguments of `VInformation`.
+
+    Returns:
+        The bound or the gain in bits. It can be negative.
+
+    References:
+        Barber & Agakov 2003, NeurIPS; Xu et al. 2020, arXiv 2002.10689, definition 2.
+
+    Examples:
+        >>> y = np.repeat([0, 1], 50)
+        >>> round(probe(1.0 * y[:, None], y, rng=np.random.default_rng(0)), 1)
+        1.0
+    """
+    return float(VInformation(**settings).gains(*variables_of(t, y, given, groups), 0, rng)[0].mean())
 
 
 class VInformation(Estimator):
-    """I(T;Y) >= mean_i log2 q(y_i|t_i) / p(y_i), q a probe that hasn't seen sample i (Barber-Agakov bound).
+    """Estimator `probe`: a lower bound of the information about a label on held-out samples, in bits.
 
-    p: the class shares, so that it is plug-in H(Y) minus cross-entropy; below 0 where chance has it. V-information, V
-    the family of such probes. Whole groups make `folds` test parts; for each, the probe is trained on 3/4 of the other
-    groups and stopped by the last 1/4. Interval: the standard error clustered by group, for these probes as trained.
+    The interval is the standard error clustered by group, for these probes as trained. The null of a predictive gain
+    permutes t and keeps target and C in place (`permuted_given`). There is no ceiling.
 
-    Given C it is the predictive gain: the bound for (t, C) minus that for C alone, on the same parts. As a difference
-    of two bounds it is no bound itself. Its null leaves target and C in place (`permuted_given`).
-
-    hidden: None for a linear probe, else units of one hidden layer. components: of wider variables, as many leading
-    principal coordinates are read. steps: of Adam, at most. rate: of learning. permutations: of the null, each with
-    probes of its own.
-    Source: Barber & Agakov 2003, NeurIPS; Xu et al. 2020, arXiv 2002.10689, definition 2.
-
-    >>> y = np.repeat([0, 1], 50)
-    >>> round(VInformation().estimate(1.0 * y[:, None], y, rng=np.random.default_rng(0)).bits, 1)
-    1.0
+    Args:
+        hidden: Units of one hidden layer. None means a linear probe.
+        components: A side with more columns enters by this number of leading principal coordinates.
+        folds: Number of test parts.
+        steps: Largest number of training steps.
+        rate: Initial learning rate.
+        permutations: Number of permutations of the null. Each has probes of its own.
     """
 
     reads = (Distances(),)
@@ -62,31 +89,41 @@ class VInformation(Estimator):
         return {name: getattr(self, name) for name in ("hidden", "components", "folds", "steps", "rate")}
 
     def answer(self, t, target, given, rng):
+        gains = self.gains(t, target, given, self.permutations, rng)
+        found = normal_interval(gains[0].mean(), clustered_standard_error(gains[0], t.groups))
+        return Answer(found.mean, found.bounds, null_of(gains[1:].mean(axis=1)), np.inf)
+
+    def gains(
+        self, t: Variable, target: Variable, given: Variable | None, permutations: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Train probes for the target and for each permutation.
+
+        Returns:
+            (1 + permutations, n) bits: the log likelihood of each label minus the log of its share, or minus its log
+            likelihood by a probe of the given variable alone.
+        """
         if target.labels is None:
             raise EstimationError(
-                "got a continuous target, wanted labels, which a probe predicts; cut it into classes, or take an "
-                "estimator of densities"
+                "got a continuous target, wanted labels, which a probe predicts; cut it into classes, or use an "
+                "estimator of densities, such as ksg"
             )
         parts = self._parts(t.groups, rng)
         labels = [target.labels]
         if given is None:
-            labels += [target.shuffled(rng, discrete=True) for _ in range(self.permutations)]
+            labels += [target.shuffled(rng, discrete=True) for _ in range(permutations)]
         else:
-            rows = np.stack([np.arange(t.n), *permuted_given(given, t.groups, self.permutations, rng)])
+            rows = np.stack([np.arange(t.n), *permuted_given(given, t.groups, permutations, rng)])
         labels = np.unique(labels, return_inverse=True)[1].reshape(-1, t.n)
         of_t = self._columns(t, parts)
         if given is None:
             shares = np.stack([np.log2(np.bincount(codes) / t.n)[codes] for codes in labels])
-            gains = self._log_likelihoods(of_t, labels, parts, rng) - shares
-        else:
-            of_given = self._columns(given, parts)
-            alone = self._log_likelihoods(of_given, labels, parts, rng)
-            gains = self._log_likelihoods(of_given, labels, parts, rng, moving=of_t, rows=rows) - alone
-        found = normal_interval(gains[0].mean(), clustered_standard_error(gains[0], t.groups))
-        return Answer(found.mean, found.bounds, null_of(gains[1:].mean(axis=1)), np.inf)
+            return self._log_likelihoods(of_t, labels, parts, rng) - shares
+        of_given = self._columns(given, parts)
+        alone = self._log_likelihoods(of_given, labels, parts, rng)
+        return self._log_likelihoods(of_given, labels, parts, rng, moving=of_t, rows=rows) - alone
 
     def _parts(self, groups: np.ndarray, rng: np.random.Generator) -> list[Part]:
-        """Rows to train on, to stop by and to test on, for each fold."""
+        """Draw the rows of each fold for training, stopping and testing."""
         count = len(np.unique(groups))
         if count < 2 * self.folds:
             raise EstimationError(
@@ -97,7 +134,7 @@ class VInformation(Estimator):
         return [(*split(groups, np.setdiff1d(rows, test), (3, 1), rng), test) for test in tests]
 
     def _columns(self, side: Variable, parts: list[Part]) -> torch.Tensor:
-        """(folds, n, columns) float32: what the probe of each fold reads."""
+        """Return the input (folds, n, columns) float32 of the probe of each fold."""
         if side.labels is not None:
             codes = np.unique(side.labels, return_inverse=True)[1]
             return one_hot(torch.from_numpy(codes)).float().expand(len(parts), -1, -1)
@@ -105,9 +142,18 @@ class VInformation(Estimator):
         return torch.stack(read)
 
     def _log_likelihoods(self, x, labels, parts, rng, moving=None, rows=None) -> np.ndarray:
-        """log2 q(y|x) of each sample, (sets, n), by the probe of the fold that tests on it.
+        """Compute log2 q(y|x) of each sample, by the probe of the fold that tests on it.
 
-        Sets are of labels (sets, n), or of rows (sets, n) that say which of `moving` is read in place of each sample.
+        Args:
+            x: (folds, n, d) columns that do not move.
+            labels: (sets, n), or (1, n) if `rows` defines the sets.
+            parts: Rows of each fold.
+            rng: Generator of initial weights.
+            moving: (folds, n, k) further columns, which move.
+            rows: (sets, n) the sample whose `moving` columns each sample gets.
+
+        Returns:
+            (sets, n) bits.
         """
         classes, width = int(labels.max() + 1), self.hidden or 0
         columns = x.shape[2] + (0 if moving is None else moving.shape[2])

@@ -1,1 +1,1 @@
-"""Information: variables, estimates and the LayerTable."""
+"""Variables, reductions, estimates and the LayerTable. No module here imports an estimator."""

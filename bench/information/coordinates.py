@@ -1,4 +1,4 @@
-"""Principal coordinates: samples in few columns, from the samples or from their distances."""
+"""Principal coordinates: few columns that keep the distances of samples, from the samples or from their distances."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ def leading_coordinates(samples: np.ndarray, most: int) -> np.ndarray:
 
 
 def scaled_coordinates(squared_distances: np.ndarray, most: int) -> np.ndarray:
-    """Return the same from squared distances (n, n) alone, by classical scaling (Torgerson 1952)."""
+    """Return the leading principal coordinates (n, k), k <= most, from squared distances (n, n) by classical scaling.
+
+    References:
+        Torgerson 1952, Psychometrika 17:401.
+    """
     n = len(squared_distances)
     means = squared_distances.mean(axis=0)
     products = (means[:, None] + means[None, :] - squared_distances - means.mean()) / 2
-    first = max(n - most, 1)  # one of the n is the mean's, with eigenvalue 0
+    first = max(n - most, 1)  # one of the n eigenvalues belongs to the mean and is 0
     values, vectors = scipy.linalg.eigh(products, subset_by_index=(first, n - 1), overwrite_a=True)
     positive = values > 1e-12 * max(values[-1], 0)
     return _signed((vectors[:, positive] * np.sqrt(values[positive]))[:, ::-1])

@@ -1,4 +1,4 @@
-"""Estimate: a number of bits with what is needed to believe or doubt it."""
+"""Estimate: a number of bits with its interval, null, ceiling and response to known truth."""
 
 from __future__ import annotations
 
@@ -6,25 +6,29 @@ import json
 from dataclasses import asdict, dataclass, field
 
 SATURATED = 0.95
-RECOVERED = 2  # the factor within which planted truth must be found
+RECOVERED = 2  # the largest factor between planted truth and the excess that recovers it
 ROUNDING = 1e-9  # bits
 
 
 @dataclass(frozen=True)
 class Null:
-    """What the estimator says when the pairing is broken by permutations, in bits."""
+    """The estimates of samples whose pairing is broken by permutations, in bits."""
 
     mean: float
     spread: float
-    quantile: float  # 95 %
+    quantile: float  # at 95 %
     permutations: int
 
 
 @dataclass(frozen=True)
 class Planted:
-    """What an estimator says of known truth planted on the same activations: true bits, and the excess that it found.
+    """The response of an estimator to known truth that is planted on the same activations.
 
-    reason: why nothing could be planted.
+    Attributes:
+        bits: The planted information, in bits.
+        excess: The estimate minus the mean of its null, in bits.
+        significant: Whether the estimate is above the 95 % quantile of its null.
+        reason: Why nothing could be planted; None where it could.
     """
 
     bits: float
@@ -34,20 +38,29 @@ class Planted:
 
     @property
     def found(self) -> bool:
-        """Significant, and within a factor of 2 of the truth."""
+        """Whether the excess is significant and within a factor of 2 of the truth."""
         return bool(self.significant and self.bits / RECOVERED <= self.excess <= self.bits * RECOVERED)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Information in bits with what is needed to believe or doubt it. Never clipped at 0.
+    """An estimate of information in bits. It is never clipped at 0.
 
-    interval: 95 %, of the estimator's own expectation at this n. null: None where the estimate reads one side alone,
-    so that there is no pairing to break. ceiling: the most that the estimator could have said. limit: the most that
-    the answer can be, the ceiling or the label's entropy. planted: the response to known truth, where it was measured.
+    Attributes:
+        bits: The estimate.
+        interval: The 95 % interval of the estimator's own expectation for n samples.
+        null: None where the estimate depends on one variable alone, so that there is no pairing to break.
+        ceiling: The largest value that the estimator can return for these samples.
+        limit: The smaller one of the ceiling and the entropy of the label.
+        n: Number of samples.
+        dims: Columns of the representation and of the target.
+        settings: Kernel, noise, bins or network of the estimator.
+        seconds: Time of the computation.
+        planted: The response to known truth; None where it was not measured.
 
-    >>> Estimate(3.0, (2.9, 3.1), None, 4.0, 4.0, n=100, dims=(5, 1)).saturation
-    0.75
+    Examples:
+        >>> Estimate(3.0, (2.9, 3.1), None, 4.0, 4.0, n=100, dims=(5, 1)).saturation
+        0.75
     """
 
     bits: float
@@ -63,28 +76,32 @@ class Estimate:
 
     @property
     def excess(self) -> float | None:
+        """The bits minus the mean of the null."""
         return None if self.null is None else self.bits - self.null.mean
 
     @property
     def saturation(self) -> float:
+        """The bits divided by the ceiling."""
         return self.bits / self.ceiling
 
     @property
     def significant(self) -> bool | None:
+        """Whether the bits are above the 95 % quantile of the null."""
         return None if self.null is None else self.bits > self.null.quantile + ROUNDING
 
     @property
     def reliable(self) -> bool | None:
-        """False at the ceiling, where the null leaves no room below the limit, or where planted truth is not found.
+        """Whether the number can be believed.
 
-        None without a null, where only the untrained control can tell.
+        False if the bits are at the ceiling, if the mean of the null is at the limit, or if planted truth is not
+        recovered. None without a null, since then only a comparison with untrained references shows it.
         """
         if self.saturation >= SATURATED or (self.planted and not self.planted.found):
             return False
         return None if self.null is None else self.null.mean < SATURATED * self.limit
 
     def row(self) -> dict:
-        """The columns of a LayerTable that an Estimate fills."""
+        """Return the columns of a LayerTable that an Estimate fills."""
         null = self.null and asdict(self.null)
         return {
             "bits": self.bits,

@@ -1,4 +1,4 @@
-"""Reductions: what estimators read of samples, folded from slices of their columns."""
+"""Reductions: arrays that estimators read of samples, computed from slices of their columns."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ import torch
 from bench.errors import EstimationError
 
 MOST_IN_MATRIX = 5000  # samples; an n×n matrix of float64 is then 0.2 GB
-BLOCK = 256  # rows of a matrix of products that are formed at once
-SQUARES_FIT = (
-    1e-12,
-    1e16,
-)  # the least and the largest size of float32 values whose squares and their sums keep precision
+BLOCK = 256  # rows of a matrix of products that are computed at once
+# the smallest and the largest float32 values whose squares and sums of squares keep their precision
+SQUARES_FIT = 1e-12, 1e16
 COLUMNS_PER_FOLD = 4096  # fixed, so that the order of additions, and with it the last bit, is the same in any grouping
 
 
 class Reduction(Protocol):
-    """Folds column slices (n, k) of a sample matrix (n, d) into an array; hashable, so that it names its result."""
+    """Fold column slices (n, k) of a sample matrix (n, d) into an array.
 
-    def fold(self, total: np.ndarray | None, columns: np.ndarray) -> np.ndarray: ...
+    A reduction is hashable and is the key of its result.
+    """
 
-    def finish(self, total: np.ndarray) -> np.ndarray: ...
+    def fold(self, total: np.ndarray | None, columns: np.ndarray) -> np.ndarray:
+        """Add a slice (n, k) to the total of the slices before it; None before the first slice."""
+
+    def finish(self, total: np.ndarray) -> np.ndarray:
+        """Return the array of all slices."""
 
 
 @dataclass(frozen=True)
 class Distances:
     """Pairwise squared Euclidean distances, (n, n) float64.
 
-    Products are formed in the precision of the columns and added up in float64.
+    Products are computed in the precision of the columns and added up in float64.
 
     >>> Distances().finish(Distances().fold(None, np.array([[0.0], [3.0]])))
     array([[0., 9.],
@@ -49,7 +52,7 @@ class Distances:
         columns = columns - columns.mean(dim=0)  # small norms keep |a|² + |b|² - 2ab accurate
         if total is None:
             total = np.zeros((len(columns), len(columns)))
-        for top in range(0, len(columns), BLOCK):  # what lies above the diagonal's blocks is known by symmetry
+        for top in range(0, len(columns), BLOCK):  # entries above the diagonal's blocks follow by symmetry
             products = columns[top:] @ columns[top : top + BLOCK].T
             torch.from_numpy(total)[top:, top : top + BLOCK] += products
         return total
@@ -62,7 +65,7 @@ class Distances:
         squared += norms[:, None]
         squared += norms[None, :]
         if not np.isfinite(squared).all():
-            raise EstimationError("got values so large that their squared distances overflow, wanted at most 1e150")
+            raise EstimationError("got values whose squared distances overflow, wanted at most 1e150; rescale them")
         np.maximum(squared, 0, out=squared)
         np.fill_diagonal(squared, 0)
         return squared
@@ -70,7 +73,10 @@ class Distances:
 
 @dataclass(frozen=True)
 class RowCodes:
-    """The number of each sample's row when values are cut into bins of `bin_size`: (n,) int64, equal rows alike.
+    """Numbers (n,) int64 of binned rows, equal where the rows are equal.
+
+    Attributes:
+        bin_size: Width of the bins.
 
     >>> RowCodes(0.1).fold(None, np.array([[0.01], [0.52], [0.04]]))
     array([0, 1, 0])
@@ -97,7 +103,7 @@ class RowCodes:
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns themselves, (n, d), for what must see single feature maps.
+    """The columns themselves, (n, d), for readers of single feature maps.
 
     >>> Columns().finish(Columns().fold(Columns().fold(None, np.zeros((2, 3))), np.ones((2, 1))))
     array([[0., 0., 0., 1.],
@@ -112,7 +118,7 @@ class Columns:
 
 
 def distinct_rows(rows: np.ndarray) -> np.ndarray:
-    """(n, k) -> (n,) int64: rows numbered by first appearance, equal rows alike."""
+    """Number rows (n, k) by first appearance, (n,) int64. Equal rows have equal numbers."""
     rows = np.ascontiguousarray(rows)
     numbers: dict[bytes, int] = {}
     return np.array([numbers.setdefault(row.tobytes(), len(numbers)) for row in rows], dtype=np.int64)

@@ -21,14 +21,14 @@ COLUMNS = [
     "significant", "planted", "recovered", "found", "reliable",
     "n", "dim", "target_dim", "settings", "seconds", "reason",
 ]  # fmt: skip
-# columns that every reader needs, of text and of numbers
+# columns that every reader needs: of text, and of numbers
 READ = (
     ("weights", "tap", "role", "quantity", "view", "label_view", "estimator", "reliable", "found"),
     ("epoch", "order", "place", "bits", "low", "high", "excess"),
 )
 
 
-FAILED = "the estimator failed: "  # what the reason of such a row begins with
+FAILED = "the estimator failed: "  # the start of the reason of such a row
 LAYERS = "layers"
 
 
@@ -50,6 +50,7 @@ class Moment:
     seed: int
 
     def row(self) -> dict:
+        """Return the columns of a LayerTable that it fills."""
         return asdict(self)
 
 
@@ -58,12 +59,18 @@ def _question(row: dict) -> tuple:
 
 
 class LayerTable:
-    """Tidy rows, one per epoch, weights, tap, quantity, label view and estimator.
+    """Tidy rows, one for each epoch, weights, tap, quantity, label view and estimator.
 
-    weights: `epoch` (in training), `best` (best checkpoint by validation) or `untrained` (control; `seed` says which
-    initialisation). planted: bits of known truth, recovered: the excess that the estimator found of it, found: whether
-    that will do. reason: why a row has no bits. place: along the data's way, 0 to 100, the bottleneck at 50.
-    details: rows of other tables that diagnostics keep beside it, by name.
+    Some of the columns are
+
+    - weights: `epoch` (in training), `best` (best checkpoint by validation) or `untrained` (initialised from `seed`);
+    - place: the relative depth, 0 to 100, with the bottleneck at 50;
+    - planted: bits of known truth; recovered: the excess of the estimator on it; found: whether it recovers the truth;
+    - reason: why a row has no bits.
+
+    Attributes:
+        rows: The rows as dictionaries.
+        details: Rows of other tables that diagnostics keep beside it, by name.
     """
 
     def __init__(self, rows: Iterable[dict] = ()):
@@ -71,16 +78,17 @@ class LayerTable:
         self.details: dict[str, list[dict]] = {}
 
     def extend(self, rows: Iterable[dict], name: str = LAYERS) -> None:
-        """Add rows to this table, or to that of the details of this name."""
+        """Add rows to this table, or to the details with this name."""
         (self.rows if name == LAYERS else self.details.setdefault(name, [])).extend(rows)
 
     def detail(self, name: str) -> pd.DataFrame:
+        """Return the details with this name."""
         return pd.DataFrame(self.details.get(name, []))
 
     def share_responses(self) -> None:
-        """Hold every row against planted truth as measured for its tap, question and estimator on the best checkpoint.
+        """Copy the response to planted truth to all rows of the same tap, question, estimator, n and dimension.
 
-        It is the same n and dimension; the activations are those of the trained network.
+        It was measured on the best checkpoint. A row whose estimator does not recover it becomes unreliable.
         """
         responses = {_question(row): row for row in self.rows if row.get("found") is not None}
         for row in self.rows:
@@ -91,15 +99,16 @@ class LayerTable:
 
     @property
     def failed(self) -> int:
-        """How many rows have no bits because the estimator ended in an error of no known kind."""
+        """The number of rows without bits because the estimator ended in an unexpected error."""
         return sum(str(row.get("reason")).startswith(FAILED) for row in self.rows)
 
     @property
     def frame(self) -> pd.DataFrame:
+        """The rows as a data frame with all columns."""
         return pd.DataFrame(self.rows, columns=COLUMNS)
 
     def select(self, **equals) -> pd.DataFrame:
-        """Rows whose columns equal the given values, in the order of the data's way.
+        """Select the rows whose columns equal the given values, sorted by depth and epoch.
 
         >>> LayerTable([{"tap": "out", "bits": 1.0}, {"tap": "up1"}]).select(tap="out")["bits"].tolist()
         [1.0]
@@ -111,21 +120,26 @@ class LayerTable:
 
     @property
     def estimators(self) -> list[str]:
-        """Names in the order of the config; the first is the primary estimator."""
+        """The names of the estimators in the order of the configuration. The first one is the primary estimator."""
         return list(dict.fromkeys(row["estimator"] for row in self.rows))
 
     @property
     def views(self) -> list[str]:
-        """Sample views in the order asked for; the first is the primary one."""
+        """The sample views in the order of the configuration. The first one is the primary view."""
         return list(dict.fromkeys(row["view"] for row in self.rows))
 
     def layers(self, estimator: str) -> pd.DataFrame:
-        """What layers tell of X and Y by one estimator, in every view and label view."""
+        """Select the information about X and Y by one estimator, in all views and label views."""
         frame = self.select(estimator=estimator)
         return frame[frame["quantity"].isin((I_XT, I_TY))]
 
     def primary(self, estimator: str | None = None, view: str | None = None) -> pd.DataFrame:
-        """What layers tell of X and Y by one estimator in one view (the primary ones by default) and label view."""
+        """Select the information about X and Y by one estimator, in one view and the first label view.
+
+        Args:
+            estimator: Name; the primary estimator by default.
+            view: Sample view; the primary view by default.
+        """
         frame = self.layers(estimator or self.estimators[0])
         frame = frame[frame["view"] == (view or self.views[0])]
         views = frame["label_view"].dropna()
@@ -147,14 +161,14 @@ class LayerTable:
         return rows[(rows["weights"] == Weights.UNTRAINED) | (rows["epoch"] == 0)]
 
     def layer_points(self, epoch: int) -> list[tuple[str, float, int]]:
-        """(key, bits, epoch) of the primary estimator in training, for a chart per tap: `layers.xt/TAP`."""
+        """Return (key, bits, epoch) of the primary estimator in training, for one chart per tap: `layers.xt/TAP`."""
         rows = self.primary() if self.rows else self.frame
         rows = rows[(rows["weights"] == Weights.EPOCH) & (rows["epoch"] == epoch)]
         keys = {I_XT: "layers.xt", I_TY: "layers.ty"}
         return [(f"{keys[row.quantity]}/{row.tap}", row.bits, epoch) for row in rows.itertuples()]
 
     def profile_points(self) -> list[tuple[str, float, int]]:
-        """(key, bits, place) of the best checkpoint per estimator and view: a U-plot that a line chart can draw."""
+        """Return (key, bits, place) of the best checkpoint for each estimator and view, for U-plots as line charts."""
         keys = {I_XT: "profile/I_XT", I_TY: "profile/I_TY"}
         points = []
         for estimator, view in product(self.estimators, self.views):
@@ -164,11 +178,12 @@ class LayerTable:
         return points
 
     def to_csv(self, path) -> None:
+        """Write the rows with all columns."""
         self.frame.to_csv(path, index=False)
 
     @classmethod
     def from_csv(cls, path) -> LayerTable:
-        """The table that `to_csv` wrote; InputError for a file that is another."""
+        """Read a table that `to_csv` wrote. Raise InputError for any other file."""
         try:
             return cls(read_table(path, *READ).to_dict("records"))
         except (ValueError, OSError) as error:
@@ -177,7 +192,7 @@ class LayerTable:
 
 
 def read_table(path, text: Sequence[str] = (), numbers: Sequence[str] = ()) -> pd.DataFrame:
-    """A csv file with at least these columns, some of them of numbers alone; ValueError says what it has not."""
+    """Read a csv file. Raise ValueError unless it has these columns of text and of numbers."""
     frame = pd.read_csv(path)
     if missing := [column for column in (*text, *numbers) if column not in frame]:
         raise ValueError(f"it has no column {missing[0]!r}")

@@ -1,8 +1,8 @@
-"""Variable: one side of a question, held as what estimators read of it.
+"""Variable: n samples of one random variable, held as the arrays that estimators read of them.
 
-A layer's activations over n samples rarely fit in memory, but what an estimator reads of them does: squared distances
-add up over slices of columns, and so do row codes. A Reduction folds such slices, one after the other, into an array.
-Where the samples themselves are few enough to be held, reductions are folded from them when first read.
+The activations of a layer over n samples are often too large for memory. The arrays that estimators read of them are
+small. Squared distances can be added up over slices of columns, and so can row codes. A Reduction folds such slices,
+one after the other, into an array. If a variable holds its samples, reductions are computed from them when first read.
 """
 
 from __future__ import annotations
@@ -20,37 +20,44 @@ from bench.information.reductions import COLUMNS_PER_FOLD, Distances, Reduction,
 
 @dataclass(frozen=True)
 class Coordinates:
-    """The `most` leading principal coordinates, (n, most): what a variable keeps of its samples in few columns."""
+    """Key of the `most` leading principal coordinates, (n, most), in `Variable.reductions`."""
 
     most: int
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """(n,) integers, equal where rows are."""
+    """Key of integers (n,), equal where the rows are equal, in `Variable.reductions`."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """What takes the place of a folded array that these samples do not have: the reason."""
+    """The reason why these samples have no folded array, in place of the array."""
 
     reason: str
 
 
-SQUARES_FIT = 1e-150, 1e150  # the size of the largest value, so that float64 holds its square
-TIED = 1e-14  # of the mean squared distance: below this, two float64 rows may be equal but for rounding
+SQUARES_FIT = 1e-150, 1e150  # limits of the largest value, so that float64 can hold its square
+TIED = 1e-14  # of the mean squared distance: rows that are closer may differ by rounding errors alone
 
 
 @dataclass(frozen=True)
 class Variable:
-    """One side of a question over n samples.
+    """n samples of one random variable.
 
-    dim: columns of the flattened samples. groups: (n,) which samples belong together (image or patient).
-    reductions: what was folded from the columns. labels: (n,) int64 when the variable is discrete, else None.
-    samples: (n, dim) the columns themselves, where they are held. deterministic: a function of the input without noise,
-    as a network's layer is, so that its information about a continuous input has no bound. maps: feature maps that the
-    columns are of, 1 without space. signal: what was captured, activations or the errors of back-propagation. classes:
-    (n,) int64 of the samples, which a kernel may be aligned to. parts: the variables that it joins.
+    Attributes:
+        n: Number of samples.
+        dim: Columns of the flattened samples.
+        groups: (n,) the group of each sample, such as an image or a patient.
+        reductions: Arrays that were computed from the columns.
+        labels: (n,) int64 if the variable is discrete, else None.
+        samples: (n, dim) the columns; None if they are not held.
+        deterministic: Whether it is a function of the input without noise, such as a layer of a network. Its mutual
+            information with a continuous input is then infinite.
+        maps: Number of feature maps of the columns, 1 without spatial dimensions.
+        signal: Whether it holds activations or the errors of back-propagation.
+        classes: (n,) int64 classes of the samples, to which a kernel may be aligned.
+        parts: The variables that it joins.
     """
 
     n: int
@@ -67,7 +74,7 @@ class Variable:
 
     @classmethod
     def joined(cls, parts: Iterable[Variable]) -> Variable:
-        """Several variables of the same samples as one, whose squared distances are the sum of theirs.
+        """Join several variables of the same samples. The squared distances of the result are the sum of theirs.
 
         >>> Variable.joined([Variable.of(np.eye(2)), Variable.of(np.eye(2))]).read(Distances())
         array([[0., 4.],
@@ -83,7 +90,7 @@ class Variable:
 
     @classmethod
     def of(cls, values, groups=None) -> Variable:
-        """A Variable of a plain array: integers (n,) are labels, floats (n, ...) are samples.
+        """Make a Variable of a plain array. Integers (n,) are labels, floats (n, ...) are samples.
 
         >>> Variable.of(np.array([0, 1, 1])).labels
         array([0, 1, 1])
@@ -108,15 +115,17 @@ class Variable:
 
     @property
     def continuous(self) -> bool:
-        """Whether it can be read as samples; a discrete variable may be both, as a mask is."""
+        """Whether it can be read as samples. A variable may be both discrete and continuous, such as a mask."""
         return self.samples is not None or bool(self.reductions)
 
     def read(self, reduction: Reduction) -> np.ndarray:
-        """The folded array; raises EstimationError where the variable holds neither it nor its samples."""
+        """Return the array of a reduction. Raise EstimationError if the variable holds neither it nor its samples."""
         if reduction not in self.reductions:
             if self.samples is None:
                 held = list(self.reductions) or "labels alone"
-                raise EstimationError(f"got a variable without {reduction}, it holds {held}")
+                raise EstimationError(
+                    f"got a variable without {reduction}, which holds {held}, wanted its samples or this array"
+                )
             total = None
             for left in range(0, self.dim, COLUMNS_PER_FOLD):
                 total = folded_or_refused(reduction, total, self.samples[:, left : left + COLUMNS_PER_FOLD])
@@ -127,8 +136,11 @@ class Variable:
         return folded
 
     def coordinates(self, most: int) -> np.ndarray:
-        """(n, k) float64, k <= most: the samples where they are held and have so few columns, else the leading
-        principal coordinates, from the samples or from the distances alone (classical scaling)."""
+        """Return at most `most` columns, (n, k) float64.
+
+        They are the samples, if these are held and have few enough columns. If not, they are the leading principal
+        coordinates, from the samples or from their distances.
+        """
         if self.samples is not None and self.dim <= most:
             return self.samples.astype(np.float64)
         key = Coordinates(most)
@@ -140,7 +152,7 @@ class Variable:
         return self.reductions[key]
 
     def numbered(self) -> np.ndarray:
-        """(n,) integers, equal where the rows are: labels, where it has them."""
+        """Return integers (n,) that are equal where the rows are equal. A discrete variable returns its labels."""
         if self.labels is not None:
             return self.labels
         if Numbers() not in self.reductions:
@@ -153,12 +165,12 @@ class Variable:
         return self.reductions[Numbers()]
 
     def shuffled(self, rng: np.random.Generator, discrete: bool) -> np.ndarray:
-        """Partners (n,) with the pairing broken, whole groups moved: labels of a discrete variable, else its rows."""
+        """Return partners (n,) after a permutation of whole groups: labels if read as discrete, else row numbers."""
         order = permuted_groups(self.groups, rng)
         return self.labels[order] if discrete else order
 
     def reordered(self, order: np.ndarray) -> Variable:
-        """The samples in another order, in the same groups as before."""
+        """Return the samples in another order. The groups stay in place."""
         kept = {
             reduction: array[np.ix_(order, order)] if isinstance(reduction, Distances) else array[order]
             for reduction, array in self.reductions.items()
@@ -169,7 +181,7 @@ class Variable:
 
 
 def folded_or_refused(reduction: Reduction, total: np.ndarray | Refused | None, columns: np.ndarray):
-    """The fold of one more slice; Refused where the reduction refuses it, so that others go on."""
+    """Fold one more slice. Return Refused if the reduction raises EstimationError, so that other reductions go on."""
     if isinstance(total, Refused):
         return total
     try:
@@ -179,7 +191,7 @@ def folded_or_refused(reduction: Reduction, total: np.ndarray | Refused | None, 
 
 
 def finished_or_refused(reduction: Reduction, total: np.ndarray | Refused) -> np.ndarray | Refused:
-    """The folded array, or Refused."""
+    """Return the array of all slices, or Refused."""
     if isinstance(total, Refused):
         return total
     try:
@@ -189,19 +201,22 @@ def finished_or_refused(reduction: Reduction, total: np.ndarray | Refused) -> np
 
 
 def permuted_groups(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A permutation that moves whole groups: (n,) such that row i gets the partner of row order[i].
+    """Draw a permutation that moves whole groups. Row i gets the partner of row order[i].
 
-    Groups are laid end to end in a random order; with one sample a group this is a uniform permutation.
+    The groups are concatenated in a random order. If each sample is a group, this is a uniform permutation.
+
+    Returns:
+        order: (n,) row numbers.
     """
     names, group = np.unique(groups, return_inverse=True)
-    place = np.argsort(rng.permutation(len(names)))  # of each group among the partners
+    place = np.argsort(rng.permutation(len(names)))  # of each group in the random order
     order = np.empty(len(groups), dtype=np.int64)
     order[np.argsort(group, kind="stable")] = np.argsort(place[group], kind="stable")
     return order
 
 
 def plug_in_entropy(symbols: np.ndarray) -> float:
-    """Entropy of the shares of (n,) integers, bits.
+    """Compute the entropy of the shares of integers (n,), in bits.
 
     >>> plug_in_entropy(np.array([0, 0, 1, 1]))
     1.0
@@ -211,14 +226,16 @@ def plug_in_entropy(symbols: np.ndarray) -> float:
 
 
 def require_finite(columns: np.ndarray) -> None:
+    """Raise EstimationError for values that are NaN or infinite."""
     if not np.isfinite(columns).all():
         raise EstimationError(f"got {int((~np.isfinite(columns)).sum())} values that are NaN or infinite, wanted none")
 
 
 def require_squares(columns: np.ndarray) -> None:
+    """Raise EstimationError for values whose squares float64 cannot hold."""
     largest = float(np.abs(columns).max())
     if largest and not SQUARES_FIT[0] <= largest <= SQUARES_FIT[1]:
         raise EstimationError(
-            f"got values of at most {largest:.3g}, wanted them between {SQUARES_FIT[0]:g} and {SQUARES_FIT[1]:g}, "
-            "since float64 can't hold the squares of others; rescale them"
+            f"got values of at most {largest:.3g}, wanted a largest value from {SQUARES_FIT[0]:g} to "
+            f"{SQUARES_FIT[1]:g}, so that float64 can hold its square; rescale them"
         )

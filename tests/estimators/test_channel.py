@@ -7,7 +7,7 @@ import pytest
 
 from bench.errors import EstimationError
 from bench.estimators import KSG, LNC, Gaussian
-from bench.estimators.channel import noised
+from bench.estimators.base import add_noise
 from bench.information.reductions import Distances
 from bench.information.variables import Variable
 
@@ -57,7 +57,7 @@ def test_the_noise_on_a_column_is_in_units_of_the_root_mean_variance_of_all_colu
 def test_the_noise_on_distances_has_a_column_for_each_dimension_that_samples_can_span():
     t = Variable.of(np.random.default_rng(0).normal(size=(12, 50)))
     streamed = Variable(12, 50, t.groups, {Distances(): t.read(Distances())})
-    assert noised(streamed, 0.1, np.random.default_rng(0)).dim == 11
+    assert add_noise(streamed, 0.1, np.random.default_rng(0)).dim == 11
 
 
 @pytest.mark.parametrize("kind", [KSG, Gaussian])

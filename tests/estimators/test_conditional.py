@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from bench.estimators.conditional import permuted_given
+from bench.estimators.resampled import permuted_given
 from bench.information.variables import Variable
 
 

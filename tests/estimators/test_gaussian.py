@@ -15,7 +15,7 @@ def bits(estimator, t, y):
     """The number alone."""
     t, y = Variable.of(t), Variable.of(y)
     rows = np.arange(t.n)
-    return estimator.statistic(t, y, None).at(rows)(rows if y.labels is None else y.labels)
+    return estimator.statistic(t, y, None).at(rows).bits(rows if y.labels is None else y.labels)
 
 
 def of_covariance(covariance, d):

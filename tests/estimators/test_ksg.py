@@ -16,7 +16,7 @@ def bits(estimator, t, y, c=None):
     t, y, c = (side if side is None else Variable.of(side) for side in (t, y, c))
     rows = np.arange(t.n)
     partners = y.labels if y.labels is not None and c is None else rows
-    return estimator.statistic(t, y, c).at(rows)(partners)
+    return estimator.statistic(t, y, c).at(rows).bits(partners)
 
 
 def by_distances(samples):
@@ -149,13 +149,13 @@ def test_mixture_of_counts():
 def test_a_variable_and_itself_reach_the_ceiling():
     x = np.random.default_rng(0).normal(size=(100, 1))
     for variant, expected in [(1, digamma(100) - digamma(3)), (2, digamma(100) - digamma(3) - 1 / 3)]:
-        ceiling = KSG(variant).statistic(Variable.of(x), Variable.of(x), None).ceiling(np.arange(len(x)))
+        ceiling = KSG(variant).statistic(Variable.of(x), Variable.of(x), None).ceiling()
         assert ceiling == pytest.approx(expected / np.log(2))
         assert bits(KSG(variant), x, x) == pytest.approx(ceiling)
     label = np.repeat([0, 1, 2], [20, 30, 50])
     apart = x + 1e3 * label[:, None]
     assert 0 < bits(KSG(), apart, label) - 1.485 < 0.05  # above the entropy of the label by what ψ(m) is below log m
-    assert KSG().statistic(Variable.of(apart), Variable.of(label), None).ceiling(np.arange(len(apart))) == np.inf
+    assert KSG().statistic(Variable.of(apart), Variable.of(label), None).ceiling() == np.inf
 
 
 @pytest.mark.parametrize("labelled", [False, True])
@@ -218,6 +218,6 @@ def test_what_cannot_be_estimated_is_refused_with_the_reason():
 def test_a_class_of_one_sample_has_no_part_in_the_ceiling():
     t, y = np.random.default_rng(0).normal(size=(2, 41, 1))
     given = np.append(np.repeat([0, 1], 20), 2)
-    ceilings = [KSG().statistic(*map(Variable.of, (t[:n], y[:n], given[:n]))).ceiling(np.arange(n)) for n in (41, 40)]
+    ceilings = [KSG().statistic(*map(Variable.of, (t[:n], y[:n], given[:n]))).ceiling() for n in (41, 40)]
     assert ceilings[0] == pytest.approx(ceilings[1])
     assert ceilings[1] == pytest.approx((digamma(20) - digamma(3)) / np.log(2))

@@ -12,7 +12,7 @@ from bench.information.variables import Variable
 def nats(estimator, t, y):
     """The number alone."""
     rows = np.arange(len(t))
-    return estimator.statistic(Variable.of(t), Variable.of(y), None).at(rows)(rows) * np.log(2)
+    return estimator.statistic(Variable.of(t), Variable.of(y), None).at(rows).bits(rows) * np.log(2)
 
 
 def reference(x, y, k, log_alpha):

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from bench.estimators import Renyi
-from bench.estimators.pairs import READINGS, Maps, Told, over_pairs
+from bench.estimators.pairs import READINGS, Maps, PairInformation, over_pairs
 from bench.information.variables import Variable
 
 
@@ -38,7 +38,7 @@ def told(maps, target, alpha, width=2.0):
     rows = np.arange(n)
     target = Variable.of(target)
     side = estimator.side(target, n)
-    return Maps(squared, np.full(len(maps), width), alpha).told(side, estimator.codes(target, rows))
+    return Maps(squared, np.full(len(maps), width), alpha).information(side, estimator.codes(target, rows))
 
 
 @pytest.mark.parametrize("alpha", [0.7, 1, 1.01, 2, 3])
@@ -118,7 +118,7 @@ def test_a_constant_map_tells_nothing_and_adds_nothing():
 
 def test_what_a_pair_tells_stays_below_its_ceiling():
     rng = np.random.default_rng(5)
-    got: Told = told(rng.normal(size=(6, 30, 2)), rng.normal(size=(30, 3)), 1)
+    got: PairInformation = told(rng.normal(size=(6, 30, 2)), rng.normal(size=(30, 3)), 1)
     assert (got.together <= got.ceiling + 1e-9).all()
 
 

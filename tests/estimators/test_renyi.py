@@ -74,7 +74,7 @@ def test_a_null_draw_equals_the_statistic_of_samples_in_that_pairing(alpha, batc
     estimator = Renyi(alpha=alpha, width=1.5, batch_size=batch_size)
     rows = rng.permutation(80)
     moved = partners if classes is None else y[partners]
-    drawn = estimator.statistic(Variable.of(t), Variable.of(y), None).at(rows)(moved[rows])
+    drawn = estimator.statistic(Variable.of(t), Variable.of(y), None).at(rows).bits(moved[rows])
     batches = [rows] if batch_size is None else [rows[first : first + 25] for first in (0, 25, 50)]
     expected = []
     for batch in batches:

@@ -1,6 +1,7 @@
 """What every estimator does for every number: null, interval, refusal of what can't be estimated."""
 
 import time
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -192,3 +193,23 @@ def test_the_least_of_each_count_is_taken_and_one_fewer_is_refused(kind, name, l
     assert getattr(kind(**{name: least}), name) == least
     with pytest.raises(ValueError, match=f"{name}: got {least - 1}, wanted an integer of at least {least}"):
         kind(**{name: least - 1})
+
+
+@dataclass(frozen=True)
+class Reversed(Variable):
+    """Labels whose null is one fixed pairing, as that of label maps is not a permutation of the samples."""
+
+    def shuffled(self, rng, discrete):
+        return self.labels[::-1]
+
+
+@pytest.mark.parametrize("estimator", [KSG(), KSG("mixture"), Gaussian(), Binning(), KDE(), Renyi(2)])
+def test_the_null_is_of_the_pairings_that_the_target_draws(estimator):
+    rng = np.random.default_rng(0)
+    labels = np.sort(rng.integers(0, 3, 90))
+    t = labels[:, None] + 0.3 * rng.normal(size=(90, 1))
+    target = Reversed(90, 1, np.arange(90), labels=labels)
+    null = estimator.estimate(t, target, rng=np.random.default_rng(1)).null
+    wanted = estimator.estimate(t, labels[::-1].copy(), rng=np.random.default_rng(1)).bits
+    assert null.mean == pytest.approx(wanted, abs=1e-9)
+    assert null.spread == pytest.approx(0, abs=1e-9)

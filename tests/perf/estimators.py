@@ -59,10 +59,10 @@ def main() -> None:
         "Rényi(1.01), batches of 100": Renyi(width="median", batch_size=100),
     }.items():
         for about, target, own in (("X", x, rows), ("label", labels, labels.labels)):
-            once = seconds(lambda e=estimator, y=target, o=own: e.statistic(fresh(t), fresh(y), None).at(rows)(o[rows]))
+            once = seconds(lambda e=estimator, y=target: e.statistic(fresh(t), fresh(y), None).observed())
             here = estimator.statistic(t, target, None).at(rows)
             moved = own[batch.permutation(N)]
-            null = seconds(lambda here=here, moved=moved: here(moved))
+            null = seconds(lambda here=here, moved=moved: here.bits(moved))
             line = f"  {name}, {about}: from distances {once:.3f} s, {once / streamed:.3f} of them"
             print(f"{line}; one null {null:.3f} s" if estimator.pairs(target) else line)
     one, other = (np.exp(-side.read(Distances()) / side.read(Distances()).mean()) for side in (t, x))

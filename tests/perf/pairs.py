@@ -67,7 +67,7 @@ def ours(squared, width, targets, estimator):
     told = {}
     for about, target in targets.items():
         codes = estimator.codes(target, np.arange(N))
-        told[about] = np.tril(pairs.told(estimator.side(target, N), codes).together, -1)
+        told[about] = np.tril(pairs.information(estimator.side(target, N), codes).together, -1)
     return told
 
 
