@@ -43,7 +43,7 @@ def aligned_width(side: Variable) -> float:
 
 
 def median_of(values: np.ndarray) -> float:
-    """The median of (m,), which NumPy finds at three times the time.
+    """Compute the median of values (m,). `numpy.median` returns the same and takes 2 to 4 times as long.
 
     >>> median_of(np.array([4.0, 1, 3, 2]))
     2.5
