@@ -62,11 +62,22 @@ def test_crossed_variance_and_degrees_against_loops():
     assert crossed_interval(values) == pytest.approx(Interval(mean, mean - reach, mean + reach))
 
 
-def test_residuals_above_both_effects_stand_alone():
-    # no effect of rows or columns, residuals ±1: mean square 4 of 1 degree, variance 4 / 4
-    assert crossed_interval(np.array([[1.0, -1.0], [-1.0, 1.0]])).high == pytest.approx(12.7062047)
+@pytest.mark.parametrize(
+    ("of_seeds", "of_groups", "of_rest", "variance"),
+    [
+        (0.0, 0.0, 1.0, 1.0),
+        (0.5, 0.5, 2.0, 4.0),  # residuals above the sum of both effects stand alone
+        (1.0, 1.0, 1.3, 1 + 1 - 1.3**2),  # Satterthwaite's degrees would be 0.02
+    ],
+)
+def test_crossed_intervals_of_one_degree_at_least(of_seeds, of_groups, of_rest, variance):
+    """Of 2 x 2 values, the mean squares are 4 times the squares of the effects, and have one degree each."""
+    signs = np.array([1.0, -1.0])
+    values = of_seeds * signs[:, None] + of_groups * signs + of_rest * np.outer(signs, signs)
+    assert crossed_interval(values).high == pytest.approx(12.7062047 * np.sqrt(variance))
 
 
+@pytest.mark.filterwarnings("error")
 def test_scores_that_are_all_equal_have_an_interval_of_no_width():
     assert crossed_interval(np.full((2, 3), 1.5)) == Interval(1.5, 1.5, 1.5)
 
