@@ -1,4 +1,4 @@
-"""`python -m bench [verb] [overrides]`: takes the verb, hands the rest to Hydra."""
+"""`python -m bench [COMMAND] [OVERRIDES]`: read the command, and leave the rest of the line to Hydra."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from bench.signals import heed_stops
 from bench.sweeps.callback import end_after
 from bench.tracking.addresses import refuse_secrets
 
-# verb, which is also its module and function -> its config
-VERBS = {"run": "config"} | {
-    verb: verb for verb in ("calibrate", "propose", "validity", "compare", "taps", "status", "resend")
+# command, which is also the name of its module and function -> its config
+COMMANDS = {"run": "config"} | {
+    name: name for name in ("calibrate", "propose", "validity", "compare", "taps", "status", "resend")
 }
 
 
 def main() -> None:
-    """Run a verb; a known fault is one line and exit code 2 (bad input), 1 (failed) or 130 (Ctrl-C).
+    """Run a command; a known fault is one line and exit code 2 (bad input), 1 (failed) or 130 (Ctrl-C).
 
     HYDRA_FULL_ERROR=1 in the environment shows the traceback instead.
     """
@@ -38,23 +38,23 @@ def main() -> None:
     try:
         refuse_secrets(sys.argv[1:])  # before Hydra writes them to .hydra/
         refuse_folder(Path.cwd())
-        verb = take_verb(sys.argv)
+        name = take_command(sys.argv)
 
         def job(config: DictConfig):
             heed_stops()  # in a launcher's process too
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 from bench.sweeps.parent import do_job  # here, because MLflow takes seconds to load
 
-                return do_job(partial(run_command, verb), config)
+                return do_job(partial(run_command, name), config)
             try:
-                return run_command(verb, config)
+                return run_command(name, config)
             except Exception as error:
                 leave(error)
 
         os.environ.setdefault("BENCH_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, where it would print and exit with its own code
         register()
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name=VERBS[verb])(job)()
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=COMMANDS[name])(job)()
     except BaseException as error:  # SystemExit too, which components of others may raise within a job
         fault = end_after(clearer(error))
         if isinstance(error, SystemExit):
@@ -68,17 +68,17 @@ def run_command(name: str, config: DictConfig):
     return getattr(import_module(f"bench.commands.{name}"), name)(config)
 
 
-def take_verb(arguments: list[str]) -> str:
-    """Remove the verb from the command line, and from the line that a shell wants completed; `run` where none is."""
+def take_command(arguments: list[str]) -> str:
+    """Remove the command from the command line, and from a line that a shell completes; `run` if there is none."""
     line = os.environ.get("COMP_LINE", "").split(" ")
-    if len(line) > 2 and line[1] in VERBS:
+    if len(line) > 2 and line[1] in COMMANDS:
         os.environ["COMP_LINE"] = " ".join([line[0], *line[2:]])
     if len(arguments) < 2 or not arguments[1].isidentifier():
         return "run"
-    verb = arguments.pop(1)
-    if verb not in VERBS:
-        raise InputError(f"verb: got {verb!r}, wanted one of {', '.join(VERBS)}; overrides look like name=value")
-    return verb
+    name = arguments.pop(1)
+    if name not in COMMANDS:
+        raise InputError(f"command: got {name!r}, wanted one of {', '.join(COMMANDS)}; overrides look like name=value")
+    return name
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The verb `calibrate`: every estimator against known truth, over tasks, dimensions, samples and repeats."""
+"""The command `calibrate`: every estimator against known truth, over tasks, dimensions, samples and repeats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verb `compare`: trained designs side by side, their cost, score and information, and how far to believe it."""
+"""The command `compare`: trained designs side by side, their cost, score and information, and how far to believe it."""
 
 from __future__ import annotations
 

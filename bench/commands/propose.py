@@ -1,4 +1,4 @@
-"""The verb `propose`: ask a trained network what its parts tell, propose leaner designs, retrain and judge them."""
+"""The command `propose`: ask a trained network what its parts tell, propose leaner designs, retrain and judge them."""
 
 from __future__ import annotations
 

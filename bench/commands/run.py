@@ -1,4 +1,4 @@
-"""The verb `run`: compose, build, train, capture, estimate, tabulate, draw, track."""
+"""The command `run`: compose, build, train, capture, estimate, tabulate, draw, track."""
 
 from __future__ import annotations
 

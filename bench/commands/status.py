@@ -1,4 +1,4 @@
-"""The verb `status`: where a sweep stands."""
+"""The command `status`: where a sweep stands."""
 
 from __future__ import annotations
 

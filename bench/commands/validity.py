@@ -1,4 +1,4 @@
-"""The verb `validity`: which diagnostic ranks designs as retraining does, beside the ceiling that noise sets."""
+"""The command `validity`: which diagnostic ranks designs as retraining does, beside the ceiling that noise sets."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_bad_value(tmp_path, overrides, message):
 
 
 def test_unknown_verb(tmp_path):
-    assert_refused(command(tmp_path, "trian", "seed=1"), "verb: got 'trian', wanted one of run")
+    assert_refused(command(tmp_path, "trian", "seed=1"), "command: got 'trian', wanted one of run")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")

@@ -1,4 +1,4 @@
-"""Opening: what the verbs that ask and retrain begin with, a trained base and the run that holds what follows."""
+"""Opening: what the commands that ask and retrain begin with, a trained base and the run that holds what follows."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Opened:
 
 
 @contextmanager
-def opened(config: DictConfig, verb: str) -> Iterator[Opened]:
+def opened(config: DictConfig, command: str) -> Iterator[Opened]:
     """The base of a tracked run, or a fresh one that is trained as the first of the new run's children."""
     device = prepare(config)
     estimators = build_each(config.estimator, "estimator", Estimator)
@@ -62,7 +62,7 @@ def opened(config: DictConfig, verb: str) -> Iterator[Opened]:
     if config.ask.get("rule") == "search":
         way_of(config.ask.by, list(estimators), views)
 
-    name = config.tracking.name or f"{verb} on {base.data.name}"
+    name = config.tracking.name or f"{command} on {base.data.name}"
     with tracking.started(store, name, {tracking.SWEEP: "parent"}) as tracked:
         tracked.config(config)
         retraining = Retraining(config.retrain, base, tracked, Path(config.folder) / tracked.id, config.seed)

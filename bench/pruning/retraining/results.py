@@ -1,4 +1,4 @@
-"""Retrained: what the sweep of a verb gave, a row per design and seed, and the score of every test image."""
+"""Retrained: what the sweep of a command gave, a row per design and seed, and the score of every test image."""
 
 from __future__ import annotations
 
