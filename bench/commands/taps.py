@@ -1,4 +1,4 @@
-"""The command `taps`: the modules of a network with what comes out of them, so that a person can choose which to tap."""
+"""The command `taps`: the modules of a network with what comes out of them, to choose which to tap."""
 
 from __future__ import annotations
 
