@@ -3,6 +3,8 @@
 MLflow takes seconds to load, and so it loads when one of these names is used.
 """
 
+import logging
+
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
@@ -13,3 +15,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "store": ["connect"],
     },
 )
+
+logging.getLogger("alembic").setLevel(logging.WARNING)  # before MONAI loads MLflow, and MLflow loads it

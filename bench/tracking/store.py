@@ -27,8 +27,7 @@ from bench.tracking.sqlite import default_uri
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a run and a sweep end with their own
-for chatty in ("mlflow", "alembic"):
-    logging.getLogger(chatty).setLevel(logging.WARNING)
+logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 ANSWER_SECONDS = 15
 # Without this tag MLflow's UI takes a new experiment for one of generative AI.

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from running import artifact, artifacts, composed, is_drawing, layers, points, runs, tiny, uri
+from running import TINY, artifact, artifacts, composed, is_drawing, layers, points, process, runs, tiny, uri
 
 import bench
 from bench.config.build import build_network, fill_in
@@ -207,3 +207,13 @@ def test_published_presets(preset, data, parameters):
     config = composed(f"model={preset}")
     fill_in(config.model, phantoms(n=(4, 4, 4), **data))
     assert sum(parameter.numel() for parameter in build_network(config.model, seed=0).parameters()) == parameters
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("loss", ["auto", "dice"])  # MONAI, which has the second, loads MLflow before the run does
+def test_libraries_say_nothing_on_the_terminal(tmp_path, loss):
+    small = [override for override in TINY if not override.startswith("train.epochs")]
+    run = process(tmp_path, *small, "train.epochs=0", f"train.loss={loss}")
+    out, _ = run.communicate(timeout=200)
+    assert run.returncode == 0
+    assert "[INFO]" not in out
