@@ -73,6 +73,11 @@ class Binning(Resampled):
         bin_size: Width of the bins, in units of t.
         permutations: Number of permutations of the null.
         subsamples: Number of halves for the interval.
+
+    Examples:
+        >>> t = np.array([[0.01], [0.02], [0.51], [0.52]])
+        >>> Binning(0.1).estimate(t, np.array([0, 0, 1, 1]), rng=np.random.default_rng(0)).bits
+        1.0
     """
 
     def __init__(self, bin_size: float = 0.1, permutations: int = 20, subsamples: int = 20):

@@ -91,6 +91,12 @@ class Critic(Estimator):
         clip: Of smile, in nats.
         noise: Standard deviation of a noise channel on t, in units of t's (`add_noise`). None means no channel.
         permutations: Number of permutations of the null. Each has a critic of its own.
+
+    Examples:
+        >>> t, noise = np.random.default_rng(0).normal(size=(2, 1000, 1))
+        >>> critic = Critic("infonce", steps=200, permutations=2)
+        >>> round(critic.estimate(t, t + noise / 3, rng=np.random.default_rng(0)).bits, 1)  # truth 1.7
+        1.4
     """
 
     reads = (Distances(),)

@@ -88,6 +88,12 @@ class KDE(Resampled):
         bound: `upper`, or `lower` with 4s² in the exponent.
         permutations: Number of permutations of the null.
         subsamples: Number of halves for the interval.
+
+    Examples:
+        >>> far_apart = 1e3 * np.arange(8.0)[:, None]
+        >>> estimate = KDE().estimate(far_apart, far_apart, rng=np.random.default_rng(0))
+        >>> estimate.bits, estimate.ceiling, estimate.null
+        (3.0, 3.0, None)
     """
 
     reads = (Distances(),)

@@ -97,6 +97,11 @@ class LNC(Resampled):
         noise: Standard deviation of a noise channel on t, in units of t's (`add_noise`). None means no channel.
         permutations: Number of permutations of the null.
         subsamples: Number of halves for the interval.
+
+    Examples:
+        >>> t, noise = np.random.default_rng(0).normal(size=(2, 500, 1))
+        >>> round(LNC().estimate(t, t + 2**-14 * noise, rng=np.random.default_rng(0)).bits)  # truth 14
+        14
     """
 
     diverges = True

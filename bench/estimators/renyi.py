@@ -127,6 +127,12 @@ class Renyi(Resampled):
 
     References:
         Yu et al. 2021, TNNLS, arXiv 1804.06537. Alignment: Wickstrøm et al. 2023, Entropy 25:899.
+
+    Examples:
+        >>> labels = np.repeat([0, 1], 8)
+        >>> estimate = Renyi(alpha=2).estimate(1e3 * labels[:, None], labels, rng=np.random.default_rng(0))
+        >>> round(estimate.bits, 6), round(estimate.ceiling, 6)
+        (1.0, 1.0)
     """
 
     reads = (Distances(),)
