@@ -216,7 +216,7 @@ def test_a_run_that_can_not_begin_is_refused_in_one_line(store, monkeypatch):
 
     monkeypatch.setattr(MlflowClient, "create_run", fail)
     with (
-        pytest.raises(InputError, match=r"wanted a store that takes a new run \(.*readonly database\); see that"),
+        pytest.raises(InputError, match=r"wanted a store that accepts a new run \(.*readonly database\); check that"),
         tracking.started(store, "a run", {}),
     ):
         pass

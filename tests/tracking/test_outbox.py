@@ -68,7 +68,7 @@ def test_a_server_that_is_away_is_not_asked_at_every_write(tmp_path):
     "error",
     [
         MlflowException("no such run"),
-        InputError("tracking.uri: got http://x, which wants a user and a password that it knows"),
+        InputError("tracking.uri: got http://x, which requires a valid user and password"),
         OSError(errno.EDQUOT, "Disk quota exceeded"),
         RuntimeError("of a store of artifacts"),
     ],

@@ -81,7 +81,7 @@ def assert_sent_later(server, store, run, tmp_path):
     ("answer", "reason"),
     [
         (("413 too large", b"<html>too large</html>"), "413"),
-        (("401 who", PAGE), "wants a user and a password"),
+        (("401 who", PAGE), "requires a valid user and password"),
         (("403 no", PAGE), "forbids"),
         (("404 nothing here", PAGE), "404"),
         (("400 bad", PAGE), "400"),

@@ -220,4 +220,4 @@ def test_a_server_that_asks_for_passwords(tmp_path):
             with process(tmp_path, *arguments, **user) as command:
                 _, err = command.communicate(timeout=300)
             assert command.returncode == code, err
-            assert ("wants a user and a password that it knows" in err) == (password is wrong)
+            assert ("requires a valid user and password" in err) == (password is wrong)
