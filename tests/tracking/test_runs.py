@@ -60,7 +60,7 @@ def test_deleted_experiment(store):
 
 
 def test_missing_folder(tmp_path):
-    with pytest.raises(InputError, match=r"wanted a folder that exists; make .*nowhere"):
+    with pytest.raises(InputError, match=r"wanted a folder that exists; create .*nowhere"):
         connect(f"sqlite:///{tmp_path}/nowhere/mlflow.db", "tests")
 
 
