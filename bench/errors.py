@@ -52,7 +52,7 @@ class JobsFailed(RuntimeError):
 def was_stopped(error: BaseException | None) -> bool:
     """Return whether Ctrl-C caused an error.
 
-    A library that is interrupted may raise an error of its own, with the interrupt as its cause.
+    A library that is interrupted may raise another error while it handles the interrupt.
 
     Examples:
         >>> try:

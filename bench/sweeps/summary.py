@@ -71,8 +71,8 @@ def profile(table: LayerTable, estimator: str, view: str | None = None) -> pd.Da
     """
     keys = ["quantity", "place", "tap"]
     best = table.profile(estimator, view).set_index(keys)["bits"]
-    control = table.untrained(estimator, view).groupby(keys)["bits"].mean()
-    return pd.DataFrame({"bits": best, "control": control.reindex(best.index)}).reset_index()
+    untrained = table.untrained(estimator, view).groupby(keys)["bits"].mean()
+    return pd.DataFrame({"bits": best, "control": untrained.reindex(best.index)}).reset_index()
 
 
 def failures_report(failed: pd.DataFrame) -> str:
