@@ -1,4 +1,4 @@
-"""Errors: what can go wrong, what the user is told, and the exit code."""
+"""Errors: exception classes, messages for the user and exit codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NoReturn
 
 OUT_OF_MEMORY = ("can't allocate memory", "Cannot allocate memory", "CUDA out of memory", "MemoryError")
 KEPT = "what was logged up to here is kept"
-# optional packages, as they are imported -> their name for pip, the extra that installs them
+# import name of an optional package -> its name for pip, the extra that installs it
 OPTIONAL = {
     "medmnist": ("medmnist", "medmnist"),
     "nibabel": ("nibabel", "nifti"),
@@ -21,61 +21,65 @@ OPTIONAL = {
     "segmentation_models_pytorch": ("segmentation-models-pytorch", "smp"),
     "timm": ("timm", "timm"),
 }
-# what constructors of components and plugins raise for settings that they refuse or do not expect
+# errors that constructors of components and plugins raise for settings that they reject
 REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, AssertionError, NotImplementedError)
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong: one line that says got, wanted and fix."""
+    """Input of the user is wrong. The message is one line: what was found, what is allowed and how to fix it."""
 
 
 class EstimationError(ValueError):
-    """This quantity can't be estimated from these samples; becomes a row with its reason."""
+    """The quantity can't be estimated from these samples. It becomes a row with the reason."""
 
 
 class EstimatorFailed(EstimationError):
-    """An estimator ended in an error that it does not raise on purpose."""
+    """An estimator raised an unexpected error."""
 
 
 class TrainingError(RuntimeError):
-    """Training can't go on: the loss is NaN or infinite."""
+    """Training can't continue, because the loss is NaN or infinite."""
 
 
 class TrackingError(RuntimeError):
-    """The tracking server is away; what was to be logged is not there."""
+    """The tracking server does not answer, and something was not logged."""
 
 
 class JobsFailed(RuntimeError):
-    """Jobs of a sweep failed; the others were done."""
+    """Some jobs of a sweep failed. The other jobs were done."""
 
 
 def was_stopped(error: BaseException | None) -> bool:
-    """Whether a Ctrl-C is behind an error: a library interrupted halfway may raise one of its own on top.
+    """Return whether Ctrl-C caused an error.
 
-    >>> try:
-    ...     try:
-    ...         raise KeyboardInterrupt
-    ...     finally:
-    ...         raise ValueError("closed in the middle")
-    ... except ValueError as error:
-    ...     was_stopped(error)
-    True
+    A library that is interrupted may raise another error while it handles the interrupt.
+
+    Examples:
+        >>> try:
+        ...     try:
+        ...         raise KeyboardInterrupt
+        ...     finally:
+        ...         raise ValueError("closed in the middle")
+        ... except ValueError as error:
+        ...     was_stopped(error)
+        True
     """
     return any(isinstance(cause, KeyboardInterrupt) for cause in causes(error))
 
 
 def missing_extra(error: BaseException, section: str) -> InputError | None:
-    """An error that names the extra to install, where an optional package is missing.
+    """Return an error that names the extra to install if an optional package is missing.
 
     Args:
-        error: any error; its causes are searched too.
-        section: what needs the package, such as `model`.
+        error: Any error. Its causes are searched too.
+        section: The part of the config that needs the package, such as `model`.
 
     Returns:
-        The error to raise; None where no optional package is missing.
+        The error to raise, or None if no optional package is missing.
 
-    >>> missing_extra(ModuleNotFoundError(name="timm"), "model")
-    InputError("model: needs timm, which is not installed; pip install 'infoflow-bench[timm]'")
+    Examples:
+        >>> missing_extra(ModuleNotFoundError(name="timm"), "model")
+        InputError("model: needs timm, which is not installed; pip install 'infoflow-bench[timm]'")
     """
     for cause in causes(error):
         if isinstance(cause, ModuleNotFoundError) and cause.name in OPTIONAL:
@@ -87,7 +91,14 @@ def missing_extra(error: BaseException, section: str) -> InputError | None:
 
 @contextmanager
 def optional(section: str) -> Iterator[None]:
-    """Import optional packages inside; raises InputError with the extra to install where one is missing."""
+    """Guard the import of optional packages.
+
+    Args:
+        section: The part of the config that needs the packages.
+
+    Raises:
+        InputError: A package is missing. The message names the extra to install.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
@@ -97,8 +108,8 @@ def optional(section: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error, or one of its causes, says that there was not enough memory."""
-    from torch import OutOfMemoryError  # here, because it takes seconds that tab completion would wait for
+    """Return whether an error, or one of its causes, reports that there was not enough memory."""
+    from torch import OutOfMemoryError  # imported here, because it takes seconds and would delay tab completion
 
     for cause in causes(error):
         if isinstance(cause, MemoryError | OutOfMemoryError) or getattr(cause, "errno", None) == errno.ENOMEM:
@@ -109,8 +120,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those that it was raised from or on top of, the last first."""
-    seen = set()  # causes may go round in a circle
+    """Yield an error, then its cause or context, then the cause of that, and so on."""
+    seen = set()  # causes may form a cycle
     while error is not None and id(error) not in seen:
         yield error
         seen.add(id(error))
@@ -118,8 +129,13 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def explain(error: BaseException) -> tuple[int, str] | None:
-    """Exit code and one line for a known fault, None for a defect: 2 bad input, 1 failed, 130 stopped."""
-    from hydra.errors import HydraException  # here, because the Python API does without Hydra
+    """Return the exit code and a message of one line for a known fault.
+
+    Returns:
+        The exit code and the message, or None for a defect. The code is 2 for bad input, 1 for a failure and 130 after
+        a stop.
+    """
+    from hydra.errors import HydraException  # imported here, because the Python API does not need Hydra
     from omegaconf.errors import OmegaConfBaseException
 
     if isinstance(error, HydraException) and isinstance(error.__cause__, OmegaConfBaseException):
@@ -133,8 +149,8 @@ def explain(error: BaseException) -> tuple[int, str] | None:
         )
     if isinstance(error, InputError | HydraException | OmegaConfBaseException):
         return 2, str(error)
-    if 'Could not detect "srun"' in str(error):  # of submitit, which has no narrower error
-        return 2, "hydra/launcher: got submitit_slurm, and srun is not here; start it on a login node of the cluster"
+    if 'Could not detect "srun"' in str(error):  # submitit has no narrower error
+        return 2, "hydra/launcher: got submitit_slurm, but srun is missing; start it on a login node of the cluster"
     if isinstance(error, JobsFailed | TrackingError):
         return 1, str(error)
     if isinstance(error, TrainingError):
@@ -145,7 +161,10 @@ def explain(error: BaseException) -> tuple[int, str] | None:
 
 
 def leave(error: BaseException) -> NoReturn:
-    """End the process: with one line for a known fault, with a traceback for a defect or where it was asked for."""
+    """End the process after an error.
+
+    A known fault prints one line. A defect prints a traceback. With BENCH_TRACEBACK=1 every error prints a traceback.
+    """
     code, line = explain(error) or (1, None)
     if line is None or os.environ.get("BENCH_TRACEBACK") == "1":
         traceback.print_exception(error)

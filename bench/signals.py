@@ -1,4 +1,4 @@
-"""Signals: what stops a process, which then writes how its runs ended."""
+"""Signals that stop a process. The process logs the final status of its runs before it ends."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import os
 import signal
 import time
 
-# Ctrl-C, the stop of a cluster or a container, and a terminal that is closed
+# sent by Ctrl-C, by a cluster or a container that stops a job, and by a terminal that closes
 STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 STOPPED = 130  # exit code
-QUIET_SECONDS = 10  # after the first signal, in which further ones do not cut off what is written
+QUIET_SECONDS = 10  # after the first signal; further signals in this time are ignored, so that writes can finish
 
-_first: list[float] = []  # when the first signal came
+_first: list[float] = []  # time of the first signal
 
 
 def heed_stops() -> None:
-    """Have each of the signals that stop a process raise KeyboardInterrupt once.
+    """Install handlers so that a signal that stops a process raises KeyboardInterrupt once.
 
-    A signal that is ignored stays so, such as SIGHUP under nohup and Ctrl-C in the background of a shell; SIGTERM, by
-    which clusters stop jobs, is heeded always. A second signal within 10 s is passed over, because the runs are being
-    ended. A later one ends the process at once, with exit code 130: the next command marks its runs as killed.
+    A signal that the process ignores stays ignored, such as SIGHUP under nohup or Ctrl-C for a background job of a
+    shell. SIGTERM is an exception, because clusters stop jobs by it. A second signal within 10 s is ignored, because
+    the process is ending its runs. A later signal ends the process at once with exit code 130. The next command then
+    marks its runs as killed.
     """
     for sent in STOPS:
         if sent == signal.SIGTERM or signal.getsignal(sent) != signal.SIG_IGN:
@@ -27,11 +28,12 @@ def heed_stops() -> None:
 
 
 def is_stopped() -> bool:
-    """Whether a signal has come that stops this process."""
+    """Return whether this process has received a signal that stops it."""
     return bool(_first)
 
 
 def _stop(*_) -> None:
+    """Handle a signal: raise KeyboardInterrupt at the first, end the process at one after the quiet time."""
     if not _first:
         _first.append(time.monotonic())
         raise KeyboardInterrupt

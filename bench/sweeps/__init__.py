@@ -1,1 +1,1 @@
-"""Sweeps: many runs of one command, each done once, below a parent that sums them up."""
+"""Sweeps: many runs of one command. Each job runs once, and a parent run summarises them."""

@@ -1,6 +1,6 @@
-"""Callback: what Hydra calls before a run, and before and after a sweep.
+"""Callback that Hydra calls before a run, and before and after a sweep.
 
-It loads with every command, so what it loads itself is light; MLflow loads when a sweep begins.
+Every command loads this module, so it imports light packages only. MLflow loads when a sweep begins.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from bench.tracking.addresses import refuse_secrets
 if TYPE_CHECKING:
     from bench.sweeps.parent import Sweep
 
-opened: list[Sweep] = []  # not an attribute of the callback, which travels to the jobs' processes
+opened: list[Sweep] = []  # not an attribute of the callback, because the callback is pickled for the jobs' processes
 
 
 class SweepParent(Callback):
-    """Hydra callback: makes store, experiment and parent before any job starts, and sums the jobs up at the end.
+    """Hydra callback that creates the store, the experiment and the parent run, and summarises the jobs at the end.
 
-    Hydra turns an exception of a callback into a warning and continues; without a parent the command must end instead.
+    All three exist before any job starts. Hydra turns an exception of a callback into a warning and continues. A sweep
+    without a parent must not continue, so the callback ends the process.
     """
 
     def on_run_start(self, config: DictConfig, **_) -> None:
         try:
-            refuse_secrets([f"tracking.uri={config.tracking.uri}"])  # one from a file or the environment
-            if config.hydra.output_subdir is not None:  # else nothing is written there
+            refuse_secrets([f"tracking.uri={config.tracking.uri}"])  # the address may come from a file or a variable
+            if config.hydra.output_subdir is not None:  # otherwise Hydra writes nothing there
                 check_folder("hydra.run.dir", config.hydra.run.dir)
                 check_folder("hydra.output_subdir", str(Path(config.hydra.run.dir) / config.hydra.output_subdir))
         except Exception as error:
@@ -49,7 +50,7 @@ class SweepParent(Callback):
             from bench.sweeps import parent, workers
 
             workers.register()
-            if not config.tracking.parent:  # else another command owns it
+            if not config.tracking.parent:  # otherwise another command owns the parent
                 parent.start(config)
         except Exception as error:
             leave(clearer(error))
@@ -66,7 +67,7 @@ class SweepParent(Callback):
 
 
 def name_by_what_is_swept(config: DictConfig) -> None:
-    """Have Hydra leave out of the jobs' names what is the same in all of them."""
+    """Remove the overrides that all jobs share from the names that Hydra gives the jobs."""
     overrides = asked(config)
     swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
     fixed = {override.key_or_group for override in overrides} - swept
@@ -78,7 +79,11 @@ def name_by_what_is_swept(config: DictConfig) -> None:
 
 
 def end_after(fault: BaseException) -> BaseException:
-    """End the sweep that a fault has left open, because Hydra does not call back; returns what explains the fault."""
+    """End the sweep that is still open after a fault, because Hydra does not call the callback then.
+
+    Returns:
+        The error to report: JobsFailed if jobs failed, else the fault itself.
+    """
     if not opened:
         return fault
     from bench.sweeps.parent import close

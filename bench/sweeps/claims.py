@@ -1,4 +1,4 @@
-"""Claims: which of several processes does a job or a sweep that more than one of them would do."""
+"""Claims: decide which process runs a job or a sweep that several processes could run."""
 
 from __future__ import annotations
 
@@ -15,48 +15,69 @@ from bench.tracking import DESIGN, FINGERPRINT, REUSED, Run, create
 from bench.tracking.offline.heartbeat import Watch, mark_dead, owner_of
 from bench.tracking.store import Store
 
-WAIT = 2  # seconds between looks at a run that another process does
-SETTLE, LOOK = 5, 0.2  # seconds in which a later one of two runs that began together gives way; between looks
+WAIT = 2  # seconds between checks of a run that belongs to another process
+# If two runs begin together, the later one yields within SETTLE seconds. LOOK is the time between checks in seconds.
+SETTLE, LOOK = 5, 0.2
 
 log = logging.getLogger(__name__)
 
 
 def begin(store: Store, config: DictConfig, fingerprint: str) -> tuple[Run, bool]:
-    """A new run of this config, or the finished run of the same job of a sweep: the run, and whether it is finished.
+    """Create a run of this config, or find the finished run of the same job.
 
-    In a sweep with `resume`, a job that finished before is not done again; the parent's tags name the run.
+    A sweep with `resume` does not repeat a finished job. A tag of the parent names its run instead.
+
+    Args:
+        store: The tracking store.
+        config: The config of the job.
+        fingerprint: Identifies the job.
+
+    Returns:
+        The run, and whether it is finished.
     """
     parent, design = config.tracking.parent, jobs.design()
     once = parent is not None and config.resume
-    name = (parent is None and config.tracking.name) or jobs.name(config.seed)  # a sweep's name is its parent's
+    name = (parent is None and config.tracking.name) or jobs.name(config.seed)  # in a sweep, the parent has the name
     create_run = partial(create, store, name, {FINGERPRINT: fingerprint, DESIGN: design}, parent, once)
     begun = begin_once(store, fingerprint, create_run) if once else create_run()
     if isinstance(begun, Run):
         return begun, False
     Run(store, parent).tag(f"{REUSED}{begun}", design)
-    log.info("finished before as run %s, so not run again; resume=false runs it", begun)
+    log.info("this job finished before as run %s and is not repeated; resume=false repeats it", begun)
     return Run(store, begun), True
 
 
 def claim(store: Store, fingerprint: str) -> str | None:
-    """The finished run of a job, after waiting for a living process that does it; None where it is to be done.
+    """Find the finished run of a job. If a living process runs the job, wait for it.
 
-    Runs whose process is gone are marked as killed.
+    Runs whose process has ended are marked as killed.
+
+    Returns:
+        The id of the finished run, or None if this process must run the job.
     """
-    said, watch = False, Watch()
+    logged, watch = False, Watch()
     while (done := finished(store, fingerprint)) is None:
         alive = living(store, running(store, fingerprint), watch)
         if not alive:
             return None
-        if not said:
-            log.info("waits for run %s, which %s does", alive[0].info.run_id, owner_of(alive[0].data.tags))
-            said = True
+        if not logged:
+            log.info("waiting for run %s of %s", alive[0].info.run_id, owner_of(alive[0].data.tags))
+            logged = True
         time.sleep(WAIT)
     return done
 
 
 def begin_once(store: Store, fingerprint: str, begin: Callable[[], Run]) -> Run | str:
-    """A new run of a job that this process alone does, or the id of its finished run as `claim` finds it."""
+    """Begin a job so that only this process runs it.
+
+    Args:
+        store: The tracking store.
+        fingerprint: Identifies the job.
+        begin: Creates the run of the job.
+
+    Returns:
+        The new run, or the id of the finished run if `claim` finds one.
+    """
     while (done := claim(store, fingerprint)) is None:
         run = begin()
         if is_first(store, run, partial(running, store, fingerprint)) and finished(store, fingerprint) is None:
@@ -66,13 +87,16 @@ def begin_once(store: Store, fingerprint: str, begin: Callable[[], Run]) -> Run 
 
 
 def is_first(store: Store, run: Run, rivals: Callable[[], list]) -> bool:
-    """Return whether this run is the one to continue, where several began at the same moment.
+    """Return whether this run continues if several runs of one job began at the same moment.
 
-    A run continues where it found no rival. Of two processes that each look after their run is in the store,
-    the later one sees the other's, so that at most one continues. A run gives way to a rival that began before it, and
-    to one that has not given way within 5 s.
+    A run continues if it finds no rival. Each process checks after its run is in the store. The later process therefore
+    sees the run of the other one, so at most one run continues. A run yields to a rival that began before it. It also
+    yields to a rival that is still there after 5 s.
 
-    rivals: what the store has now of runs that may be this one or its rivals.
+    Args:
+        store: The tracking store.
+        run: The run of this process.
+        rivals: Returns the runs that the store has now: this run and its rivals.
     """
     ends = time.monotonic() + SETTLE
     while True:
@@ -86,12 +110,12 @@ def is_first(store: Store, run: Run, rivals: Callable[[], list]) -> bool:
 
 
 def running(store: Store, fingerprint: str) -> list:
-    """The runs of the experiment with this fingerprint that have not ended."""
+    """Find the runs of the experiment that have this fingerprint and have not ended."""
     return search(store, f"tags.{FINGERPRINT} = '{fingerprint}' and attributes.status = 'RUNNING'")
 
 
 def living(store: Store, runs: Sequence, watch: Watch) -> list:
-    """Those of some runs that a living process does, or one of another machine may do; the others are marked dead."""
+    """Select the runs whose process is alive, or may be alive on another machine. Mark the other runs as killed."""
     alive = [run for run in runs if watch.is_alive(run.data.tags)]
     for run in runs:
         if run not in alive:
@@ -100,11 +124,12 @@ def living(store: Store, runs: Sequence, watch: Watch) -> list:
 
 
 def finished(store: Store, fingerprint: str) -> str | None:
-    """The id of a finished run of the experiment with this fingerprint."""
+    """Return the id of a finished run of the experiment that has this fingerprint, or None."""
     query = f"tags.{FINGERPRINT} = '{fingerprint}' and attributes.status = 'FINISHED'"
     runs = store.client.search_runs([store.experiment_id], query, max_results=1)
     return runs[0].info.run_id if runs else None
 
 
 def _order(run) -> tuple[int, str]:
+    """Return the sort key by which the earlier of two rivals continues."""
     return run.info.start_time, run.info.run_id

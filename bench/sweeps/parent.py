@@ -1,4 +1,4 @@
-"""A sweep in MLflow: a parent run that the jobs hang below, with mean profiles and the overlaid U-plot of its own."""
+"""The parent run of a sweep in MLflow. The jobs are its children; it holds mean profiles and the overlaid U-plot."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Sweep:
-    """The sweep that this process started and has not ended."""
+    """A sweep that this process started and has not ended."""
 
     store: Store
     parent: tracking.Run
@@ -38,9 +38,12 @@ class Sweep:
 
 
 def start(config: DictConfig) -> None:
-    """Begin the parent run, or go on with one that was cut off, and have Hydra compose its id into every job.
+    """Begin the parent run, or continue the parent run of an interrupted sweep.
 
-    Raises InputError where a living process has a sweep of this name.
+    Hydra composes the id of the parent into every job.
+
+    Raises:
+        InputError: A living process runs a sweep of this name.
     """
     swept = [override for override in asked(config) if override.is_sweep_override()]
     planned = count(config, swept)
@@ -57,12 +60,12 @@ def start(config: DictConfig) -> None:
     if not claims.is_first(store, claim, lambda: running(alike())):
         store.client.delete_run(claim.id)
         refuse_living(store, alike())
-        raise InputError(f"tracking.name: the sweep {name!r} was started twice at once; start it again")
+        raise InputError(f"tracking.name: the sweep {name!r} was started twice at the same time; start it again")
     others = [run for run in alike() if run.info.run_id != claim.id]
     unfinished = cut_off(others, command) if config.get("resume", True) else None
     with ExitStack() as ending:
         if unfinished:
-            log.info("continues the sweep of run %s", unfinished)
+            log.info("continuing the sweep of parent run %s", unfinished)
             parent = ending.enter_context(tracking.taken_up(store, unfinished))
             store.client.delete_run(claim.id)
             jobs.forget_begun(store, parent.id)
@@ -75,40 +78,56 @@ def start(config: DictConfig) -> None:
 
 
 def running(runs: list) -> list:
+    """Select the runs that have not ended."""
     return [run for run in runs if run.info.status == "RUNNING"]
 
 
 def refuse_living(store: Store, alike: list) -> None:
-    """Raise InputError where a living process has one of these sweeps; mark those that died.
+    """Refuse to start a sweep that a living process runs, and mark the sweeps of dead processes as killed.
 
-    A process of another machine lives where it beats while it is watched, for 2 min at most.
+    A process of another machine is alive if its heartbeat changes while this process watches, for at most 2 min.
+
+    Args:
+        store: The tracking store.
+        alike: Parent runs of the same sweep.
+
+    Raises:
+        InputError: A living process runs one of these sweeps.
     """
     watch, first = Watch(), {}
     for run in running(alike):
         if BEAT in run.data.tags and not is_here(run.data.tags):
-            log.info("watches for up to %d s whether %s lives", MISSED * SECONDS, owner_of(run.data.tags))
+            log.info("checking for up to %d s whether %s is alive", MISSED * SECONDS, owner_of(run.data.tags))
     while alive := claims.living(store, running(alike), watch):
         for run in alive:
             beat = first.setdefault(run.info.run_id, run.data.tags[BEAT])
             if is_here(run.data.tags) or beat != run.data.tags[BEAT]:
                 raise InputError(
-                    f"tracking.name: the sweep {run.info.run_name!r} is under way as run {run.info.run_id}, by "
-                    f"{owner_of(run.data.tags)}; wait for its end, or give this one another tracking.name"
+                    f"tracking.name: the sweep {run.info.run_name!r} is already running as run {run.info.run_id} of "
+                    f"{owner_of(run.data.tags)}; wait for its end, or set another tracking.name"
                 )
         time.sleep(claims.WAIT)
         alike = [store.client.get_run(run.info.run_id) for run in alive]
 
 
 def cut_off(alike: list, command: str) -> str | None:
-    """The newest sweep of this command, where it did not finish."""
+    """Return the id of the newest sweep of this command if it did not finish, else None.
+
+    Args:
+        alike: Parent runs of the same sweep, the newest first.
+        command: The overrides of the command.
+    """
     same = [run for run in alike if run.data.tags.get(COMMAND) == command]
     return same[0].info.run_id if same and same[0].info.status != "FINISHED" else None
 
 
 def do_job(command: Callable, config: DictConfig):
-    """Do a job of a sweep and note on its parent how it ended; returns what the command does.
+    """Run a job of a sweep and note its result on the parent.
 
-    Returns None where the job failed, so that the other jobs are done; the sweep fails at its end.
+    After a failure the other jobs still run, and the sweep fails at its end.
+
+    Returns:
+        The result of the command, or None if the job failed.
     """
     overrides = list(HydraConfig.get().overrides.task)
     try:
@@ -129,10 +148,15 @@ def do_job(command: Callable, config: DictConfig):
 
 
 def close(error: BaseException | None = None) -> None:
-    """Log what the finished jobs of an open sweep have in common, and end its parent run, as failed after an error.
+    """Log the summary of an open sweep and end its parent run.
 
-    A sweep that is stopped is not summed up, because that would take long. Raises JobsFailed, after a table that says
-    which and why.
+    A sweep that is stopped gets no summary, because a summary takes long.
+
+    Args:
+        error: The error that ended the sweep, if any. The parent run then ends as failed or killed.
+
+    Raises:
+        JobsFailed: Jobs failed. A table of these jobs with the reasons is printed before.
     """
     while opened:
         sweep = opened.pop()
@@ -141,7 +165,7 @@ def close(error: BaseException | None = None) -> None:
                 if error is None or not (was_stopped(error) or isinstance(error, SystemExit)):
                     sum_up(sweep.store, sweep.parent)
                 if isinstance(error, InputError):
-                    tell_failures(sweep)  # a sweeper without one number to go by refuses to go on
+                    tell_failures(sweep)  # a sweeper that got no number from the jobs stops with this error
                 if error:
                     raise error
                 opening = views.opening(sweep.store.uri, sweep.store.experiment_id)
@@ -150,12 +174,12 @@ def close(error: BaseException | None = None) -> None:
         except BaseException as raised:
             if error is None or isinstance(raised, JobsFailed):
                 raise
-            if raised is not error:  # which says more of the sweep than this
-                log.error("the sweep is not summed up: %s", raised)
+            if raised is not error:  # the caller reports `error`, which explains more
+                log.error("the sweep has no summary: %s", raised)
 
 
 def tell_failures(sweep: Sweep) -> None:
-    """Mark runs of killed processes, write and log a table of the jobs that failed, and raise JobsFailed."""
+    """Mark the runs of killed processes, print and log a table of the jobs that failed, and raise JobsFailed."""
     mark_all_dead(sweep.store.client, sweep.store.experiment_id)
     jobs.note_killed(sweep.store, sweep.parent.id)
     failed = jobs.failures(sweep.store, sweep.parent.id)

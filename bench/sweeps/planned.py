@@ -1,4 +1,4 @@
-"""Planned: the jobs that a command line asks for, before any of them begins."""
+"""Planned jobs: the jobs that a command line requests, before any of them begins."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from omegaconf import DictConfig
 
 from bench.errors import InputError
 
-MOST = 100_000  # jobs
-TRIED = 10  # values of each swept key that are composed before anything is tracked
+MOST = 100_000  # maximal number of jobs
+TRIED = 10  # number of values of each swept key that are composed before anything is tracked
 
 
 def asked(config: DictConfig) -> list[Override]:
-    """The overrides of the command line, and those that the config has the sweeper try, where the line has none."""
+    """Return the overrides of the command line, and those of `hydra.sweeper.params` for keys that it does not set."""
     task = list(config.hydra.overrides.task)
     overrides = OverridesParser.create().parse_overrides(task)
     given = {override.key_or_group for override in overrides}
@@ -26,7 +26,11 @@ def asked(config: DictConfig) -> list[Override]:
 
 
 def count(config: DictConfig, swept: list[Override]) -> int:
-    """How many jobs the sweeper will start; InputError where there are none, or more than any machine can do."""
+    """Count the jobs that the sweeper will start.
+
+    Raises:
+        InputError: There is no job, or there are more than 100,000.
+    """
     if "n_trials" in config.hydra.sweeper:
         return config.hydra.sweeper.n_trials
     planned = 1
@@ -41,7 +45,10 @@ def count(config: DictConfig, swept: list[Override]) -> int:
 
 
 def samples(overrides: list[Override]) -> Iterator[list[str]]:
-    """Overrides of some of a sweep's jobs, in which the first values of each swept key occur beside those of others."""
+    """Yield the overrides of some jobs of a sweep.
+
+    Each of the first 10 values of each swept key occurs, together with the first values of the other keys.
+    """
     values = {override.get_key_element(): list(islice(_values(override), TRIED)) for override in overrides}
     first = {key: tried[0] for key, tried in values.items()}
     for number, key in enumerate(values):
@@ -50,6 +57,7 @@ def samples(overrides: list[Override]) -> Iterator[list[str]]:
 
 
 def _values(override: Override) -> Iterator[str]:
+    """Yield the values of an override as text. An interval yields its start."""
     if override.is_delete() or not override.is_sweep_override():
         yield override.get_value_element_as_str()
     elif override.is_interval_sweep():

@@ -1,4 +1,4 @@
-"""Summary of a sweep: what the profiles of its finished jobs have in common."""
+"""Summary of a sweep: mean profiles of its finished jobs, and a report of the failed jobs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from bench.sweeps import jobs
 from bench.tracking import records
 from bench.tracking.store import Store
 
-MOST_DRAWN = 40  # designs in a picture
+MOST_DRAWN = 40  # maximal number of designs in a figure
 
 log = logging.getLogger(__name__)
 
 
 def sum_up(store: Store, parent: tracking.Run) -> None:
-    """Log on the parent mean profiles, and per design the profile of the primary estimator as the overlaid U-plot.
+    """Log the mean profiles and the overlaid U-plot of a sweep on its parent.
 
-    A job whose layers.csv is missing or damaged is named in the log and left out.
+    The U-plot shows the profile of the primary estimator for each design. A job whose layers.csv is missing or damaged
+    is left out, and the log names it.
     """
     points: list[tuple[str, float, int]] = []
     profiles: dict[str, list[pd.DataFrame]] = {}
@@ -30,7 +31,7 @@ def sum_up(store: Store, parent: tracking.Run) -> None:
     for run, design in jobs.of_sweep(store, parent.id).items():
         try:
             table = records.layers_of(store, run)
-        except InputError as error:  # the other jobs are summed up
+        except InputError as error:  # the summary continues with the other jobs
             log.warning("%s (%s) is not in the summary: %s", design, run, error)
             continue
         if table.rows:
@@ -47,23 +48,34 @@ def sum_up(store: Store, parent: tracking.Run) -> None:
 
 
 def drawn(designs: list[str]) -> list[str]:
-    """As many designs as a picture can tell apart, evenly over all of them.
+    """Select at most 40 evenly spaced designs, because a figure can't distinguish more.
 
-    >>> len(drawn(["design"] * 40)), drawn([f"seed={n}" for n in range(1000)])[:3]
-    (40, ['seed=0', 'seed=25', 'seed=50'])
+    Examples:
+        >>> len(drawn(["design"] * 40)), drawn([f"seed={n}" for n in range(1000)])[:3]
+        (40, ['seed=0', 'seed=25', 'seed=50'])
     """
     return designs[:: ceil(len(designs) / MOST_DRAWN) or 1]
 
 
 def profile(table: LayerTable, estimator: str, view: str | None = None) -> pd.DataFrame:
-    """quantity, place, bits of the best checkpoint and the untrained controls' mean beside them."""
+    """Return the profile of the best checkpoint with the mean of the untrained references.
+
+    Args:
+        table: The layer table of a run.
+        estimator: Name of the estimator.
+        view: Sample view, or None for the primary view.
+
+    Returns:
+        A row for each layer, with the columns quantity, place (relative depth), tap, bits (best checkpoint) and control
+        (untrained references), both in bits.
+    """
     keys = ["quantity", "place", "tap"]
     best = table.profile(estimator, view).set_index(keys)["bits"]
-    control = table.untrained(estimator, view).groupby(keys)["bits"].mean()
-    return pd.DataFrame({"bits": best, "control": control.reindex(best.index)}).reset_index()
+    untrained = table.untrained(estimator, view).groupby(keys)["bits"].mean()
+    return pd.DataFrame({"bits": best, "control": untrained.reindex(best.index)}).reset_index()
 
 
 def failures_report(failed: pd.DataFrame) -> str:
-    """The jobs of a sweep that failed, each with the reason."""
+    """Format the failed jobs of a sweep, each with the reason."""
     wide = failed["job"].str.len().max()
     return "\njobs that failed\n" + "".join(f"  {row.job:{wide}}  {row.why}\n" for row in failed.itertuples())

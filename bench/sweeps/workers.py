@@ -1,4 +1,4 @@
-"""Workers: joblib's processes for the jobs of a sweep, where one that is killed ends its own job alone."""
+"""Worker processes of joblib for the jobs of a sweep. A process that is killed ends only its own job."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from joblib.parallel import ParallelBackendBase
 
 from bench.signals import is_stopped
 
-GRACE = 15  # seconds in which stopped jobs log what they have
+GRACE = 15  # seconds in which stopped jobs can log their results
 
-_idle: list[ProcessPoolExecutor] = []  # a process each, with what it has imported; a sweeper may launch many times
+# Pools of one process each. They are reused with the packages that they imported, because a sweeper may launch often.
+_idle: list[ProcessPoolExecutor] = []
 
 
 class Workers(ParallelBackendBase):
     """A backend of joblib in which each process is a pool of its own.
 
-    A pool of several ends all of its processes when one of them is killed. A job whose process was killed or stopped,
-    while this one was not, has no result; the parent run has a note that it began.
+    A pool of several processes ends all of them when one is killed. If the process of a job is killed or stopped and
+    this process is not, the job has no result. The parent run has a note that the job began.
     """
 
     supports_retrieve_callback = True
@@ -33,7 +34,10 @@ class Workers(ParallelBackendBase):
         return n_jobs if n_jobs > 0 else max(1, cpu_count() + 1 + n_jobs)
 
     def configure(self, n_jobs: int = 1, parallel=None, **_) -> int:
-        """Take settings of joblib.Parallel; returns how many jobs run at once. One job has a process of its own too."""
+        """Apply the settings of joblib.Parallel and return the number of parallel jobs.
+
+        A single job also runs in a process of its own.
+        """
         n_jobs = self.effective_n_jobs(n_jobs)
         self.parallel = parallel
         self._environment = self._prepare_worker_env(n_jobs)
@@ -51,6 +55,7 @@ class Workers(ParallelBackendBase):
         return out.result()
 
     def _run(self, func: Callable) -> list[JobReturn]:
+        """Run a job in an idle or a new process and return its result."""
         try:
             process = _idle.pop()
         except IndexError:
@@ -70,7 +75,7 @@ class Workers(ParallelBackendBase):
         return result
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """Stop the jobs, wait until they have logged what they have, and end the processes."""
+        """Stop the jobs, wait until they have logged their results, and end the processes."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         busy = dict(self._busy)
         for process in busy.values():
@@ -87,5 +92,5 @@ class Workers(ParallelBackendBase):
 
 
 def register() -> None:
-    """Have joblib take these for its own, which the launcher of Hydra names."""
+    """Register this backend as `loky`, the name that Hydra's joblib launcher uses."""
     register_parallel_backend("loky", Workers)

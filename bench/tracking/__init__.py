@@ -1,6 +1,6 @@
-"""Tracking: runs and their files in MLflow, beside the command or over the network, written and read back.
+"""Tracking: write runs and their files to a local or remote MLflow store, and read them back.
 
-MLflow takes seconds to load, and so it loads when one of these names is used.
+MLflow takes seconds to load, so it loads when one of these names is first used.
 """
 
 import logging
@@ -16,4 +16,4 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     },
 )
 
-logging.getLogger("alembic").setLevel(logging.WARNING)  # before MONAI loads MLflow, and MLflow loads it
+logging.getLogger("alembic").setLevel(logging.WARNING)  # set before MLflow, which MONAI may load, imports alembic

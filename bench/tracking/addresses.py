@@ -1,4 +1,4 @@
-"""Addresses: of tracking stores and of the folders for a run's files; no secret is kept, no strange folder written."""
+"""Addresses of tracking stores and of the folders with files of runs: refuse secrets and foreign folders."""
 
 from __future__ import annotations
 
@@ -13,32 +13,35 @@ from bench.errors import InputError
 ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\",{}\[\]]*")
 SECRET = re.compile(r"(pass|pwd|secret|token|api_?key|access_?key|credential|signature|\bsig)\w*=", re.IGNORECASE)
 WEB = ("http", "https")
-# where a server may keep files, beside its own address: object stores, which ask for credentials of the user's own
+# A server may also keep files in object stores, which require the user's own credentials.
 OBJECT_STORES = ("s3", "gs", "wasbs", "abfss", "r2", "b2", "hdfs")
 
 
 def has_secret(address: str) -> bool:
-    """Whether an address holds a password or a token.
+    """Return whether an address contains a password or a token.
 
-    >>> has_secret("http://me:word@host"), has_secret("http://host?token=1"), has_secret("postgresql://me@host/db")
-    (True, True, False)
+    Examples:
+        >>> has_secret("http://me:word@host"), has_secret("http://host?token=1"), has_secret("postgresql://me@host/db")
+        (True, True, False)
     """
     scheme, _, rest = address.partition("://")
-    if scheme.lower().startswith("sqlite"):  # whose path may hold any character
+    if scheme.lower().startswith("sqlite"):  # its path may contain any character
         return False
     host = re.split(r"[/?#]", rest)[0]
     user, at, _ = host.rpartition("@")
     if at and (":" in user or scheme.lower() in WEB):
         return True
-    cut_off = "@" in rest and re.search(r":(?!\d*$)(?![^\[]*\])", host.rpartition("@")[2])  # a / ? or # in a password
-    return bool(cut_off) or bool(SECRET.search(unquote(rest)))
+    # A password with / ? or # ends the host too early, after a colon that is not followed by a port.
+    truncated = "@" in rest and re.search(r":(?!\d*$)(?![^\[]*\])", host.rpartition("@")[2])
+    return bool(truncated) or bool(SECRET.search(unquote(rest)))
 
 
 def shown(address: str) -> str:
-    """An address for a message, without user, password, token and query.
+    """Format an address for a message: remove user, password, token and query if it contains a secret.
 
-    >>> shown("http://me:word@host:5000/mlflow?token=1"), shown("sqlite:///a@b.db")
-    ('http://host:5000/mlflow', 'sqlite:///a@b.db')
+    Examples:
+        >>> shown("http://me:word@host:5000/mlflow?token=1"), shown("sqlite:///a@b.db")
+        ('http://host:5000/mlflow', 'sqlite:///a@b.db')
     """
     scheme, found, rest = address.partition("://")
     if not found or scheme.lower().startswith("sqlite"):
@@ -49,7 +52,11 @@ def shown(address: str) -> str:
 
 
 def refuse_secrets(texts: Iterable[str]) -> None:
-    """Raise InputError, which does not repeat it, where an override or an address holds a password or a token."""
+    """Refuse overrides and addresses that contain a password or a token.
+
+    Raises:
+        InputError: A text contains a secret. The message does not repeat it.
+    """
     for text in texts:
         name = "tracking.uri" if "://" in text.partition("=")[0] else text.partition("=")[0].lstrip("+~")
         for address in ADDRESS.findall(text):
@@ -60,6 +67,7 @@ def refuse_secrets(texts: Iterable[str]) -> None:
 
 
 def _fix(address: str) -> str:
+    """Return how the user can give the secret instead, which depends on the kind of address."""
     scheme = address.partition("://")[0].lower()
     if scheme in WEB:
         return "leave it out and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
@@ -69,10 +77,17 @@ def _fix(address: str) -> str:
 
 
 def refuse_strange(store: str, files: str) -> None:
-    """Raise InputError where a server over the network keeps a run's files anywhere but behind itself.
+    """Refuse a server that does not serve the files of its runs itself or keep them in an object store.
 
-    store: its address; that of a database is not checked. files: where it says that the files of a run are. A folder of
-    this machine is refused, except `mlartifacts` below the current one where the server runs on this machine.
+    A folder of this machine is refused. The exception is `mlartifacts` in the working directory if the server runs on
+    this machine.
+
+    Args:
+        store: Address of the server. The address of a database is not checked.
+        files: The location of the files of a run, as the server reports it.
+
+    Raises:
+        InputError: The location is not allowed.
     """
     where, here = urlsplit(files), urlsplit(store)
     if here.scheme not in WEB or where.scheme in OBJECT_STORES:
@@ -85,8 +100,8 @@ def refuse_strange(store: str, files: str) -> None:
         if Path(folder).is_absolute() and Path(folder).resolve().is_relative_to(own):
             return
     raise InputError(
-        f"tracking.uri: got {shown(store)}, whose run has its files in {shown(files)[:200]!r}, wanted them behind the "
-        "server; start it with --serve-artifacts, or take an experiment that was made so"
+        f"tracking.uri: got {shown(store)}, whose run has its files in {shown(files)[:200]!r}, wanted files that the "
+        "server serves; start it with --serve-artifacts, or take an experiment that was created with this option"
     )
 
 

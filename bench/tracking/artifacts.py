@@ -1,4 +1,4 @@
-"""Artifacts: the files of runs on a server over the network, written and read where the server may keep them."""
+"""Artifacts: write and read the files of runs on a remote server, only at locations that are allowed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,21 @@ from bench.errors import InputError
 from bench.tracking.addresses import refuse_strange
 
 CHUNK = 1 << 20
-# bytes of a file that is read back, by the end of its name
+# maximal number of bytes of a file that is read back, by its suffix
 LARGEST = {".yaml": 1 << 18, ".json": 1 << 24, ".csv": 1 << 28, ".txt": 1 << 24, ".pt": 1 << 33}
 
 
 class Artifacts:
-    """The files of the runs of one server; where it keeps those of a run is asked and checked once.
+    """The files of the runs of one server.
 
-    Raises InputError where that is a folder of this machine, or behind another server.
+    The location of the files of each run is requested and checked once.
+
+    Args:
+        client: Client of the server.
+        uri: Address of the server.
+
+    Raises:
+        InputError: By each method, if the files of the run are in a folder of this machine or on another server.
     """
 
     def __init__(self, client: MlflowClient, uri: str):
@@ -38,7 +45,7 @@ class Artifacts:
         return self._of(run_id).list_artifacts(path)
 
     def download_artifacts(self, run_id: str, path: str, folder: str) -> str:
-        """Download this file alone and return its path in the folder."""
+        """Download one file and return its path in the folder."""
         files = self._of(run_id)
         if not isinstance(files, HttpArtifactRepository):
             return files.download_artifacts(path, folder)
@@ -49,6 +56,7 @@ class Artifacts:
         return str(local)
 
     def _of(self, run_id: str) -> ArtifactRepository:
+        """Return the repository of a run's files, after a check of its location."""
         if run_id not in self._known:
             where = self._client.get_run(run_id).info.artifact_uri
             refuse_strange(self._uri, where)
@@ -57,15 +65,18 @@ class Artifacts:
 
 
 def most(path: str) -> int:
-    """The most bytes that a file may have, by its name."""
+    """Return the maximal number of bytes of a file, by its name."""
     return LARGEST.get(PurePosixPath(path).suffix, min(LARGEST.values()))
 
 
 def _save(answer: requests.Response, local: Path, run_id: str, path: str) -> None:
+    """Write the body of a response to a file. Refuse a body above the limit of bytes."""
     size = 0
     with answer, local.open("wb") as file:
         for chunk in answer.iter_content(CHUNK):
             size += len(chunk)
             if size > most(path):
-                raise InputError(f"run: {path} of {run_id} has more than {most(path)} bytes; its server sends another")
+                raise InputError(
+                    f"run: {path} of {run_id} has more than {most(path)} bytes; the server sends another file"
+                )
             file.write(chunk)

@@ -1,4 +1,4 @@
-"""Local: a tracking store in a SQLite file, which other processes lock, move or remove."""
+"""Local tracking store: a SQLite file, which other processes may lock, move or remove."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from bench.errors import TrackingError
 from bench.signals import STOPS
 from bench.tracking.sqlite import home
 
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs a traceback of each error it raises
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs a traceback for each error it raises
 
-BUSY_MS = 500  # how long SQLite waits for a lock without heeding a signal
-LOCKED_SECONDS = 20  # how long a call waits for a lock, in attempts of BUSY_MS
+BUSY_MS = 500  # time that SQLite waits for a lock; it handles no signal in this time
+LOCKED_SECONDS = 20  # time that a call waits for a lock, in attempts of BUSY_MS
 
 
 @event.listens_for(Engine, "before_cursor_execute", retval=True)
 def _shorten(connection, cursor, statement, parameters, context, executemany):
-    """Have SQLite wait BUSY_MS for a lock, where MLflow asks for 20 s in each session."""
+    """Let SQLite wait BUSY_MS for a lock. MLflow requests 20 s in each session."""
     if statement.startswith("PRAGMA busy_timeout"):
         statement = f"PRAGMA busy_timeout = {BUSY_MS};"
     return statement, parameters
@@ -40,11 +40,18 @@ def _shorten(connection, cursor, statement, parameters, context, executemany):
 class Local:
     """A client of a SQLite file.
 
-    A call ends before a signal is heeded, because a write that is cut off leaves SQLite locked. A locked file is tried
-    again for 20 s in short attempts, and between them a signal is heeded. Artifacts are read beside the file, also
-    where the project was moved and may only be read.
+    A signal is handled after the current call ends, because an interrupted write leaves SQLite locked. If the file is
+    locked, the call is repeated for 20 s in short attempts. Signals are handled between the attempts. Artifacts are
+    read from the folder beside the file, even if the project was moved and is read-only.
 
-    Raises TrackingError where the file stays locked, and FileNotFoundError where it was removed or replaced.
+    Args:
+        client: MLflow's client of the file.
+        uri: Address of the store, for messages.
+        database: Path of the file.
+
+    Raises:
+        TrackingError: By each method, if the file stays locked.
+        FileNotFoundError: By each method, if the file was removed or replaced.
     """
 
     def __init__(self, client: MlflowClient, uri: str, database: Path):
@@ -56,7 +63,7 @@ class Local:
 
     @contextlib.contextmanager
     def hurried(self) -> Iterator[None]:
-        """Within: a call tries once, because the process is being stopped."""
+        """Try each call only once within this context, because the process is stopping."""
         before, self._seconds = self._seconds, 0
         try:
             yield
@@ -83,7 +90,7 @@ class Local:
         return call
 
     def download_artifacts(self, run_id: str, path: str, dst_path: str | None = None) -> str:
-        """Copy an artifact to a folder, and return where it is."""
+        """Copy an artifact to a folder and return the path of the copy."""
         return self._artifacts(run_id).download_artifacts(path, dst_path)
 
     def list_artifacts(self, run_id: str, path: str | None = None) -> list:
@@ -94,6 +101,7 @@ class Local:
         return get_artifact_repository(home(self.get_run(run_id).info.artifact_uri, self._database))
 
     def _refuse_another_file(self) -> None:
+        """Raise FileNotFoundError if the database is not the file that was opened."""
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.stat(self._database), self._opened):
                 return
@@ -102,9 +110,9 @@ class Local:
 
 @contextlib.contextmanager
 def signals_wait() -> Iterator[list[int]]:
-    """Within: signals that stop the process are collected; the first is raised at the end."""
+    """Collect the signals that stop the process within this context, and raise the first one at its end."""
     came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+    if threading.current_thread() is not threading.main_thread():  # signals interrupt only the main thread
         yield came
         return
     handlers = {sent: signal.signal(sent, lambda sent, _: came.append(sent)) for sent in STOPS}

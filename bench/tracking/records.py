@@ -1,4 +1,4 @@
-"""Records: what runs left in MLflow, read back."""
+"""Records: read tables, curves, data cards and networks of tracked runs."""
 
 from __future__ import annotations
 
@@ -21,24 +21,31 @@ from bench.tracking.trust import check_stored
 
 
 def table_of(store: Store, run_id: str, path: str) -> pd.DataFrame:
-    """A table that a run logged; InputError where it has none of this path, or one that no run writes."""
-    return stored.read(
-        store.client, run_id, path, stored.table, f"wanted one with {path}; run it with the diagnostic of it"
-    )
+    """Read a table that a run logged.
+
+    Raises:
+        InputError: The run has no table at this path, or the table has a wrong format.
+    """
+    missing = f"wanted one with {path}; repeat it with the diagnostic that writes this table"
+    return stored.read(store.client, run_id, path, stored.table, missing)
 
 
 def layers_of(store: Store, run_id: str) -> LayerTable:
-    """What a run measured of its layers."""
+    """Read the table of information in the layers of a run."""
     return LayerTable(table_of(store, run_id, "layers.csv").to_dict("records"))
 
 
 def curve(store: Store, run_id: str, key: str) -> list[tuple[int, float]]:
-    """(step, value) of a metric."""
+    """Read the points (step, value) of a metric."""
     return [(point.step, point.value) for point in store.client.get_metric_history(run_id, key)]
 
 
 def run_of(store: Store, run_id: str) -> Run:
-    """A run's tags, metrics and state; InputError where there is no such run."""
+    """Read the tags, metrics and status of a run.
+
+    Raises:
+        InputError: There is no such run.
+    """
     try:
         return store.client.get_run(run_id)
     except MlflowException as error:
@@ -46,7 +53,11 @@ def run_of(store: Store, run_id: str) -> Run:
 
 
 def card_of(store: Store, run_id: str) -> dict:
-    """The data card of a finished run; InputError where there is no such run or it has not finished."""
+    """Read the data card of a finished run.
+
+    Raises:
+        InputError: There is no such run, it has not finished, or it has no data card.
+    """
     status = run_of(store, run_id).info.status
     if status != RunStatus.to_string(RunStatus.FINISHED):
         raise InputError(f"run: got {run_id}, which is {status}, wanted a finished one; train it to its end")
@@ -57,10 +68,18 @@ def card_of(store: Store, run_id: str) -> dict:
 def saved_network(
     run_id: str, uri: str | None = None, trust: Sequence[str] = ()
 ) -> tuple[DictConfig, dict[str, torch.Tensor]]:
-    """Config and weights of a tracked run; all parts of the config may be built.
+    """Read the config and the weights of a tracked run. All parts of the config are safe to build.
 
-    trust: packages or full names that the user permits for this call.
-    Raises InputError where the run or one of them is missing or damaged, or the config names other parts.
+    Args:
+        run_id: Id of the run.
+        uri: Address of the store, by default mlflow.db in the working directory.
+        trust: Packages or full names that the user permits for this call.
+
+    Returns:
+        The config and the state dict.
+
+    Raises:
+        InputError: The run, its config or its weights are missing or damaged, or the config names unknown parts.
     """
     uri = uri or default_uri()
     client, missing = client_of(uri), f"wanted a finished run of {shown(uri)} that trained a network"

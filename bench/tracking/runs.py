@@ -1,4 +1,4 @@
-"""Runs: a run, its files and its end, in MLflow."""
+"""Runs: create a run in MLflow, log to it and end it."""
 
 from __future__ import annotations
 
@@ -32,17 +32,21 @@ from bench.tracking.offline.writes import FINGERPRINT, Write
 from bench.tracking.remote import reason_of
 from bench.tracking.store import Store
 
-PER_REQUEST = 100
-PATIENCE = 600  # seconds that a run which is through waits for a server that is away
+PER_REQUEST = 100  # maximal number of values per request
+PATIENCE = 600  # seconds that a finished run waits for an unavailable server
 DESIGN, SWEEP, REUSED = "design", "sweep", "reused."
 
 log = logging.getLogger(__name__)
 
 
 class Run:
-    """One tracked run: what is logged lands at once, so that a run that dies keeps it.
+    """A tracked run. Each write is sent at once, so that it remains if the process dies.
 
-    owner: the tag of the process that does it. once: the fingerprint of a job that counts once, see `writes.end`.
+    Args:
+        store: The tracking store.
+        run_id: Id of the run in the store.
+        owner: Tag of the process that executes the run.
+        once: Fingerprint of a job that counts once, see `writes.end`.
     """
 
     def __init__(self, store: Store, run_id: str, owner: str | None = None, once: str | None = None):
@@ -53,17 +57,17 @@ class Run:
         self._send: Callable[[Write], None] = lambda write: write.deliver(store.client, run_id)
 
     def metrics(self, values: dict[str, float], step: int = 0) -> None:
-        """Log finite values in one request per 100; a value that is not finite has no place in a chart."""
+        """Log finite values, 100 per request. Other values are dropped, because charts can't show them."""
         self.curves([(key, value, step) for key, value in values.items()])
 
     def curves(self, points: list[tuple[str, float, int]]) -> None:
-        """Log (key, value, step) points."""
+        """Log points (key, value, step). Points that are not finite are dropped."""
         now = _now()
         finite = [[key, float(value), now, int(step)] for key, value, step in points if math.isfinite(value)]
         self._in_batches("metrics", finite)
 
     def config(self, config: DictConfig) -> None:
-        """The composed config, as a file that rebuilds the run and as flattened parameters."""
+        """Log the composed config as a file, which can rebuild the run, and as flattened parameters."""
         self.text(OmegaConf.to_yaml(config, resolve=True), "config.yaml")
         flat = _flat(OmegaConf.to_container(config, resolve=True))
         self._in_batches("params", [[key, str(value)] for key, value in flat])
@@ -75,6 +79,7 @@ class Run:
         self._send(Write("tag", [key, value]))
 
     def dataset(self, data: Data) -> None:
+        """Log the dataset as an input of the run, and its data card as a file."""
         card = data.card()
         source = CodeDatasetSource(tags={"card": json.dumps(card)})
         dataset = MetaDataset(source, name=data.name, digest=card["fingerprint"])
@@ -82,19 +87,23 @@ class Run:
         self.text(json.dumps(card, indent=2), "dataset.json")
 
     def text(self, text: str, path: str) -> None:
+        """Log a text as an artifact."""
         self.file(text.encode(), path)
 
     def file(self, content: bytes, path: str) -> None:
+        """Log bytes as an artifact."""
         self._send(Write("artifact", [path], content))
 
     def table(self, frame: pd.DataFrame, path: str) -> None:
+        """Log a table as CSV."""
         self.text(frame.to_csv(index=False), path)
 
     def figure(self, figure: Figure, path: str) -> None:
+        """Log a figure as PNG."""
         self.file(png(figure), path)
 
     def findings(self, findings) -> None:
-        """What a diagnostic found: metrics and curves, tables/*.csv and figures/*.png."""
+        """Log the findings of a diagnostic: metrics and curves, tables/*.csv and figures/*.png."""
         self.metrics(findings.metrics)
         self.curves(findings.curves)
         for name, frame in findings.tables.items():
@@ -103,11 +112,13 @@ class Run:
             self.figure(figure, f"figures/{name}.png")
 
     def weights(self, state: dict[str, torch.Tensor]) -> None:
+        """Log a state dict as weights.pt."""
         saved = io.BytesIO()
         torch.save({name: tensor.cpu() for name, tensor in state.items()}, saved)
         self.file(saved.getvalue(), "weights.pt")
 
     def end(self, status: int) -> None:
+        """Set the final status of the run."""
         self._send(Write("end", [RunStatus.to_string(status), _now(), self.owner, self.once]))
 
     def _in_batches(self, kind: str, items: list) -> None:
@@ -116,7 +127,7 @@ class Run:
 
     @contextmanager
     def patient(self) -> Iterator[Outbox]:
-        """Within: what the store does not take waits in files. The run gets a final status, even if files wait."""
+        """Keep rejected writes in files within this context. At its end, set a final status even if files wait."""
         outbox, at_once = Outbox(self.store.client, self.id, uri=self.store.uri), self._send
         self._send = outbox.send
         try:
@@ -127,7 +138,7 @@ class Run:
 
 
 def png(figure: Figure) -> bytes:
-    """Return a figure as it is logged. A $ in the name of a design or a class does not begin a formula."""
+    """Render a figure as PNG. A $ in the name of a design or a class does not begin a formula."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)
     drawn = io.BytesIO()
@@ -136,12 +147,23 @@ def png(figure: Figure) -> bytes:
 
 
 def create(store: Store, name: str, tags: dict[str, str], parent: str | None = None, once: bool = False) -> Run:
-    """Create a run that is to be `ended`; once: not FINISHED where another run has finished the same job."""
+    """Create a run, which the caller ends with `ended`.
+
+    Args:
+        store: The tracking store.
+        name: Name of the run.
+        tags: Tags of the run.
+        parent: Id of the parent run in a sweep.
+        once: If another run has finished the same job, this run does not end as FINISHED.
+
+    Raises:
+        InputError: The store does not accept the run, or the location of its files is not allowed.
+    """
     owner = owner_tags()
     tags = resolve_tags(
         tags | owner | ({MLFLOW_PARENT_RUN_ID: parent, SWEEP: parent} if parent else {})
-    )  # user, source, commit
-    tags = {key: shown(value) for key, value in tags.items()}  # the repository's address may hold a token
+    )  # adds user, source and commit
+    tags = {key: shown(value) for key, value in tags.items()}  # the address of the repository may contain a token
     with begun(store):
         made = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info
     try:
@@ -156,14 +178,14 @@ def create(store: Store, name: str, tags: dict[str, str], parent: str | None = N
 def started(
     store: Store, name: str, tags: dict[str, str], parent: str | None = None, once: bool = False
 ) -> Iterator[Run]:
-    """Create a run, `ended` as what is within ends."""
+    """Create a run and end it with this context, see `create` and `ended`."""
     with ended(create(store, name, tags, parent, once)) as run:
         yield run
 
 
 @contextmanager
 def taken_up(store: Store, run_id: str) -> Iterator[Run]:
-    """A run whose process is gone, done by this one from here on."""
+    """Continue a run whose process has ended, and end it with this context."""
     owner = owner_tags()
     run = Run(store, run_id, owner[OWNER])
     with begun(store):
@@ -176,23 +198,26 @@ def taken_up(store: Store, run_id: str) -> Iterator[Run]:
 
 @contextmanager
 def begun(store: Store) -> Iterator[None]:
-    """Within: a run begins; InputError where the store does not take it."""
+    """Turn an error of a store that does not accept a new run into InputError."""
     try:
         yield
     except InputError:
         raise
-    except Exception as error:  # of whatever kind: a store of any kind refuses it here, before anything is computed
+    except Exception as error:  # stores raise errors of any kind; they refuse the run here, before any computation
         raise InputError(
-            f"tracking.uri: got {store.uri}, wanted a store that takes a new run ({reason_of(error)}); "
-            "see that it answers, has room and may be written"
+            f"tracking.uri: got {store.uri}, wanted a store that accepts a new run ({reason_of(error)}); "
+            "check that it answers, has free space and is writable"
         ) from error
 
 
 @contextmanager
 def ended(run: Run) -> Iterator[Run]:
-    """Within: a run that beats; it ends FINISHED, KILLED on Ctrl-C, or FAILED with its traceback as an artifact.
+    """Send heartbeats of a run within this context, and set its final status at the end.
 
-    Raises TrackingError where the run finished and something that it logged did not arrive.
+    The status is FINISHED, KILLED after Ctrl-C, or FAILED after an error. The traceback is logged as an artifact.
+
+    Raises:
+        TrackingError: The run finished, and some of its writes did not arrive.
     """
     with run.patient() as outbox:
         try:
@@ -211,10 +236,11 @@ def ended(run: Run) -> Iterator[Run]:
 
 
 def _now() -> int:
-    return int(1000 * time.time())
+    return int(1000 * time.time())  # ms since 1970
 
 
 def _flat(config: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield each value of a nested config with its dotted key."""
     for key, value in config.items():
         if isinstance(value, dict) and value:
             yield from _flat(value, f"{prefix}{key}.")

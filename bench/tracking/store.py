@@ -1,4 +1,4 @@
-"""Store: reaches the MLflow tracking store, and makes it where it is missing."""
+"""Store: connect to the MLflow tracking store, and create it if it is missing."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from bench.tracking.remote import Remote, reason_of, refuse_old
 from bench.tracking.sqlite import default_uri
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a run and a sweep end with their own
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # runs and sweeps print their own address
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 ANSWER_SECONDS = 15
-# Without this tag MLflow's UI takes a new experiment for one of generative AI.
+# Without this tag MLflow's UI shows a new experiment as one of generative AI.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"} | views.experiment_tags()
 
-_looked_at: set[tuple[str, str]] = set()  # stores and experiments whose dead runs this process has marked
+_checked: set[tuple[str, str]] = set()  # stores and experiments whose dead runs this process has marked
 
 
 @dataclass(frozen=True)
 class Store:
-    """A tracking store that answered, and the experiment in it."""
+    """A tracking store that answered, with one of its experiments."""
 
     client: Local | Remote
     uri: str
@@ -46,26 +46,33 @@ class Store:
 
     @property
     def fault(self) -> str | None:
-        """Why nothing can be logged, in words; None where that is not known beforehand."""
+        """Return the reason why the store is not writable, or None if no reason is known before a write."""
         return sqlite.fault(sqlite.database_of(self.uri)) if sqlite.is_local(self.uri) else None
 
 
 def connect(uri: str | None, experiment: str, parent: str | None = None, *, read_only: bool = False) -> Store:
-    """Reach the store, its experiment (made where it is missing) and, for a job of a sweep, the parent run.
+    """Connect to the store and its experiment.
 
-    Marks runs as killed whose process is gone, once in a process.
-    read_only: make nothing, neither the store nor the experiment, and change nothing.
-    Raises InputError when the store does not answer a request within 15 s, or can't be written. Processes that start
-    together on an empty folder wait for the first to make the database, because migrations can't run side by side.
+    Runs whose process has ended are marked as killed, once in each process. If several processes start in an empty
+    folder, they wait until the first one has created the database, because migrations can't run in parallel.
+
+    Args:
+        uri: Address of the store, by default mlflow.db in the working directory.
+        experiment: Name of the experiment, which is created if it is missing.
+        parent: Id of the parent run of a sweep, which must exist.
+        read_only: Create and change nothing.
+
+    Raises:
+        InputError: The store does not answer a request within 15 s, or it is not writable.
     """
     uri = uri or default_uri()
     refuse_secrets([f"tracking.uri={uri}"])
-    opened: Queue[Store | Exception | None] = Queue()  # None for each request that was answered
+    opened: Queue[Store | Exception | None] = Queue()  # gets None after each answered request
 
     def attempt():
         try:
             opened.put(_open(uri, experiment, parent, read_only, partial(opened.put, None)))
-        except Exception as error:  # handed to the caller's thread, below
+        except Exception as error:  # the thread of the caller raises it below
             opened.put(error)
 
     if sqlite.is_local(uri):
@@ -75,7 +82,7 @@ def connect(uri: str | None, experiment: str, parent: str | None = None, *, read
         with contextlib.nullcontext() if read_only else FileLock(f"{database}.lock"):
             attempt()
     else:
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it would tell of every retry
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # otherwise it logs every retry
         threading.Thread(target=attempt, daemon=True).start()
     try:
         while (result := opened.get(timeout=ANSWER_SECONDS)) is None:
@@ -90,25 +97,30 @@ def connect(uri: str | None, experiment: str, parent: str | None = None, *, read
             f"tracking.uri: got {shown(uri)}, wanted a tracking store that answers ({reason}); "
             "start it or fix the address"
         )
-    if (uri, result.experiment_id) not in _looked_at:
-        _looked_at.add((uri, result.experiment_id))
+    if (uri, result.experiment_id) not in _checked:
+        _checked.add((uri, result.experiment_id))
         mark_all_dead(result.client, result.experiment_id)
     return result
 
 
 def client_of(uri: str) -> Local | Remote:
-    """The client of a store that need not have answered yet."""
+    """Return the client of a store, without a request to it.
+
+    Raises:
+        InputError: The address contains a secret, or the database of a local store does not exist.
+    """
     refuse_secrets([f"tracking.uri={uri}"])
     if not sqlite.is_local(uri):
         return Remote(MlflowClient(uri), uri)
     database = sqlite.database_of(uri)
     if not database.exists():
-        raise InputError(f"tracking.uri: got {uri}, where no run was ever logged; start where the runs were made")
+        raise InputError(f"tracking.uri: got {uri}, which does not exist; start in the folder of the runs")
     opened = sqlite.read_only(database) if sqlite.fault(database) else sqlite.address(database)
     return Local(MlflowClient(opened), uri, database)
 
 
 def _check_parent(client: Local | Remote, parent: str, uri: str) -> None:
+    """Raise InputError if the parent run does not exist or was deleted."""
     try:
         found = client.get_run(parent)
     except MlflowException as error:
@@ -120,6 +132,7 @@ def _check_parent(client: Local | Remote, parent: str, uri: str) -> None:
 
 
 def _open(uri: str, experiment: str, parent: str | None, read_only: bool, answered: Callable[[], None]) -> Store:
+    """Connect as `connect` does. Call `answered` after each request that the store answered."""
     database = sqlite.database_of(uri) if sqlite.is_local(uri) else None
     if database and not read_only:
         if not database.exists():
@@ -140,16 +153,16 @@ def _open(uri: str, experiment: str, parent: str | None, read_only: bool, answer
         artifacts = sqlite.artifacts_of(database).as_uri() if database else None
         try:
             return Store(client, uri, client.create_experiment(experiment, artifacts, EXPERIMENT_TAGS))
-        except MlflowException:  # another process may have been faster
+        except MlflowException:  # another process may have created it at the same time
             known = client.get_experiment_by_name(experiment)
             if known is None:
                 raise
     if known.lifecycle_stage != "active":
         raise InputError(f"tracking.experiment: got {experiment!r}, which was deleted; restore it or take another name")
     if known.artifact_location:
-        refuse_strange(uri, known.artifact_location)  # before a run begins; its own files are checked again
+        refuse_strange(uri, known.artifact_location)  # before a run begins; the location of its files is checked again
     missing = set() if read_only else EXPERIMENT_TAGS.keys() - known.tags.keys()
-    for key in missing:  # of an experiment that others made, or that is older than the view
+    for key in missing:  # in an experiment of another program, or one that is older than the view
         client.set_experiment_tag(known.experiment_id, key, EXPERIMENT_TAGS[key])
         answered()
     return Store(client, uri, known.experiment_id)

@@ -1,4 +1,4 @@
-"""Views: how MLflow's own UI shows the runs of an experiment, as it keeps what its users save there."""
+"""Views: the saved view in which MLflow's UI shows the runs of an experiment, in the UI's own format."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 
 KEY = "designs"
 NAME = "Designs"
-LOCAL = "http://127.0.0.1:5000"  # where `make ui` serves a store that has no address of its own
+LOCAL = "http://127.0.0.1:5000"  # address at which `make ui` serves a local store
 
 DESIGN, SEED = "params.`design`", "params.`seed`"
 SCORES = ("test/dice", "test/accuracy")
@@ -15,7 +15,7 @@ COSTS = ("cost/params", "cost/flops")
 INFORMATION = ("summary/bottleneck.xt", "summary/bottleneck.ty")
 COLUMNS = (DESIGN, SEED, *(f"metrics.`{key}`" for key in (*SCORES, *COSTS, *INFORMATION)))
 WIDTHS = {"attributes.`Run Name`": 280, DESIGN: 180, SEED: 60} | {f"metrics.`{key}`": 170 for key in INFORMATION}
-SECTIONS = {"designs": 1, "profile": 2}  # of charts that are open, and how many stand side by side
+SECTIONS = {"designs": 1, "profile": 2}  # open sections of charts, and the number of charts per row
 FOLDED = ("train", "val", "test", "cost", "summary", "layers.xt", "layers.ty")
 NOTE = (
     f"Choose the view *{NAME}* in the menu at the upper right.\n\n"
@@ -26,28 +26,28 @@ NOTE = (
 
 
 def experiment_tags() -> dict[str, str]:
-    """Tags of an experiment: the view, which the UI lists under its name, and a note that says how to read it."""
+    """Return the tags of an experiment: the view, which the UI lists under its name, and a note that explains it."""
     view = {"name": NAME, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state())}
     return {f"mlflow.sharedViewState.{KEY}": json.dumps(view), "mlflow.note.content": NOTE}
 
 
 def link(uri: str, experiment_id: str) -> str:
-    """The address of the view; of a store that no server serves, where `make ui` does."""
+    """Return the address of the view. For a local store, this is an address of `make ui`."""
     server = uri.rstrip("/") if uri.startswith(("http://", "https://")) else LOCAL
     return f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"
 
 
 def opening(uri: str, experiment_id: str) -> str:
-    """How to open MLflow's UI, and the experiment's view in it."""
+    """Return the lines that say how to open MLflow's UI and the view of the experiment."""
     served = uri.startswith(("http://", "https://"))
     local = f"open the UI: make ui, or: mlflow ui --host 127.0.0.1 --backend-store-uri {shlex.quote(uri)}\n"
     return f"{'' if served else local}designs and U-plots: {link(uri, experiment_id)}\n"
 
 
 def state() -> dict:
-    """What the UI keeps of a view: columns, and cards of charts in sections; it adds a card for any other metric."""
+    """Return the state of the view: its columns, and its charts in sections. The UI adds a chart for other metrics."""
     return {
-        "orderByKey": "attributes.start_time",  # the one order in which the UI hangs runs below their parent
+        "orderByKey": "attributes.start_time",  # the UI groups runs below their parent only in this order
         "orderByAsc": False,
         "selectedColumns": COLUMNS,
         "columnOrder": ["attributes.`Run Name`", *COLUMNS],
@@ -62,12 +62,12 @@ def state() -> dict:
 
 
 def section(name: str, is_open: bool) -> dict:
-    """A section of charts, into which the UI puts the metrics whose names begin with its own."""
+    """Return a section of charts. The UI adds the metrics whose names begin with the name of the section."""
     return {"uuid": name, "name": name, "display": is_open, "isReordered": False}
 
 
 def parallel(score: str) -> dict:
-    """Parallel coordinates, coloured by the last: a score; a run that lacks one of them is not drawn."""
+    """Return a chart of parallel coordinates, coloured by the score. The UI omits runs that lack one of the metrics."""
     return {
         "type": "PARALLEL",
         "uuid": f"parallel {score}",

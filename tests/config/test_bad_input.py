@@ -82,7 +82,7 @@ TAPS = "enc1.conv1, enc1.conv2, bottleneck.conv1, bottleneck.conv2, up1, skip1, 
         ("seed=one", "Value 'one' of type 'str' could not be converted to Integer"),
         ("device=gpu", "device: got 'gpu', wanted auto, cpu or cuda"),
         ("tracking.uri=ftp://store", "tracking.uri: got ftp://store, wanted a tracking store that answers"),
-        ("tracking.uri=sqlite:////nowhere/mlflow.db", "wanted a folder that exists; make /nowhere"),
+        ("tracking.uri=sqlite:////nowhere/mlflow.db", "wanted a folder that exists; create /nowhere"),
         ("tracking.experiment=''", "tracking.experiment: got an empty name"),
     ],
 )

@@ -128,7 +128,7 @@ def test_a_job_that_a_living_process_does_is_waited_for(store, monkeypatch):
     monkeypatch.setattr("bench.sweeps.claims.time.sleep", look)
     assert claims.claim(store, "abc") == other.id
     assert looks == ["RUNNING"] * 3
-    assert said == [f"waits for run {other.id}, which {owner_of(owner_tags())} does"]
+    assert said == [f"waiting for run {other.id} of {owner_of(owner_tags())}"]
 
 
 def test_a_job_that_fails_while_it_is_waited_for_is_done_again(store, monkeypatch):

@@ -122,7 +122,7 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path, monkeypatch):
     ended = tiny(tmp_path, "-m", "hydra/launcher=submitit_slurm", "seed=0,1")
     assert ended.code == 2
     assert ended.err == (
-        "bench: hydra/launcher: got submitit_slurm, and srun is not here; start it on a login node of the cluster\n"
+        "bench: hydra/launcher: got submitit_slurm, but srun is missing; start it on a login node of the cluster\n"
     )
     (parent,) = runs(tmp_path)
     assert parent.info.status == "FAILED"

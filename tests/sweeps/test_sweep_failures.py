@@ -80,7 +80,9 @@ def test_two_sweeps_of_one_name_at_once_are_refused(tmp_path):
     client.update_run(first.info.run_id, status="RUNNING")  # as this process would, that still lives
     for command in (("seed=0,1",), ("seed=2,3", "model.skips=none")):
         ended = tiny(tmp_path, "-m", *command, "tracking.name=study")
-        assert_refused(ended, "tracking.name: the sweep 'study' is under way as run", "by process", "tracking.name")
+        assert_refused(
+            ended, "tracking.name: the sweep 'study' is already running as run", "of process", "tracking.name"
+        )
     assert len(parents(tmp_path)) == 1
     assert tiny(tmp_path, "-m", "seed=0,1", "tracking.name=other").code == 0
 

@@ -65,8 +65,8 @@ def answering(status: int, version: str = "3.17.2"):
 @pytest.mark.parametrize(
     ("status", "version", "words"),
     [
-        (401, "3.17.2", ("wants a user and a password", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")),
-        (403, "3.17.2", ("forbids", "have its administrator permit it")),
+        (401, "3.17.2", ("requires a valid user", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")),
+        (403, "3.17.2", ("forbids", "ask its administrator for permission")),
         (404, "1.30.1", ("an MLflow server of version 1.30.1, wanted 2.4 or later; update the server",)),
         (404, "2.3.2", ("an MLflow server of version 2.3.2",)),
         (500, "3.17.2", ("wanted a tracking store that answers", "500 error responses")),

@@ -66,7 +66,7 @@ def test_a_watch_compares_no_clocks(monkeypatch, clock):
 
 
 def test_the_next_command_marks_the_dead_and_no_other(tmp_path, monkeypatch):
-    monkeypatch.setattr(stores, "_looked_at", set())
+    monkeypatch.setattr(stores, "_checked", set())
     said = []
     monkeypatch.setattr(heartbeat.log, "warning", lambda words, *values: said.append(words % values))
     database = uri(with_store(tmp_path))
@@ -87,7 +87,7 @@ def test_the_next_command_marks_the_dead_and_no_other(tmp_path, monkeypatch):
     foreign = store.client.create_run(store.experiment_id, run_name="of another program")
     connect(database, "tests")  # of the same command, which has looked
     assert not said
-    stores._looked_at.clear()
+    stores._checked.clear()
     connect(database, "tests")
     states = {name: store.client.get_run(run.info.run_id).info.status for name, run in made.items()}
     assert states == {name: state for name, (_, state) in wanted.items()}
@@ -105,14 +105,14 @@ def test_a_run_that_its_process_ends_at_that_moment_stays_finished(tmp_path):
 
 
 def test_a_store_that_may_only_be_read_is_connected_to(tmp_path, monkeypatch):
-    monkeypatch.setattr(stores, "_looked_at", set())
+    monkeypatch.setattr(stores, "_checked", set())
     database = uri(with_store(tmp_path))
     store = connect(database, "tests")
     store.client.create_run(store.experiment_id, tags=owned(pid=2**22 + 1))
     said = []
     monkeypatch.setattr(heartbeat.log, "warning", lambda words, *values: said.append(words % values))
     monkeypatch.setattr(heartbeat, "mark_dead", lambda *_: (tmp_path / "missing" / "file").write_text(""))
-    stores._looked_at.clear()
+    stores._checked.clear()
     connect(database, "tests")
     (line,) = said
     assert "can't be marked as killed" in line

@@ -124,7 +124,7 @@ def test_ctrl_c_is_heeded_while_a_store_is_locked(store, tmp_path, monkeypatch):
 def test_a_database_that_is_moved_away_and_back(store, tmp_path):
     run, said = logged(store, lambda: shutil.move("mlflow.db", "moved.db"))
     assert "the database was removed or replaced" in said
-    assert f"of run {run} these 3 writes are missing there: metrics, weights.pt, how it ended" in said
+    assert f"run {run} is missing these 3 writes: metrics, weights.pt, how it ended" in said
     assert not (tmp_path / "mlflow.db").exists(), "an empty one would hide that the other is gone"
     shutil.move("moved.db", "mlflow.db")
     assert_complete(store, run, tmp_path)
@@ -158,7 +158,7 @@ def test_artifacts_whose_folder_became_a_file(store, tmp_path):
         (tmp_path / "mlartifacts").write_text("")
 
     run, said = logged(store, replace)
-    assert "these 3 writes are missing there: weights.pt, layers.csv, how it ended" in said
+    assert "is missing these 3 writes: weights.pt, layers.csv, how it ended" in said
     assert store.client.get_run(run).info.status == "FAILED"
     (tmp_path / "mlartifacts").unlink()
     assert_complete(store, run, tmp_path)
@@ -171,8 +171,8 @@ def test_no_room_for_artifacts_alone(store, tmp_path, monkeypatch, code):
 
     with monkeypatch.context() as broken:
         run, said = logged(store, lambda: broken.setattr(MlflowClient, "log_artifact", full))
-    assert said.startswith("disk full: make room where tracking.uri keeps runs and artifacts; of run")
-    assert "these 2 writes are missing there: weights.pt, how it ended" in said
+    assert said.startswith("disk full: make room where tracking.uri keeps runs and artifacts; run")
+    assert "is missing these 2 writes: weights.pt, how it ended" in said
     assert sorted(step for step, _ in records.curve(store, run, "loss")) == [1, 2]
     assert_complete(store, run, tmp_path)
 
@@ -188,7 +188,7 @@ def test_a_database_that_takes_nothing(store, tmp_path, monkeypatch, words):
     with monkeypatch.context() as broken:
         run, said = logged(store, lambda: broken.setattr(MlflowClient, "log_batch", fail))
     assert ("disk full: make room" if "full" in words else words) in said
-    assert "these 2 writes are missing there: metrics, how it ended" in said
+    assert "is missing these 2 writes: metrics, how it ended" in said
     assert "\n" not in said
     assert_complete(store, run, tmp_path)
 
@@ -216,7 +216,7 @@ def test_a_run_that_can_not_begin_is_refused_in_one_line(store, monkeypatch):
 
     monkeypatch.setattr(MlflowClient, "create_run", fail)
     with (
-        pytest.raises(InputError, match=r"wanted a store that takes a new run \(.*readonly database\); see that"),
+        pytest.raises(InputError, match=r"wanted a store that accepts a new run \(.*readonly database\); check that"),
         tracking.started(store, "a run", {}),
     ):
         pass

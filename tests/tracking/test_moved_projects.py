@@ -108,7 +108,7 @@ def only_read(project):
 
 def test_a_run_is_refused_where_nothing_may_be_written(only_read):
     ended = command(only_read, *ALONE, "hydra.output_subdir=null", "hydra/job_logging=disabled")
-    assert_refused(ended, "tracking.uri: got", f", and {only_read / 'mlflow.db'} may not be written")
+    assert_refused(ended, "tracking.uri: got", f", and {only_read / 'mlflow.db'} is not writable")
     assert len(runs(only_read)) == 1
 
 
@@ -116,14 +116,14 @@ def test_artifacts_that_may_not_be_written_are_said_before_training(tmp_path):
     with_store(tmp_path)
     (tmp_path / "mlartifacts").write_text("a file")
     ended = tiny(tmp_path, *ALONE)
-    assert_refused(ended, "tracking.uri: got", "mlartifacts is no folder")
+    assert_refused(ended, "tracking.uri: got", "mlartifacts is not a folder")
 
 
 def test_a_moved_project_that_may_only_be_read_is_read(project, tmp_path):
     run_id = runs(project)[0].info.run_id
     after = project.rename(tmp_path / "after")
     before = (after / "mlflow.db").read_bytes()
-    with patch("bench.tracking.sqlite.fault", return_value="nothing may be written in it"):
+    with patch("bench.tracking.sqlite.fault", return_value="it is not writable"):
         store = connect(uri(after), "bench", read_only=True)
         assert Path(store.client.download_artifacts(run_id, "kept.txt", str(tmp_path))).read_text() == "kept.txt"
     assert (after / "mlflow.db").read_bytes() == before
@@ -151,7 +151,7 @@ def test_artifacts_of_the_same_name_that_belong_to_no_other_database_stay_there(
 def test_commands_that_read_make_nothing(tmp_path):
     for arguments in (("status", "sweep=none"), ("compare",)):
         ended = command(tmp_path, *arguments)
-        assert_refused(ended, "tracking.uri: got", ", where no run was ever logged; start where the runs were made")
+        assert_refused(ended, "tracking.uri: got", ", which does not exist; start in the folder of the runs")
     ended = command(tmp_path, "taps")
     assert ended.code == 0, ended.err
     assert list(tmp_path.iterdir()) == []

@@ -63,7 +63,7 @@ def test_a_run_that_another_process_took_over_is_not_ended(store, caplog):
     with tracking.started(store, "sweep", {}) as run:
         of_another_process(store, run)
     assert status(store, run) == "RUNNING"
-    assert f"run {run.id} is not ended here: process 7 on elsewhere runs it now" in caplog.text
+    assert f"the status of run {run.id} was not set, because process 7 on elsewhere executes it now" in caplog.text
 
 
 def test_what_waits_of_a_run_that_another_process_took_over_is_not_sent(store, tmp_path):

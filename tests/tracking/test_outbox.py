@@ -68,7 +68,7 @@ def test_a_server_that_is_away_is_not_asked_at_every_write(tmp_path):
     "error",
     [
         MlflowException("no such run"),
-        InputError("tracking.uri: got http://x, which wants a user and a password that it knows"),
+        InputError("tracking.uri: got http://x, which requires a valid user and password"),
         OSError(errno.EDQUOT, "Disk quota exceeded"),
         RuntimeError("of a store of artifacts"),
     ],
@@ -82,7 +82,7 @@ def test_what_is_refused_waits_alone_and_the_end_waits_for_it(tmp_path, error):
     assert [key for _, key, _ in client.got] == ["a", "b", "c"], "the server is not away"
     with pytest.raises(TrackingError) as said:
         sent.wait(600)  # which it does not, because the server answers
-    assert "of run r these 3 writes are missing there: tags, how it ended" in str(said.value)
+    assert "run r is missing these 3 writes: tags, how it ended" in str(said.value)
     client.refuses = {}
     sent.wait(0)
     assert [key for _, key, _ in client.got] == ["a", "b", "c", "bad", "bad", "FINISHED"]
@@ -116,7 +116,7 @@ def test_what_is_missing_is_said_and_can_be_sent_later(tmp_path, monkeypatch):
         with pytest.raises(TrackingError) as said:
             logged(store, log)
         run, missing = left(tmp_path), str(said.value)
-        assert f"of run {run} these 3 writes are missing there: metrics, tables/some.csv, how it ended" in missing
+        assert f"run {run} is missing these 3 writes: metrics, tables/some.csv, how it ended" in missing
         assert f"python -m bench resend folder={tmp_path}/outbox" in missing
 
         server.start()
@@ -196,7 +196,7 @@ def test_a_run_that_fails_while_the_server_is_away_fails_for_its_own_reason(tmp_
         with pytest.raises(ZeroDivisionError):
             logged(store, log)
         run = left(tmp_path)
-        assert "these 2 writes are missing there: traceback.txt, how it ended" in caplog.text
+        assert "is missing these 2 writes: traceback.txt, how it ended" in caplog.text
         server.start()
         assert command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests").code == 0
         assert store.client.get_run(run).info.status == "FAILED"
@@ -219,8 +219,8 @@ def test_an_artifact_store_that_is_full_is_said_and_filled_up_later(tmp_path, mo
                 logged(store, log)
         run = left(tmp_path)
         assert "500 error responses" in str(said.value)
-        assert "these 3 writes are missing there: layers.csv, metrics, how it ended" in str(said.value)
-        assert "when it answers and has room: python -m bench resend" in str(said.value)
+        assert "is missing these 3 writes: layers.csv, metrics, how it ended" in str(said.value)
+        assert "when the store answers and has space, run: python -m bench resend" in str(said.value)
         assert command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests").code == 0
         assert store.client.get_run(run).data.metrics == {"before": 1.0, "after": 2.0}
         assert [found.path for found in store.client.list_artifacts(run)] == ["layers.csv"]

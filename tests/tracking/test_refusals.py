@@ -81,7 +81,7 @@ def assert_sent_later(server, store, run, tmp_path):
     ("answer", "reason"),
     [
         (("413 too large", b"<html>too large</html>"), "413"),
-        (("401 who", PAGE), "wants a user and a password"),
+        (("401 who", PAGE), "requires a valid user and password"),
         (("403 no", PAGE), "forbids"),
         (("404 nothing here", PAGE), "404"),
         (("400 bad", PAGE), "400"),
@@ -97,7 +97,7 @@ def test_weights_that_are_refused_wait_alone(server, tmp_path, answer, reason):
     store = connect(server.uri, "tests")
     run, said = logged(store, fault)
     assert reason in said
-    assert f"of run {run} these 2 writes are missing there: weights.pt, how it ended; they wait in" in said
+    assert f"run {run} is missing these 2 writes: weights.pt, how it ended; they wait in" in said
     assert f"python -m bench resend folder={tmp_path}/outbox tracking.uri={server.uri}" in said
     assert "\n" not in said
     assert state(store, run) == ("FAILED", [1, 2, 3], WHOLE - {"weights.pt"})
@@ -130,7 +130,7 @@ def test_all_that_is_refused_waits(server, tmp_path, monkeypatch, answer):
 
     store = connect(server.uri, "tests")
     run, said = logged(store, fault)
-    assert "these 6 writes are missing there: metrics, weights.pt, tags, layers.csv, how it ended" in said
+    assert "is missing these 6 writes: metrics, weights.pt, tags, layers.csv, how it ended" in said
     assert "\n" not in said
     server.fault = None
     assert state(store, run) == ("RUNNING", [1], {"tables/before.csv"})
@@ -169,8 +169,8 @@ def test_an_upload_that_a_proxy_takes_and_drops_is_no_artifact(server, tmp_path)
 
     store = connect(server.uri, "tests")
     run, said = logged(store, fault)
-    assert f"of run {run} these artifacts were removed: weights.pt" in said
-    assert "these 2 writes are missing there: weights.pt, how it ended" in said
+    assert f"artifacts of run {run} were removed: weights.pt" in said
+    assert "is missing these 2 writes: weights.pt, how it ended" in said
     server.fault = None
     assert_sent_later(server, store, run, tmp_path)
 
@@ -181,8 +181,8 @@ def test_a_run_whose_weights_a_proxy_refuses_tells_its_numbers_and_what_is_missi
     (run,) = runs(tmp_path)
     assert ended.code == 1
     assert "test dice" in ended.out
-    assert ended.err.startswith(f"bench: tracking.uri: {server.uri} does not take it (")
-    assert f"of run {run.info.run_id} these 2 writes are missing there: weights.pt, how it ended" in ended.err
+    assert ended.err.startswith(f"bench: tracking.uri: {server.uri} does not accept a write (")
+    assert f"run {run.info.run_id} is missing these 2 writes: weights.pt, how it ended" in ended.err
     assert ended.err.count("\n") == 1
     assert run.info.status == "FAILED"
     server.fault = None

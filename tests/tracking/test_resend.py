@@ -110,7 +110,7 @@ def test_a_damaged_file_is_named_and_the_others_are_sent(store, tmp_path, damage
     ended = resend(tmp_path)
     assert ended.code == 1
     assert f"{second} is damaged (" in ended.err
-    assert f"of run {run.id} these 2 writes are missing there: " in ended.err
+    assert f"run {run.id} is missing these 2 writes: " in ended.err
     assert ended.err.count("\n") == 1
     assert steps(store, run) == [0, 2]
     assert [info.path for info in store.client.list_artifacts(run.id)] == ["layers.csv"]

@@ -149,8 +149,8 @@ def test_a_server_killed_and_started_again_during_a_run_has_all_of_it(server, tm
         server.start()
         out, err = command.communicate(timeout=600)
     assert command.returncode == 0, err
-    assert "the run continues, and what it logs waits in" in out
-    assert "sent what had waited" in out
+    assert "the run continues, and its writes wait in" in out
+    assert "sent all waiting writes" in out
     assert not (tmp_path / "outbox").exists()
     client, (run,) = runs_at(server.uri, "killed")
     assert [point.step for point in client.get_metric_history(run.info.run_id, "train/loss")] == [*range(1, epochs + 1)]
@@ -220,4 +220,4 @@ def test_a_server_that_asks_for_passwords(tmp_path):
             with process(tmp_path, *arguments, **user) as command:
                 _, err = command.communicate(timeout=300)
             assert command.returncode == code, err
-            assert ("wants a user and a password that it knows" in err) == (password is wrong)
+            assert ("requires a valid user and password" in err) == (password is wrong)

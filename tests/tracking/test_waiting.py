@@ -71,7 +71,7 @@ def test_where_files_can_not_be_written_writes_are_held_and_sent(store, tmp_path
             run.metrics({"loss": 1.0}, step)
     assert steps(store, run) == [0, 1, 2]
     assert status(store, run) == "FINISHED"
-    assert sum("what waits is held in memory" in text for text in said) == 1
+    assert sum("waiting writes stay in memory" in text for text in said) == 1
 
 
 def test_what_neither_the_store_nor_files_take_is_said_to_be_lost(store, tmp_path):

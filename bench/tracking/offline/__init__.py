@@ -1,1 +1,1 @@
-"""Offline: what a run does when its tracking store cannot be reached or its process is killed."""
+"""Offline: handle a tracking store that is unreachable, and a process that is killed."""

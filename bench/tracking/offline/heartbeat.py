@@ -1,4 +1,4 @@
-"""Heartbeat: whether the process that does a run still lives, because a process that was killed can't say so itself."""
+"""Heartbeat: detect whether the process of a run is alive, because a killed process can't report its end."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import psutil
 
 from bench.tracking.remote import reason_of
 
-OWNER, BEAT = "owner", "owner.beat"  # tags: the process, and when it was last heard of
-SECONDS = 30
-MISSED = 4  # beats after which a process of another host is taken for dead
-TOLERANCE = 5  # of when a process began, in seconds, or in ticks of 0.01 s where it is counted in those
-LOST = 24 * 3600  # seconds; the clocks of two hosts differ by less
+OWNER, BEAT = "owner", "owner.beat"  # tags: the process of a run, and the time of its last heartbeat
+SECONDS = 30  # between two heartbeats
+MISSED = 4  # heartbeats after which a process of another host counts as dead
+TOLERANCE = 5  # of the start time of a process, in seconds, or in clock ticks of 0.01 s on Linux
+LOST = 24 * 3600  # seconds of silence; the clocks of two hosts differ by less
 
 log = logging.getLogger(__name__)
 
 
 def machine() -> str:
-    """This boot of this machine, and the namespace that its process numbers are of; empty where it has no such name.
+    """Return a name for this boot of this machine and its namespace of process ids, or "" if the system has none.
 
-    Containers and hosts may have one host name between them.
+    The host name is not enough, because containers and hosts may share it.
     """
     boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     if not (boot.exists() and namespace.is_symlink()):
@@ -37,9 +37,11 @@ def machine() -> str:
 
 
 def since(process: psutil.Process) -> float:
-    """When a process began: in clock ticks since boot on Linux, where seconds since 1970 change as the clock is set.
+    """Return the start time of a process, which does not change when the clock is set.
 
-    Elsewhere in seconds since 1970, which the system keeps as they were.
+    Returns:
+        On Linux, clock ticks since boot, because there the seconds since 1970 change with the clock. On other systems,
+        seconds since 1970, which stay as they were.
     """
     stat = Path(f"/proc/{process.pid}/stat")
     if not stat.exists():
@@ -48,34 +50,37 @@ def since(process: psutil.Process) -> float:
 
 
 def owner_tags() -> dict[str, str]:
-    """Of a run that this process does."""
+    """Return the tags of a run that this process executes."""
     me = psutil.Process()
     owner = {"host": socket.gethostname(), "machine": machine(), "pid": me.pid, "since": since(me)}
     return {OWNER: json.dumps(owner), BEAT: str(time.time())}
 
 
 def is_mine(tags: Mapping[str, str]) -> bool:
-    """Whether this process does the run that has these tags.
+    """Return whether this process executes the run with these tags.
 
-    >>> is_mine(owner_tags()), is_mine({})
-    (True, False)
+    Examples:
+        >>> is_mine(owner_tags()), is_mine({})
+        (True, False)
     """
     return tags.get(OWNER) == owner_tags()[OWNER]
 
 
 def is_here(tags: Mapping[str, str]) -> bool:
-    """Whether the owner in a run's tags is a process of this machine, which can be looked up."""
+    """Return whether the owner in a run's tags is a process of this machine, whose state can be read."""
     owner = json.loads(tags[OWNER])
     return owner["host"] == socket.gethostname() and owner.get("machine", machine()) == machine()
 
 
 def is_alive(tags: Mapping[str, str]) -> bool:
-    """Whether the owner in a run's tags still runs: on this machine by its process, on another by its last beat.
+    """Return whether the owner in a run's tags is alive.
 
-    The beat is a time of the other machine's clock; `Watch` tells without comparing clocks.
+    On this machine, the process itself is checked. On another machine, its last heartbeat decides, which has a time of
+    that machine's clock. `Watch` decides without a comparison of clocks.
 
-    >>> is_alive(owner_tags()), is_alive({})
-    (True, False)
+    Examples:
+        >>> is_alive(owner_tags()), is_alive({})
+        (True, False)
     """
     if OWNER not in tags:
         return False
@@ -91,18 +96,24 @@ def is_alive(tags: Mapping[str, str]) -> bool:
 
 
 def silence(tags: Mapping[str, str]) -> float:
-    """Seconds since a run's owner was last heard of, by its clock and by this one."""
+    """Return the seconds since the last heartbeat, whose time is by the clock of the owner's machine."""
     return time.time() - float(tags[BEAT])
 
 
 class Watch:
-    """Tells which owners live, without comparing clocks: one of another machine lives while its beats change."""
+    """Decide which owners are alive without a comparison of clocks.
+
+    An owner on another machine is alive as long as its heartbeat changes.
+    """
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[str, float]] = {}  # owner -> its last beat, and when this process first saw it
+        self._seen: dict[str, tuple[str, float]] = {}  # owner -> its last heartbeat, and when this process first saw it
 
     def is_alive(self, tags: Mapping[str, str]) -> bool:
-        """Whether the owner in a run's tags lives; at the first looks, one of another machine may."""
+        """Return whether the owner in a run's tags is alive.
+
+        An owner on another machine counts as alive until its heartbeat has not changed for 2 min.
+        """
         if OWNER not in tags or is_here(tags):
             return is_alive(tags)
         if self._seen.get(tags[OWNER], ("", 0))[0] != tags[BEAT]:
@@ -111,17 +122,17 @@ class Watch:
 
 
 def mark_dead(client, run) -> None:
-    """Mark a run as killed whose process has ended, unless it has ended the run before."""
+    """Mark a run as killed if its process ended before it ended the run."""
     if client.get_run(run.info.run_id).info.status == "RUNNING":
         client.set_terminated(run.info.run_id, "KILLED")
-        gone = f"{owner_of(run.data.tags)} is gone" if OWNER in run.data.tags else "no process does it"
-        log.warning("marked run %s (%s) as killed: %s", run.info.run_id, run.info.run_name, gone)
+        reason = f"{owner_of(run.data.tags)} has ended" if OWNER in run.data.tags else "it has no process"
+        log.warning("marked run %s (%s) as killed: %s", run.info.run_id, run.info.run_name, reason)
 
 
 def mark_all_dead(client, experiment_id: str) -> None:
-    """Mark as killed every run of an experiment whose process is gone; a store that may only be read stays as it is.
+    """Mark as killed all runs of an experiment whose process has ended. A read-only store is not changed.
 
-    Of another machine are only those that were silent for a day, because the clocks of two machines differ.
+    A run of another machine is marked after a day without a heartbeat, because the clocks of two machines differ.
     """
     query = f"attributes.status = 'RUNNING' and tags.{OWNER} LIKE '%'"
     for run in client.search_runs([experiment_id], query, max_results=1000):
@@ -130,27 +141,27 @@ def mark_all_dead(client, experiment_id: str) -> None:
             continue
         try:
             mark_dead(client, run)
-        except Exception as error:  # of whatever kind: the command that connects may need nothing but to read
-            gone = (run.info.run_id, owner_of(tags), error)
-            log.warning("run %s can't be marked as killed, although %s is gone: %s", *gone)
+        except Exception as error:  # errors of any kind, because the command that connects may only need to read
+            values = (run.info.run_id, owner_of(tags), error)
+            log.warning("run %s can't be marked as killed, although %s has ended: %s", *values)
 
 
 def owner_of(tags: Mapping[str, str]) -> str:
-    """The owner in words."""
+    """Describe the owner in a run's tags for messages."""
     owner = json.loads(tags[OWNER])
     return f"process {owner['pid']} on {owner['host']}"
 
 
 @contextmanager
 def beating(set_tag: Callable[[str, str], None]) -> Iterator[None]:
-    """Within: a thread sets the tag of the last beat every 30 s; a store that misses one is told about in the log."""
+    """Set the tag of the last heartbeat every 30 s within this context, in a thread. Failures are logged."""
     ended = threading.Event()
 
     def beat() -> None:
         while not ended.wait(SECONDS):
             try:
                 set_tag(BEAT, str(time.time()))
-            except Exception as error:  # of any kind: the run continues, and the next beat may arrive
+            except Exception as error:  # errors of any kind, because the run continues and the next one may succeed
                 log.warning("the tracking store missed a heartbeat: %s", reason_of(error))
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -158,4 +169,4 @@ def beating(set_tag: Callable[[str, str], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        ended.set()  # and no waiting for a beat that a store leaves without an answer
+        ended.set()  # do not wait for the thread, because the store may not answer its last request

@@ -1,4 +1,4 @@
-"""Outbox: what a run could not log waits in files, and is sent when its tracking store takes it."""
+"""Outbox: keep the writes that a run could not log in files, and send them when the store accepts them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,30 @@ from bench.tracking.offline.waiting import DamagedFile, Waiting
 from bench.tracking.offline.writes import FAILED, FINISHED, INCOMPLETE, KILLED, Write, end
 from bench.tracking.remote import Unanswered, reason_of
 
-FOLDER = "outbox"  # where the command was started; a folder for each run in it
-AGAIN = 30  # seconds after which a store that failed is tried again during the run
-SHARE = 9  # a shorter wait is at least this many times as long as the last attempt took
-PAUSE = 3  # seconds between attempts when there is nothing left to do but to wait
-REASONS = 3  # that a message says
+FOLDER = "outbox"  # in the working directory of the command, with a folder for each run
+AGAIN = 30  # minimal seconds between two attempts during the run
+SHARE = 9  # the time between two attempts is at least this many times the duration of the last attempt
+PAUSE = 3  # seconds between two attempts after the run has ended
+REASONS = 3  # maximal number of reasons in a message
 
 log = logging.getLogger(__name__)
 
 
 class RemovedArtifacts(RuntimeError):
-    """Artifacts that the store took are not there any more."""
+    """Artifacts that the store accepted do not exist there any more."""
 
 
 class Outbox:
     """The writes of one run, sent in their order.
 
-    While the store gives no answer, all writes wait. A write that the store refuses waits alone, and later ones are
-    sent; `end` comes after all others.
+    While the store does not answer, all writes wait. If the store refuses a write, only this write waits and later
+    writes are sent. The write `end` comes after all others.
+
+    Args:
+        client: Client of the store.
+        run_id: Id of the run.
+        folder: Folder for waiting writes, by default outbox/RUN_ID in the working directory.
+        uri: Address of the store, for messages.
     """
 
     def __init__(self, client, run_id: str, folder: Path | None = None, uri: str = "…"):
@@ -44,22 +50,22 @@ class Outbox:
         self.uri = uri
         self.folder = folder or Path.cwd() / FOLDER / run_id
         self.kept = Waiting(self.folder)
-        self._artifacts: dict[str, Write] = {}  # those that the store took
+        self._artifacts: dict[str, Write] = {}  # path -> artifact that the store accepted
         self._end: Write | None = None
-        self._away = bool(self.waiting())
+        self._unreachable = bool(self.waiting())
         self._outage = self._removed = False
         self._reasons: dict[str, None] = {}
         self._try_at = 0.0
 
     def waiting(self) -> list[Path]:
-        """The files of writes, in their order."""
+        """List the files of waiting writes in their order."""
         return self.kept.paths()
 
     def send(self, write: Write) -> None:
-        """Send, or keep where the store fails or where an earlier write has to arrive before."""
+        """Send a write, or keep it if the store fails or if an earlier write must arrive first."""
         self._end = write if write.kind == "end" else self._end
         waits = len(self.kept) > 0
-        if waits and (self._away or self._is_behind(write, map(self.kept.header, self.kept.entries()))):
+        if waits and (self._unreachable or self._is_behind(write, map(self.kept.header, self.kept.entries()))):
             self.kept.add(write)
         else:
             self._try(write, first=not waits)
@@ -67,25 +73,29 @@ class Outbox:
             self.flush()
 
     def flush(self) -> bool:
-        """Send what waits; return whether all of it was sent."""
+        """Send the waiting writes and return whether all were sent."""
         if not (count := len(self.kept)):
             return True
         started = time.monotonic()
         try:
             with self.kept.locked() if self.waiting() else nullcontext(), self._pace():
                 done = self._pass() or (self._removed and self._pass())
-        except OSError as error:  # of the folder
+        except OSError as error:  # the folder is not accessible
             self._note(error)
             done = False
         if done:
-            log.info("sent what had waited: %d writes", count)
+            log.info("sent all waiting writes: %d", count)
         self._try_at = time.monotonic() + max(AGAIN, SHARE * (time.monotonic() - started))
         return done
 
     def wait(self, seconds: float) -> None:
-        """Send what waits, again and again for so long as the store gives no answer.
+        """Send the waiting writes, with repeated attempts while the store does not answer.
 
-        Raises TrackingError, which says what is missing after that.
+        Args:
+            seconds: Maximal time of these attempts.
+
+        Raises:
+            TrackingError: Writes are still missing. The message names them.
         """
         ends = time.monotonic() + seconds
         try:
@@ -99,129 +109,132 @@ class Outbox:
             raise
 
     def missing(self) -> str:
-        """What waits, in words, and how it can be sent."""
+        """Return a message that names the waiting writes and the command that sends them."""
         entries = self.kept.entries()
-        reasons = "; ".join([*self._reasons][:REASONS]) or "nothing was tried"
-        parts = [f"{reasons}; of run {self.run_id} these {len(entries)} writes are missing there"]
+        reasons = "; ".join([*self._reasons][:REASONS]) or "no attempt was made"
+        parts = [f"{reasons}; run {self.run_id} is missing these {len(entries)} writes"]
         parts[0] += f": {self.kept.names(entries)}"
         if self.kept.in_memory:
             lost = self.kept.names(self.kept.in_memory)
             parts.append(f"{self.folder} can't be written ({self.kept.no_room}), so these are lost: {lost}")
         if self.waiting():
             command = f"python -m bench resend folder={shlex.quote(str(self.folder.parent))} tracking.uri={self.uri}"
-            parts.append(f"they wait in {self.folder}; when it answers and has room: {command}")
+            parts.append(f"they wait in {self.folder}; when the store answers and has space, run: {command}")
         return "; ".join(parts)
 
     def tell(self) -> None:
-        """Set the status of a run whose writes have not all arrived: FAILED where it would have been FINISHED."""
+        """Set the final status of a run with missing writes: FAILED in place of FINISHED."""
         entries = self.kept.entries()
         if self._end and not entries:
             return
         status, now, *owner = self._end.payload[:3] if self._end else [KILLED, int(1000 * time.time())]
         try:
             with self.client.hurried():
-                if self._end and len(entries) == 1 and self.flush():  # a Ctrl-C came before it was sent
+                if self._end and len(entries) == 1 and self.flush():  # Ctrl-C came before `end` was sent
                     return
                 if end(self.client, self.run_id, FAILED if status == FINISHED else status, now, *owner):
                     where = f"{socket.gethostname()}:{self.folder}"
                     self.client.set_tag(self.run_id, INCOMPLETE, f"{self.kept.names(entries)} in {where}")
-        except Exception as error:  # of whatever kind: that this is missing is said already
-            log.debug("run %s stays as it is: %s", self.run_id, error)
+        except Exception as error:  # errors of any kind; a message has already named the missing writes
+            log.debug("the status of run %s was not set: %s", self.run_id, error)
 
     def _is_behind(self, write: Write, earlier: Iterable[Write | None]) -> bool:
-        """Whether a write comes after one of these; None is a damaged one."""
+        """Return whether a write must follow one of these earlier writes, where None is a damaged write."""
         if write.kind == "end":
             return any(True for _ in earlier)
         return write.replaces is not None and any(each and each.replaces == write.replaces for each in earlier)
 
     def _try(self, write: Write, first: bool) -> None:
+        """Send a write, or keep it after an error. The first write that is kept logs a warning."""
         try:
             with self._pace():
                 self._deliver(write)
-        except Exception as error:  # of whatever kind: stores of artifacts have errors of their own
+        except Exception as error:  # errors of any kind, because stores of artifacts raise their own
             if first:
                 self._reasons.clear()
             self._note(error)
-            self._away |= isinstance(error, TrackingError)
+            self._unreachable |= isinstance(error, TrackingError)
             if first:
-                log.warning("%s; the run continues, and what it logs waits in %s", *self._reasons, self.folder)
+                log.warning("%s; the run continues, and its writes wait in %s", *self._reasons, self.folder)
             self.kept.add(write)
         except BaseException as stop:
             if write.kind == "end" or stop.__context__ or not isinstance(self.client, Local):
-                self.kept.add(write)  # else it was done before the Ctrl-C was heeded
+                self.kept.add(write)  # otherwise the write was complete before Ctrl-C was handled
             raise
 
     def _pace(self) -> AbstractContextManager:
+        """Return a context for requests, which are tried only once while the process is stopping."""
         return self.client.hurried() if is_stopping() else nullcontext()
 
     def _pass(self) -> bool:
-        """Try each write that waits, `end` last, and stop at an outage; return whether all were sent."""
-        self._away = self._outage = self._removed = too_large = False
+        """Try each waiting write, `end` last, and stop at an outage. Return whether all were sent."""
+        self._unreachable = self._outage = self._removed = too_large = False
         self._reasons.clear()
         entries = [(entry, self.kept.header(entry)) for entry in self.kept.entries()]
-        left: list[Write | None] = []
+        remaining: list[Write | None] = []
         for entry, header in entries:
             is_artifact = bool(header) and header.kind == "artifact"
-            if self._away or (is_artifact and too_large) or (header and self._is_behind(header, left)):
-                left.append(header)
+            if self._unreachable or (is_artifact and too_large) or (header and self._is_behind(header, remaining)):
+                remaining.append(header)
                 continue
             try:
                 self._deliver(self.kept.read(entry))
-            except Exception as error:  # of whatever kind, as above
+            except Exception as error:  # errors of any kind, as above
                 self._note(error)
-                left.append(header)
-                # A proxy may break off what is too large: another write shows whether the server is away.
+                remaining.append(header)
+                # A proxy may interrupt a request that is too large. Another write shows whether the server answers.
                 broken_off = is_artifact and isinstance(error, Unanswered)
                 too_large |= broken_off
                 self._removed |= isinstance(error, RemovedArtifacts)
                 self._outage |= isinstance(error, TrackingError)
-                self._away |= isinstance(error, TrackingError) and not broken_off
+                self._unreachable |= isinstance(error, TrackingError) and not broken_off
             else:
                 self.kept.remove(entry)
-        return not left
+        return not remaining
 
     def _deliver(self, write: Write) -> None:
+        """Send a write. Before the status FINISHED, check that all artifacts still exist."""
         if write.kind == "end" and write.payload[0] == FINISHED and (lost := self._keep_lost()):
-            raise RemovedArtifacts(f"of run {self.run_id} these artifacts were removed: {self.kept.names(lost)}")
+            raise RemovedArtifacts(f"artifacts of run {self.run_id} were removed: {self.kept.names(lost)}")
         write.deliver(self.client, self.run_id)
         if write.kind == "artifact":
             self._artifacts[write.payload[0]] = write
 
     def _keep_lost(self) -> list[Write]:
-        """Have artifacts wait again that the store took and that are not there any more, or not whole."""
-        there: dict[str, int | None] = {}
+        """Keep artifacts again that the store accepted and that are now missing or incomplete. Return them."""
+        sizes: dict[str, int | None] = {}
         for folder in sorted({str(Path(path).parent) for path in self._artifacts}):
             found = self.client.list_artifacts(self.run_id, None if folder == "." else folder)
-            there |= {info.path: info.file_size for info in found}
+            sizes |= {info.path: info.file_size for info in found}
         lost = [
             write
             for path, write in self._artifacts.items()
-            if path not in there or there[path] not in (None, len(write.content))
+            if path not in sizes or sizes[path] not in (None, len(write.content))
         ]
         for write in lost:
             self.kept.add(self._artifacts.pop(write.payload[0]))
         return lost
 
     def _look_for_lost(self) -> None:
-        """The same for a run that does not finish, where the store answers."""
+        """Keep lost artifacts of a run that does not finish, if the store answers."""
         try:
-            if not self._away and (lost := self._keep_lost()):
+            if not self._unreachable and (lost := self._keep_lost()):
                 self._note(RemovedArtifacts(f"{self.kept.names(lost)} were removed"))
-        except Exception as error:  # of whatever kind, as above
+        except Exception as error:  # errors of any kind, as above
             self._note(error)
 
     def _note(self, error: Exception) -> None:
-        """Keep the reason of a failure, in words for the user."""
+        """Store the reason of a failure for messages."""
         if isinstance(error, TrackingError | InputError | DamagedFile | RemovedArtifacts):
             reason = str(error)
         elif getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in str(error):
             reason = "disk full: make room where tracking.uri keeps runs and artifacts"
         else:
-            reason = f"tracking.uri: {self.uri} does not take it ({reason_of(error)})"
+            reason = f"tracking.uri: {self.uri} does not accept a write ({reason_of(error)})"
         self._reasons[reason] = None
 
 
 def is_stopping() -> bool:
-    """Whether the exception that is being handled, or that passes by, stops the process."""
+    """Return whether the exception that is currently handled or propagated stops the process."""
     error = sys.exception()
     return was_stopped(error) or isinstance(error, SystemExit)

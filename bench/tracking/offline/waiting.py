@@ -1,4 +1,4 @@
-"""Waiting: the writes of one run that its store does not have yet, in the files of a folder."""
+"""Waiting writes: the writes of a run that its store does not have yet, stored in files of a folder."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from filelock import FileLock
 from bench.tracking.offline.writes import KINDS, Write
 from bench.tracking.remote import reason_of
 
-LOCK = "lock"  # a file, held by the process that adds to the folder or sends from it
+LOCK = "lock"  # file that the process locks while it adds writes to the folder or sends writes from it
 
 log = logging.getLogger(__name__)
 
 
 class DamagedFile(ValueError):
-    """A file of an outbox holds no write."""
+    """A file of an outbox does not contain a write."""
 
 
 class Waiting:
-    """The writes of a run in their order, in files NUMBER.json (kind and payload) and NUMBER.bin (content).
+    """The waiting writes of a run in their order, in files NUMBER.json (kind and payload) and NUMBER.bin (content).
 
-    A write gets its name NUMBER.json in the last step of adding it and loses it in the first step of removing it, so
-    that a process that is killed leaves whole writes. Where files can't be written, writes are held in memory.
+    NUMBER.json is created in the last step of adding a write and deleted in the first step of removing it. A process
+    that is killed therefore leaves only complete writes. If files can't be written, the writes stay in memory.
 
-    in_memory: these writes. no_room: why there are no files of them.
+    Attributes:
+        in_memory: Writes that are not in files.
+        no_room: Reason why they are not in files.
     """
 
     def __init__(self, folder: Path):
@@ -38,20 +40,25 @@ class Waiting:
         self._lock = FileLock(folder / LOCK)
 
     def paths(self) -> list[Path]:
+        """List the files of the writes in their order."""
         return sorted(self.folder.glob("[0-9]*.json"), key=lambda path: (len(path.name), path.name))
 
     def __len__(self) -> int:
         return len(self.paths()) + len(self.in_memory)
 
     def entries(self) -> list[Path | Write]:
-        """All that waits, and last of it how the run ended."""
+        """List all waiting writes. The final status of the run comes last."""
         return sorted([*self.paths(), *self.in_memory], key=self._is_end)
 
     @contextlib.contextmanager
     def locked(self, seconds: float = -1) -> Iterator[None]:
-        """Within: no other process adds or sends. An empty folder is removed.
+        """Prevent other processes from adding or sending within this context. Remove the folder if it is empty.
 
-        seconds: how long to wait for the other, -1 for as long as it takes. Raises filelock.Timeout after that.
+        Args:
+            seconds: Time to wait for another process, or -1 without a limit.
+
+        Raises:
+            filelock.Timeout: Another process holds the lock after this time.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._lock.acquire(seconds):
@@ -61,7 +68,7 @@ class Waiting:
                 self._clear()
 
     def add(self, write: Write) -> None:
-        """Write a file, or hold in memory where that is not possible."""
+        """Store a write in a file, or in memory if files can't be written."""
         self.in_memory.append(write)
         try:
             with self.locked():
@@ -70,22 +77,26 @@ class Waiting:
                     self.in_memory.pop(0)
         except OSError as error:
             if not self.no_room:
-                log.warning("%s can't be written (%s); what waits is held in memory", self.folder, reason_of(error))
+                log.warning("%s can't be written (%s); waiting writes stay in memory", self.folder, reason_of(error))
             self.no_room = reason_of(error)
 
     def read(self, entry: Path | Write) -> Write:
-        """The write of an entry; DamagedFile where a file holds none."""
+        """Return the write of an entry.
+
+        Raises:
+            DamagedFile: The file of the entry does not contain a write.
+        """
         if isinstance(entry, Write):
             return entry
         try:
             return Write(*self._header(entry), entry.with_suffix(".bin").read_bytes())
         except (OSError, ValueError, TypeError) as error:
             raise DamagedFile(
-                f"{entry} is damaged ({reason_of(error)}): what it held is lost; delete it and resend the rest"
+                f"{entry} is damaged ({reason_of(error)}) and its content is lost; delete it and resend the rest"
             ) from error
 
     def header(self, entry: Path | Write) -> Write | None:
-        """The write of an entry without its content; None where a file holds none."""
+        """Return the write of an entry without its content, or None if the file does not contain a write."""
         if isinstance(entry, Write):
             return entry
         try:
@@ -94,11 +105,12 @@ class Waiting:
             return None
 
     def end(self) -> Write | None:
-        """How the run ended, where that waits."""
+        """Return the waiting write of the final status, or None."""
         ends = filter(self._is_end, self.entries())
         return next(map(self.header, ends), None)
 
     def remove(self, entry: Path | Write) -> None:
+        """Remove an entry from the files or from memory."""
         if isinstance(entry, Write):
             self.in_memory.remove(entry)
         else:
@@ -106,7 +118,7 @@ class Waiting:
             entry.with_suffix(".bin").unlink(missing_ok=True)
 
     def names(self, entries: Iterable[Path | Write]) -> str:
-        """What these are, each kind once; a damaged file by its name."""
+        """Describe these writes in words, each kind once. A damaged file is described by its name."""
         headers = [(entry, self.header(entry)) for entry in entries]
         return ", ".join(dict.fromkeys(str(header or Path(entry).name) for entry, header in headers))
 
@@ -115,6 +127,7 @@ class Waiting:
         return header is not None and header.kind == "end"
 
     def _save(self, write: Write) -> None:
+        """Write the files of a write, NUMBER.json last."""
         numbers = [int(path.stem) for path in self.paths() if path.stem.isdigit()]
         path = self.folder / f"{max(numbers, default=-1) + 1:06}.json"
         path.with_suffix(".bin").write_bytes(write.content)
@@ -122,17 +135,18 @@ class Waiting:
         path.with_suffix(".part").rename(path)
 
     def _header(self, path: Path) -> tuple[str, list]:
+        """Read the kind and the payload of a write from its file."""
         kind, payload = json.loads(path.read_text())
         if kind not in KINDS or not isinstance(payload, list) or not payload:
-            raise ValueError(f"no write of a run, but {kind!r}")
+            raise ValueError(f"got a payload of kind {kind!r}, wanted a write of a run")
         return kind, payload
 
     def _clear(self) -> None:
-        """Remove a folder without writes, with what a process left that was killed while it added or removed one."""
+        """Remove a folder without writes, together with incomplete files that a killed process left."""
         if self.paths():
             return
         for path in [*self.folder.glob("[0-9]*.bin"), *self.folder.glob("[0-9]*.part"), self.folder / LOCK]:
             path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # other files are there; other runs' writes wait beside
+        with contextlib.suppress(OSError):  # there are other files, or writes of other runs in the folder above
             self.folder.rmdir()
             self.folder.parent.rmdir()

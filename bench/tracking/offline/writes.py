@@ -1,4 +1,4 @@
-"""Writes: what a run logs, each as one write that JSON can hold and that does no harm when it is sent twice."""
+"""Writes: the operations by which a run logs. Each fits into JSON and may be sent twice without harm."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mlflow.exceptions import MlflowException
 from bench.errors import TrackingError
 from bench.tracking.offline.heartbeat import OWNER, owner_of
 
-FINGERPRINT = "fingerprint"  # tag of a training run: the same for the same job
-INCOMPLETE, SUPERSEDED = "incomplete", "superseded"  # tags: what is missing and where; the run that did the same job
+FINGERPRINT = "fingerprint"  # tag of a training run, equal for equal jobs
+INCOMPLETE, SUPERSEDED = "incomplete", "superseded"  # tags: missing writes and their folder; run of the same job
 FINISHED, FAILED, KILLED = map(RunStatus.to_string, (RunStatus.FINISHED, RunStatus.FAILED, RunStatus.KILLED))
 IN_WORDS = {"metrics": "metrics", "params": "the config", "tag": "tags", "input": "its data", "end": "how it ended"}
 KINDS = {*IN_WORDS, "artifact"}
@@ -24,11 +24,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Write:
-    """One write to a run.
+    """A write to a run.
 
-    kind: metrics ([key, value, time, step] of each), params ([key, value] of each), tag ([key, value]), input ([the
-    fields of a dataset, its context]), artifact ([path], with its content) or end ([status, time] and, where they are
-    known, owner and fingerprint, see `end`). Times in ms.
+    Attributes:
+        kind: metrics, params, tag, input, artifact or end.
+        payload: For metrics, a list of [key, value, time, step]. For params, a list of [key, value]. For tag,
+            [key, value]. For input, [fields of a dataset, context]. For artifact, [path]. For end, [status, time],
+            followed by owner and fingerprint if they are known, see `end`. Times are in ms.
+        content: The bytes of an artifact.
     """
 
     kind: str
@@ -36,6 +39,7 @@ class Write:
     content: bytes = b""
 
     def deliver(self, client, run_id: str) -> None:
+        """Send the write to a run through MLflow's client."""
         match self.kind:
             case "metrics":
                 client.log_batch(run_id, metrics=[Metric(*each) for each in self.payload])
@@ -57,7 +61,7 @@ class Write:
         dataset = DatasetInput(Dataset(**fields), [InputTag("mlflow.data.context", context)])
         try:
             client.log_inputs(run_id, datasets=[dataset])
-        except (MlflowException, TrackingError):  # of two jobs that bring it at once one is refused; now it is there
+        except (MlflowException, TrackingError):  # another job may have added the dataset at the same time
             client.log_inputs(run_id, datasets=[dataset])
 
     def _artifact(self, client, run_id: str) -> None:
@@ -69,11 +73,12 @@ class Write:
 
     @property
     def finishes(self) -> bool:
+        """Return whether the write sets the status FINISHED."""
         return self.kind == "end" and self.payload[0] == FINISHED
 
     @property
     def replaces(self) -> tuple | None:
-        """Return what two writes share if the later one replaces the earlier; None if order does not matter."""
+        """Return a key that two writes share if the later one replaces the earlier one, or None without such writes."""
         return (self.kind, self.payload[0]) if self.kind in ("tag", "artifact") else None
 
     def __str__(self) -> str:
@@ -81,15 +86,26 @@ class Write:
 
 
 def end(client, run_id: str, status: str, time: int, owner: str | None = None, fingerprint: str | None = None) -> bool:
-    """Set the final status of a run, unless another process runs it; return whether it was set.
+    """Set the final status of a run, unless another process executes it now.
 
-    A run that would finish is KILLED instead where another run of the experiment with this fingerprint has finished,
-    so that a job counts once. time: in ms. owner: the run's tag of this name, as this process set it.
+    If another run of the experiment with this fingerprint has finished, the status is KILLED in place of FINISHED.
+    In this way a job counts once.
+
+    Args:
+        client: Client of the store.
+        run_id: Id of the run.
+        status: The status that the run would get.
+        time: End of the run in ms.
+        owner: Tag `owner` of the run, as this process set it.
+        fingerprint: Fingerprint of a job that counts once.
+
+    Returns:
+        Whether the status was set.
     """
     run = client.get_run(run_id)
     tags = run.data.tags
     if owner is not None and tags.get(OWNER, owner) != owner:
-        log.warning("run %s is not ended here: %s runs it now", run_id, owner_of(tags))
+        log.warning("the status of run %s was not set, because %s executes it now", run_id, owner_of(tags))
         return False
     if status == FINISHED and (other := _finished(client, run, fingerprint)):
         log.warning("run %s ends KILLED and not FINISHED: run %s has finished the same job", run_id, other)
@@ -102,7 +118,7 @@ def end(client, run_id: str, status: str, time: int, owner: str | None = None, f
 
 
 def _finished(client, run, fingerprint: str | None) -> str | None:
-    """The id of another finished run of the experiment with this fingerprint."""
+    """Return the id of another finished run of the experiment that has this fingerprint, or None."""
     if fingerprint is None:
         return None
     query = f"tags.{FINGERPRINT} = '{fingerprint}' and attributes.status = '{FINISHED}'"

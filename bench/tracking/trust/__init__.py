@@ -1,4 +1,4 @@
-"""Trust: what the config of a tracked run may name, since whoever can write to its store can write the config."""
+"""Trust: check what the config of a tracked run names, because anyone who can write to the store can change it."""
 
 from bench.tracking.trust.pretrained import refuse_fetching, without_fetching
 from bench.tracking.trust.stored import check_names, check_stored, trusted_by

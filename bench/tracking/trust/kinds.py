@@ -1,4 +1,4 @@
-"""Kinds: what each section of a stored config may name, and where that must be defined."""
+"""Kinds of parts: what each section of a stored config may name, and in which packages it must be defined."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from bench.datasets.data import Data
 from bench.errors import missing_extra
 from bench.tracking.trust.walk import NAME, within
 
-logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # it would log a name that is not there, before it raises
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # otherwise it logs a missing name before it raises
 
 CREATORS = ("timm.models._factory.create_model", "segmentation_models_pytorch.create_model")
 
 
 def _returned(function: Callable) -> Any:
-    """The type that a function says it returns, None where it says none."""
+    """Return the annotated return type of a function, or None if it has none."""
     try:
         return get_type_hints(function).get("return")
-    except (NameError, TypeError):  # of names that only type checkers import
+    except (NameError, TypeError):  # the annotation uses names that only type checkers import
         return None
 
 
 def _is_network(found: Any) -> bool:
+    """Return whether an object is a network class, or a known function that creates a network."""
     if not isfunction(found):
         return _is_a(torch.nn.Module)(found)
     if not _is_a(torch.nn.Module)(_returned(found)):
         return False
     if within(found.__module__, ["timm.models"]):
-        import timm  # here, because it is optional and takes seconds
+        import timm  # imported here, because it is optional and takes seconds
 
         if timm.is_model(found.__name__):
             return True
@@ -43,16 +44,24 @@ def _is_network(found: Any) -> bool:
 
 
 def _is_dataset(found: Any) -> bool:
+    """Return whether an object is a function that returns `Data`."""
     return isfunction(found) and _returned(found) is Data
 
 
 def _is_a(kind: type) -> Callable[[Any], bool]:
+    """Return a function that checks whether an object is a subclass of a type."""
     return lambda found: isclass(found) and issubclass(found, kind)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """noun: for messages, with its article. packages: where it must be defined. holds: whether a thing is of it."""
+    """A kind of part that a stored config may name.
+
+    Attributes:
+        noun: Name of the kind with its article, for messages.
+        packages: Packages in which the part must be defined.
+        holds: Returns whether an object is of this kind.
+    """
 
     noun: str
     packages: Sequence[str]
@@ -77,27 +86,32 @@ PACKAGES = [package for kind in KINDS.values() for package in kind.packages]
 
 
 def kind_at(path: str) -> Kind | None:
-    """The kind that belongs at a path of a config, such as `model.network`; None where no part does."""
+    """Return the kind of part that a path of a config allows, such as `model.network`, or None if it allows no part."""
     return next((kind for section, kind in KINDS.items() if within(path, [section])), None)
 
 
 def found(target: str, kind: Kind) -> Any:
-    """What a full name stands for; None where it is private, of another kind, or defined outside of its packages."""
+    """Return the object with a full name, or None if it is private, of another kind or outside the packages."""
     thing = _defined(target, kind.packages)
     return thing if thing is not None and kind.holds(thing) else None
 
 
 def is_trusted(target: str, trust: Sequence[str]) -> bool:
-    """Whether the user permits a full name: this one, or one of a package that is defined there or in known ones."""
+    """Return whether the user permits a full name.
+
+    The user permits the name itself, or a package that contains it. In a package, the object must be defined in a
+    permitted or a known package.
+    """
     if target in trust:
         return True
     return within(target, trust) and _defined(target, trust, [*trust, *PACKAGES]) is not None
 
 
 def _defined(target: str, packages: Sequence[str], origins: Sequence[str] = ()) -> Any:
-    """What a public name in these packages stands for; None where it is not defined in them, or in the origins.
+    """Return the object with a public name in these packages, or None.
 
-    `torch.nn.functional.os.system` lies in a package by its name alone: what counts is where a thing is defined.
+    The object must be defined in the packages, or in the origins if they are given. A name alone proves nothing:
+    `torch.nn.functional.os.system` begins with the name of a package, but it is defined elsewhere.
     """
     if not NAME.fullmatch(target) or "._" in target or not within(target, packages):
         return None

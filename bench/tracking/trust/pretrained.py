@@ -1,4 +1,4 @@
-"""Pretrained: arguments by which a stored network would read weights from files or fetch them."""
+"""Pretrained weights: arguments with which a stored network would read or download weights."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ FETCHING = {
     "pretrained_state_dict_key", "encoder_weights", "weights", "checkpoint", "checkpoint_path", "path_or_repo_id",
     "filename", "file", "url", "state_dict", "hf_hub_id", "cache_dir", "download",
 }  # fmt: skip
-IDLE = {"download", "cache_dir"}  # that do nothing without another
+IDLE = {"download", "cache_dir"}  # they have no effect without another argument
 
 
 def without_fetching(model: DictConfig, trust: Sequence[str] = ()) -> DictConfig:
-    """The config of a network whose weights come from elsewhere: it reads and fetches no pretrained ones."""
+    """Return the config of a network without the arguments that read or download pretrained weights.
+
+    Args:
+        model: Config of a network whose weights are loaded later.
+        trust: Packages or full names that the user permits. Their arguments stay.
+    """
     plain = OmegaConf.to_container(model)
     for node, key, value in list(_fetching(plain, trust)):
         node[key] = False if isinstance(value, bool) else None
@@ -29,18 +34,27 @@ def without_fetching(model: DictConfig, trust: Sequence[str] = ()) -> DictConfig
 
 
 def refuse_fetching(model: DictConfig, source: str, trust: Sequence[str] = ()) -> None:
-    """Raise InputError for the stored config of a network whose training begins from pretrained weights."""
+    """Refuse the stored config of a network whose training begins from pretrained weights.
+
+    Args:
+        model: Config of the network.
+        source: Name of the config in messages.
+        trust: Packages or full names that the user permits.
+
+    Raises:
+        InputError: An argument would read or download weights.
+    """
     for node, key, value in _fetching(OmegaConf.to_container(model), trust):
         if key not in IDLE:
             target = node.get("_target_", model._target_)
             raise InputError(
-                f"{source}: got {key}={shown(value)} of {target}, so that training begins from weights that are "
-                f"fetched or read from a file; trust=[{target}] permits it for this call"
+                f"{source}: got {key}={shown(value)} of {target}, which reads or downloads weights before training; "
+                f"trust=[{target}] permits it for this call"
             )
 
 
 def _fetching(node: Any, trust: Sequence[str]) -> Iterator[tuple[dict, str, Any]]:
-    """Each such argument that is set, given or by default: its dictionary, name and value."""
+    """Yield each argument that would fetch weights, set or by default: its dictionary, name and value."""
     if isinstance(node, dict) and not within(node.get("_target_", ""), trust):
         given = node
         if "_target_" in node:

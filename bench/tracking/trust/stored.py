@@ -1,4 +1,4 @@
-"""Stored: the config of a tracked run, held to known parts before anything of it is built."""
+"""Stored configs: check that the config of a tracked run names only known parts, before anything is built."""
 
 from __future__ import annotations
 
@@ -15,15 +15,22 @@ from bench.tracking.trust.pretrained import FETCHING
 from bench.tracking.trust.walk import NAME, nodes, shown, values, within
 
 HYDRAS = {"_target_": str, "_partial_": bool, "_recursive_": bool, "_convert_": str, "_args_": list}
-WHOLE = ("dataset", "model")  # sections that are one part, which is built and not bound
+WHOLE = ("dataset", "model")  # sections that are a single part, which is built completely (not _partial_)
 
 
 def check_stored(config: Any, source: str, trust: Sequence[str] = ()) -> DictConfig:
-    """The config that a run stored, where all its parts are known and it holds no interpolation.
+    """Check that all parts of a stored config are known and that it contains no interpolation.
 
-    config: plain dictionaries and lists. source: what messages call it. trust: packages or full names that the user
-    permits for this call. The download of a dataset is switched off, unless the user permits the dataset.
-    Raises InputError for any other part, for an interpolation, and for what is no config.
+    Args:
+        config: Plain dictionaries and lists.
+        source: Name of the config in messages.
+        trust: Packages or full names that the user permits for this call.
+
+    Returns:
+        The config. It does not download a dataset, unless the user permits the dataset.
+
+    Raises:
+        InputError: A part is unknown, there is an interpolation, or the value is not a config.
     """
     check_names(trust)
     _check_values(config, source)
@@ -41,14 +48,18 @@ def check_stored(config: Any, source: str, trust: Sequence[str] = ()) -> DictCon
 
 
 def check_names(trust: Sequence[str]) -> None:
-    """Raise InputError where `trust` has an entry that is no name of a package, class or function."""
+    """Check that all entries of `trust` are names of packages, classes or functions.
+
+    Raises:
+        InputError: An entry is not a name, or `trust` is not a list.
+    """
     for name in [trust] if isinstance(trust, str) else trust:
         if isinstance(trust, str) or not isinstance(name, str) or not NAME.fullmatch(name):
             raise InputError(f"trust: got {name!r}, wanted a list of packages or full names, such as trust=[mine]")
 
 
 def trusted_by(config: DictConfig) -> list[str]:
-    """What the config of the user's own command permits: `trust`, and the parts of the user's own that it names."""
+    """Return the names that the config of the user's command permits: `trust`, and the user's own parts in it."""
     check_names(config.trust)
     sections = [OmegaConf.to_container(config[key]) for key in ("dataset", "model", "train") if config.get(key)]
     named = [node["_target_"] for _, node in nodes(sections) if isinstance(node.get("_target_"), str)]
@@ -56,7 +67,7 @@ def trusted_by(config: DictConfig) -> list[str]:
 
 
 def _check_values(config: Any, source: str) -> None:
-    """Raise InputError for a config that is no dictionary, or that holds what Hydra would resolve."""
+    """Raise InputError for a config that is not a dictionary or that contains values that Hydra would resolve."""
     if not isinstance(config, dict):
         raise InputError(f"{source}: got {type(config).__name__}, wanted the settings of a run; train it again")
     for value in values(config):
@@ -64,16 +75,16 @@ def _check_values(config: Any, source: str) -> None:
             raise InputError(f"{source}: got {shown(value)}, wanted text and numbers; train it again")
         if isinstance(value, str) and ("${" in value or value == "???"):
             raise InputError(
-                f"{source}: got {shown(value)}, wanted values alone; a run stores what its interpolations gave, so "
-                "that this config was changed: train it again"
+                f"{source}: got {shown(value)}, wanted only values; a run stores the results of interpolations, so "
+                "this config was changed; train it again"
             )
     for path, node in nodes(config):
         if "defaults" in node:
-            raise InputError(f"{source}: got {path}.defaults, wanted values alone; Hydra would compose it")
+            raise InputError(f"{source}: got {path}.defaults, wanted only values; Hydra would compose it")
 
 
 def _check_part(node: Mapping, path: str, source: str, trust: Sequence[str]) -> None:
-    """Raise InputError for a `_target_` that is not of its section's kind, and for odd settings of Hydra's."""
+    """Raise InputError for a `_target_` of a wrong kind, and for settings of Hydra of a wrong type."""
     for key, kind in HYDRAS.items():
         if key in node and not isinstance(node[key], kind):
             raise InputError(f"{source}: got {path}.{key}={shown(node[key])}, wanted a {kind.__name__}")
@@ -83,8 +94,8 @@ def _check_part(node: Mapping, path: str, source: str, trust: Sequence[str]) -> 
     kind = kind_at(path)
     thing = kind and found(target, kind)
     if thing is None:
-        wanted = f"wanted {kind.noun} of {', '.join(kind.packages)}" if kind else "where no part belongs"
-        permit = f"; if it is yours, or you know what it does, trust=[{target}] permits it for this call"
+        wanted = f"wanted {kind.noun} of {', '.join(kind.packages)}" if kind else "wanted no part at this path"
+        permit = f"; if it is yours or you trust its code, trust=[{target}] permits it for this call"
         permit = permit if kind and NAME.fullmatch(target) else ""
         raise InputError(f"{source}: got {shown(target)} as {path}, {wanted}{permit}")
     if path.startswith("model"):
@@ -92,14 +103,14 @@ def _check_part(node: Mapping, path: str, source: str, trust: Sequence[str]) -> 
 
 
 def _check_arguments(node: Mapping, thing: Any, path: str, source: str) -> None:
-    """Raise InputError for a network's argument that names a file or an address, or hides one among `_args_`."""
+    """Raise InputError for an argument of a network that names a file or an address, also among `_args_`."""
     try:
         positional = signature(thing).bind_partial(*node.get("_args_", ())).arguments
     except TypeError as error:
-        raise InputError(f"{source}: got {path}._args_ that {node['_target_']} does not take ({error})") from error
+        raise InputError(f"{source}: got {path}._args_ that {node['_target_']} does not accept ({error})") from error
     if unnamed := FETCHING & positional.keys():
-        raise InputError(f"{source}: got {min(unnamed)} in {path}._args_, wanted it by its name")
-    arguments = {key: value for key, value in node.items() if key != "taps"}  # whose names are the user's
+        raise InputError(f"{source}: got {min(unnamed)} in {path}._args_, wanted it as a keyword argument")
+    arguments = {key: value for key, value in node.items() if key != "taps"}  # names of taps are chosen by the user
     for value in values(arguments, nested=False):
         if isinstance(value, str) and re.search(r"[:/\\]", value):
             raise InputError(

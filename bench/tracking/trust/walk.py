@@ -1,4 +1,4 @@
-"""Walk: through configs of plain dictionaries and lists, and the names in them."""
+"""Walk through configs of plain dictionaries and lists, and compare the names in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
 def nodes(config: Any, path: str = "") -> Iterator[tuple[str, dict]]:
-    """Every dictionary with its path, the outer ones first."""
+    """Yield each dictionary with its path, outer dictionaries first."""
     if isinstance(config, dict):
         yield path, config
     for key, value in _items(config):
@@ -18,7 +18,12 @@ def nodes(config: Any, path: str = "") -> Iterator[tuple[str, dict]]:
 
 
 def values(config: Any, nested: bool = True) -> Iterator[Any]:
-    """Every value and key. nested: also those of the parts inside, which have a `_target_` of their own."""
+    """Yield each value and each key.
+
+    Args:
+        config: Plain dictionaries and lists.
+        nested: Also yield the values of inner parts, which have their own `_target_`.
+    """
     if not isinstance(config, dict | list):
         yield config
     for key, value in _items(config):
@@ -36,15 +41,16 @@ def _items(config: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def within(name: str, packages: Sequence[str]) -> bool:
-    """Whether a full name is one of these, or lies in one of these packages.
+    """Return whether a full name equals one of these names, or lies in one of these packages.
 
-    >>> within("mine.nets.Net", ["mine"]), within("mineral.Net", ["mine"])
-    (True, False)
+    Examples:
+        >>> within("mine.nets.Net", ["mine"]), within("mineral.Net", ["mine"])
+        (True, False)
     """
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
 def shown(value: Any) -> str:
-    """A value that someone else wrote, as one short line without control characters."""
+    """Format a value that someone else wrote as one short line without control characters."""
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:100]}…"

@@ -97,17 +97,17 @@ def test_other_shapes(trained, damaged):
     header = layers.splitlines()[0]
     of_text = f"{header}\n{re.sub(r'[^,]+', 'x', header)}\n"
     for name, content, said in [
-        ("dataset.json", b"[1]", "no data card"),
-        ("dataset.json", b"{}", "no data card"),
-        ("dataset.json", json.dumps(whole | {"n": [1]}).encode(), "no data card"),
-        ("dataset.json", json.dumps(whole | {"groups": {}}).encode(), "has a number for test"),
-        ("dataset.json", b'{"a":' * 100_000, "no JSON"),
+        ("dataset.json", b"[1]", "not a data card"),
+        ("dataset.json", b"{}", "not a data card"),
+        ("dataset.json", json.dumps(whole | {"n": [1]}).encode(), "not a data card"),
+        ("dataset.json", json.dumps(whole | {"groups": {}}).encode(), "it has no number groups.test"),
+        ("dataset.json", b'{"a":' * 100_000, "not JSON"),
         ("config.yaml", b"- 1\n- 2\n", "got list"),
         ("config.yaml", b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "aliases"),
-        ("config.yaml", b"a: !!python/object/apply:os.system [touch canary]\n", "no YAML"),
+        ("config.yaml", b"a: !!python/object/apply:os.system [touch canary]\n", "not YAML"),
         ("config.yaml", b"[" * 100_000, "deeper than"),
-        ("config.yaml", b"a: ${", "no YAML"),
-        ("config.yaml", b"#" * (1 << 18) + b"\na: 1\n", "above the most"),
+        ("config.yaml", b"a: ${", "not YAML"),
+        ("config.yaml", b"#" * (1 << 18) + b"\na: 1\n", "above the limit"),
         ("layers.csv", b"a,b\n1,2\n", "no column 'weights'"),
         (
             "layers.csv",
@@ -115,8 +115,8 @@ def test_other_shapes(trained, damaged):
             "number",
         ),
         ("test.csv", table.replace("dice", "score").encode(), "no column 'correct'"),
-        ("test.csv", (table + "0,extra,columns,and,more,of,them,than,there,are\n" * 3).encode(), "no table"),
-        ("test.csv", b'"name,group,dice\n1,2,3', "no "),
+        ("test.csv", (table + "0,extra,columns,and,more,of,them,than,there,are\n" * 3).encode(), "not a table"),
+        ("test.csv", b'"name,group,dice\n1,2,3', "not a table"),
     ]:
         damaged(name, content)
         assert said in refused(read[name], run.info.run_id, name), (name, said)
@@ -145,14 +145,14 @@ def test_weights_of_other_kinds(trained, damaged, tmp_path):
     state = torch.load(kept(run, "weights.pt"), weights_only=True)
     first = next(iter(state))
     for content, said in [
-        (saved([1, 2]), "no state dict"),
-        (saved({"a": 1}), "no state dict"),
-        (saved({1: torch.zeros(1)}), "no state dict"),
+        (saved([1, 2]), "not a state dict"),
+        (saved({"a": 1}), "not a state dict"),
+        (saved({1: torch.zeros(1)}), "not a state dict"),
         (saved({"a": torch.zeros(1)}), "of another network"),
         (saved(state | {first: state[first][:1]}), "of another network"),
         (saved({name: value for name, value in state.items() if name != first}), "of another network"),
-        (saved(Touches(tmp_path / "canary")), "no file of weights"),
-        (pickle.dumps(Touches(tmp_path / "canary")), "no file of weights"),
+        (saved(Touches(tmp_path / "canary")), "not a file of weights"),
+        (pickle.dumps(Touches(tmp_path / "canary")), "not a file of weights"),
         (compressed(saved({"a": torch.zeros(10**6)})), "a compressed archive"),
     ]:
         damaged("weights.pt", content)

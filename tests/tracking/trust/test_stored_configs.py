@@ -157,7 +157,7 @@ def test_interpolations_are_not_resolved(trained, stored, text, monkeypatch):
     ):
         stored(**sections)
         for message in refused(trained):
-            assert "wanted values alone" in message or "is no YAML" in message  # ${ alone can't be parsed
+            assert "wanted only values" in message or "is not YAML" in message  # ${ alone can't be parsed
             assert "hunter2" not in message
 
 
