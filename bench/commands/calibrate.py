@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from bench import plots, tracking
-from bench.config.build import build, build_each, build_network, check_output, fill_in, of_kind, said
+from bench.config.build import build, build_each, build_network, check_output, error_line, fill_in, require_kind
 from bench.config.prepare import prepare, prepare_training
 from bench.datasets.data import Data
 from bench.errors import REFUSALS, EstimationError, InputError
@@ -94,10 +94,10 @@ def of_tasks(config: DictConfig, tasks: dict[str, Callable]) -> Iterator[Questio
         for bits in config.bits:
             for dim in config.dims:
                 try:
-                    task = of_kind(make(bits=float(bits), dim=dim), f"task.{family}", Task)
+                    task = require_kind(make(bits=float(bits), dim=dim), f"task.{family}", Task)
                 except REFUSALS as error:
                     if isinstance(error, InputError) or not str(error).startswith(("bits:", "dim:")):
-                        raise InputError(f"task.{family}: {said(error)}") from error
+                        raise InputError(f"task.{family}: {error_line(error)}") from error
                     log.info("%s has no task of %s bits in %s dimensions: %s", family, bits, dim, error)
                     continue
                 for n in config.n:
