@@ -12,10 +12,10 @@ from omegaconf import DictConfig
 
 from bench import tracking
 from bench.comparison import words
-from bench.comparison.comparison import Comparison, compared
-from bench.comparison.figures import drawn
+from bench.comparison.comparison import Comparison, compare_runs
+from bench.comparison.figures import draw_figures
 from bench.comparison.page import page
-from bench.comparison.runs import chosen
+from bench.comparison.runs import choose_runs
 from bench.config.folders import folder_fault
 from bench.diagnostics import Findings
 from bench.errors import InputError
@@ -34,7 +34,7 @@ def compare(config: DictConfig) -> str | None:
         The id of the run, or None if the store or the folder is read-only.
     """
     store = connect(config.tracking.uri, config.tracking.experiment, read_only=True)
-    comparison = compared(chosen(store, config.runs, config.sweep), config)
+    comparison = compare_runs(choose_runs(store, config.runs, config.sweep), config)
     name = f"comparison of {len(comparison.designs)} designs on {comparison.runs.card['name']}"
     name = config.tracking.name or name
     unwritable = folder_fault(config.folder)
@@ -67,7 +67,7 @@ def log(tracked: tracking.Run, comparison: Comparison, title: str, folder: str) 
     own.mkdir(parents=True)
     for name, frame in comparison.tables.items():
         frame.to_csv(own / f"{name}.csv", index=False)
-    pictures = {name: tracking.png(figure) for name, figure in drawn(comparison).items()}
+    pictures = {name: tracking.png(figure) for name, figure in draw_figures(comparison).items()}
     for name, picture in pictures.items():
         (own / f"{name}.png").write_bytes(picture)
         tracked.file(picture, f"figures/{name}.png")
@@ -79,7 +79,7 @@ def log(tracked: tracking.Run, comparison: Comparison, title: str, folder: str) 
 
 def write_report(comparison: Comparison, where: str) -> None:
     """Write the table of designs and the location of the other results to standard output."""
-    table = words.for_the_eye(comparison.designs, comparison.metric)
+    table = words.format_designs(comparison.designs, comparison.metric)
     sys.stdout.write(comparison_report(table, comparison.notes, comparison.facts, where))
 
 
