@@ -79,12 +79,12 @@ def _view(table: LayerTable, view: str) -> str:
 def _images(table: LayerTable) -> list[Column]:
     """Build the columns of both quantities in whole images, with null, ceiling and reliability."""
     columns: list[Column] = []
-    for quantity, beside in ((I_XT, ("ceiling",)), (I_TY, ("null_mean", "ceiling"))):
+    for quantity, extra in ((I_XT, ("ceiling",)), (I_TY, ("null_mean", "ceiling"))):
         rows = table.best(view="image")
         rows = rows[rows["quantity"] == quantity].set_index("tap")
         if rows["bits"].notna().any():
             columns.append((quantity, rows["bits"].map(_bits)))
-            columns += [(HEADS[name], rows[name].map(_bits)) for name in beside]
+            columns += [(HEADS[name], rows[name].map(_bits)) for name in extra]
             columns.append(("reliable", _reliable(rows)))
     return columns
 
