@@ -1,1 +1,1 @@
-"""Commands: what `python -m bench NAME` does, a file for each."""
+"""The commands of `python -m bench NAME`, one file for each."""

@@ -1,4 +1,4 @@
-"""The command `calibrate`: every estimator against known truth, over tasks, dimensions, samples and repeats."""
+"""The command `calibrate`: compare estimators with known information, over tasks, dimensions, samples and repeats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from bench import plots, tracking
-from bench.config.build import build, build_each, build_network, check_output, fill_in, of_kind, said
+from bench.config.build import build, build_each, build_network, check_output, error_line, fill_in, require_kind
 from bench.config.prepare import prepare, prepare_training
 from bench.datasets.data import Data
 from bench.errors import REFUSALS, EstimationError, InputError
@@ -33,9 +33,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Question:
-    """A pair of variables of known information, drawn afresh for each repeat.
+    """A pair of variables with known information, drawn again for each repeat.
 
-    draw(rng): t, target and the information between them in bits; raises EstimationError where none can be planted.
+    Attributes:
+        family: Name of the task, or of the tap on which truth is planted.
+        dim: Number of dimensions of t.
+        n: Number of samples.
+        draw: Function from a generator to t, the target and the information between them in bits. It raises
+            EstimationError if no truth can be planted.
     """
 
     family: str
@@ -45,20 +50,27 @@ class Question:
 
 
 def calibrate(config: DictConfig) -> str:
-    """Ask every estimator what is known, log the table, its scores and the figure; returns the run's id."""
+    """Estimate known information with every estimator; log the table, the scores and the figure.
+
+    Returns:
+        The id of the run.
+
+    Raises:
+        InputError: If no task supports the bits and dims of the config.
+    """
     device = prepare(config)
     estimators = build_each(config.estimator, "estimator", Estimator)
     tasks = build_each(config.task, "task", partial)
-    of_known = [*of_tasks(config, tasks)]
+    task_questions = [*of_tasks(config, tasks)]
     planting = None if config.planted is None else Planting.of(config, estimators, device)
-    if not (of_known or planting):
-        raise InputError("bits and dims: got none that a task can have, wanted such as bits=[1] dims=[1]")
+    if not (task_questions or planting):
+        raise InputError("bits and dims: got none that a task supports, wanted values such as bits=[1] dims=[1]")
     store = connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
     with tracking.started(store, config.tracking.name or "calibrate", {}, config.tracking.parent) as tracked:
         tracked.config(config)
         rows: list[dict] = []
         try:
-            questions = [*of_known, *(planting.questions(config.seed) if planting else ())]
+            questions = [*task_questions, *(planting.questions(config.seed) if planting else ())]
             for question in tqdm(questions, "calibrate", unit="question", leave=False, disable=None):
                 rows.extend(answers(question, estimators, config))
         finally:
@@ -73,15 +85,19 @@ def calibrate(config: DictConfig) -> str:
 
 
 def of_tasks(config: DictConfig, tasks: dict[str, Callable]) -> Iterator[Question]:
-    """Every task at each of the wanted bits, dims and n that it can have."""
+    """Yield a question for each task and each combination of bits, dims and n that the task supports.
+
+    Raises:
+        InputError: If a task refuses a setting other than bits and dim.
+    """
     for family, make in tasks.items():
         for bits in config.bits:
             for dim in config.dims:
                 try:
-                    task = of_kind(make(bits=float(bits), dim=dim), f"task.{family}", Task)
+                    task = require_kind(make(bits=float(bits), dim=dim), f"task.{family}", Task)
                 except REFUSALS as error:
                     if isinstance(error, InputError) or not str(error).startswith(("bits:", "dim:")):
-                        raise InputError(f"task.{family}: {said(error)}") from error
+                        raise InputError(f"task.{family}: {error_line(error)}") from error
                     log.info("%s has no task of %s bits in %s dimensions: %s", family, bits, dim, error)
                     continue
                 for n in config.n:
@@ -89,6 +105,8 @@ def of_tasks(config: DictConfig, tasks: dict[str, Callable]) -> Iterator[Questio
 
 
 def _sampler(task, n: int) -> Callable:
+    """Return a function that draws n samples of a task."""
+
     def draw(rng):
         t, target = task.sample(n, rng)
         return Variable.of(t), Variable.of(target), task.bits
@@ -98,7 +116,10 @@ def _sampler(task, n: int) -> Callable:
 
 @dataclass(frozen=True)
 class Planting:
-    """Truth planted on the layers of a network that is trained here: none, and what `plant` takes for a fair share."""
+    """Targets with known information, planted on the layers of a network that is trained for this purpose.
+
+    Each layer gets targets with 0 bits and with the number of bits that `plant` chooses.
+    """
 
     model: torch.nn.Module
     data: Data
@@ -107,7 +128,7 @@ class Planting:
 
     @classmethod
     def of(cls, config: DictConfig, estimators: dict[str, Estimator], device: torch.device) -> Planting:
-        """All that can be refused, before anything is trained."""
+        """Build and check all parts before the network is trained."""
         data = build(config.dataset, "dataset", Data)
         fill_in(config.model, data)
         model = build_network(config.model, config.seed).to(device)
@@ -116,7 +137,7 @@ class Planting:
         return cls(model, data, probe, prepare_training(config.train, model, data, config.tracking.uri))
 
     def questions(self, seed: int) -> Iterator[Question]:
-        """Train, and ask about every layer of the best checkpoint."""
+        """Train the network, and yield the questions about every layer of the best checkpoint."""
         fit(self.model, self.data, **self.training, seed=seed, on_epoch=lambda *_: None)
         for view in self.probe.views:
             for captured in list(self.probe.captured(self.model, view))[1:]:
@@ -128,15 +149,17 @@ class Planting:
 
 
 def _planter(t: Variable, target: Variable, bits: float | None) -> Callable:
+    """Return a function that draws a planted target of t."""
+
     def draw(rng):
         planted, truth = plant(t, target, rng, bits)
-        return replace(t, deterministic=False), planted, truth  # what is planted is finite
+        return replace(t, deterministic=False), planted, truth  # the planted information is finite
 
     return draw
 
 
 def answers(question: Question, estimators: dict[str, Estimator], config: DictConfig) -> Iterator[dict]:
-    """A row per repeat and estimator; what it refuses has its reason."""
+    """Yield a row for each repeat and estimator. A refused estimate has a reason in place of bits."""
     for repeat in range(config.repeats):
         here = (config.seed, question.family, question.dim, question.n, repeat)
         row = {"family": question.family, "truth": np.nan, "dim": question.dim, "n": question.n, "repeat": repeat}
@@ -160,7 +183,7 @@ def answers(question: Question, estimators: dict[str, Estimator], config: DictCo
 
 
 def report(scores: pd.DataFrame, run_id: str, uri: str) -> str:
-    """Estimators by their mean error, and where all of it is."""
+    """Format the mean scores of each estimator, and the location of all results."""
     means = scores[scores["repeats"] > 0].groupby("estimator", sort=False)
     columns = ["rmse", "excess_rmse", "spread", "covers_truth", "significant_right", "reliable_right", "seconds"]
     return (

@@ -1,4 +1,4 @@
-"""The command `compare`: trained designs side by side, their cost, score and information, and how far to believe it."""
+"""The command `compare`: compare the cost, score and information of trained designs."""
 
 from __future__ import annotations
 
@@ -12,25 +12,29 @@ from omegaconf import DictConfig
 
 from bench import tracking
 from bench.comparison import words
-from bench.comparison.comparison import Comparison, compared
-from bench.comparison.figures import drawn
+from bench.comparison.comparison import Comparison, compare_runs
+from bench.comparison.figures import draw_figures
 from bench.comparison.page import page
-from bench.comparison.runs import chosen
+from bench.comparison.runs import choose_runs
 from bench.config.folders import folder_fault
 from bench.diagnostics import Findings
 from bench.errors import InputError
 from bench.tracking.store import connect
 
-COMPARISON = "comparison"  # tag of its run, which is neither a training nor a sweep
+COMPARISON = "comparison"  # tag of the run of a comparison, which is neither a training nor a sweep
 
 
 def compare(config: DictConfig) -> str | None:
-    """Tabulate and draw the designs of finished runs, in a folder and as a run of MLflow, whose id it returns.
+    """Compare the designs of finished runs, and write tables, figures and a page.
 
-    Where the store or the folder is read-only it writes the table to standard output alone, and returns None.
+    The files are written to a folder and logged as a run of MLflow. If the store or the folder is read-only, the table
+    is written to standard output alone.
+
+    Returns:
+        The id of the run, or None if the store or the folder is read-only.
     """
     store = connect(config.tracking.uri, config.tracking.experiment, read_only=True)
-    comparison = compared(chosen(store, config.runs, config.sweep), config)
+    comparison = compare_runs(choose_runs(store, config.runs, config.sweep), config)
     name = f"comparison of {len(comparison.designs)} designs on {comparison.runs.card['name']}"
     name = config.tracking.name or name
     unwritable = folder_fault(config.folder)
@@ -40,23 +44,30 @@ def compare(config: DictConfig) -> str | None:
                 raise InputError(fault)
             store = connect(config.tracking.uri, config.tracking.experiment)
             tracked = ending.enter_context(tracking.started(store, name, {COMPARISON: comparison.reference}))
-        except InputError as fault:  # the store of a server says only now that this user may not log
-            tell(comparison, f"nothing was logged in {store.uri} or written in {config.folder}, because {fault}")
+        except InputError as fault:  # a server refuses a user without permission to log only at this point
+            write_report(
+                comparison, f"nothing was logged in {store.uri} or written in {config.folder}, because {fault}"
+            )
             return None
         tracked.config(config)
-        page_at = f"how to read it, curves, every layer's difference: {log(tracked, comparison, name, config.folder)}"
-        tell(comparison, f"{page_at}\nrun {tracked.id} in {store.uri}")
+        path = log(tracked, comparison, name, config.folder)
+        where = f"page with explanations, curves and the difference of every layer: {path}"
+        write_report(comparison, f"{where}\nrun {tracked.id} in {store.uri}")
     return tracked.id
 
 
 def log(tracked: tracking.Run, comparison: Comparison, title: str, folder: str) -> Path:
-    """Write tables, figures and the page, to a folder of the run's id and with the run; returns where the page is."""
+    """Write tables, figures and the page to the run, and to a subfolder that is named by the id of the run.
+
+    Returns:
+        The path of the page.
+    """
     tracked.findings(Findings(tables=comparison.tables))
     own = Path(folder) / tracked.id
     own.mkdir(parents=True)
     for name, frame in comparison.tables.items():
         frame.to_csv(own / f"{name}.csv", index=False)
-    pictures = {name: tracking.png(figure) for name, figure in drawn(comparison).items()}
+    pictures = {name: tracking.png(figure) for name, figure in draw_figures(comparison).items()}
     for name, picture in pictures.items():
         (own / f"{name}.png").write_bytes(picture)
         tracked.file(picture, f"figures/{name}.png")
@@ -66,14 +77,21 @@ def log(tracked: tracking.Run, comparison: Comparison, title: str, folder: str) 
     return own / "comparison.html"
 
 
-def tell(comparison: Comparison, where: str) -> None:
-    """Write the table to standard output, and where the rest is."""
-    table = words.for_the_eye(comparison.designs, comparison.metric)
+def write_report(comparison: Comparison, where: str) -> None:
+    """Write the table of designs and the location of the other results to standard output."""
+    table = words.format_designs(comparison.designs, comparison.metric)
     sys.stdout.write(comparison_report(table, comparison.notes, comparison.facts, where))
 
 
 def comparison_report(shown: pd.DataFrame, notes: Sequence[str], facts: Mapping[str, str], where: str) -> str:
-    """The table of compared designs, what must be said beside it, and where the rest is."""
+    """Format the table of compared designs, with facts, notes and the location of the other results.
+
+    Args:
+        shown: Table of designs as text, one row for each.
+        notes: Sentences that qualify the table.
+        facts: Data, runs and reference of the comparison, by name.
+        where: Location of the other results.
+    """
     information = [column for column in shown if column.startswith("I(T;Y)") or column == "reliable"]
     tables = [shown.drop(columns=information), shown[information]]
     return (

@@ -1,4 +1,4 @@
-"""The command `propose`: ask a trained network what its parts tell, propose leaner designs, retrain and judge them."""
+"""The command `propose`: measure the parts of a trained network, propose leaner designs, retrain and judge them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,17 @@ from bench.tracking import records
 
 
 def propose(config: DictConfig) -> str:
-    """Leaner designs of a tracked network, or of a fresh one; returns the id of the run that holds them all."""
+    """Propose leaner designs of a tracked network, or of a network that is trained for this purpose.
+
+    Returns:
+        The id of the run that holds all proposals.
+    """
     if config.verify:
-        require_onnx("verify=true")  # before hours of retraining
+        require_onnx("verify=true")  # checked here, because retraining takes hours
     with opened(config, "propose") as study:
         base, tracked, retraining = study.base, study.tracked, study.retraining
-        proposals, told = RULES[config.ask.rule](config, study)
-        table = ranked(proposals, base, told)
+        proposals, peak_bits = RULES[config.ask.rule](config, study)
+        table = ranked(proposals, base, peak_bits)
         tracked.table(table, "tables/proposals.csv")
         hand_out(retraining, proposals)
         sys.stdout.write(proposal_report(table, retraining.folder))
@@ -44,7 +48,14 @@ def propose(config: DictConfig) -> str:
 
 
 def by_search(config: DictConfig, study: Opened) -> tuple[list[Proposal], float]:
-    """Designs from asking again after each removal, and what the base's most telling layer tells."""
+    """Propose designs by a search that measures the remaining parts again after each removal.
+
+    Returns:
+        The proposals, and the information about the label in the most informative layer of the base, in bits.
+
+    Raises:
+        InputError: If the margin allows no removal.
+    """
     base = study.base
     with study.asker() as asker:
         by = way_of(config.ask.by, list(asker.estimators), list(asker.channels))
@@ -53,14 +64,21 @@ def by_search(config: DictConfig, study: Opened) -> tuple[list[Proposal], float]
         study.tracked.table(answers(asker), "tables/answers.csv")
     if not proposals:
         raise InputError(
-            f"ask.margin: got {config.ask.margin}, by which no part may go; raise it, or give target.params or "
-            "target.flops"
+            f"ask.margin: got {config.ask.margin}, which allows no part to be removed; raise it, or set target.params "
+            "or target.flops"
         )
     return proposals, search.told
 
 
 def by_filter_count(config: DictConfig, study: Opened) -> tuple[list[Proposal], float]:
-    """Designs from the numbers of filters that the base's run recommends, and what its most telling layer tells."""
+    """Propose designs from the numbers of filters that the run of the base recommends.
+
+    Returns:
+        The proposals, and the information about the label in the most informative layer of the base, in bits.
+
+    Raises:
+        InputError: If no proposal has fewer filters than the base.
+    """
     found, curves = (
         records.table_of(study.tracked.store, study.base.run, f"tables/{name}.csv")
         for name in ("filter_count", "filters")
@@ -68,7 +86,7 @@ def by_filter_count(config: DictConfig, study: Opened) -> tuple[list[Proposal], 
     counted = Counted(study.base, found, curves, config.ask.by or found["estimator"].iloc[0])
     proposals = counted.proposals(config.ask.around)
     if not proposals:
-        raise InputError("ask.around: got counts as large as the base's everywhere, wanted a smaller factor")
+        raise InputError("ask.around: got counts that are nowhere below the base's, wanted a smaller factor")
     return proposals, counted.told
 
 
@@ -76,7 +94,7 @@ RULES = {"search": by_search, "filter_count": by_filter_count}
 
 
 def proposal_report(proposals: pd.DataFrame, folder: Path) -> str:
-    """The proposals by falling cost, each with its reasons and how to train it."""
+    """Format the proposals in their order, each with its cost, its reasons and the command that trains it."""
     lines = []
     for row in proposals.itertuples():
         lines.append(
@@ -91,17 +109,23 @@ def proposal_report(proposals: pd.DataFrame, folder: Path) -> str:
 
 
 def _rank(row) -> str:
+    """Format the rank score of a proposal."""
     if pd.isna(row.rank_score):
         return "no rank score"
     return (
-        f"rank score {row.rank_score:.3f} ({row.score_low:.3f} to {row.score_high:.3f}): gives up "
+        f"rank score {row.rank_score:.3f} ({row.score_low:.3f} to {row.score_high:.3f}): loses "
         f"{row.bits_given_up:.3f} bits{'' if row.within_margin else ', more than the margin allows'}"
-        f"{'' if row.rank_score == row.bits_given_up else '; the rest is charged for its narrowest layer'}"
+        f"{'' if row.rank_score == row.bits_given_up else '; the rest is a penalty for its narrowest layer'}"
     )
 
 
 def verdict_report(verified, metric: str) -> str:
-    """Every retrained design with its score, and the verdicts on the chosen one."""
+    """Format the score of every retrained design, and the verdicts on the chosen one.
+
+    Args:
+        verified: Result of `verify`.
+        metric: Name of the score.
+    """
     scores = verified.designs.set_index("design")[
         ["score", "low", "high", "val_score", "params", "flops", "seeds"]
     ].round(4)
@@ -109,5 +133,5 @@ def verdict_report(verified, metric: str) -> str:
     return (
         f"\n{scores.rename_axis(None).to_string()}\n{metric} on test data, 95 % over seeds and images\n\n"
         f"{verdicts.to_string()}\n"
-        f"gain of {verified.chosen.name}, chosen by validation, over each\n"
+        f"gain of {verified.chosen.name}, chosen by validation, over each of these designs\n"
     )

@@ -1,4 +1,4 @@
-"""The few lines that a run ends with on the terminal."""
+"""The report that a run prints when it ends."""
 
 from __future__ import annotations
 
@@ -13,17 +13,28 @@ from bench.tracking import views
 if TYPE_CHECKING:
     from bench.tracking.store import Store
 
-Column = tuple[str, pd.Series]  # its head, which may stand twice in a table, and its words by tap
+Column = tuple[str, pd.Series]  # the heading, which can occur twice in a table, and the text of each tap
 HEADS = {"ceiling": "ceiling", "null_mean": "null"}
 
 
 def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], run_id: str, store: Store) -> str:
-    """Per tap the primary estimator's I(X;T) and I(T;Y); every estimator's excess by pixels; test figures; the UI."""
+    """Format the information in each tap, the scores on test data, the costs, and how to open the UI.
+
+    Whole images have I(X;T) and I(T;Y) by the primary estimator. The other views have the excess of I(T;Y) over its
+    null by every estimator.
+
+    Args:
+        table: Rows of the run, in bits.
+        test: Metrics on test data, by name.
+        costs: Costs of the network, by name.
+        run_id: Id of the run.
+        store: Store that holds the run.
+    """
     main = "dice" if "dice" in test else "accuracy"
     interval = f" ({test[f'{main}_low']:.3f} to {test[f'{main}_high']:.3f})" if f"{main}_low" in test else ""
     return (
         f"{''.join(_view(table, view) for view in table.views)}\n"
-        f"bits, best checkpoint; all rows with their intervals: layers.csv of the run\n\n"
+        f"bits of the best checkpoint; layers.csv of the run has all rows with their intervals\n\n"
         f"test {main} {test[main]:.3f}{interval}   {costs['params']:,.0f} parameters   "
         f"{costs['flops'] / 1e6:,.1f} MFLOPs an image   {costs['latency_ms']:.0f} ms "
         f"for {costs['latency_batch']:.0f} images\n"
@@ -33,10 +44,15 @@ def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], r
 
 
 def failures_of_parts(estimates: int, diagnostics: Mapping[str, str]) -> str:
-    """A line for the estimates, and one for each diagnostic, that ended in an error of no known kind.
+    """Format a line for the estimates, and one for each diagnostic, that ended in an unexpected error.
 
-    >>> failures_of_parts(2, {})
-    '2 estimates failed with an error: the reasons are in layers.csv, the tracebacks in the log\\n'
+    Args:
+        estimates: Number of estimates that failed.
+        diagnostics: Class and message of the error of each diagnostic that failed, by name.
+
+    Examples:
+        >>> failures_of_parts(2, {})
+        '2 estimates failed with an error: the reasons are in layers.csv, the tracebacks in the log\\n'
     """
     lines = [
         f"diagnostic {name} failed: {reason}; its traceback is in the log\n" for name, reason in diagnostics.items()
@@ -49,32 +65,32 @@ def failures_of_parts(estimates: int, diagnostics: Mapping[str, str]) -> str:
 
 
 def _view(table: LayerTable, view: str) -> str:
-    """The best checkpoint's numbers; a quantity or an estimator that has none is left out."""
+    """Format the estimates of the best checkpoint in a view, without quantities and estimators that have none."""
     if view == "image":
         columns, title = _images(table), f"whole images, estimator {table.estimators[0]}"
     else:
         columns, title = _locations(table, view), f"{view} view: excess of I(T;Y) over its null"
     if not columns:
-        return f"\n{title}: no estimate, for the reasons in layers.csv\n"
+        return f"\n{title}: no estimate; layers.csv has the reasons\n"
     shown = pd.concat([column for _, column in columns], axis=1).rename_axis(None)
     return f"\n{shown.to_string(header=[name for name, _ in columns])}\n{title}\n"
 
 
 def _images(table: LayerTable) -> list[Column]:
-    """Both quantities in whole images; the numbers beside them that tell how far to believe them."""
+    """Build the columns of both quantities in whole images, with null, ceiling and reliability."""
     columns: list[Column] = []
-    for quantity, beside in ((I_XT, ("ceiling",)), (I_TY, ("null_mean", "ceiling"))):
+    for quantity, extra in ((I_XT, ("ceiling",)), (I_TY, ("null_mean", "ceiling"))):
         rows = table.best(view="image")
         rows = rows[rows["quantity"] == quantity].set_index("tap")
         if rows["bits"].notna().any():
             columns.append((quantity, rows["bits"].map(_bits)))
-            columns += [(HEADS[name], rows[name].map(_bits)) for name in beside]
+            columns += [(HEADS[name], rows[name].map(_bits)) for name in extra]
             columns.append(("reliable", _reliable(rows)))
     return columns
 
 
 def _locations(table: LayerTable, view: str) -> list[Column]:
-    """The excess by every estimator at locations."""
+    """Build the columns of the excess by every estimator in a view of locations."""
     columns: list[Column] = []
     for estimator in table.estimators:
         rows = table.best(estimator, view).set_index("tap")
@@ -88,6 +104,6 @@ def _bits(value: float) -> str:
 
 
 def _reliable(rows: pd.DataFrame) -> pd.Series:
-    """Words: `control` where only the untrained networks can tell, - where there is no number."""
+    """Return yes, no, `control` if only untrained references can judge the number, or - if there is no number."""
     words = rows["reliable"].map({True: "yes", False: "no"}).fillna("control")
     return words.where(rows["bits"].notna(), "-")

@@ -1,4 +1,4 @@
-"""The command `resend`: sends what runs could not log before they ended."""
+"""The command `resend`: send the writes that runs could not log before they ended."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ from bench.tracking.store import Store, connect
 
 
 def resend(config: DictConfig) -> list[str]:
-    """Send what waits in a folder to tracking.uri; returns the ids of the runs that are complete now.
+    """Send the writes in a folder to tracking.uri. Writes that can't be sent remain in the folder.
 
-    Raises InputError, at the end, where a run is of another server or another process has it, and TrackingError where
-    the server did not take all of a run; what was not sent still waits.
+    Returns:
+        The ids of the runs that are now complete.
+
+    Raises:
+        InputError: After all runs, if a run belongs to another server or is in use by another process.
+        TrackingError: After all runs, if the server did not accept all writes of a run.
     """
     folder = Path(config.folder).absolute()
     runs = sorted({path.parent.name for path in folder.glob("*/[0-9]*.json")})
     if not runs:
-        raise InputError(f"folder: got {folder}, in which nothing waits; wanted an outbox that a run named as it ended")
+        raise InputError(f"folder: got {folder}, which has no writes; wanted an outbox that a run named when it ended")
     store = connect(config.tracking.uri, config.tracking.experiment)
     complete, problems = [], []
     for run in runs:
@@ -43,10 +47,14 @@ def resend(config: DictConfig) -> list[str]:
 
 
 def send(store: Store, run_id: str, folder: Path) -> int:
-    """Send what waits of one run; returns how many writes it was.
+    """Send the writes of one run.
 
-    Raises InputError where the store does not know the run or a living process has it, and TrackingError where writes
-    are left.
+    Returns:
+        The number of writes that were sent.
+
+    Raises:
+        InputError: If the store does not have the run, or a running process uses it.
+        TrackingError: If writes remain.
     """
     outbox = Outbox(store.client, run_id, folder, store.uri)
     try:
@@ -60,21 +68,30 @@ def send(store: Store, run_id: str, folder: Path) -> int:
     except Timeout:
         raise InputError(f"run {run_id}: another process adds to {folder} or sends from it; wait for its end") from None
     except OSError as error:
-        raise InputError(f"folder: got {folder}, wanted one that may be written ({error})") from error
+        raise InputError(f"folder: got {folder}, wanted a writable folder ({error})") from error
     return count
 
 
 def refuse_another_owner(run, end: Write | None, folder: Path) -> None:
-    """Raise InputError where another process runs it now; end: how the run ended, None where it has not."""
+    """Refuse a run that another process executes or has taken over.
+
+    Args:
+        run: Run of MLflow.
+        end: The write that ended the run, or None if the run has not ended.
+        folder: Outbox of the run.
+
+    Raises:
+        InputError: If another process owns the run.
+    """
     tags = run.data.tags
     if end is None:
         if run.info.status == "RUNNING" and is_alive(tags):
             raise InputError(
-                f"run {run.info.run_id}: {owner_of(tags)} still runs it and sends what waits in {folder}; "
+                f"run {run.info.run_id}: {owner_of(tags)} still executes it and sends the writes in {folder}; "
                 "wait for its end"
             )
     elif OWNER in tags and end.payload[2:3] not in ([], [None], [tags[OWNER]]):
         raise InputError(
-            f"run {run.info.run_id}: {owner_of(tags)} has taken it over, and what waits in {folder} is of the attempt "
-            "before; delete that folder"
+            f"run {run.info.run_id}: {owner_of(tags)} has taken it over, and the writes in {folder} belong to the "
+            "previous attempt; delete that folder"
         )

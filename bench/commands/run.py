@@ -1,4 +1,4 @@
-"""The command `run`: compose, build, train, capture, estimate, tabulate, draw, track."""
+"""The command `run`: train a network, measure the information in its layers, and track the results."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ from bench.training.train import fit
 
 
 def run(config: DictConfig) -> str | float | list[float]:
-    """Train a network, measure what its layers tell of input and label, track all of it.
+    """Train a network, measure the information about input and label in its layers, and track the results.
 
-    Returns the run's id; where objectives are asked for, the only one as a number or several as a list.
+    Returns:
+        The id of the run. If the config has objectives, the value of the only one, or a list of the values of several.
     """
     device = prepare(config)
     data = build(config.dataset, "dataset", Data)
@@ -46,7 +47,7 @@ def run(config: DictConfig) -> str | float | list[float]:
     logged = [name for diagnostic in diagnostics.values() for name in diagnostic.logged]
     check_objectives(config.objectives, model, data, logged, config.train.epochs)
 
-    from bench.sweeps import claims, jobs  # MLflow takes seconds to load: what can be refused is refused before
+    from bench.sweeps import claims, jobs  # imported after all checks, because MLflow takes seconds to load
 
     store = tracking.connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
     begun, finished = claims.begin(store, config, fingerprint_of(config, data))
@@ -55,7 +56,7 @@ def run(config: DictConfig) -> str | float | list[float]:
 
     with tracking.ended(begun) as tracked:
         tracked.config(config)
-        tracked.param(tracking.DESIGN, jobs.short_design())  # the UI's charts know parameters, not tags
+        tracked.param(tracking.DESIGN, jobs.short_design())  # charts of the UI can use parameters, but not tags
         tracked.dataset(data)
         table, failures = LayerTable(), Failures()
 
@@ -98,13 +99,17 @@ def run(config: DictConfig) -> str | float | list[float]:
             with failures.of(name):
                 found = diagnostic(table)
             tracked.findings(found)
-        sys.stdout.write(report(table, test, costs, tracked.id, store))  # also where something can't be logged
+        sys.stdout.write(report(table, test, costs, tracked.id, store))  # also printed if a write can't be logged
         sys.stdout.write(failures_of_parts(table.failed, failures.said))
     return answer(tracked, config.objectives)
 
 
 def answer(tracked: tracking.Run, objectives: list[str] | None) -> str | float | list[float]:
-    """The run's id, or the metrics that a sweeper is to make larger or smaller: a number, or a list of several."""
+    """Return the id of the run, or the values of its objectives: a number for one, a list for several.
+
+    Raises:
+        InputError: If the run does not have the metric of an objective.
+    """
     if objectives is None:
         return tracked.id
     metrics = tracked.store.client.get_run(tracked.id).data.metrics

@@ -1,4 +1,4 @@
-"""The command `status`: where a sweep stands."""
+"""The command `status`: the state of each job of a sweep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from bench.tracking.store import connect
 
 
 def status(config: DictConfig) -> pd.DataFrame:
-    """A row for each job of a sweep that has begun; writes them with what is still to come."""
+    """Write a table of the jobs of a sweep that have begun, and the number of jobs that remain.
+
+    Returns:
+        The table, one row for each job.
+    """
     store = connect(config.tracking.uri, config.tracking.experiment, read_only=True)
     parent = jobs.newest(store, config.sweep)
     table = jobs.table(store, parent)
@@ -24,12 +28,24 @@ def status(config: DictConfig) -> pd.DataFrame:
 
 
 def status_report(jobs: pd.DataFrame, name: str, planned: int, alive: bool) -> str:
-    """The jobs of a sweep that have begun, and how many there are of each state."""
+    """Format the jobs of a sweep that have begun, and the number of jobs in each state.
+
+    Args:
+        jobs: Table of the jobs that have begun.
+        name: Name of the sweep.
+        planned: Number of all jobs of the sweep.
+        alive: Whether the process of the sweep is running.
+    """
     counts = jobs["state"].value_counts()
     attempts = jobs["state"].isin(("dead",)).sum()
-    ahead = max(0, planned - (len(jobs) - attempts))
-    words = [f"{count} {state}" for state, count in counts.items()] + ([f"{ahead} still to do"] if ahead else [])
-    going = "goes on" if alive else "has ended" if not ahead else "is not running; the same command goes on with it"
+    remaining = max(0, planned - (len(jobs) - attempts))
+    parts = [f"{count} {state}" for state, count in counts.items()] + ([f"{remaining} to do"] if remaining else [])
+    if alive:
+        progress = "is running"
+    elif remaining:
+        progress = "is not running; the same command continues it"
+    else:
+        progress = "has ended"
     shown = jobs.drop(columns="run").set_index("name").rename_axis(None).dropna(axis=1, how="all")
-    listed = f"{shown.round(3).fillna('').to_string()}\n\n" if len(jobs) else ""
-    return f"\n{listed}{name}: of {planned} jobs {', '.join(words) or 'none has begun'}; the sweep {going}\n"
+    rows = f"{shown.round(3).fillna('').to_string()}\n\n" if len(jobs) else ""
+    return f"\n{rows}{name}: {planned} jobs ({', '.join(parts) or 'none has begun'}); the sweep {progress}\n"

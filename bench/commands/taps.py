@@ -1,4 +1,4 @@
-"""The command `taps`: the modules of a network with what comes out of them, to choose which to tap."""
+"""The command `taps`: list the modules of a network and their outputs, to choose which to tap."""
 
 from __future__ import annotations
 
@@ -16,11 +16,18 @@ from models.tracing import calls
 
 
 def taps(config: DictConfig) -> pd.DataFrame:
-    """A row for each module that runs, in the order in which they end; writes them as a table."""
+    """Write a table of the modules that the forward pass calls, in the order in which their calls end.
+
+    Returns:
+        The table, one row for each module.
+
+    Raises:
+        InputError: If the network can't be traced.
+    """
     data = build(config.dataset, "dataset", Data)
     fill_in(config.model, data)
     model = build_network(config.model, config.seed)
-    network = model.network if isinstance(model, Custom) else model  # whose paths its yaml has
+    network = model.network if isinstance(model, Custom) else model  # the yaml has paths in the network inside Custom
     try:
         called = calls(network, torch.zeros(1, data.channels, *data.image_size))
     except ValueError as error:
@@ -46,7 +53,7 @@ def taps(config: DictConfig) -> pd.DataFrame:
 
 
 def modules_report(modules: pd.DataFrame) -> str:
-    """The modules of a network as a table, words to the left and numbers to the right."""
+    """Format the modules of a network as a table, with text on the left and numbers on the right."""
     shown = modules.assign(parameters=modules["parameters"].map("{:,}".format))
     for name in ("module", "class", "output", "tap"):
         shown[name] = shown[name].str.ljust(shown[name].str.len().max())

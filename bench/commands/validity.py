@@ -1,4 +1,4 @@
-"""The command `validity`: which diagnostic ranks designs as retraining does, beside the ceiling that noise sets."""
+"""The command `validity`: compare the ranking of designs by each diagnostic with their ranking by retraining."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ from bench.pruning.search.asker import READINGS, Asker
 
 
 def validity(config: DictConfig) -> str:
-    """Retrain a fixed set of designs, ask about each, and rank the diagnostics; returns the id of the run."""
+    """Retrain a fixed set of designs, score each design by every diagnostic, and rank the diagnostics.
+
+    Returns:
+        The id of the run.
+    """
     with opened(config, "validity") as study:
         base, tracked, retraining = study.base, study.tracked, study.retraining
         designs = study_set(base.design, config.seed)
@@ -30,13 +34,13 @@ def validity(config: DictConfig) -> str:
 
         with study.asker() as asker:
             retrained = {name: design for name, design in designs.items() if name in losses.index}
-            said = pd.DataFrame([*scores(asker, retrained), *controls(base.pricing, retrained)])
-        board = leaderboard(said, losses, config.seed)
-        tracked.table(said.assign(loss=said["design"].map(losses.mean(axis=1))), "tables/scores.csv")
+            scored = pd.DataFrame([*scores(asker, retrained), *controls(base.pricing, retrained)])
+        board = leaderboard(scored, losses, config.seed)
+        tracked.table(scored.assign(loss=scored["design"].map(losses.mean(axis=1))), "tables/scores.csv")
         tracked.table(board, "tables/validity.csv")
         tracked.metrics({f"summary/validity.{row.diagnostic}": row.spearman for row in board.itertuples()})
         tracked.metrics({"summary/validity_ceiling": board["ceiling"].iloc[0]})
-        tracked.figure(figure(said, losses, board), "figures/validity.png")
+        tracked.figure(figure(scored, losses, board), "figures/validity.png")
         sys.stdout.write(
             f"{validity_report(board, config.judged_on, base.data.name)}run {tracked.id} in {tracked.store.uri}\n"
         )
@@ -44,13 +48,20 @@ def validity(config: DictConfig) -> str:
 
 
 def losses_of(results: Retrained, judged_on: str) -> pd.DataFrame:
-    """What each design lost against the base of the same seed: a row per design, a column per seed."""
+    """Compute the loss of score of each design, compared with the base of the same seed.
+
+    Returns:
+        One row for each design, one column for each seed.
+
+    Raises:
+        InputError: If fewer than 2 seeds have every design.
+    """
     if judged_on == "test":
         weighted = results.images.assign(score=results.images["score"] * results.images["weight"])
         scores = weighted.pivot_table("score", "design", "seed", "sum")
     else:
         scores = results.runs.pivot_table("val_score", "design", "seed")
-    scores = scores.dropna(axis="columns")  # seeds for which every design was trained
+    scores = scores.dropna(axis="columns")  # keeps seeds for which every design was trained
     if scores.shape[1] < 2:
         raise InputError(
             f"retrain.seeds: got {scores.shape[1]} seeds for which every design was trained, wanted 2 or more: without "
@@ -60,7 +71,7 @@ def losses_of(results: Retrained, judged_on: str) -> pd.DataFrame:
 
 
 def scores(asker: Asker, designs: dict) -> list[dict]:
-    """What every diagnostic says that each design gives up."""
+    """Score every design by each diagnostic: the information that the design loses, in bits."""
     return [
         {
             "diagnostic": f"{estimator}.{view}.{reading}",
@@ -77,30 +88,39 @@ def scores(asker: Asker, designs: dict) -> list[dict]:
 
 
 def controls(pricing: Pricing, designs: dict) -> list[dict]:
-    """What says as much about every design without a look at data: how few parameters, FLOPs or channels it has."""
-    least = {
+    """Score every design without data: by its number of parameters, FLOPs, or channels of its narrowest layer."""
+    sizes = {
         "params": lambda design: pricing(design).params,
         "flops": lambda design: pricing(design).flops,
         "narrowest": lambda design: int(widths_of(design).min()),
     }
     return [
         {"diagnostic": f"control.{kind}", "estimator": "control", "view": "none", "reading": kind, "design": name}
-        | dict.fromkeys(("bits", "low", "high"), -log2(of(design)))
+        | dict.fromkeys(("bits", "low", "high"), -log2(size_of(design)))
         | {"reliable": True}
-        for kind, of in least.items()
+        for kind, size_of in sizes.items()
         for name, design in designs.items()
     ]
 
 
-def leaderboard(said: pd.DataFrame, losses: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Diagnostics by their Spearman correlation with the measured loss, with its interval and the noise ceiling.
+def leaderboard(scored: pd.DataFrame, losses: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Rank diagnostics by their Spearman correlation with the measured loss of score.
 
-    Each over the designs that it has a number for, since one question may be refused; designs: how many these are.
+    A diagnostic can refuse some designs. Its correlation is computed over the designs that have a number.
+
+    Args:
+        scored: Rows with diagnostic, estimator, view, reading, design, bits and reliable.
+        losses: Loss of score, one row for each design and one column for each seed.
+        seed: Seed of all random draws.
+
+    Returns:
+        One row for each diagnostic: the correlation with its 95 % interval, the noise ceiling with its interval, and
+        the number of designs that have a number.
     """
     mean = losses.mean(axis=1)
     highest = ceiling(losses.to_numpy(), seed)
     rows = []
-    for diagnostic, rows_of in said.groupby("diagnostic", sort=False):
+    for diagnostic, rows_of in scored.groupby("diagnostic", sort=False):
         first, answered = rows_of.iloc[0], rows_of.dropna(subset="bits")
         found = agreement(answered["bits"].to_numpy(), mean[answered["design"]].to_numpy(), seed)
         rows.append(
@@ -121,30 +141,32 @@ def leaderboard(said: pd.DataFrame, losses: pd.DataFrame, seed: int) -> pd.DataF
     return pd.DataFrame(rows).sort_values("spearman", ascending=False, kind="stable", ignore_index=True)
 
 
-def figure(said: pd.DataFrame, losses: pd.DataFrame, board: pd.DataFrame):
+def figure(scored: pd.DataFrame, losses: pd.DataFrame, board: pd.DataFrame):
+    """Draw the measured loss of score against the bits by each diagnostic."""
     titles = {
         row.diagnostic: f"{row.diagnostic}\nρ = {row.spearman:.2f} ({row.low:.2f} to {row.high:.2f})"
         for row in board.itertuples()
     }
-    return plots.predicted_loss(said.assign(loss=said["design"].map(losses.mean(axis=1))), titles)
+    return plots.predicted_loss(scored.assign(loss=scored["design"].map(losses.mean(axis=1))), titles)
 
 
 def validity_report(board: pd.DataFrame, judged_on: str, dataset: str) -> str:
-    """The leaderboard of diagnostics."""
+    """Format the leaderboard of diagnostics."""
     columns = ["spearman", "low", "high", "designs", "reliable"]
     first = board.iloc[0]
     return (
         f"\n{board.set_index('diagnostic')[columns].rename_axis(None).round(3).to_string()}\n"
         f"Spearman correlation with the loss on {judged_on} data of {dataset}, {first['seeds']} seeds, "
-        f"95 % over the designs that each has a number for\n"
+        f"95 % intervals over the designs for which a diagnostic has a number\n"
         f"{_ceiling(first)}\n"
     )
 
 
 def _ceiling(row) -> str:
+    """Format the noise ceiling."""
     if pd.isna(row["ceiling"]):
-        return "the designs' losses differ no more than the noise between seeds explains; no diagnostic can be judged"
+        return "noise between seeds explains all differences between the losses; no diagnostic can be judged"
     return (
         f"a perfect diagnostic would reach {row['ceiling']:.2f} ({row['ceiling_low']:.2f} to "
-        f"{row['ceiling_high']:.2f}), for the noise between seeds"
+        f"{row['ceiling_high']:.2f}), because of the noise between seeds"
     )

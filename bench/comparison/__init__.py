@@ -1,1 +1,1 @@
-"""Comparing runs: which, their designs' table, their layers' differences, and the page that shows them."""
+"""Comparison of runs: their selection, the table of designs, differences between layers, figures and the page."""

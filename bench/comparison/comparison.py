@@ -1,4 +1,4 @@
-"""Comparison: all that is said of the designs of some runs."""
+"""Comparison: the results of comparing the designs of several runs."""
 
 from __future__ import annotations
 
@@ -8,18 +8,30 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from bench.comparison import layers
-from bench.comparison.designs import believed, costliest, designs_table, profile_of, unplanted
+from bench.comparison.designs import (
+    choose_reference,
+    describe_reliability,
+    designs_table,
+    lacks_planted_truth,
+    profile_of,
+)
 from bench.comparison.runs import Runs
 from bench.pruning.retraining.protocol import metric_of
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Designs against one of them, the reference.
+    """Designs compared with one of them, the reference.
 
-    metric: the score's name. shown_by: estimator and view of curves and summary, None where no layers were measured.
-    designs: a row for each (`designs_table`). differences: of layers (`layers.differences`). missing: taps without a
-    counterpart. notes: what must be said beside the tables.
+    Attributes:
+        runs: The compared runs.
+        metric: Name of the score.
+        reference: Name of the reference.
+        shown_by: Estimator and view of the curves and the summary, or None if no layers were measured.
+        designs: One row for each design (`designs_table`).
+        differences: Differences between layers (`layers.differences`).
+        missing: Taps without a counterpart.
+        notes: Sentences that qualify the tables.
     """
 
     runs: Runs
@@ -33,6 +45,7 @@ class Comparison:
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:
+        """Return all tables by the names of their files."""
         return {
             "comparison": self.designs.assign(metric=self.metric),
             "differences": self.differences,
@@ -42,53 +55,69 @@ class Comparison:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What was compared, in words."""
+        """Describe the data, the runs, the reference, and the estimator and view of the summary."""
         card, seeds = self.runs.card, sorted(self.runs.frame["seed"].unique())
-        said = {
+        facts = {
             "data": f"{card['name']}, {card['task']}; {card['n']['test']} test images of {card['groups']['test']} "
             f"groups; fingerprint {card['fingerprint']}",
             "runs": f"{len(self.runs.frame)}, seeds {', '.join(map(str, seeds))}",
             "reference": self.reference,
         }
-        return said | ({"information by": f"{self.shown_by[0]}, {self.shown_by[1]} view"} if self.shown_by else {})
+        if self.shown_by:
+            facts["information by"] = f"{self.shown_by[0]}, {self.shown_by[1]} view"
+        return facts
 
 
-def compared(runs: Runs, config: DictConfig) -> Comparison:
-    """The comparison that a config asks for; InputError for a reference, or an estimator and view, that runs lack."""
-    metric, reference = metric_of(runs.card["task"]), costliest(runs, config.reference)
+def compare_runs(runs: Runs, config: DictConfig) -> Comparison:
+    """Compare the designs of runs, with the settings of a config of `compare`.
+
+    Raises:
+        InputError: If no run has the reference of the config, or if the runs do not share its estimator and view.
+    """
+    metric, reference = metric_of(runs.card["task"]), choose_reference(runs, config.reference)
     shown_by = profile_of(runs.tables, config.by)
-    pooled = layers.pooled(layers.best_rows(runs.tables, runs.frame))
+    pooled = layers.pool_seeds(layers.best_rows(runs.tables, runs.frame))
     table = designs_table(runs, metric, pooled, shown_by, reference, config.margin)
     differences, missing = layers.differences(pooled, reference), layers.without_counterpart(pooled, reference)
-    said = notes(runs, reference, table, missing)
-    return Comparison(runs, metric, reference, shown_by, table, differences, missing, said)
+    remarks = notes(runs, reference, table, missing)
+    return Comparison(runs, metric, reference, shown_by, table, differences, missing, remarks)
 
 
 def notes(runs: Runs, reference: str, table: pd.DataFrame, missing: pd.DataFrame) -> list[str]:
-    """What a reader must know beside the table, each thing once."""
-    said = []
+    """Write the sentences that qualify the table.
+
+    Args:
+        runs: The compared runs.
+        reference: Name of the reference.
+        table: Result of `designs_table`.
+        missing: Result of `layers.without_counterpart`.
+    """
+    remarks = []
     others = table[table["design"] != reference]
     if runs.repeats:
-        said.append(f"{runs.repeats} runs repeat a design and seed; the newest stands for them.")
+        remarks.append(f"{runs.repeats} runs repeat a design and seed; only the newest of them is used.")
     if table["low"].isna().any():
-        said.append("The test data are of one image or patient: there are no intervals of the score and no gains.")
-    elif len(unsaid := others[others["gain"].isna()]):
-        names = "; ".join(unsaid["design"])
-        said.append(
-            f"No gain: fewer than 2 seeds in common with {reference}, without which there is no spread: {names}."
+        remarks.append(
+            "The test data have only one image or patient, so that scores have no intervals and there are no gains."
+        )
+    elif len(without_gain := others[others["gain"].isna()]):
+        names = "; ".join(without_gain["design"])
+        remarks.append(
+            f"These designs have no gain, because they have fewer than 2 seeds in common with {reference}: {names}."
         )
     if len(alone := table[table["over"] == layers.IMAGES]):
-        said.append(f"Of one seed, so that intervals are over images alone: {'; '.join(alone['design'])}.")
+        names = "; ".join(alone["design"])
+        remarks.append(f"These designs have one seed, so that their intervals are over images alone: {names}.")
     if table["rows"].sum() == 0:
-        said.append("No run measured its layers: there is nothing to say of information.")
+        remarks.append("No run measured its layers, so that there are no results about information.")
     else:
-        said.append(f"Reliable by {'; by '.join(believed(runs.tables.values()))}.")
-        if unplanted(runs.tables.values()):
-            said.append("Of some of them no truth was planted (calibration=false), so that reliable says less.")
+        remarks.append(f"Reliable numbers: {'; '.join(describe_reliability(runs.tables.values()))}.")
+        if lacks_planted_truth(runs.tables.values()):
+            remarks.append("For some of them no truth was planted (calibration=false): reliable is then a weaker test.")
         if "narrowest" not in table:
-            said.append("Without I(X;T) in this view no layer is the narrowest.")
+            remarks.append("This view has no I(X;T), so that no layer is the narrowest.")
     for design, rows in missing.groupby("design", sort=False):
         for where, taps in rows.groupby("missing_in", sort=False)["tap"]:
             other = reference if where == design else design
-            said.append(f"No counterpart in {where}: {', '.join(taps)} of {other}.")
-    return said
+            remarks.append(f"No counterpart in {where}: {', '.join(taps)} of {other}.")
+    return remarks

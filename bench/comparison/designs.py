@@ -1,4 +1,4 @@
-"""Designs: the table of a comparison, a row for each."""
+"""Designs: the table of a comparison, with one row for each design."""
 
 from __future__ import annotations
 
@@ -20,12 +20,26 @@ COSTS = ("params", "flops")
 def designs_table(
     runs: Runs, metric: str, pooled: pd.DataFrame, profile: tuple[str, str] | None, reference: str, margin: float
 ) -> pd.DataFrame:
-    """A row per design, the costliest in FLOPs first.
+    """Build the table of designs.
 
-    score, low, high: of the test data, `over` seeds and images or, of one seed, images alone. narrowest_…, most_…: of
-    `layers.reading` in the profile, an estimator and a view. rows: of the best checkpoints that have a number; reliable
-    of them; control: that only the untrained control can judge. front.COST: on the Pareto front of score against it.
-    gain, gain_low, gain_high, verdict: against the reference, where both have 2 seeds in common.
+    Args:
+        runs: The compared runs.
+        metric: Name of the score.
+        pooled: Result of `layers.pool_seeds`.
+        profile: Estimator and view of the narrowest and the most informative layer, or None.
+        reference: Name of the reference.
+        margin: Margin of the verdict "no worse", in units of the score.
+
+    Returns:
+        One row for each design, in order of falling FLOPs, with these columns:
+
+        - score, low, high: Score on test data with its 95 % interval, `over` seeds and images, or over images alone if
+          the design has one seed.
+        - narrowest_…, most_…: Result of `layers.reading`, in bits.
+        - rows: Number of estimates of the best checkpoints. reliable: how many of them are reliable. control: how many
+          of them only untrained references can judge.
+        - front.COST: Whether the design is on the Pareto front of score against this cost.
+        - gain, gain_low, gain_high, verdict: Gain of score over the reference, if both have 2 seeds in common.
     """
     rows = []
     for design, frame in runs.frame.groupby("design", sort=False):
@@ -39,8 +53,12 @@ def designs_table(
     return table
 
 
-def costliest(runs: Runs, reference: str | None) -> str:
-    """The reference, by default the design of most FLOPs; InputError where no run is of it."""
+def choose_reference(runs: Runs, reference: str | None) -> str:
+    """Return the name of the reference, by default the design with the most FLOPs.
+
+    Raises:
+        InputError: If no run has this design.
+    """
     designs = runs.frame.groupby("design", sort=False)["flops"].mean()
     if reference is None:
         return designs.idxmax()
@@ -50,7 +68,18 @@ def costliest(runs: Runs, reference: str | None) -> str:
 
 
 def profile_of(tables: Mapping[str, LayerTable], by: str | None) -> tuple[str, str] | None:
-    """Estimator and view, ESTIMATOR.VIEW, that all runs have numbers by, the primary ones by default; None without."""
+    """Return an estimator and a view that all runs have in common, by default the primary ones.
+
+    Args:
+        tables: LayerTable of each run.
+        by: ESTIMATOR.VIEW, or None.
+
+    Returns:
+        Estimator and view, or None if no run measured its layers and `by` is None.
+
+    Raises:
+        InputError: If the runs have no estimator and view in common, or not the one of `by`.
+    """
     measured = [table for table in tables.values() if table.rows]
     if not measured and by is None:
         return None
@@ -58,7 +87,7 @@ def profile_of(tables: Mapping[str, LayerTable], by: str | None) -> tuple[str, s
     first = [f"{estimator}.{view}" for table in measured[:1] for estimator in table.estimators for view in table.views]
     shared = [name for name in first if all(name in names for names in asked)]
     if not shared:
-        raise InputError(f"by: got {by or 'none'}, and these runs share no estimator and view; {FIX}")
+        raise InputError(f"by: got {by or 'none'}, but these runs share no estimator and view; {FIX}")
     if by not in (None, *shared):
         raise InputError(f"by: got {by}, wanted one that all runs measured: {', '.join(shared)}")
     estimator, view = (by or shared[0]).split(".")
@@ -66,7 +95,16 @@ def profile_of(tables: Mapping[str, LayerTable], by: str | None) -> tuple[str, s
 
 
 def accuracy(runs: Runs, frame: pd.DataFrame, metric: str) -> dict[str, object]:
-    """score, low, high and what the interval is over, of the runs of one design."""
+    """Compute the score on test data of a design, with its 95 % interval.
+
+    Args:
+        runs: The compared runs.
+        frame: Rows of `runs.frame` of the design.
+        metric: Name of the score.
+
+    Returns:
+        score, low, high, and `over`: whether the interval is over seeds and images, or over images alone.
+    """
     design, logged = frame["design"].iloc[0], runs.logged[frame["run"].iloc[0]]
     images = runs.images[runs.images["design"] == design]
     key = f"test/{metric.replace(' ', '_').lower()}"
@@ -83,35 +121,48 @@ def accuracy(runs: Runs, frame: pd.DataFrame, metric: str) -> dict[str, object]:
 
 
 def reliability(tables: Iterable[LayerTable]) -> dict[str, int]:
-    """How many rows have a number, are reliable, or can be judged by the untrained control alone."""
-    said = _numbers(tables)["reliable"]
-    return {"rows": len(said), "reliable": int(said.eq(True).sum()), "control": int(said.isna().sum())}
+    """Count the estimates, those that are reliable, and those that only untrained references can judge."""
+    reliable = _numbers(tables)["reliable"]
+    return {"rows": len(reliable), "reliable": int(reliable.eq(True).sum()), "control": int(reliable.isna().sum())}
 
 
-def believed(tables: Iterable[LayerTable]) -> list[str]:
-    """How many rows of each estimator and view are reliable, in words."""
-    asked = _numbers(tables).groupby(["estimator", "view"], sort=False)["reliable"]
-    return [f"{estimator}, {view} view: {said.eq(True).sum()} of {len(said)}" for (estimator, view), said in asked]
+def describe_reliability(tables: Iterable[LayerTable]) -> list[str]:
+    """Describe how many estimates of each estimator and view are reliable."""
+    groups = _numbers(tables).groupby(["estimator", "view"], sort=False)["reliable"]
+    return [f"{estimator}, {view} view: {rows.eq(True).sum()} of {len(rows)}" for (estimator, view), rows in groups]
 
 
-def unplanted(tables: Iterable[LayerTable]) -> bool:
-    """Whether a number is called reliable without truth having been planted beside it.
+def lacks_planted_truth(tables: Iterable[LayerTable]) -> bool:
+    """Return whether an estimate is called reliable although no truth was planted.
 
-    >>> row = {"weights": "best", "bits": 1.0, "reliable": True}
-    >>> unplanted([LayerTable([row | {"found": True}])]), unplanted([LayerTable([row | {"found": None}])])
-    (False, True)
+    Examples:
+        >>> row = {"weights": "best", "bits": 1.0, "reliable": True}
+        >>> lacks_planted_truth([LayerTable([row | {"found": True}])])
+        False
+        >>> lacks_planted_truth([LayerTable([row | {"found": None}])])
+        True
     """
     numbers = _numbers(tables)
     return bool((numbers["reliable"].eq(True) & numbers["found"].isna()).any())
 
 
 def _numbers(tables: Iterable[LayerTable]) -> pd.DataFrame:
+    """Return the rows of the best checkpoints that have an estimate."""
     best = pd.concat([table.select(weights=Weights.BEST) for table in tables])
     return best[best["bits"].notna()]
 
 
 def gain(runs: Runs, design: str, reference: str, margin: float) -> dict[str, object]:
-    """Paired by seed and test image; empty of the reference itself and where it can't be said."""
+    """Compute the gain of score over the reference, paired by seed and test image, and its verdict.
+
+    The gain is NaN for the reference itself, for fewer than 2 seeds in common, and for fewer than 2 groups of images.
+
+    Args:
+        runs: The compared runs.
+        design: Name of the design.
+        reference: Name of the reference.
+        margin: Margin of the verdict "no worse", in units of the score.
+    """
     both = runs.images[runs.images["design"].isin((design, reference))]
     common = both.groupby("seed")["design"].nunique()
     if design == reference or (common > 1).sum() < 2 or both["group"].nunique() < 2:

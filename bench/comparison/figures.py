@@ -1,4 +1,4 @@
-"""Figures of a comparison."""
+"""Figures: the figures of a comparison."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from bench.comparison.comparison import Comparison
 from bench.sweeps.summary import profile
 
 
-def drawn(comparison: Comparison) -> dict[str, Figure]:
-    """By name: score against cost and, where layers were measured, their curves and their differences."""
+def draw_figures(comparison: Comparison) -> dict[str, Figure]:
+    """Draw score against cost and, if layers were measured, their profiles and differences.
+
+    Returns:
+        The figures by name.
+    """
     table, runs = comparison.designs, comparison.runs
     figures = {"pareto": plots.score_against_cost(table, comparison.metric, comparison.reference)}
     if comparison.shown_by is None:
@@ -30,6 +34,6 @@ def drawn(comparison: Comparison) -> dict[str, Figure]:
     labels = rows["label_view"].dropna().unique()
     rows = rows[rows["label_view"].isna() | rows["label_view"].isin(labels[:1])]
     if len(rows):
-        beyond = f"{title}: beyond {comparison.reference}"
-        figures["differences"] = plots.layer_differences(rows, list(table["design"]), beyond)
+        heading = f"{title}: difference from {comparison.reference}"
+        figures["differences"] = plots.layer_differences(rows, list(table["design"]), heading)
     return figures

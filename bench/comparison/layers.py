@@ -1,4 +1,4 @@
-"""Layers: what those of a design tell, pooled over its seeds, and how they differ from another design's."""
+"""Layers: the information in the layers of a design, pooled over seeds, and its differences between designs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from bench.information.statistics import t_half_width
 from bench.information.tables import I_TY, I_XT, LayerTable, Weights
 
 QUESTION = ["tap", "quantity", "view", "label_view", "estimator"]
-SEEDS, IMAGES = "seeds and images", "images alone"  # what an interval is over
+SEEDS, IMAGES = "seeds and images", "images alone"  # sources of variation that an interval covers
 
 
 def best_rows(tables: Mapping[str, LayerTable], frame: pd.DataFrame) -> pd.DataFrame:
-    """What the best checkpoint's layers tell of X and Y: the rows with a number, each with its design and seed.
+    """Select the estimates of I(X;T) and I(T;Y) of the best checkpoints, and add design and seed.
 
-    tables: of each run. frame: rows with run, design, seed.
+    Args:
+        tables: LayerTable of each run.
+        frame: Rows with run, design and seed.
     """
     parts = [
         tables[run.run].select(weights=Weights.BEST).assign(design=run.design, seed=run.seed)
@@ -28,13 +30,20 @@ def best_rows(tables: Mapping[str, LayerTable], frame: pd.DataFrame) -> pd.DataF
     return rows[rows["quantity"].isin((I_XT, I_TY)) & (rows["role"] != "input") & rows["bits"].notna()]
 
 
-def pooled(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row per design, tap and question, with the mean over the seeds of bits, excess and value.
+def pool_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """Average bits, excess and value over the seeds of a design.
 
-    value: the excess, or where no null exists (`of` says which) the bits. reach_seeds: half the 95 % interval for other
-    seeds, t·s/√S for the spread s of S seeds; empty of one. reach_images: of other images, the root mean square of
-    half the runs' own intervals. low, high: of value, over both. reliable: yes where it is in every run, no where it is
-    not in one, empty where no pairing exists to be broken.
+    Args:
+        rows: Result of `best_rows`.
+
+    Returns:
+        One row for each design, tap and question, with the means and these columns:
+
+        - value: The excess, or the bits if there is no null, in bits. `of` names which of the two.
+        - reach_seeds: Half the 95 % interval for other seeds, t·s/√S for the spread s of S seeds. NaN for one seed.
+        - reach_images: Half the 95 % interval for other images: root mean square of half the intervals of the runs.
+        - low, high: Ends of the interval of value, for other seeds and other images.
+        - reliable: True if every run is reliable, False if one is not, None if no null exists.
     """
     key = ["design", *QUESTION]
     half = np.maximum(rows["high"] - rows["bits"], rows["bits"] - rows["low"])
@@ -64,21 +73,32 @@ def pooled(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(table: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """How much more each tap of a design tells than that of the reference of the same name, by every estimator.
+    """Compute the difference of information between each tap of a design and the tap of this name in the reference.
 
-    table: of `pooled`. With a's value over S seeds of spread s and the mean square h² of half the runs' own intervals,
-    and b's the reference's, the 95 % interval of a - b reaches to both sides by
+    Half the 95 % interval of the difference a - b is
 
-        √( (t_a s_a)²/S_a + (t_b s_b)²/S_b + h_a² + h_b² ),    t of S - 1 degrees of freedom.
+        √( (t_a s_a)²/S_a + (t_b s_b)²/S_b + h_a² + h_b² ).
 
-    Each part has the quantile of its own degrees of freedom (Banerjee 1960, Sankhyā 22:357), so that coverage is 95 %
-    or more whatever their sizes. Assumed: seeds are independent draws, errors are normal, and those of two designs,
-    measured on the same images, are not opposed. Conservative otherwise: what the images have in common for both
-    designs is not taken off, h is as wide for many seeds as for one, and where seeds differ in their errors over images
-    s holds these again. Where a side has one seed, the interval is over images alone, as `over` says. The
-    null's mean counts as exact.
+    a is the value of the design and b that of the reference. Each is a mean over S seeds with spread s, and h² is the
+    mean square of half the intervals of the runs. t has S - 1 degrees of freedom. Each part has the quantile of its own
+    degrees of freedom, so that the coverage is 95 % or more for parts of any size. If a side has one seed, the interval
+    is over images alone. The mean of the null is treated as exact.
 
-    differs: the interval excludes 0. reliable: of both sides.
+    The interval assumes that seeds are independent draws, that errors are normal, and that the errors of two designs on
+    the same images are not negatively correlated. It is conservative for three reasons. It does not subtract the
+    variation between images that both designs share. h does not shrink with the number of seeds. s includes a part of
+    the errors over images if these differ between seeds.
+
+    Args:
+        table: Result of `pool_seeds`.
+        reference: Name of the reference.
+
+    Returns:
+        One row for each design, tap and question, in bits. `over` names the sources of variation of the interval.
+        `differs` is true if the interval excludes 0. `reliable` refers to both sides.
+
+    References:
+        Banerjee 1960, Sankhyā 22:357.
     """
     own = table[table["design"] == reference].drop(columns=["design", "place", "role", "order", "bits", "excess"])
     both = table[table["design"] != reference].merge(own, on=[*QUESTION, "of"], suffixes=("", "_reference"))
@@ -99,7 +119,11 @@ def differences(table: pd.DataFrame, reference: str) -> pd.DataFrame:
 
 
 def without_counterpart(table: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """design, tap, missing_in: each tap that a design has and the reference has not, or the other way round."""
+    """List the taps that either a design or the reference does not have.
+
+    Returns:
+        Rows with design, tap, and missing_in: the name of the design that does not have the tap.
+    """
     taps = {design: list(dict.fromkeys(rows["tap"])) for design, rows in table.groupby("design", sort=False)}
     rows = []
     for design in (each for each in taps if each != reference and reference in taps):
@@ -109,29 +133,38 @@ def without_counterpart(table: pd.DataFrame, reference: str) -> pd.DataFrame:
 
 
 def reading(table: pd.DataFrame, estimator: str, view: str) -> dict[str, object]:
-    """What the narrowest layer keeps of Y, as `bottleneck` reads it, and the most that any layer has, as excess.
+    """Return I(T;Y) of the narrowest layer, as in `Bottleneck`, and the largest I(T;Y) of any layer.
 
-    table: of `pooled`, one design. Nothing is said of the narrowest layer in a view without I(X;T).
+    Args:
+        table: Result of `pool_seeds`, rows of one design.
+        estimator: Name of the estimator.
+        view: Name of the view.
+
+    Returns:
+        Tap, excess, ends of its interval in bits, and reliability of both layers. The narrowest layer is left out in a
+        view without I(X;T).
     """
     rows = table[(table["estimator"] == estimator) & (table["view"] == view)]
     layers = LayerTable(rows.assign(weights=Weights.BEST).to_dict("records"))
     if rows.empty:
         return {}
     primary = layers.primary(estimator, view)
-    told = primary[(primary["quantity"] == I_TY) & primary["excess"].notna()]
-    told = told.set_index("tap")[["excess", "low", "high", "reliable"]]
-    taps = {"most": told["excess"].astype(float).idxmax()} if len(told) else {}
+    about_label = primary[(primary["quantity"] == I_TY) & primary["excess"].notna()]
+    about_label = about_label.set_index("tap")[["excess", "low", "high", "reliable"]]
+    taps = {"most": about_label["excess"].astype(float).idxmax()} if len(about_label) else {}
     narrowest = Bottleneck()(layers).tables.get("bottleneck")
-    if narrowest is not None and narrowest["tap"].iloc[0] in told.index:
+    if narrowest is not None and narrowest["tap"].iloc[0] in about_label.index:
         taps["narrowest"] = narrowest["tap"].iloc[0]
     return {
         name: value
         for kind, tap in taps.items()
-        for name, value in {kind: tap, **told.loc[tap].add_prefix(f"{kind}_")}.items()
+        for name, value in {kind: tap, **about_label.loc[tap].add_prefix(f"{kind}_")}.items()
     }
 
 
 def _all(reliable: pd.Series) -> bool | None:
-    """False where one is not, None where one can't say, else True."""
-    said = list(reliable)
-    return False if False in said else None if any(pd.isna(each) for each in said) else True
+    """Return False if one value is False, None if one is missing, else True."""
+    values = list(reliable)
+    if False in values:
+        return False
+    return None if any(pd.isna(value) for value in values) else True

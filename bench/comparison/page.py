@@ -1,4 +1,4 @@
-"""Page: a comparison as one HTML file that needs no other."""
+"""Page: a comparison as one HTML file that needs no other file."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ from bench.comparison.comparison import Comparison
 
 TEMPLATE = Path(__file__).with_name("page.html")
 CAPTIONS = {
-    "u_plot": "Information along the layers, mean over the seeds of a design; nulls are not taken off. "
-    "Dotted: the same networks, never trained. What a dotted line has already, training did not bring.",
-    "pareto": "Score with its interval against cost. The line joins designs that no other betters, by means alone. "
-    "Triangles at the lower edge: far below the reference, at the score that the legend names.",
-    "differences": "What each layer tells beyond that of the reference, with 95 % intervals. Hollow: not reliable on "
-    "one side. Cross: only the untrained networks can judge. Of twenty layers without any difference, one may still "
-    "exclude 0.",
+    "u_plot": "Information in each layer, mean over the seeds of a design. Nulls are not subtracted. Dotted lines show "
+    "untrained networks of the same designs: training did not add the information that a dotted line already has.",
+    "pareto": "Score with its interval against cost. The line joins the designs on the Pareto front, by means alone. "
+    "Triangles at the lower edge are designs far below the reference; the legend names their scores.",
+    "differences": "Information in each layer minus that in the same layer of the reference, with 95 % intervals. "
+    "Hollow markers: not reliable on one side. Crosses: only the untrained networks can judge. If no layer differs, "
+    "about one interval in twenty still excludes 0.",
 }
 
 
 def page(title: str, comparison: Comparison, figures: Mapping[str, bytes]) -> str:
-    """HTML with everything inlined and every name escaped. figures: PNGs by name, each with a caption here."""
-    shown = words.for_the_eye(comparison.designs, comparison.metric)
-    told = words.told(comparison.differences)
+    """Render a comparison as HTML, with all figures inside and every name escaped.
+
+    Args:
+        title: Title of the page.
+        comparison: The comparison.
+        figures: PNG of each figure, by a name of `CAPTIONS`.
+    """
+    shown = words.format_designs(comparison.designs, comparison.metric)
+    differences = words.format_differences(comparison.differences)
     marked = comparison.differences["differs"] & comparison.differences["reliable"].eq(True)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
@@ -40,6 +46,6 @@ def page(title: str, comparison: Comparison, figures: Mapping[str, bytes]) -> st
             {"caption": CAPTIONS[name], "name": name, "data": base64.b64encode(png).decode()}
             for name, png in figures.items()
         ],
-        difference_columns=list(told.columns),
-        differences=list(zip(marked, told.to_numpy().tolist(), strict=True)),
+        difference_columns=list(differences.columns),
+        differences=list(zip(marked, differences.to_numpy().tolist(), strict=True)),
     )

@@ -1,4 +1,4 @@
-"""Runs to compare: found in the store, of the same data, one for each design and seed."""
+"""Runs: select the runs to compare, on the same data, one for each design and seed."""
 
 from __future__ import annotations
 
@@ -16,20 +16,24 @@ from bench.tracking import records
 from bench.tracking.store import Store
 
 FIX = "choose by sweep=NAME or runs=[ID,…]"
-# of the config, what may differ between runs of one design
+# settings that can differ between runs of one design
 FREE = (
     *("seed", "device", "threads", "resume", "objectives", "trust", "dataset.root", "dataset.file", "tracking."),
-    tracking.DESIGN,  # in the words of the sweep that trained the run, which another sweep may have reused
+    tracking.DESIGN,  # named by the sweep that trained the run; another sweep can reuse the run under another name
 )
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Trained networks of at least 2 designs on the same data.
+    """Runs of at least 2 designs on the same data.
 
-    card: of the data. frame: a row per run: design, seed, run, costs. images: a row per run and test image, as
-    `judge.paired` takes it. tables: of each run's layers. logged: each run's metrics. repeats: how many further runs
-    repeated one of these.
+    Attributes:
+        card: Description of the data.
+        frame: One row for each run: design, seed, run and costs.
+        images: One row for each run and test image, as in `judge.paired`.
+        tables: LayerTable of each run.
+        logged: Metrics of each run.
+        repeats: Number of further runs that have the design and seed of one of these.
     """
 
     card: dict
@@ -40,9 +44,20 @@ class Runs:
     repeats: int
 
 
-def chosen(store: Store, runs: Sequence[str] | None, sweep: str | None) -> Runs:
-    """The runs of these ids, of a sweep, or all that the experiment has; InputError where they can't be compared."""
-    designs = found(store, runs, sweep)
+def choose_runs(store: Store, runs: Sequence[str] | None, sweep: str | None) -> Runs:
+    """Read the runs with these ids, the runs of a sweep, or all runs of the experiment.
+
+    If several runs have the same design and seed, only the newest is read.
+
+    Args:
+        store: Store of the experiment.
+        runs: Ids of runs, or None.
+        sweep: Name of a sweep or id of its parent run, or None.
+
+    Raises:
+        InputError: If the runs can't be compared.
+    """
+    designs = find_runs(store, runs, sweep)
     card = shared_card({run: records.card_of(store, run) for run in designs})
     tracked = {run: store.client.get_run(run) for run in designs}
     refuse_mixed(designs, {run: tracked[run].data.params for run in designs})
@@ -52,7 +67,7 @@ def chosen(store: Store, runs: Sequence[str] | None, sweep: str | None) -> Runs:
     kept = {run: design for (design, _), run in newest.items()}
     if len(set(kept.values())) < 2:
         raise InputError(
-            f"runs: got {len(kept)} of one design, {min(kept.values())!r}, wanted 2 designs or more; {FIX}"
+            f"runs: got {len(kept)} of one design, {min(kept.values())!r}, wanted 2 or more designs; {FIX}"
         )
     results = results_of(store, kept, test=True)
     tables = {run: records.layers_of(store, run) for run in kept}
@@ -60,19 +75,26 @@ def chosen(store: Store, runs: Sequence[str] | None, sweep: str | None) -> Runs:
     return Runs(card, results.runs, results.images, tables, logged, len(designs) - len(kept))
 
 
-def found(store: Store, runs: Sequence[str] | None, sweep: str | None) -> dict[str, str]:
-    """The id of each run and its design."""
+def find_runs(store: Store, runs: Sequence[str] | None, sweep: str | None) -> dict[str, str]:
+    """Find runs as in `choose_runs`.
+
+    Returns:
+        The design of each run, by the id of the run.
+
+    Raises:
+        InputError: If there are no such runs, or if a run has no design.
+    """
     if runs is not None and sweep is not None:
         raise InputError("runs: got both runs and sweep, wanted one of them or none; leave one out")
     if sweep is not None:
         designs = jobs.of_sweep(store, jobs.newest(store, sweep).info.run_id)
         if not designs:
-            raise InputError(f"sweep: got {sweep!r}, of which no job has finished; `python -m bench status` says why")
+            raise InputError(f"sweep: got {sweep!r}, which has no finished job; see `python -m bench status`")
         return designs
     if runs is not None:
         designs = {}
         for run in runs:
-            records.card_of(store, run)  # or InputError
+            records.card_of(store, run)  # raises InputError for a run that trained no network
             designs[run] = store.client.get_run(run).data.tags.get(tracking.DESIGN)
             if designs[run] is None:
                 raise InputError(f"runs: got {run}, which has no design, wanted training runs; {FIX}")
@@ -81,13 +103,17 @@ def found(store: Store, runs: Sequence[str] | None, sweep: str | None) -> dict[s
     if not designs:
         name = store.client.get_experiment(store.experiment_id).name
         raise InputError(
-            f"tracking.experiment: got {name!r}, which has no finished training run; take another or train"
+            f"tracking.experiment: got {name!r}, which has no finished training run; choose another or train one"
         )
     return designs
 
 
 def shared_card(cards: Mapping[str, dict]) -> dict:
-    """The data card of all runs. Networks tested on other images can't be paired, so that other data are refused."""
+    """Return the card of the data, which must be the same for all runs, because gains are paired by test image.
+
+    Raises:
+        InputError: If two runs have different data.
+    """
     first = next(iter(cards))
     for run, card in cards.items():
         if any(card[key] != cards[first][key] for key in ("task", "fingerprint")):
@@ -96,12 +122,21 @@ def shared_card(cards: Mapping[str, dict]) -> dict:
 
 
 def _data(run: str, cards: Mapping[str, dict]) -> str:
+    """Describe the data of a run for a message."""
     card = cards[run]
     return f"{card['name']} ({card['task']}, fingerprint {card['fingerprint']}) in {run}"
 
 
 def refuse_mixed(designs: Mapping[str, str], params: Mapping[str, Mapping[str, str]]) -> None:
-    """Raise InputError where runs of one design differ in more than their seed, by their configs' flat values."""
+    """Check that runs of one design differ only in their seed and in the settings of `FREE`.
+
+    Args:
+        designs: Design of each run.
+        params: Config of each run, as flat values.
+
+    Raises:
+        InputError: If two runs of one design differ in another setting.
+    """
     firsts: dict[str, str] = {}
     for run, design in designs.items():
         first = firsts.setdefault(design, run)
@@ -110,5 +145,5 @@ def refuse_mixed(designs: Mapping[str, str], params: Mapping[str, Mapping[str, s
             if not key.startswith(FREE) and values[0] != values[1]:
                 raise InputError(
                     f"runs: got {key}={values[0]} in {first} and {values[1]} in {run}, both of design {design!r}, "
-                    f"wanted runs of a design that differ in their seed alone; {FIX}"
+                    f"wanted runs of a design that differ only in their seed; {FIX}"
                 )

@@ -1,29 +1,38 @@
-"""Words: the table of designs for the eye, and how to read each of its columns."""
+"""Words: format the tables of a comparison as text, and explain their columns."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 READ = {
-    "seeds": "trainings of the design that differ in their seed; they are pooled",
-    "params": "parameters that the forward pass uses",
-    "FLOPs": "operations for one image, two for a multiply-add",
-    "ms": "time of one batch where the runs were made; not comparable between machines",
-    "score": "on the test data, with its 95 % interval for other seeds and other images or patients; of one seed, for "
-    "other images or patients alone. Two seeds leave it very wide, and what is wider than the scale says nothing",
-    "gain": "score above the reference's, paired by seed and test image, with its 95 % interval. Better: the interval "
-    "lies above 0. No worse: above minus the margin. Worse: below 0. Else undecided, which is not the same as equal",
-    "front": "no other design here has as much score for fewer parameters, or for fewer FLOPs, by means alone",
-    "I(T;Y), narrowest": "of the layer that tells least of the input: bits above shuffled labels, with 95 % interval",
-    "I(T;Y), most": "of the layer that tells most of the label: bits above shuffled labels, with 95 % interval",
-    "reliable": "of the best checkpoints' numbers, how many can be believed: below the estimator's ceiling, with room "
-    "above the null, and planted truth was found. In brackets those for which no null exists, so that only the "
-    "untrained networks can judge them. A reliable number may well be 0",
+    "seeds": "number of trainings of the design with different seeds; they are pooled",
+    "params": "number of parameters that the forward pass uses",
+    "FLOPs": "number of operations for one image; a multiply-add counts as two",
+    "ms": "time of one batch on the machine of the runs; not comparable between machines",
+    "score": "score on the test data, with its 95 % interval for other seeds and other images or patients; for one "
+    "seed, the interval is for other images or patients alone. With two seeds it is very wide. An interval that is "
+    "wider than the scale contains no information",
+    "gain": "score minus that of the reference, paired by seed and test image, with its 95 % interval. Better: the "
+    "interval lies above 0. No worse: it lies above minus the margin. Worse: it lies below 0. Otherwise undecided, "
+    "which does not mean equal",
+    "front": "no other design in the table has as high a score for fewer parameters, or for fewer FLOPs; intervals are "
+    "not considered",
+    "I(T;Y), narrowest": "information about the label in the layer with the least information about the input: bits "
+    "above shuffled labels, with 95 % interval",
+    "I(T;Y), most": "largest information about the label in any layer: bits above shuffled labels, with 95 % interval",
+    "reliable": "number of reliable estimates of the best checkpoints: below the estimator's ceiling, with enough room "
+    "above the null, and with planted truth recovered. In brackets: estimates without a null, which only the "
+    "untrained networks can judge. A reliable estimate can be 0",
 }
 
 
-def for_the_eye(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The table of designs as words, a row per design; a column that nothing is known of is left out."""
+def format_designs(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Format the table of designs as text, without empty columns.
+
+    Args:
+        table: Result of `designs_table`.
+        metric: Name of the score.
+    """
     columns = {
         "seeds": table["seeds"].astype(str),
         "params": table["params"].map("{:,.0f}".format),
@@ -39,7 +48,8 @@ def for_the_eye(table: pd.DataFrame, metric: str) -> pd.DataFrame:
             bits = _with_interval(table, f"{kind}_excess", f"{kind}_low", f"{kind}_high")
             doubt = table[f"{kind}_reliable"].eq(False).map({True: ", not reliable", False: ""})
             columns[f"I(T;Y), {kind}"] = [
-                f"{tap}: {said}{but}" if said else "" for tap, said, but in zip(table[kind], bits, doubt, strict=True)
+                f"{tap}: {value}{remark}" if value else ""
+                for tap, value, remark in zip(table[kind], bits, doubt, strict=True)
             ]
     columns["reliable"] = [_reliable(*row) for row in table[["reliable", "rows", "control"]].itertuples(index=False)]
     shown = pd.DataFrame(columns).set_index(table["design"].rename(None))
@@ -47,12 +57,12 @@ def for_the_eye(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def how_to_read(shown: pd.DataFrame, metric: str) -> dict[str, str]:
-    """What each column says."""
+    """Return the explanation of each column."""
     return {column: READ["score" if column == metric else column] for column in shown if column != "verdict"}
 
 
-def told(differences: pd.DataFrame) -> pd.DataFrame:
-    """Differences between layers as words."""
+def format_differences(differences: pd.DataFrame) -> pd.DataFrame:
+    """Format the differences between layers as text."""
     yes = {True: "yes", False: "no"}
     return pd.DataFrame(
         {
@@ -72,6 +82,7 @@ def told(differences: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_interval(table: pd.DataFrame, value: str, low: str, high: str, sign: str = "") -> list[str]:
+    """Format each value with its interval, or as an empty text if it is missing."""
     return [
         "" if pd.isna(mean) else f"{mean:{sign}.3f}" + ("" if pd.isna(least) else f" ({least:.3f} to {most:.3f})")
         for mean, least, most in table[[value, low, high]].itertuples(index=False)
@@ -79,7 +90,8 @@ def _with_interval(table: pd.DataFrame, value: str, low: str, high: str, sign: s
 
 
 def _flops(flops: float) -> str:
-    """
+    """Format a number of operations with the unit G, M or k.
+
     >>> _flops(51_100_000.0)
     '51.1 M'
     """
@@ -90,8 +102,10 @@ def _flops(flops: float) -> str:
 
 
 def _front(params: bool, flops: bool) -> str:
+    """Name the costs for which a design is on the Pareto front."""
     return "both" if params and flops else "params" if params else "FLOPs" if flops else ""
 
 
 def _reliable(reliable: int, rows: int, control: int) -> str:
+    """Format how many estimates are reliable and, in brackets, how many only untrained references can judge."""
     return f"{reliable} of {rows}" + (f" ({control})" if control else "") if rows else ""

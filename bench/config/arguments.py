@@ -1,4 +1,4 @@
-"""Arguments: what a component's config gives its constructor, held to the types that the constructor declares."""
+"""Arguments: check the arguments in a component's config against the types that its constructor declares."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hydra.utils import get_object
 
 from bench.errors import InputError, missing_extra
 
-MOST = 2**32 - 1  # of a whole number: the largest seed, and more than any count or size can be
-# types of values in a config -> what they are called in a message
+MOST = 2**32 - 1  # largest whole number: the largest seed, and more than any valid count or size
+# names of the types of values in messages
 WORDS = {
     bool: "true or false",
     int: "a whole number",
@@ -26,9 +26,14 @@ WORDS = {
 
 
 def target_of(config: Any, section: str) -> Callable:
-    """What `_target_` of a component's config names.
+    """Import the class or function that `_target_` of a component's config names.
 
-    Raises InputError for a config that is no mapping with a `_target_`, or that names nothing to call.
+    Args:
+        config: Config of the component.
+        section: Key of the config, for messages.
+
+    Raises:
+        InputError: If the config is not a mapping with a `_target_`, or if `_target_` names no class or function.
     """
     if not isinstance(config, Mapping):
         raise InputError(f"{section}: got {config!r}, wanted a component: a mapping with _target_ and its arguments")
@@ -43,14 +48,22 @@ def target_of(config: Any, section: str) -> Callable:
         why = str(error.__cause__ or error).splitlines()[0]
         raise InputError(f"{section}._target_: got {name!r}, which can't be imported ({why}); correct it") from error
     if not callable(target):
-        raise InputError(f"{section}._target_: got {name!r}, which is no class or function; correct it")
+        raise InputError(f"{section}._target_: got {name!r}, which is not a class or function; correct it")
     return target
 
 
 def check_arguments(config: Mapping, section: str) -> None:
-    """Raise InputError for an argument that is no value of its declared type, here and in components inside this one.
+    """Check the types of all arguments of a component, and of components inside it.
 
-    What is not declared may be anything but a number that is not finite or a whole number above 2^32.
+    An argument without a declared type can have any value except a number that is not finite or a whole number of
+    2^32 or more.
+
+    Args:
+        config: Config of the component.
+        section: Key of the config, for messages.
+
+    Raises:
+        InputError: If the value of an argument does not have the declared type.
     """
     hints = _hints(target_of(config, section)) if "_target_" in config else {}
     for name, value in config.items():
@@ -59,19 +72,21 @@ def check_arguments(config: Mapping, section: str) -> None:
             check_arguments(value, key)
         elif not name.startswith("_"):
             _check_numbers(value, key)
-            if wanted := _refused(value, hints.get(name, Any)):
+            if wanted := _wanted_instead(value, hints.get(name, Any)):
                 raise InputError(f"{key}: got {value!r}, wanted {wanted}")
 
 
 def _hints(target: Callable) -> dict[str, Any]:
+    """Return the declared type of each argument."""
     function = target.__init__ if inspect.isclass(target) else target
     try:
         return get_type_hints(function)
-    except (NameError, TypeError, AttributeError):  # of a library that declares what is there for a type checker alone
+    except (NameError, TypeError, AttributeError):  # some libraries declare names that exist only for a type checker
         return {}
 
 
 def _check_numbers(value: Any, key: str) -> None:
+    """Refuse numbers that are not finite or too large, also inside mappings and lists."""
     if isinstance(value, Mapping):
         for name, each in value.items():
             _check_numbers(each, f"{key}.{name}")
@@ -84,14 +99,14 @@ def _check_numbers(value: Any, key: str) -> None:
         raise InputError(f"{key}: got {value}, wanted at most {MOST:,}")
 
 
-def _refused(value: Any, hint: Any) -> str | None:
-    """What is wanted in place of a value, None where its type may be right.
+def _wanted_instead(value: Any, hint: Any) -> str | None:
+    """Return the names of the types that are wanted in place of a value, or None if its type can be correct.
 
-    >>> _refused(2, bool), _refused(16.5, int | None), _refused("wide", float)
+    >>> _wanted_instead(2, bool), _wanted_instead(16.5, int | None), _wanted_instead("wide", float)
     ('true or false', 'a whole number', 'a number')
-    >>> _refused(True, Literal[1, "mixture"]), _refused({}, Sequence[str] | None)
+    >>> _wanted_instead(True, Literal[1, "mixture"]), _wanted_instead({}, Sequence[str] | None)
     ('a whole number or a text', 'a list')
-    >>> _refused(1, float), _refused("median", float | str), _refused(1, Any)
+    >>> _wanted_instead(1, float), _wanted_instead("median", float | str), _wanted_instead(1, Any)
     (None, None, None)
     """
     types = [type_ for member in _members(hint) for type_ in _types(member)]
@@ -105,11 +120,12 @@ def _refused(value: Any, hint: Any) -> str | None:
 
 
 def _members(hint: Any) -> tuple[Any, ...]:
+    """Return the members of a union, or the type itself."""
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
 def _types(member: Any) -> list[Any]:
-    """The types of values in a config that a declared type takes; the declared type itself where it is none of them."""
+    """Return the types of config values that a declared type accepts, or the declared type itself if there are none."""
     origin = get_origin(member) or member
     if origin is Literal:
         return [type(option) for option in get_args(member)]

@@ -1,4 +1,4 @@
-"""Build: components from their configs, with what only the data knows filled in."""
+"""Build: create components from their configs, with arguments that depend on the data filled in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bench.config.arguments import check_arguments, target_of
-from bench.config.sizes import bounded
+from bench.config.sizes import limit_memory
 from bench.datasets.common import shown
 from bench.datasets.data import Data
 from bench.errors import REFUSALS, InputError, missing_extra
@@ -23,73 +23,96 @@ Kind = TypeVar("Kind")
 
 
 def build(config: DictConfig, section: str, kind: type[Kind] = object) -> Kind:
-    """Make what `_target_` names, which must be of this kind; InputError names the section and what it refuses."""
+    """Create the object that `_target_` of a config names.
+
+    Args:
+        config: Config of the component.
+        section: Key of the config, for messages.
+        kind: Class that the object must have.
+
+    Raises:
+        InputError: If the config is refused, or if the object is of another kind. The message names the section.
+    """
     if kind is not object:
         target_of(config, section)
     check_arguments(OmegaConf.to_container(config, resolve=True), section)
     try:
-        return of_kind(instantiate(config, _convert_="all"), section, kind)
+        return require_kind(instantiate(config, _convert_="all"), section, kind)
     except InstantiationException as error:
         if isinstance(error.__cause__, InputError):
             raise error.__cause__ from None
         if isinstance(error.__cause__, REFUSALS):
-            raise InputError(f"{section}: {said(error.__cause__)}") from error
+            raise InputError(f"{section}: {error_line(error.__cause__)}") from error
         if missing := missing_extra(error, section):
             raise missing from error
         raise
 
 
 def build_with(config: DictConfig, section: str, argument: Any, kind: type[Kind] = object) -> Kind:
-    """Make what a `_partial_` config lacks one argument for, such as an optimiser its parameters."""
+    """Create the object of a `_partial_` config with one more argument, such as the parameters of an optimiser."""
     make = build(config, section, partial)
     try:
-        return of_kind(make(argument), section, kind)
+        return require_kind(make(argument), section, kind)
     except InputError:
         raise
     except REFUSALS as error:
-        raise InputError(f"{section}: {said(error)}") from error
+        raise InputError(f"{section}: {error_line(error)}") from error
 
 
-def of_kind(made: Any, section: str, kind: type[Kind]) -> Kind:
-    """What was made, or InputError where it is of another kind."""
+def require_kind(made: Any, section: str, kind: type[Kind]) -> Kind:
+    """Return an object if it is of the wanted kind.
+
+    Raises:
+        InputError: If the object is of another kind.
+    """
     if not isinstance(made, kind):
-        wanted = "one that is made later: _partial_: true" if kind is partial else f"an object of {kind.__name__}"
-        got = "partial" if isinstance(made, partial) else type(made).__name__  # Hydra has a partial of its own
+        wanted = "a partial function: _partial_: true" if kind is partial else f"an object of {kind.__name__}"
+        got = "partial" if isinstance(made, partial) else type(made).__name__  # Hydra has its own class for a partial
         raise InputError(f"{section}: got an object of {got}, wanted {wanted}; correct its config")
     return made
 
 
-def said(error: Exception) -> str:
-    """An error of a constructor in one line."""
+def error_line(error: Exception) -> str:
+    """Format an error of a constructor in one line."""
     line = " ".join(str(error).split())
     return line if isinstance(error, ValueError | TypeError) and line else f"{type(error).__name__}: {line}"
 
 
 def build_each(configs: DictConfig | None, group: str, kind: type[Kind] = object) -> dict[str, Kind]:
-    """The components of a group that may be a list of choices, each under its own name."""
+    """Build the components of a group for which a config can choose several members.
+
+    Returns:
+        The components by name.
+
+    Raises:
+        InputError: If an entry of the group is not a component, or if a component is refused.
+    """
     if not isinstance(configs or {}, Mapping):
         raise InputError(f"{group}: got {configs!r}, wanted choices such as {group}=[NAME]")
     for name, config in (configs or {}).items():
         if isinstance(config, Mapping) and "_target_" not in config:
             raise InputError(
-                f"{group}.{name}: got settings of no component, wanted its choice in the group, or '~{group}.{name}' "
-                "to drop them"
+                f"{group}.{name}: got settings without a component, wanted {name} among the choices of {group}, or "
+                f"'~{group}.{name}' to remove the settings"
             )
     return {name: build(config, f"{group}.{name}", kind) for name, config in (configs or {}).items()}
 
 
 def build_network(config: DictConfig, seed: int) -> torch.nn.Module:
-    """Build a network whose weights are drawn from the seed; the global random state does not change.
+    """Build a network whose weights are drawn from the seed.
 
-    Raises InputError for one that does not fit in memory (`bounded`).
+    The global random state does not change.
+
+    Raises:
+        InputError: If the network has no method `taps()`, or does not fit in memory (`limit_memory`).
     """
-    with torch.random.fork_rng(), bounded():
+    with torch.random.fork_rng(), limit_memory():
         torch.manual_seed(seed)
         network = build(config, "model", torch.nn.Module)
     if not hasattr(network, "taps"):
         raise InputError(
-            f"model: got {type(network).__name__}, which names no taps; wanted a network of models, or model=custom "
-            "with it as model.network"
+            f"model: got {type(network).__name__}, which has no taps(); wanted a network of models, or model=custom "
+            "with this network as model.network"
         )
     return channels_last(network)
 
@@ -97,26 +120,30 @@ def build_network(config: DictConfig, seed: int) -> torch.nn.Module:
 def build_stored(
     config: DictConfig, weights: Mapping[str, torch.Tensor], run: str, trust: Sequence[str] = ()
 ) -> torch.nn.Module:
-    """The network of a run from its checked config and its weights, in evaluation mode.
+    """Build the network of a run from its checked config and its weights, in evaluation mode.
 
-    Raises InputError where the config gives no network, or the weights are of another one.
+    Raises:
+        InputError: If the network can't be built from the config, or if the weights do not fit it.
     """
     try:
         network = build_network(without_fetching(config.model, trust), config.get("seed", 0))
     except (InputError, HydraException) as error:
-        said = error if isinstance(error, InputError) else error.__cause__ or error
-        reason = " ".join(str(said).split())[:300]
+        cause = error if isinstance(error, InputError) else error.__cause__ or error
+        reason = " ".join(str(cause).split())[:300]
         raise InputError(f"run: the network of {run} can't be built: {reason}") from error
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise InputError(f"run: weights.pt of {run} is of another network than its config ({reason})") from error
+        raise InputError(f"run: weights.pt of {run} does not fit the network of its config ({reason})") from error
     return network.eval()
 
 
 def channels_last(network: torch.nn.Module) -> torch.nn.Module:
-    """Its convolutions' weights laid out, in place, so that a CPU trains narrow networks up to 1.7 times faster."""
+    """Store the weights of convolutions in channels-last layout, in place.
+
+    A CPU trains narrow networks up to 1.7 times faster with this layout.
+    """
     for parameter in network.parameters():
         if parameter.dim() in (4, 5):
             layout = torch.channels_last if parameter.dim() == 4 else torch.channels_last_3d
@@ -125,7 +152,7 @@ def channels_last(network: torch.nn.Module) -> torch.nn.Module:
 
 
 def fill_in(config: DictConfig, data: Data) -> None:
-    """Set those of the model's arguments that are null and that the data determines, also of a network inside it."""
+    """Set the arguments of the model that are null and depend on the data, also those of a network inside it."""
     known = {
         "in_channels": data.channels,
         "out_channels": data.outputs,
@@ -143,7 +170,11 @@ def fill_in(config: DictConfig, data: Data) -> None:
 
 
 def check_output(model: torch.nn.Module, data: Data) -> None:
-    """Raise InputError when the network's output has not the shape that the data's targets need, or `trial_output`."""
+    """Check that the output of the network has the shape of the targets.
+
+    Raises:
+        InputError: If the shapes differ, or if `trial_output` refuses the network.
+    """
     got = tuple(trial_output(model, data.train.images).shape[1:])
     wanted = wanted_shape(data)
     if got != wanted:
@@ -154,7 +185,7 @@ def check_output(model: torch.nn.Module, data: Data) -> None:
                 f"leave its number of outputs null, or set {wanted[0]}: the data have the classes {shown(data.classes)}"
             )
         else:
-            fix = "let it end in the size of the mask, by padding or interpolation"
+            fix = "make the output as large as the mask, by padding or interpolation"
         raise InputError(
             f"model: got an output of shape {got}, wanted {wanted} for {data.task} on dataset {data.name}; {fix}"
         )

@@ -1,4 +1,4 @@
-"""Checks: what a command's config must be like before anything is done with it."""
+"""Checks: check the config of each command before the command starts."""
 
 from __future__ import annotations
 
@@ -32,18 +32,22 @@ from bench.config.settings import (
 )
 from bench.errors import InputError
 
-LISTS = ("estimator", "diagnostic", "task")  # a config may choose several members of these groups
+LISTS = ("estimator", "diagnostic", "task")  # groups of which a config can choose several members
 
 
 def check_run(config: DictConfig) -> None:
-    """Raise InputError for a value of a run's config that is out of its range, or a setting that does not exist."""
+    """Check the config of `run`.
+
+    Raises:
+        InputError: If a value is out of its range, or if a setting does not exist.
+    """
     _check(config, Settings)
     _check_components(config)
     _check_last_seed(config, "probe.untrained_seeds", config.probe.untrained_seeds)
 
 
 def check_calibration(config: DictConfig) -> None:
-    """Raise InputError for a value of a calibration's config that is out of its range."""
+    """Check the config of `calibrate` as `check_run` does, and its section `planted`."""
     _check(config, CalibrationSettings)
     _check_components(config)
     if config.planted is not None:
@@ -60,7 +64,7 @@ def check_calibration(config: DictConfig) -> None:
 
 
 def check_proposal(config: DictConfig) -> None:
-    """Raise InputError for a value of a proposal's config that is out of its range."""
+    """Check the config of `propose` as `check_run` does, and the overrides of retraining."""
     _check(config, ProposalSettings)
     _check_components(config)
     if all(value is None for value in config.target.values()):
@@ -73,7 +77,7 @@ def check_proposal(config: DictConfig) -> None:
 
 
 def check_validity(config: DictConfig) -> None:
-    """Raise InputError for a value of a validity study's config that is out of its range."""
+    """Check the config of `validity` as `check_run` does, and the overrides of retraining."""
     _check(config, ValiditySettings)
     _check_components(config)
     _check_seeds(config, "there is no noise ceiling")
@@ -81,24 +85,24 @@ def check_validity(config: DictConfig) -> None:
 
 
 def check_comparison(config: DictConfig) -> None:
-    """Raise InputError for a value of a comparison's config that is out of its range."""
+    """Check the config of `compare` as `check_run` does."""
     _check(config, CompareSettings)
 
 
 def check_taps(config: DictConfig) -> None:
-    """Raise InputError for a value of the config of `taps` that is out of its range."""
+    """Check the config of `taps` as `check_run` does."""
     _check(config, TapsSettings)
 
 
 def check_status(config: DictConfig) -> None:
-    """Raise InputError for a value of the config of `status` that is out of its range."""
+    """Check the config of `status` as `check_run` does."""
     if OmegaConf.is_missing(config, "sweep"):
         raise InputError("sweep: got none, wanted the name of a sweep or the id of its parent run")
     _check(config, StatusSettings)
 
 
 def check_resend(config: DictConfig) -> None:
-    """Raise InputError for a value of the config of `resend` that is out of its range."""
+    """Check the config of `resend` as `check_run` does."""
     _check(config, ResendSettings)
 
 
@@ -115,27 +119,35 @@ CHECKS = {
 
 
 def check_sweep(config: DictConfig, name: str, jobs: Iterable[list[str]]) -> None:
-    """Raise InputError for a sweep whose settings, or those of one of its jobs, are out of their ranges.
+    """Check the settings of a sweep and of some of its jobs.
 
-    name: of the command's config. jobs: the overrides of some of them, which Hydra composes and so holds to the types.
+    Args:
+        config: Config of the sweep.
+        name: Name of the command's config.
+        jobs: Overrides of the jobs to check. Hydra composes their configs, which checks the types.
+
+    Raises:
+        InputError: If a setting of the sweep or of a job is out of its range.
     """
     _check_given(config, config.hydra)
     _check_own(config, name)
     check_launching(config.hydra, config.get("objectives"))
     check_folder("hydra.sweep.dir", config.hydra.sweep.dir)
     subdir = str(OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"])
-    shared, _, _ = subdir.partition("${")  # what follows differs between jobs
+    shared, _, _ = subdir.partition("${")  # the remaining part differs between jobs
     check_folder("hydra.sweep.subdir", str(Path(config.hydra.sweep.dir, shared)))
     for job in jobs:
         _check_own(GlobalHydra.instance().config_loader().load_sweep_config(config, job), name)
 
 
 def _check_own(config: DictConfig, name: str) -> None:
-    if name in KINDS:  # else it is one of the user's own
+    """Check the fields of a config of this package, without Hydra's own."""
+    if name in KINDS:  # any other config is one of the user
         _check_fields(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), KINDS[name])
 
 
 def _check(config: DictConfig, kind: type) -> None:
+    """Check that all values are present and resolve, and check the overrides and the fields."""
     try:
         OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
@@ -148,10 +160,7 @@ def _check(config: DictConfig, kind: type) -> None:
 
 
 def _check_given(config: DictConfig, hydra: DictConfig) -> None:
-    """Raise InputError for an override that Hydra would take in silence without doing what it says.
-
-    config: with or without hydra, which is Hydra's own.
-    """
+    """Raise InputError for an override that Hydra accepts without any effect, or with another effect than it states."""
     given = OmegaConf.to_container(hydra.overrides.task) + OmegaConf.to_container(hydra.overrides.hydra)
     for override in OverridesParser.create().parse_overrides(given):
         key, value = override.key_or_group, override.value()
@@ -172,7 +181,7 @@ def _check_given(config: DictConfig, hydra: DictConfig) -> None:
 
 
 def _check_fields(section: DictConfig, kind: type, name: str = "", partly: bool = False) -> None:
-    """Hold every value of a section to the rule of its field; partly: not all fields need be there."""
+    """Check every value of a section by the rule of its field. With partly=True, fields can be absent."""
     rules = rules_of(kind)
     if unknown := set(section) - set(rules):
         got = f"{name or 'config'}: got the setting {min(map(str, unknown))!r}"
@@ -191,14 +200,16 @@ def _check_fields(section: DictConfig, kind: type, name: str = "", partly: bool 
 
 
 def _check_components(config: DictConfig) -> None:
+    """Check that the config has an estimator, or has neither estimators nor diagnostics."""
     if not config.estimator and not ("diagnostic" in config and not config.diagnostic):
         raise InputError(
             "estimator: got none, wanted at least one, such as estimator=[renyi]; "
-            "with diagnostic=[] too, a run trains and evaluates alone"
+            "with diagnostic=[] too, a run only trains and evaluates"
         )
 
 
 def _check_seeds(config: DictConfig, without: str) -> None:
+    """Check that retraining has 2 seeds or more."""
     if config.retrain.seeds < 2:
         raise InputError(
             f"retrain.seeds: got {config.retrain.seeds}, wanted 2 or more: without spread between seeds {without}"
@@ -206,6 +217,7 @@ def _check_seeds(config: DictConfig, without: str) -> None:
 
 
 def _check_retraining(config: DictConfig) -> None:
+    """Check the seeds, the folder and the overrides of retraining."""
     _check_last_seed(config, "retrain.seeds", config.retrain.seeds - 1)
     check_folder("folder", config.folder)
     if not GlobalHydra.instance().is_initialized():
@@ -220,6 +232,6 @@ def _check_retraining(config: DictConfig) -> None:
 
 
 def _check_last_seed(config: DictConfig, key: str, further: int) -> None:
-    """further: how many seeds follow the first."""
+    """Check that the first seed and a number of further seeds are below the limit."""
     if config.seed + further >= SEEDS:
-        raise InputError(f"seed: got {config.seed} with {key} after it, wanted seeds below {SEEDS:,}; lower it")
+        raise InputError(f"seed: got {config.seed} and further seeds for {key}, wanted all below {SEEDS:,}; lower it")

@@ -1,4 +1,4 @@
-"""Composing: what is said where Hydra can't compose a config, or can't work with its own settings."""
+"""Composing: error messages for configs that Hydra can't compose, and for settings that its plugins refuse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hydra.errors import MissingConfigException
 from bench.config import CONF
 from bench.errors import REFUSALS, InputError
 
-# choices of Hydra's plugins -> the extra that brings them
+# choices of Hydra's plugins -> the extra that installs them
 EXTRAS = {
     "hydra/launcher/ray": "ray",
     "hydra/launcher/submitit_local": "submitit",
@@ -20,15 +20,15 @@ EXTRAS = {
 
 
 def clearer(error: BaseException) -> BaseException:
-    """For an error of Hydra that says too little, one that says what is allowed.
+    """Return an error that states what is allowed, in place of an error of Hydra that does not.
 
-    A choice that does not exist comes with its group and the choices, also inside a list; what a launcher or a sweeper
-    refuses comes as bad input.
+    The new error for a choice that does not exist names the group and its choices, also for a choice inside a list. An
+    error of a launcher or a sweeper about its settings becomes an InputError. Any other error is returned as it is.
     """
     if isinstance(error, REFUSALS) and not isinstance(error, InputError) and plugin_of(error):
         return InputError(f"{plugin_of(error)}: refuses its settings ({type(error).__name__}: {error}); correct them")
     if type(error) is ValueError and str(error).startswith("Config group override must be"):
-        return InputError(f"{error}, wanted such as model=unet or estimator=[renyi]")
+        return InputError(f"{error}, wanted a choice such as model=unet or estimator=[renyi]")
     if not isinstance(error, MissingConfigException):
         return error
     group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
@@ -41,18 +41,19 @@ def clearer(error: BaseException) -> BaseException:
 
 
 def quoted(text: str) -> str:
-    """Any text as a quoted value of an override, which Hydra reads back as it is.
+    """Quote a text as the value of an override, so that Hydra reads the same text.
 
-    >>> quoted("o'brien")
-    "'o\\\\'brien'"
+    Examples:
+        >>> quoted("o'brien")
+        "'o\\\\'brien'"
     """
-    text = re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", text)  # no interpolation
+    text = re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", text)  # prevents interpolation
     text = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), text)
     return f"'{text}'"
 
 
 def plugin_of(error: BaseException) -> str | None:
-    """The launcher or the sweeper of Hydra in which an error was raised, by its option on the command line."""
+    """Return hydra/launcher or hydra/sweeper if an error was raised in such a plugin, else None."""
     modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
     plugin = next((name for name in reversed(modules) if name.startswith("hydra_plugins.")), None)
     if plugin is None or any(name.startswith("bench.") and name != "bench.__main__" for name in modules):

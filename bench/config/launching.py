@@ -1,4 +1,4 @@
-"""Launching: what the settings of Hydra's launchers and sweepers are held to, which check few of them themselves."""
+"""Launching: check the settings of Hydra's launchers and sweepers, which check few of them themselves."""
 
 from __future__ import annotations
 
@@ -21,17 +21,23 @@ JOBS = Number(-CORES, 10**4, (0,), f"1 or more jobs at once, or -1 for one on ea
 
 @dataclass(frozen=True)
 class Pattern:
-    """A word that matches a regular expression."""
+    """A value whose text matches a regular expression.
+
+    Attributes:
+        expression: The regular expression.
+        wanted: Description of the allowed values, for messages.
+    """
 
     expression: str
     wanted: str
 
     def check(self, key: str, value: Any) -> None:
+        """Raise InputError if the text of a value does not match."""
         if not re.fullmatch(self.expression, str(value)):
             raise InputError(f"{key}: got {value!r}, wanted {self.wanted}")
 
 
-# settings below `hydra` that a chosen launcher or sweeper may have -> their rules; the plugin decides what null means
+# Settings below `hydra` of launchers and sweepers, and their rules. The plugin decides what null means.
 PLUGIN = Pattern(r"hydra_plugins\..+|hydra\._internal\.core_plugins\..+", "a plugin of Hydra")
 RULES = {
     "launcher._target_": PLUGIN,
@@ -89,10 +95,16 @@ DIRECTION = Choice(("minimize", "maximize"))
 
 
 def check_launching(hydra: DictConfig, objectives: ListConfig | None) -> None:
-    """Raise InputError for a setting of the launcher or the sweeper that is out of its range.
+    """Check the settings of the launcher and the sweeper.
 
-    hydra: Hydra's own config. objectives: those of the job, which a sweeper that has a direction needs. A setting that
-    the plugin does not have is refused too, because Hydra's joblib launcher ignores it.
+    A setting that the plugin does not have is refused, because Hydra's joblib launcher ignores it.
+
+    Args:
+        hydra: Hydra's own config.
+        objectives: Objectives of the job. A sweeper with directions needs one for each direction.
+
+    Raises:
+        InputError: If a setting is out of its range or unknown, or if objectives and directions do not match.
     """
     for plugin in ("launcher", "sweeper"):
         _refuse_unknown(f"hydra/{plugin}", hydra.runtime.choices[f"hydra/{plugin}"], hydra[plugin])
@@ -116,9 +128,10 @@ def check_launching(hydra: DictConfig, objectives: ListConfig | None) -> None:
 
 
 def _refuse_unknown(group: str, choice: str, given: DictConfig) -> None:
+    """Raise InputError for a setting that the plugin does not have."""
     plugins = ConfigStore.instance()
     if f"{choice}.yaml" not in plugins.list(group):
-        return  # a choice of the user's own
+        return  # the user has defined this choice
     known = list(plugins.load(f"{group}/{choice}.yaml").node)
     if unknown := [name for name in given if name not in known]:
         key = group.replace("/", ".")

@@ -16,8 +16,8 @@ def load(run: str, uri: str | None = None, trust: Sequence[str] = ()) -> torch.n
     Args:
         run: The id of an MLflow run.
         uri: The tracking store; by default mlflow.db in the current folder.
-        trust: Packages, or full names of classes and functions, that the run's config may name beside those of this
-            suite, torch.nn, MONAI, segmentation-models-pytorch and timm. Code of these packages is run.
+        trust: Packages, or full names of classes and functions, that the config of the run may name in addition to
+            those of this suite, torch.nn, MONAI, segmentation-models-pytorch and timm. Their code is executed.
 
     Raises:
         InputError: The run or its weights are missing or damaged, or its config names other classes or functions.

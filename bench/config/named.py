@@ -1,4 +1,4 @@
-"""Named: the estimators of conf/estimator by their names, without Hydra."""
+"""Named: build estimators by their names in conf/estimator, without Hydra."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ Chosen = str | Estimator
 
 
 def estimator_names() -> list[str]:
-    """List the names of conf/estimator.
+    """List the names of the estimators in conf/estimator.
 
-    >>> estimator_names()[:3]
-    ['binning', 'gaussian', 'infonce']
+    Examples:
+        >>> estimator_names()[:3]
+        ['binning', 'gaussian', 'infonce']
     """
     return sorted(path.stem for path in CONF.joinpath("estimator").glob("*.yaml"))
 
 
 def estimator_of(chosen: Chosen) -> Estimator:
-    """Return an estimator as it is, or build the one of this name with the settings of its yaml.
+    """Return an Estimator unchanged, or build the estimator of this name with the settings of its yaml.
 
     Raises:
-        InputError: There is no estimator of this name.
+        InputError: If no estimator has this name.
 
-    >>> estimator_of("ksg").k
-    3
+    Examples:
+        >>> estimator_of("ksg").k
+        3
     """
     if isinstance(chosen, Estimator):
         return chosen
@@ -42,15 +44,15 @@ def estimator_of(chosen: Chosen) -> Estimator:
 
 
 def estimators_of(chosen: Chosen | Sequence[Chosen] | Mapping[str, Estimator]) -> dict[str, Estimator]:
-    """Return estimators by name; one that was given as an object has the name of its class in lower case.
+    """Return estimators by name. The name of an Estimator is the name of its class in lower case.
 
     Raises:
-        InputError: There is no estimator of a name, or two have one name.
+        InputError: If no estimator has one of the names, or if two estimators have the same name.
     """
     if isinstance(chosen, Mapping):
         return dict(chosen)
     chosen = [chosen] if isinstance(chosen, Chosen) else list(chosen)
     names = [each if isinstance(each, str) else type(each).__name__.lower() for each in chosen]
     if len(set(names)) < len(names):
-        raise InputError(f"estimators: got {', '.join(names)}, wanted each once; give a mapping of names of your own")
+        raise InputError(f"estimators: got {', '.join(names)}, wanted each once; give a mapping with different names")
     return {name: estimator_of(each) for name, each in zip(names, chosen, strict=True)}

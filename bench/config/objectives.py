@@ -1,4 +1,4 @@
-"""Objectives: the metrics that a run answers a sweeper with, held before training to what the run will log."""
+"""Objectives: check, before training, that a run will log the metrics that a sweeper optimises."""
 
 from __future__ import annotations
 
@@ -16,15 +16,23 @@ from bench.training.cost import cost
 from bench.training.evaluate import evaluate
 
 OF_ALL = ("summary/best_epoch", "summary/val_score", "val/loss", "val/score")
-OF_LAYERS = ("layers.*/*", "profile/*")  # patterns, as the taps and estimators are named
+OF_LAYERS = ("layers.*/*", "profile/*")  # patterns, because the names contain taps and estimators
 
 
 def check_objectives(
     objectives: Sequence[str] | None, network: torch.nn.Module, data: Data, logged: Sequence[str], epochs: int
 ) -> None:
-    """Raise InputError for an objective that the run will not log.
+    """Check that the run will log every objective.
 
-    logged: names and patterns of what the diagnostics log.
+    Args:
+        objectives: Names of metrics, or None.
+        network: Network of the run.
+        data: Data of the run.
+        logged: Names and patterns of the metrics of the diagnostics.
+        epochs: Number of epochs of training.
+
+    Raises:
+        InputError: If the run will not log an objective.
     """
     if objectives is None:
         return
@@ -38,11 +46,12 @@ def check_objectives(
 
 
 def metrics_of_test(data: Data) -> list[str]:
-    """Names of the metrics that the evaluation on such test data gives where all of them are defined.
+    """List the names of the metrics of an evaluation on test data in which all metrics are defined.
 
-    >>> from bench.datasets import phantoms
-    >>> metrics_of_test(phantoms("classification", n=(2, 2, 2), size=16))[:3]
-    ['test/accuracy', 'test/accuracy_low', 'test/accuracy_high']
+    Examples:
+        >>> from bench.datasets import phantoms
+        >>> metrics_of_test(phantoms("classification", n=(2, 2, 2), size=16))[:3]
+        ['test/accuracy', 'test/accuracy_low', 'test/accuracy_high']
     """
     targets = _all_classes(data)
     if data.task == "multilabel":
@@ -57,7 +66,7 @@ def metrics_of_test(data: Data) -> list[str]:
 
 
 def _all_classes(data: Data) -> torch.Tensor:
-    """Two targets at least, with every class in each mask, or every label once set and once not."""
+    """Build at least 2 targets: each mask has every class, and each label is set in one target and not in another."""
     classes = len(data.classes)
     if data.task == "segmentation":
         axes = len(data.image_size)
@@ -69,11 +78,11 @@ def _all_classes(data: Data) -> torch.Tensor:
 
 
 class _Repeat(torch.nn.Module):
-    """Stands in for a network that is right about images which hold the answers."""
+    """Network that returns its input, for images that contain the correct logits."""
 
     def __init__(self):
         super().__init__()
-        self.nothing = torch.nn.Parameter(torch.zeros(()))  # by whose device a network is asked
+        self.nothing = torch.nn.Parameter(torch.zeros(()))  # the device of the parameters is the device of the network
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images

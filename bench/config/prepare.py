@@ -1,4 +1,4 @@
-"""Prepare: seeds, device, and what training needs, from a config."""
+"""Prepare: set seeds, threads and device, and build the arguments of training, from a config."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ from models.tracing import device_of
 
 
 def prepare(config: DictConfig) -> torch.device:
-    """Seed every library, fix its threads and choose the device; operations with a deterministic form take it."""
+    """Seed every library, set the number of threads, and choose the device and deterministic operations.
+
+    Raises:
+        InputError: If the device is unknown or not available.
+    """
     if config.device not in ("auto", "cpu", "cuda"):
         raise InputError(f"device: got {config.device!r}, wanted auto, cpu or cuda")
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device: got cuda, wanted a device that is here; no GPU is visible: device=auto or cpu")
+        raise InputError("device: got cuda, wanted an available device, but no GPU is visible; set device=auto or cpu")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     fix_threads(config.threads)
     seed_everything(config.seed)
@@ -38,18 +42,18 @@ def prepare(config: DictConfig) -> torch.device:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed PyTorch, NumPy and Python, and have cuDNN choose algorithms that give the same numbers each time."""
+    """Seed PyTorch, NumPy and Python, and set cuDNN to deterministic algorithms."""
     torch.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002  (libraries draw from it)
+    np.random.seed(seed)  # noqa: NPY002  (libraries use this generator)
     random.seed(seed)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
 
 
 def fix_threads(count: int) -> None:
-    """Set the number of threads of PyTorch and of NumPy's linear algebra; it overrides the environment.
+    """Set the number of threads of PyTorch and of NumPy's linear algebra, in place of the environment's setting.
 
-    Sums are split by the number of threads, and so the last digits depend on it: of trained weights, and of estimates.
+    The number of threads decides how sums are split. It changes the last digits of trained weights and of estimates.
     """
     torch.set_num_threads(count)
     threadpool_limits(count)
@@ -58,9 +62,17 @@ def fix_threads(count: int) -> None:
 def prepare_training(
     config: DictConfig, model: torch.nn.Module, data: Data, uri: str | None = None, trust: Sequence[str] = ()
 ) -> dict:
-    """The arguments of `fit` that the config decides; a step of training is tried (`check_training`).
+    """Build the arguments of `fit` from the config, and check them by a step of training (`check_training`).
 
-    uri: of the store that holds the run of a teacher. trust: what the config of that run may name.
+    Args:
+        config: Section `train` of the config.
+        model: Network to train.
+        data: Data to train on.
+        uri: Address of the store that holds the run of a teacher.
+        trust: Packages or full names that the config of that run may name.
+
+    Raises:
+        InputError: If a setting is refused, or if the teacher does not fit the data.
     """
     loss = loss_function(config.loss, data)
     teacher = config.teacher and _teacher(config.teacher, uri, trust, device_of(model), data)
@@ -79,7 +91,8 @@ def prepare_training(
 
 
 def _teacher(run: str, uri: str | None, trust: Sequence[str], device: torch.device, data: Data) -> torch.nn.Module:
-    from bench.config.load import load  # here, because MLflow takes seconds to load
+    """Load the network of a run whose probabilities are learned in place of the labels."""
+    from bench.config.load import load  # imported here, because MLflow takes seconds to load
 
     try:
         teacher = load(run, uri, trust).to(device)
@@ -93,9 +106,9 @@ def _teacher(run: str, uri: str | None, trust: Sequence[str], device: torch.devi
 
 
 def fingerprint_of(config: DictConfig, data: Data) -> str:
-    """Hash of all that decides a run's numbers: its config without tracking, the data, the package's version."""
-    decides = OmegaConf.to_container(config, resolve=True)
+    """Hash everything that determines the numbers of a run: config without tracking, data and package version."""
+    settings = OmegaConf.to_container(config, resolve=True)
     for key in ("tracking", "resume", "objectives", "trust"):
-        decides.pop(key)
-    content = json.dumps([decides, data.fingerprint, version("infoflow-bench")], sort_keys=True)
+        settings.pop(key)
+    content = json.dumps([settings, data.fingerprint, version("infoflow-bench")], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Rehearsal: an optimiser and a schedule, tried out before anything is trained with them."""
+"""Rehearsal: test an optimiser and a schedule before they train a network."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from omegaconf import DictConfig
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from bench.config.build import build_with, said
+from bench.config.build import build_with, error_line
 from bench.config.rules import Each, Number
 from bench.errors import InputError
 
 STEPS = Number(1, 10**9)
-# arguments of torch.optim whose ranges its classes don't check
+# arguments of torch.optim whose ranges the classes of torch.optim do not check
 OPTIMIZER = {"momentum": Number(0, 1, (1,), "0 or more, below 1")}
 SCHEDULE = {name: STEPS for name in ("step_size", "T_max", "T_0", "T_mult", "total_iters", "total_steps")} | {
     "gamma": Number(0, 1000, (0,)),
@@ -25,9 +25,11 @@ SCHEDULE = {name: STEPS for name in ("step_size", "T_max", "T_0", "T_mult", "tot
 
 
 def rehearse(config: DictConfig) -> None:
-    """Step an optimiser and a schedule of their own through all epochs, on a parameter of their own.
+    """Step a separate optimiser and schedule through all epochs, on a separate parameter.
 
-    Raises InputError where one of them fails, or sets a learning rate that is negative or not finite.
+    Raises:
+        InputError: If one of them fails, if the weights become infinite or NaN, or if a learning rate is negative or
+            not finite.
     """
     _check_ranges(config.optimizer, OPTIMIZER, "train.optimizer")
     if config.epochs:
@@ -48,7 +50,7 @@ def rehearse(config: DictConfig) -> None:
 def optimizer_and_schedule(
     config: DictConfig, parameters: Iterable[torch.nn.Parameter]
 ) -> tuple[Optimizer, LRScheduler | None]:
-    """What trains a network, and what changes its learning rate after each epoch."""
+    """Build the optimiser, and the schedule of its learning rate or None."""
     optimizer = build_with(config.optimizer, "train.optimizer", parameters, Optimizer)
     if config.schedule is None:
         return optimizer, None
@@ -56,22 +58,25 @@ def optimizer_and_schedule(
 
 
 def _check_ranges(config: Any, rules: Mapping[str, Number | Each], section: str) -> None:
+    """Check the arguments of a component by their rules."""
     for name, rule in rules.items():
         if isinstance(config, Mapping) and name in config and (config[name] is not None or isinstance(rule, Each)):
             rule.check(f"{section}.{name}", config[name])
 
 
 def _step(stepped: Optimizer | LRScheduler, section: str, epoch: int) -> None:
+    """Step an optimiser or a schedule once, and raise InputError if this fails."""
     try:
         stepped.step()
-    except Exception as error:  # of an optimiser or a schedule from any library
+    except Exception as error:  # an optimiser or a schedule of any library can raise any exception
         raise InputError(
-            f"{section}: {type(stepped).__name__} fails at step {epoch} ({said(error)}), wanted one whose step() needs "
-            "no arguments and works in every epoch"
+            f"{section}: {type(stepped).__name__} fails at step {epoch} ({error_line(error)}), wanted one whose step() "
+            "needs no arguments and works in every epoch"
         ) from error
 
 
 def _check_rates(optimizer: Optimizer, section: str, epoch: int) -> None:
+    """Raise InputError if a learning rate is negative or not finite."""
     for group in optimizer.param_groups:
         rate = float(group.get("lr", 0))
         if not 0 <= rate < math.inf:

@@ -1,4 +1,4 @@
-"""Rules: the values that a setting may have, and the words that refuse another; `settings` annotates with them."""
+"""Rules: the allowed values of a setting, and the messages for other values. `settings` uses them as annotations."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from typing import Any, get_type_hints
 
 from bench.errors import InputError
 
-SHOWN = 60  # characters of a text that a message shows
-NAME, PATH = 250, 4096  # characters that MLflow's databases keep of a name, and Linux of a path
+SHOWN = 60  # largest number of characters of a text that a message shows
+NAME, PATH = 250, 4096  # largest number of characters of a name in MLflow's databases, and of a path in Linux
 
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number from `least` to `most`, apart from the excluded. wanted: what the messages say for the range."""
+    """A finite number in a range.
+
+    Attributes:
+        least: Smallest number of the range.
+        most: Largest number of the range.
+        excluded: Numbers in the range that are not allowed.
+        wanted: Description of the range, for messages. By default it is built from the numbers.
+    """
 
     least: float
     most: float
@@ -24,6 +31,7 @@ class Number:
     wanted: str = ""
 
     def allows(self, value: Any) -> bool:
+        """Return whether a value is an allowed number."""
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         return is_number and self.least <= value <= self.most and value not in self.excluded
 
@@ -32,17 +40,19 @@ class Number:
         return self.wanted or f"{least}, up to {self.most:,}"
 
     def check(self, key: str, value: Any) -> None:
+        """Raise InputError if a value is not allowed."""
         if not self.allows(value):
             raise InputError(f"{key}: got {value}, wanted {self}")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some words."""
+    """One of several words."""
 
     options: tuple[str, ...]
 
     def allows(self, value: Any) -> bool:
+        """Return whether a value is one of the words."""
         return value in self.options
 
     def __str__(self) -> str:
@@ -52,27 +62,35 @@ class Choice:
         return f"{', '.join(others)} or {last}" if others else last
 
     def check(self, key: str, value: Any) -> None:
+        """Raise InputError if a value is not one of the words."""
         if not self.allows(value):
             raise InputError(f"{key}: got {value!r}, wanted {self}")
 
 
 @dataclass(frozen=True)
 class Switch:
-    """True or false, and no number or word that Hydra would turn into one of them."""
+    """True or false. A number or word that Hydra would convert to a bool is not allowed."""
 
     def check(self, key: str, value: Any) -> None:
+        """Raise InputError if a value is not a bool."""
         if not isinstance(value, bool):
             raise InputError(f"{key}: got {value!r}, wanted true or false")
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text in one line that is not blank. wanted: what it names; most: characters."""
+    """A text in one line that is not blank.
+
+    Attributes:
+        wanted: Description of the text, for messages.
+        most: Largest number of characters.
+    """
 
     wanted: str
     most: int = NAME
 
     def allows(self, value: Any) -> bool:
+        """Return whether a value is an allowed text."""
         if not isinstance(value, str):
             return False
         return bool(value.strip()) and len(value) <= self.most and not _has_control_characters(value)
@@ -81,6 +99,7 @@ class Text:
         return self.wanted
 
     def check(self, key: str, value: str) -> None:
+        """Raise InputError if a text is blank, too long, or has control characters."""
         if not value.strip():
             raise InputError(f"{key}: got an empty name, wanted {self}")
         if len(value) > self.most:
@@ -93,9 +112,13 @@ class Text:
 
 @dataclass(frozen=True)
 class Each:
-    """A list of at least `least` values that each follow a rule, none of them twice.
+    """A list of different values that each follow a rule.
 
-    wanted: of the list, where it is more than its values' rule. null: what null does in place of an empty list.
+    Attributes:
+        rule: Rule of each value.
+        wanted: Description of the list, for messages. By default it is built from the rule.
+        null: Effect of null in place of an empty list, for messages.
+        least: Smallest number of values.
     """
 
     rule: Number | Choice | Text
@@ -108,6 +131,7 @@ class Each:
         return self.wanted or (of_numbers if isinstance(self.rule, Number) else str(self.rule))
 
     def check(self, key: str, values: Sequence) -> None:
+        """Raise InputError if the list is too short, or if a value is not allowed or occurs twice."""
         if isinstance(values, str) or not isinstance(values, Sequence):
             raise InputError(f"{key}: got {values!r}, wanted a list of {self}")
         values = list(values)
@@ -125,17 +149,18 @@ class Each:
 
 
 def _short(value: Any) -> str:
+    """Format a value for a message, and cut a long text."""
     shown = str(value)
     return shown if len(shown) <= 4 * SHOWN else f"{shown[: 4 * SHOWN]}…"
 
 
 def _has_control_characters(text: str) -> bool:
-    """Whether a text has line breaks, other control characters, or halves of characters that are not valid Unicode."""
+    """Return whether a text has line breaks, other control characters, or surrogates, which are not valid Unicode."""
     return any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text)
 
 
 def rules_of(kind: type) -> dict[str, tuple[type, Any]]:
-    """The type and the rule of each field of a dataclass; the rule is None for a section and for components."""
+    """Return the type and the rule of each field of a dataclass. The rule of a section or a component is None."""
     hints = get_type_hints(kind, include_extras=True)
     return {
         name: (get_type_hints(kind)[name], getattr(hint, "__metadata__", (None,))[0]) for name, hint in hints.items()

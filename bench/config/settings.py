@@ -1,6 +1,6 @@
-"""Settings: the config of each command, with the type and the rule of every value in one place.
+"""Settings: the config of each command, with the type and the rule of every value.
 
-Hydra checks the types, and `checks` checks the rules. A value above an upper limit is a mistake on any machine.
+Hydra checks the types, and `checks` checks the rules. The upper limits are so high that only mistakes exceed them.
 """
 
 from __future__ import annotations
@@ -13,27 +13,29 @@ from omegaconf import MISSING
 
 from bench.config.rules import PATH, Choice, Each, Number, Switch, Text
 
-SEEDS = 2**32  # that NumPy takes
+SEEDS = 2**32  # number of seeds that NumPy accepts
 EPOCHS, BATCH, SAMPLES = 10**6, 10**6, 10**9
 METRICS = "metrics of the run, such as [summary/val_score]"
 FACTORS = "factors above 0, up to 1,000, such as [0.5, 1, 2]"
 A_VIEW = "any of image, pixel, patch"
 
 Names = list[str] | None
-Flag = Annotated[Any, Switch()]  # not bool, for Hydra would turn 2 into true
+Flag = Annotated[Any, Switch()]  # not bool, because Hydra would convert 2 to true
 Count = Annotated[int, Number(1, SAMPLES)]
 BatchSize = Annotated[int, Number(1, BATCH)]
 Epochs = Annotated[int, Number(0, EPOCHS)]
 Margin = Annotated[float, Number(0, 1)]
-Share = Annotated[float | None, Number(0, 1, (0, 1), "a share of the base's between 0 and 1, such as 0.1")]
+Share = Annotated[float | None, Number(0, 1, (0, 1), "a share of the base's, between 0 and 1, such as 0.1")]
 Folder = Annotated[str, Text("a folder's path", PATH)]
 RunId = Annotated[str | None, Text("the id of a tracked run, or null")]
 Way = Annotated[str | None, Text("ESTIMATOR.VIEW, or null")]
-Views = Annotated[Names, Each(Choice(("image", "pixel", "patch")), A_VIEW, "null chooses by the task")]
+Views = Annotated[Names, Each(Choice(("image", "pixel", "patch")), A_VIEW, "null selects by the task")]
 
 
 @dataclass
 class Training:
+    """How a network is trained."""
+
     epochs: Epochs = MISSING
     batch_size: BatchSize = MISSING
     optimizer: Any = MISSING
@@ -45,12 +47,12 @@ class Training:
 
 @dataclass
 class Measuring:
-    """Where and how activations are measured."""
+    """Which activations are measured, and how."""
 
     split: Annotated[str, Choice(("train", "val", "test", "trainval", "all"))] = MISSING
     n: Annotated[int | None, Number(1, SAMPLES)] = None
-    taps: Annotated[Names, Each(Text("at least one name or pattern"), null="null takes all but the skips")] = None
-    labels: Annotated[Names, Each(Text("at least one name"), null="null takes the task's own")] = None
+    taps: Annotated[Names, Each(Text("at least one name or pattern"), null="null selects all but the skips")] = None
+    labels: Annotated[Names, Each(Text("at least one name"), null="null selects those of the task")] = None
     views: Views = None
     pixels: Count = MISSING
     budget_gb: Annotated[float, Number(0, 10**6, (0,))] = MISSING
@@ -59,12 +61,16 @@ class Measuring:
 
 @dataclass
 class Probing(Measuring):
+    """Measuring during and after training."""
+
     epochs: Annotated[list[int], Each(Number(0, EPOCHS), f"epochs of 0 or more, up to {EPOCHS:,}", least=0)] = MISSING
     untrained_seeds: Annotated[int, Number(0, 1000)] = MISSING
 
 
 @dataclass
 class Tracking:
+    """Where runs are tracked."""
+
     uri: Annotated[str | None, Text("the address of a tracking store, or null", PATH)] = None
     experiment: Annotated[str, Text("one that MLflow can show")] = MISSING
     name: Annotated[str | None, Text("one that MLflow can show, or null")] = None
@@ -73,6 +79,8 @@ class Tracking:
 
 @dataclass
 class Target:
+    """Limits that a proposed design must meet."""
+
     params: Share = None
     flops: Share = None
     loss: Annotated[float | None, Number(0, 1)] = None
@@ -80,6 +88,8 @@ class Target:
 
 @dataclass
 class Asking:
+    """How the information in parts of a network is measured."""
+
     views: Views = None
     samples: Annotated[int, Number(64, SAMPLES)] = MISSING
     permutations: Annotated[int, Number(2, 10**5)] = MISSING
@@ -87,6 +97,8 @@ class Asking:
 
 @dataclass
 class Deciding(Asking):
+    """How proposals are chosen by the information in parts of a network."""
+
     rule: Annotated[str, Choice(("search", "filter_count"))] = MISSING
     by: Way = None
     margin: Annotated[float, Number(0, 1000)] = MISSING
@@ -95,6 +107,8 @@ class Deciding(Asking):
 
 @dataclass
 class Retraining:
+    """How designs are retrained."""
+
     seeds: Annotated[int, Number(1, 1000)] = MISSING
     epochs: Annotated[int | None, Number(0, EPOCHS)] = None
     minutes: Annotated[float | None, Number(0, 10**7)] = None
@@ -104,13 +118,15 @@ class Retraining:
 
 @dataclass
 class Judging(Retraining):
+    """How designs are retrained and compared with baseline designs."""
+
     randoms: Annotated[int, Number(0, 1000)] = MISSING
     margin: Margin = MISSING
 
 
 @dataclass
 class App:
-    """What every command's config has."""
+    """Settings of every command."""
 
     seed: Annotated[int, Number(0, SEEDS - 1)] = MISSING
     device: Annotated[str, Choice(("auto", "cpu", "cuda"))] = MISSING
@@ -121,7 +137,7 @@ class App:
 
 @dataclass
 class Common(App):
-    """What the config of every command that trains has; components are of any kind, and `build` checks them."""
+    """Settings of every command that trains. `build` checks the kinds of the components."""
 
     dataset: Any = MISSING
     model: Any = MISSING
@@ -150,7 +166,7 @@ class CalibrationSettings(Common):
     dims: Annotated[list[int], Each(Number(1, 10**4))] = MISSING
     n: Annotated[list[int], Each(Number(16, 10**6))] = MISSING
     repeats: Annotated[int, Number(2, 10**5)] = MISSING
-    planted: Any = None  # some of Measuring
+    planted: Any = None  # some fields of Measuring
 
 
 @dataclass
@@ -203,7 +219,7 @@ class ResendSettings(App):
 class CompareSettings(App):
     """The config of `compare`."""
 
-    runs: Annotated[Names, Each(Text("the ids of 2 runs or more"), null="null takes all of the experiment")] = None
+    runs: Annotated[Names, Each(Text("the ids of 2 runs or more"), null="null selects all of the experiment")] = None
     sweep: Annotated[str | None, Text("the name of a sweep or the id of its parent run, or null")] = None
     reference: Annotated[str | None, Text("a design, or null", PATH)] = None
     by: Way = None
@@ -225,6 +241,6 @@ KINDS: dict[str, type[App]] = {
 
 
 def register() -> None:
-    """Tell Hydra the types of every command's config."""
+    """Register the types of every command's config with Hydra."""
     for name, kind in KINDS.items():
         ConfigStore.instance().store(f"{name}_settings", kind)

@@ -1,4 +1,4 @@
-"""Sizes: networks that do not fit in memory are refused while they are built."""
+"""Sizes: refuse networks that do not fit in memory, while they are built."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from torch.nn.parameter import UninitializedTensorMixin
 
 from bench.errors import InputError
 
-COPIES = 4  # of the parameters while they are trained by Adam: themselves, their gradients, two moments
+COPIES = 4  # arrays of the size of the parameters while Adam trains them: parameters, gradients, two moments
 MOST_TENSORS = 5_000
 TOO_LARGE = ("allocate memory", "overflow", "Storage size", "numel: integer multiplication")
 
 
 @contextmanager
-def bounded() -> Iterator[None]:
-    """Within, a network whose training does not fit in the memory that is free, or of too many tensors, is refused.
+def limit_memory() -> Iterator[None]:
+    """Refuse a network that is built inside this context and is too large.
 
-    Raises InputError as soon as the parameters built so far are too many, before they are filled.
+    The check runs when a parameter is registered, before it is filled.
+
+    Raises:
+        InputError: If training the network does not fit in the free memory, or if it has too many tensors.
     """
     free = psutil.virtual_memory().available
     built = tensors = 0
@@ -34,8 +37,8 @@ def bounded() -> Iterator[None]:
         built, tensors = built + parameter.numel() * parameter.element_size(), tensors + 1
         if COPIES * built > free:
             raise InputError(
-                f"model: got parameters of {built / 1e9:.3g} GB or more, which take {COPIES} times as much to train, "
-                f"wanted them to fit in the {free / 1e9:.3g} GB of memory that are free; make the network smaller"
+                f"model: got parameters of {built / 1e9:.3g} GB or more, and training takes {COPIES} times as much, "
+                f"wanted at most the {free / 1e9:.3g} GB of free memory; make the network smaller"
             )
         if tensors > MOST_TENSORS:
             raise InputError(f"model: got more than {MOST_TENSORS} parameter tensors; give the network fewer layers")
@@ -43,7 +46,7 @@ def bounded() -> Iterator[None]:
     handle = register_module_parameter_registration_hook(count)
     try:
         yield
-    except (RuntimeError, InstantiationException) as error:  # of PyTorch, for a tensor that is larger than any memory
+    except (RuntimeError, InstantiationException) as error:  # PyTorch raises it for a tensor larger than any memory
         cause = error.__cause__ if isinstance(error, InstantiationException) else error
         if not any(words in str(cause) for words in TOO_LARGE):
             raise

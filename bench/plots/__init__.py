@@ -1,4 +1,4 @@
-"""Figures from tables; knows nothing of models."""
+"""Plots: figures from tables, independent of models."""
 
 from bench.plots.calibration import calibration
 from bench.plots.chains import chains

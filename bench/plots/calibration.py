@@ -1,4 +1,4 @@
-"""Estimate against known truth."""
+"""Calibration: estimates against known information."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ COLUMNS = 4
 
 
 def calibration(summary: pd.DataFrame) -> Figure:
-    """Mean estimate against true bits with its spread, one panel per family, a curve per estimator; dashed: the truth.
+    """Draw the mean estimate with its spread against the true information, one panel for each family.
 
-    summary: rows with family, dim, n, estimator, truth, mean, spread; of several dims or n the largest n and the least
-    dim of each family are drawn.
+    Each estimator has a curve. The dashed line is the truth.
+
+    Args:
+        summary: Rows with family, dim, n, estimator, truth, mean and spread, in bits. Only the largest n of each
+            family, and the smallest dim, are drawn.
     """
     families = list(dict.fromkeys(summary["family"]))
     estimators = list(dict.fromkeys(summary["estimator"]))
@@ -54,6 +57,7 @@ def calibration(summary: pd.DataFrame) -> Figure:
 
 
 def _styles(count: int) -> list[dict]:
+    """Return different styles of curves."""
     colours = matplotlib.colormaps["tab10"]
     return [
         {"color": colours(i % 10), "marker": "osv^D"[i // 10 % 5], "ls": "-" if i < 10 else ":"} for i in range(count)

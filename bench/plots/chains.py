@@ -1,4 +1,4 @@
-"""Chains along which information should fall."""
+"""Chains: information along chains of layers, in which it should not rise."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from bench.plots.shared import NULL, column
 
 
 def chains(frame: pd.DataFrame, title: str = "") -> Figure:
-    """Bits with intervals in each chain's order, a panel per chain; dotted: the null; red: a rise beyond the intervals.
+    """Draw information with intervals in the order of each chain, one panel for each chain.
 
-    frame: rows with chain, tap, bits, low, high, null_mean, violation, violation_excess. A circle marks a violation of
-    the bits, a square one of the excess over the null.
+    The dotted line is the null. Red marks are rises beyond the intervals: a circle for a rise of the bits, a square for
+    a rise of the excess over the null.
+
+    Args:
+        frame: Rows with chain, tap, bits, low, high, null_mean, violation and violation_excess.
+        title: Title of the figure.
     """
     kinds = list(dict.fromkeys(frame["chain"]))
     longest = frame["chain"].value_counts().max()

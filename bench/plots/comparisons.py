@@ -1,4 +1,4 @@
-"""Designs side by side: score against cost, and what their layers tell beyond those of a reference."""
+"""Comparisons of designs: score against cost, and differences of information from the layers of a reference."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from matplotlib.figure import Figure
 from bench.plots.designs import cost_axis, score_range
 from bench.plots.shared import column
 
-MARKERS = "os^D*"  # of ten designs each
-LEGEND = 0.17  # inches of a line
+MARKERS = "os^D*"  # each marker is used for ten designs
+LEGEND = 0.17  # height of a line of the legend, inches
 
 
 def score_against_cost(table: pd.DataFrame, score: str, reference: str) -> Figure:
-    """Score with its interval against parameters and FLOPs; a line joins what no other design betters.
+    """Draw the score with its interval against parameters and FLOPs. A line joins the Pareto front.
 
-    table: rows with design, score, low, high (empty where there is no interval), params, flops, front.params,
-    front.flops. reference: the design whose interval sets the scale; those far below it are triangles at its edge.
+    Args:
+        table: Rows with design, score, low, high (NaN without an interval), params, flops, front.params, front.flops.
+        score: Name of the score.
+        reference: Design whose interval sets the scale. Designs far below it are triangles at the lower edge.
     """
     figure = Figure(figsize=(8, 3.2 + LEGEND * len(table)), layout="constrained")
     lowest, limits = score_range(table, table.set_index("design").loc[reference])
@@ -43,11 +45,16 @@ def score_against_cost(table: pd.DataFrame, score: str, reference: str) -> Figur
 
 
 def layer_differences(frame: pd.DataFrame, designs: list[str], title: str = "") -> Figure:
-    """Differences in bits with their intervals against the tap, a panel per quantity and a colour per design.
+    """Draw differences in bits with their intervals against the tap, one panel for each quantity.
 
-    frame: rows of one estimator, view and label view with design, tap, place, quantity, difference, low, high and
-    reliable. designs: all, in the order of their colours. Hollow: not reliable; a cross: only the untrained control can
-    tell.
+    Each design has a colour. Hollow markers are not reliable. Crosses are differences that only untrained references
+    can judge.
+
+    Args:
+        frame: Rows of one estimator, view and label view, with design, tap, place, quantity, difference, low, high and
+            reliable.
+        designs: All designs, in the order of their colours.
+        title: Title of the figure.
     """
     quantities = list(dict.fromkeys(frame["quantity"]))
     taps = list(dict.fromkeys(frame.sort_values("place", kind="stable")["tap"]))
@@ -60,11 +67,11 @@ def layer_differences(frame: pd.DataFrame, designs: list[str], title: str = "") 
             places = np.array([taps.index(tap) for tap in rows.index]) + 0.5 * (i + 0.5) / len(shown) - 0.25
             own = colour(designs.index(design))
             axes.vlines(places, rows["low"], rows["high"], color=own, lw=1)
-            said = rows["reliable"].map({True: "reliable", False: "not"}).fillna("control").to_numpy()
+            reliable = rows["reliable"].map({True: "yes", False: "no"}).fillna("unknown").to_numpy()
             values = rows["difference"].to_numpy()
-            axes.scatter(places[said == "reliable"], values[said == "reliable"], 18, color=own, zorder=3)
-            axes.scatter(places[said == "not"], values[said == "not"], 18, "white", edgecolors=[own], zorder=3)
-            axes.scatter(places[said == "control"], values[said == "control"], 18, [own], "x", lw=1, zorder=3)
+            axes.scatter(places[reliable == "yes"], values[reliable == "yes"], 18, color=own, zorder=3)
+            axes.scatter(places[reliable == "no"], values[reliable == "no"], 18, "white", edgecolors=[own], zorder=3)
+            axes.scatter(places[reliable == "unknown"], values[reliable == "unknown"], 18, [own], "x", lw=1, zorder=3)
             axes.plot([], marker="o", ms=4, color=own, label=design)
         axes.axhline(0, color="0.5", lw=0.8, zorder=0)
         axes.set_xticks(range(len(taps)), taps, rotation=90, fontsize=7)
@@ -76,5 +83,5 @@ def layer_differences(frame: pd.DataFrame, designs: list[str], title: str = "") 
 
 
 def colour(place: int) -> tuple:
-    """Of the design at this place, as in `overlaid`."""
+    """Return the colour of the design at this place in the list, as in `overlaid`."""
     return matplotlib.colormaps["tab10"](place % 10)

@@ -1,4 +1,4 @@
-"""Designs after retraining: score against cost, curves, and what diagnostics said against what was lost."""
+"""Designs after retraining: score against cost, training curves, and the loss of score against its prediction."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethod
 
 COSTS = {"params": "parameters", "flops": "FLOPs an image", "latency_ms": "latency [ms]"}
 COLOURS = {"base": "black", "chosen": "tab:red", "proposal": "tab:orange"}
-SHOWN = 5  # times the reach of the base's interval, below which a design is a triangle at the lower edge
-MARGIN = 0.25  # of that reach, below the triangles
+SHOWN = 5  # designs lower than the base by more than this many half widths of its interval are drawn as triangles
+MARGIN = 0.25  # space below the triangles, in half widths of the base's interval
 
 
 def pareto(table: pd.DataFrame, score: str) -> Figure:
-    """Score with its interval against parameters, FLOPs and latency; a line joins what no other design betters.
+    """Draw the score with its interval against parameters, FLOPs and latency. A line joins the Pareto front.
 
-    table: rows with design, kind, score, low, high, params, flops, latency_ms, and front.COST for each cost.
+    Args:
+        table: Rows with design, kind, score, low, high, params, flops, latency_ms, and front.COST for each cost.
+        score: Name of the score.
     """
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     lowest, limits = score_range(table, table[table["kind"] == "base"].iloc[0])
@@ -41,10 +43,18 @@ def pareto(table: pd.DataFrame, score: str) -> Figure:
 
 
 def score_range(table: pd.DataFrame, base: pd.Series) -> tuple[float, tuple[float | None, float | None]]:
-    """The score at which what is lower is drawn as a triangle, and the limits of the axis, by the base's interval.
+    """Compute the limits of the axis of the score from the interval of the base.
 
-    A design that fails to train, or whose interval is wider than the scale, would leave nothing to see of the others.
-    Without an interval of the base there are no limits.
+    Without limits, a design that failed to train or has a very wide interval would hide the differences between the
+    other designs.
+
+    Args:
+        table: Rows with score and low.
+        base: Row of the base, with score and high.
+
+    Returns:
+        The score below which designs are drawn as triangles, and the limits of the axis. There are no limits if the
+        base has no interval.
     """
     reach = base["high"] - base["score"]
     if not reach > 0:
@@ -54,7 +64,7 @@ def score_range(table: pd.DataFrame, base: pd.Series) -> tuple[float, tuple[floa
 
 
 def cost_axis(axes: Axes, cost: str) -> None:
-    """A logarithmic axis of a cost, labelled."""
+    """Format the x axis as a logarithmic axis of a cost, with its label."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}") if cost == "latency_ms" else EngFormatter(sep=""))
@@ -64,7 +74,11 @@ def cost_axis(axes: Axes, cost: str) -> None:
 
 
 def training_curves(curves: pd.DataFrame) -> Figure:
-    """Validation score against the epoch, the mean over seeds with their range. curves: design, seed, epoch, score."""
+    """Draw the mean and the range over seeds of the validation score against the epoch, one panel for each design.
+
+    Args:
+        curves: Rows with design, seed, epoch and score.
+    """
     designs = list(dict.fromkeys(curves["design"]))
     lines = -(-len(designs) // 4)
     figure = Figure(figsize=(12, 2.3 * lines), layout="constrained")
@@ -82,9 +96,11 @@ def training_curves(curves: pd.DataFrame) -> Figure:
 
 
 def predicted_loss(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
-    """Measured loss against the bits that a diagnostic says a design gives up, one panel for each diagnostic.
+    """Draw the measured loss of score against the information that a design loses, one panel for each diagnostic.
 
-    table: rows with design, diagnostic, bits, low, high, loss. titles: of each diagnostic.
+    Args:
+        table: Rows with design, diagnostic, bits, low, high and loss.
+        titles: Title of the panel of each diagnostic.
     """
     lines = -(-len(titles) // 4)
     figure = Figure(figsize=(12, 3 * lines), layout="constrained")
@@ -94,12 +110,13 @@ def predicted_loss(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
     for axes, (diagnostic, title) in zip(grid, titles.items(), strict=False):
         _scatter(axes, table[table["diagnostic"] == diagnostic])
         axes.set_title(title, fontsize=8)
-    figure.supxlabel("bits given up; of controls, minus the logarithm of the cost", fontsize=9)
-    figure.supylabel("score lost after retraining", fontsize=9)
+    figure.supxlabel("information loss [bits]; panels named control: minus the logarithm of the size", fontsize=9)
+    figure.supylabel("loss of score after retraining", fontsize=9)
     return figure
 
 
 def _scatter(axes: Axes, rows: pd.DataFrame) -> None:
+    """Draw the designs of one diagnostic, with the intervals of their bits."""
     errors = np.abs(rows[["low", "high"]].to_numpy().T - rows["bits"].to_numpy())
     axes.errorbar(rows["bits"], rows["loss"], xerr=errors, fmt="o", ms=3, lw=0.6, color="tab:blue")
     axes.set_yscale("symlog", linthresh=0.02)

@@ -1,4 +1,4 @@
-"""What layers discard: curves along the data's way, and maps."""
+"""Discarded information: curves over the layers, and maps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bench.plots.shared import CONTROL, column
+from bench.plots.shared import UNTRAINED, column
 
 PANELS = {
     "sid": "SID [bits]",
@@ -15,7 +15,7 @@ PANELS = {
     "reconstruction_error": "squared error of decoder",
 }
 KINDS = {
-    "maps": ("tap", "entropy of the noise that a cell can take"),
+    "maps": ("tap", "entropy of the largest noise of each cell"),
     "carried": ("closed", "carried by this skip alone"),
 }
 MOST_IMAGES, MOST_MAPS = 3, 12
@@ -23,9 +23,10 @@ CELL = 1.15  # inches
 
 
 def discarding(rows: pd.DataFrame) -> Figure:
-    """Each measure against the layer: the best checkpoint with its spread over images, its controls.
+    """Draw each measure against the layer: best checkpoint with its spread over images, untrained and damaged networks.
 
-    rows: weights, epoch, seed, tap, order, image and the measures of PANELS that there are.
+    Args:
+        rows: Rows with weights, epoch, seed, tap, order, image, and measures of `PANELS`.
     """
     panels = {name: label for name, label in PANELS.items() if name in rows and rows[name].notna().any()}
     taps = rows.drop_duplicates("tap").sort_values("order")["tap"].tolist()
@@ -36,7 +37,7 @@ def discarding(rows: pd.DataFrame) -> Figure:
         if untrained[name].notna().any():
             means = untrained.groupby(["seed", "tap"])[name].mean().groupby("tap").agg(["min", "max"])
             means = means.reindex(taps)
-            axes.fill_between(range(len(taps)), means["min"], means["max"], color=CONTROL, lw=3, label="untrained")
+            axes.fill_between(range(len(taps)), means["min"], means["max"], color=UNTRAINED, lw=3, label="untrained")
         if "damaged" in of:
             axes.plot(
                 of["damaged"].groupby("tap")[name].mean().reindex(taps).to_numpy(),
@@ -62,7 +63,12 @@ def discarding(rows: pd.DataFrame) -> Figure:
 
 
 def over_epochs(rows: pd.DataFrame, name: str) -> Figure:
-    """A measure by layer and epoch, the mean over images. rows: epoch, tap, order and the measure."""
+    """Draw a measure by layer and epoch, as the mean over images.
+
+    Args:
+        rows: Rows with epoch, tap, order and the measure.
+        name: Name of the measure.
+    """
     table = rows.pivot_table(index="epoch", columns="tap", values=name, sort=True)
     table = table[rows.drop_duplicates("tap").sort_values("order")["tap"]]
     figure = Figure(figsize=(max(6, 0.4 * table.shape[1] + 2), 0.4 * len(table) + 2), layout="constrained")
@@ -77,11 +83,16 @@ def over_epochs(rows: pd.DataFrame, name: str) -> Figure:
 
 
 def discarding_maps(maps: pd.DataFrame, images: dict[str, tuple[np.ndarray, np.ndarray]], kind: str) -> Figure:
-    """Image, foreground and the map of each layer or skip, a line per image; of volumes the middle slice.
+    """Draw each image, its foreground, and the map of each layer or skip, in one line for each image.
 
-    maps: rows with tap, image, closed and a column per cell, such as 3.15. images: picture and foreground by name,
-    (H, W) both. kind: `maps` for entropies, where bright is discarded, `carried` for what only a skip carried. Colours
-    span a map's own 2 % to 98 %, which stand below it.
+    A volume is drawn as its middle slice. The colours of a map span its 2 % to 98 % quantiles, which are printed below
+    it.
+
+    Args:
+        maps: Rows with tap, image, closed, and a column for each cell, such as 3.15.
+        images: Picture and foreground, both (H, W), by the name of the image.
+        kind: `maps` for entropies, in which bright cells are discarded. `carried` for information that only a skip
+            carries.
     """
     key, title = KINDS[kind]
     columns = _thinned(list(dict.fromkeys(maps[key])))
@@ -108,17 +119,18 @@ def discarding_maps(maps: pd.DataFrame, images: dict[str, tuple[np.ndarray, np.n
 
 
 def _thinned(names: list[str]) -> list[str]:
-    """Of the taps of one block the last, where there are too many."""
+    """Select at most `MOST_MAPS` names: if there are more, the last tap of each block, then evenly spaced blocks."""
     if len(names) <= MOST_MAPS:
         return names
     last = {name.split(".")[0]: name for name in names}
     names = list(last.values())
-    return (
-        names if len(names) <= MOST_MAPS else [names[i] for i in np.linspace(0, len(names) - 1, MOST_MAPS).astype(int)]
-    )
+    if len(names) <= MOST_MAPS:
+        return names
+    return [names[i] for i in np.linspace(0, len(names) - 1, MOST_MAPS).astype(int)]
 
 
 def _map(row: pd.Series) -> np.ndarray:
+    """Build the map of a row from its columns of cells; (rows, columns)."""
     cells = {tuple(map(int, name.split("."))): value for name, value in row.items() if name[0].isdigit()}
     values = np.full(np.max(list(cells), axis=0) + 1, np.nan)
     for cell, value in cells.items():

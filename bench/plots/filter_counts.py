@@ -1,4 +1,4 @@
-"""What the first feature maps of a layer tell, against their number."""
+"""Filter counts: the information in the first feature maps of a layer, against their number."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ COLOURS = {"random": "tab:blue", "greedy": "tab:green"}
 
 
 def filter_count(frame: pd.DataFrame, title: str = "") -> Figure:
-    """Bits with intervals against the number of maps, a line per tap and a column per target, a curve per order.
+    """Draw information with its interval against the number of feature maps, one panel for each tap and target.
 
-    Dotted: the null; dashed: the ceiling; the band: how many maps are enough.
-    frame: rows with tap, about, order, count, bits, low, high, null_mean, ceiling,
-    and enough, enough_low, enough_high.
+    Each order of the maps has a curve. Dotted lines are the nulls, and the dashed line is the ceiling. Bands mark the
+    number of maps that is enough.
+
+    Args:
+        frame: Rows with tap, about, order, count, bits, low, high, null_mean, ceiling, enough, enough_low and
+            enough_high.
+        title: Title of the figure.
     """
     taps, abouts = (list(dict.fromkeys(frame[key])) for key in ("tap", "about"))
     figure = Figure(figsize=(4.2 * len(abouts), 2.6 * len(taps) + 0.4), layout="constrained")
@@ -36,7 +40,7 @@ def filter_count(frame: pd.DataFrame, title: str = "") -> Figure:
             axes.set_title(f"{tap}: I({about};first k maps)", fontsize=8)
             axes.tick_params(labelsize=7)
     grid[0][0].legend(fontsize=6, frameon=False)
-    figure.supxlabel("feature maps k; bands: how many are enough", fontsize=9)
+    figure.supxlabel("number k of feature maps; bands: the number that is enough", fontsize=9)
     figure.supylabel("bits", fontsize=9)
     figure.suptitle(title, fontsize=10)
     return figure

@@ -1,4 +1,4 @@
-"""Heat maps of what pairs of feature maps tell."""
+"""Pairs: heat maps of the information in pairs of feature maps."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ PANEL = 2.6  # inches
 
 
 def pairs(frame: pd.DataFrame, title: str = "", *, quantities: list[str]) -> Figure:
-    """Matrices over pairs of maps, a line per tap and a column per quantity: the estimate above the diagonal, its null
-    below, in one scale.
+    """Draw a matrix over pairs of feature maps for each tap and quantity.
 
-    frame: rows with tap, quantity, map, other, bits, null_mean.
+    The estimates are above the diagonal and their nulls below it, on the same scale.
+
+    Args:
+        frame: Rows with tap, quantity, map, other, bits and null_mean.
+        title: Title of the figure.
+        quantities: Quantities to draw, one column of panels each.
     """
     taps = list(dict.fromkeys(frame["tap"]))
     figure = Figure(figsize=(PANEL * len(quantities) + 1, PANEL * len(taps) + 0.4), layout="constrained")

@@ -1,4 +1,4 @@
-"""Information planes, and their axes against epochs."""
+"""Information planes, and information against epochs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from bench.plots.shared import NULL, column
 
 
 def information_plane(frame: pd.DataFrame, title: str = "", *, axes_of: tuple[str, str]) -> Figure:
-    """One quantity against another, a panel per tap, a point per epoch joined in order; grey: untrained controls.
+    """Draw one quantity against another, one panel for each tap.
 
-    axes_of: the quantity across and the one upward.
+    Each epoch is a point, and a line joins the epochs in order. Grey points are untrained references.
+
+    Args:
+        frame: Rows with tap, order, weights, epoch, seed, quantity, bits and null_mean.
+        title: Title of the figure.
+        axes_of: The quantities of the x axis and of the y axis.
     """
     across, upward = axes_of
     wide = frame.pivot_table(index=["tap", "order", "weights", "epoch", "seed"], columns="quantity", values="bits")
@@ -28,8 +33,8 @@ def information_plane(frame: pd.DataFrame, title: str = "", *, axes_of: tuple[st
         axes.set_axis_off()
     for axes, tap in zip(grid, taps, strict=False):
         rows = wide[wide["tap"] == tap]
-        control, trained = rows[rows["weights"] == "untrained"], rows[rows["weights"] != "untrained"]
-        axes.scatter(control[across], control[upward], 12, color="0.7", label="untrained")
+        untrained, trained = rows[rows["weights"] == "untrained"], rows[rows["weights"] != "untrained"]
+        axes.scatter(untrained[across], untrained[upward], 12, color="0.7", label="untrained")
         axes.plot(trained[across], trained[upward], color="0.6", lw=0.8)
         points = axes.scatter(trained[across], trained[upward], 14, c=trained["epoch"], cmap="viridis", zorder=3)
         axes.axhline(nulls.get(tap, np.nan), color=NULL, ls=":", lw=1, label="null of the best")
@@ -44,7 +49,14 @@ def information_plane(frame: pd.DataFrame, title: str = "", *, axes_of: tuple[st
 
 
 def information_over_epochs(frame: pd.DataFrame, title: str = "") -> Figure:
-    """Information against epochs, one curve per tap, coloured along the data's way; dotted: the null's mean."""
+    """Draw information against epochs, one panel for each quantity and one curve for each tap.
+
+    The colours follow the order of the taps. Dotted lines are the means of the nulls.
+
+    Args:
+        frame: Rows with weights, tap, order, epoch, quantity, bits and null_mean.
+        title: Title of the figure.
+    """
     quantities = list(dict.fromkeys(frame["quantity"]))
     figure = Figure(figsize=(8, 3.2 * len(quantities)), layout="constrained")
     trained = frame[frame["weights"] == "epoch"]
@@ -53,13 +65,13 @@ def information_over_epochs(frame: pd.DataFrame, title: str = "") -> Figure:
     for axes, quantity in zip(column(figure, len(quantities)), quantities, strict=True):
         for tap, colour in zip(taps, colours, strict=True):
             rows = trained[(trained["tap"] == tap) & (trained["quantity"] == quantity)].sort_values("epoch")
-            control = frame.query("weights == 'untrained' and tap == @tap and quantity == @quantity")["bits"]
+            untrained = frame.query("weights == 'untrained' and tap == @tap and quantity == @quantity")["bits"]
             axes.plot(rows["epoch"], rows["bits"], marker="o", ms=3, color=colour, label=tap)
             axes.plot(rows["epoch"], rows["null_mean"], ls=":", lw=0.8, color=colour)
-            if len(control):
-                axes.vlines(-0.25, control.min(), control.max(), color=colour, lw=2)
+            if len(untrained):
+                axes.vlines(-0.25, untrained.min(), untrained.max(), color=colour, lw=2)
         axes.set_ylabel(f"{quantity} [bits]")
-        axes.set_xlabel("epoch (dotted: null; bars at the left: untrained controls)")
+        axes.set_xlabel("epoch (dotted: null; bars at the left: untrained references)")
         if taps:
             axes.legend(fontsize=6, ncols=2, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     figure.suptitle(title, fontsize=10)

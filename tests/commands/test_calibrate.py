@@ -132,4 +132,4 @@ def test_a_layer_without_spread_is_a_skipped_row_with_its_reason():
 def test_wishes_that_no_task_can_meet_are_refused(tmp_path):
     ended = command(with_store(tmp_path), "calibrate", *QUIET, "task=[blob]", "dims=[1]", "planted=null", "device=cpu")
     assert ended.code == 2
-    assert "bits and dims: got none that a task can have, wanted such as bits=[1] dims=[1]" in ended.err
+    assert "bits and dims: got none that a task supports, wanted values such as bits=[1] dims=[1]" in ended.err

@@ -12,9 +12,9 @@ from parsing import Page
 from PIL import Image
 from running import artifact, artifacts, assert_refused, command, is_drawing, layers, parents, runs, store, tiny, uri
 
-from bench.comparison.comparison import compared
+from bench.comparison.comparison import compare_runs
 from bench.comparison.page import page
-from bench.comparison.runs import chosen
+from bench.comparison.runs import choose_runs
 from bench.pruning.retraining import judge
 from bench.tracking.store import connect
 
@@ -153,7 +153,7 @@ def test_page_needs_nothing_else_and_says_how_to_read_it(files):
 def test_names_are_escaped(folder):
     bad = "<script>alert('x')</script>&\"quoted\""
     config = OmegaConf.create({"reference": None, "by": None, "margin": 0.01})
-    comparison = compared(chosen(connect(uri(folder), "bench"), None, "widths"), config)
+    comparison = compare_runs(choose_runs(connect(uri(folder), "bench"), None, "widths"), config)
     changed = {
         "designs": comparison.designs.assign(design=[bad, "other"]),
         "differences": comparison.differences.assign(design=bad),
@@ -177,7 +177,7 @@ def test_run_of_its_own_that_nobody_takes_for_a_training(folder, files, trained)
     assert artifact(folder, made, "comparison.html").read_text() == (files / "comparison.html").read_text()
     assert is_drawing(artifact(folder, made, "figures/u_plot.png"))
     config = OmegaConf.create({"reference": None, "by": None, "margin": 0.01})
-    everything = compared(chosen(connect(uri(folder), "bench"), None, None), config)
+    everything = compare_runs(choose_runs(connect(uri(folder), "bench"), None, None), config)
     pd.testing.assert_frame_equal(everything.designs, pd.read_csv(files / "comparison.csv").drop(columns="metric"))
     assert len(parents(folder)) == 1
 
@@ -186,7 +186,7 @@ def test_another_estimator_and_view(folder):
     ended = command(folder, "compare", "sweep=widths", "by=kde.pixel", "folder=by_pixel")
     assert ended.code == 0, ended.err
     assert "information by: kde, pixel view" in ended.out
-    assert "Without I(X;T) in this view no layer is the narrowest." in ended.out
+    assert "This view has no I(X;T), so that no layer is the narrowest." in ended.out
     (files,) = (folder / "by_pixel").iterdir()
     told = pd.read_csv(files / "differences.csv").query("estimator == 'kde' and view == 'pixel'")
     row = pd.read_csv(files / "comparison.csv").set_index("design").loc[FLAT]

@@ -50,9 +50,12 @@ def test_one_seed_has_the_interval_that_its_run_logged_and_no_gain(folder):
         wanted = [logged[f"test/dice{end}"] for end in ("", "_low", "_high")]
         assert row[["score", "low", "high"]].tolist() == pytest.approx(wanted)
     assert found["gain"].isna().all()
-    assert out.count("No gain: fewer than 2 seeds in common with model.widths=[4,8]") == 1
+    assert out.count("have no gain, because they have fewer than 2 seeds in common with model.widths=[4,8]: ") == 1
     assert (
-        out.count("Of one seed, so that intervals are over images alone: model.widths=[4,8]; model.widths=[4,4].") == 1
+        out.count(
+            "have one seed, so that their intervals are over images alone: model.widths=[4,8]; model.widths=[4,4]."
+        )
+        == 1
     )
     assert out.count("No run measured its layers") == 1
 
@@ -73,7 +76,7 @@ def test_jobs_that_a_sweep_found_done_before(folder):
 def test_the_newest_of_what_was_run_twice(folder):
     assert tiny(folder, *SWEEP, "tracking.name=twice", "resume=false").code == 0
     out = compare(folder)
-    assert "2 runs repeat a design and seed; the newest stands for them." in out
+    assert "2 runs repeat a design and seed; only the newest of them is used." in out
     assert set(table(folder, "runs")["run"]) == {run.info.run_id for run in trained(folder)[-2:]}
     compare(folder, "sweep=first")
     assert not set(table(folder, "runs")["run"]) & {run.info.run_id for run in trained(folder)[-2:]}
@@ -96,7 +99,9 @@ def test_classification_is_judged_by_balanced_accuracy(tmp_path):
 def test_one_test_image_has_no_interval(tmp_path):
     assert tiny(tmp_path, *SWEEP, "dataset.n=[16,16,1]").code == 0
     out = compare(tmp_path)
-    assert "The test data are of one image or patient: there are no intervals of the score and no gains." in out
+    assert (
+        "The test data have only one image or patient, so that scores have no intervals and there are no gains." in out
+    )
     found = table(tmp_path)
     assert found[["low", "high", "gain", "verdict"]].isna().all(axis=None)
     for run in trained(tmp_path):
@@ -112,7 +117,7 @@ def test_one_test_image_has_no_interval(tmp_path):
         (["runs=[nobody]"], ["run: got nobody, wanted a run of"]),
         (["tracking.experiment=empty"], ["tracking.experiment: got 'empty', which sqlite:"]),
         (["sweep=first", "reference=none"], ["reference: got 'none', wanted one of model.widths=[4,8]; "]),
-        (["sweep=first", "by=kde.image"], ["by: got kde.image, and these runs share no estimator and view; "]),
+        (["sweep=first", "by=kde.image"], ["by: got kde.image, but these runs share no estimator and view; "]),
         (["sweep=first", "margin=-1"], ["margin: got -1.0, wanted 0 or more"]),
         (["sweep=first", "margin=much"], ["margin"]),
     ],
@@ -131,12 +136,12 @@ def test_runs_that_can_not_be_compared(folder):
             ["runs: got phantoms (segmentation, fingerprint ", "wanted the same data; choose by sweep=NAME"],
         ),
         ([first, longer], ["runs: got train.epochs=1 in", f"and 2 in {longer}, both of design 'model.widths=[4,8]'"]),
-        ([second], ["runs: got 1 of one design, 'model.widths=[4,4]', wanted 2 designs or more"]),
+        ([second], ["runs: got 1 of one design, 'model.widths=[4,4]', wanted 2 or more designs"]),
         ([first, parent], [f"run: got {parent}, wanted a run that trained a network"]),
     ):
         assert_refused(command(folder, "compare", f"runs=[{','.join(ids)}]"), *parts)
     assert tiny(folder, "-m", "model.widths=[0,8],[0,4]", *ALONE, "tracking.name=broken").code == 1
-    assert_refused(command(folder, "compare", "sweep=broken"), "sweep: got 'broken', of which no job has finished")
+    assert_refused(command(folder, "compare", "sweep=broken"), "sweep: got 'broken', which has no finished job")
 
 
 def test_a_sweep_that_reused_a_run_of_another_is_compared(tmp_path):

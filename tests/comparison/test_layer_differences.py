@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.comparison.layers import IMAGES, SEEDS, best_rows, differences, pooled, reading, without_counterpart
+from bench.comparison.layers import IMAGES, SEEDS, best_rows, differences, pool_seeds, reading, without_counterpart
 from bench.information.tables import COLUMNS, I_TY, I_XT, LayerTable
 
 T = {1: 12.7062047, 2: 4.3026527}  # Student's 97.5 % quantile by degrees of freedom
@@ -32,7 +32,7 @@ def layers(design, values, half=0.1, **columns):
 
 def difference(*frames):
     """The one difference of design a from b."""
-    (row,) = differences(pooled(pd.concat(frames)), "b").to_dict("records")
+    (row,) = differences(pool_seeds(pd.concat(frames)), "b").to_dict("records")
     return row
 
 
@@ -85,7 +85,7 @@ def test_coverage(of_seeds, of_images, shared, exact, seeds):
         values = rng.normal(0, of_seeds, (repeats, seeds)) + errors
         taps = {"seed": np.tile(range(seeds), repeats), "tap": np.repeat(range(repeats), seeds)}
         frames.append(layers(design, values.ravel(), half=1.96 * of_images).assign(**taps))
-    found = differences(pooled(pd.concat(frames)), "b")
+    found = differences(pool_seeds(pd.concat(frames)), "b")
     covered = 1 - found["differs"].mean()
     slack = 3 * np.sqrt(0.95 * 0.05 / repeats)
     assert len(found) == repeats
@@ -103,7 +103,7 @@ def test_reliable_where_both_sides_are(mine, theirs, both):
 
 def test_one_unreliable_seed_makes_a_tap_unreliable():
     first, second = (layers("a", [1], reliable=said) for said in (True, False))
-    table = pooled(pd.concat([first, second.assign(seed=1)]))
+    table = pool_seeds(pd.concat([first, second.assign(seed=1)]))
     assert table["reliable"].tolist() == [False]
 
 
@@ -111,7 +111,7 @@ def test_where_no_null_exists_bits_are_compared():
     row = difference(*(layers(design, [1, 2], excess=np.nan, label_view=np.nan) for design in "ab"))
     assert (row["of"], row["value"]) == ("bits", 2.5)
     mixed = [layers("a", [1], excess=np.nan), layers("b", [1])]
-    assert differences(pooled(pd.concat(mixed)), "b").empty
+    assert differences(pool_seeds(pd.concat(mixed)), "b").empty
 
 
 def test_taps_and_questions_meet_their_own_kind():
@@ -121,7 +121,7 @@ def test_taps_and_questions_meet_their_own_kind():
         for value, (tap, view) in enumerate([("enc1", "image"), ("enc1", "pixel"), ("out", "pixel")])
     ]
     frames += [layers("a", [1], tap="up3"), layers("b", [1], tap="up4")]
-    table = pooled(pd.concat(frames))
+    table = pool_seeds(pd.concat(frames))
     assert differences(table, "b")["difference"].tolist() == [10, 10, 10]
     assert without_counterpart(table, "b").to_numpy().tolist() == [["a", "up3", "b"], ["a", "up4", "a"]]
 
@@ -142,7 +142,7 @@ def test_reading_of_the_mean_profile():
         for order, (tap, values) in enumerate(taps.items())
         for quantity, value in zip((I_XT, I_TY), values, strict=True)
     ]
-    table = pooled(pd.concat(frames))
+    table = pool_seeds(pd.concat(frames))
     said = reading(table, "probe", "image")
     assert (said["narrowest"], said["narrowest_excess"]) == ("mid", pytest.approx(0.2))
     assert (said["most"], said["most_excess"], said["most_reliable"]) == ("out", pytest.approx(0.9), True)

@@ -40,13 +40,13 @@ TAPS = "enc1.conv1, enc1.conv2, bottleneck.conv1, bottleneck.conv2, up1, skip1, 
         ("estimator=nosuch", f"estimator: got 'nosuch', {ESTIMATORS}"),
         ("estimator=[kde,nosuch]", f"estimator: got 'nosuch', {ESTIMATORS}"),
         ("estimator=[] diagnostic=[u_plot]", "estimator: got"),
-        ("estimator=null", "Config group override must be a string or a list. Got NoneType, wanted such as"),
+        ("estimator=null", "Config group override must be a string or a list. Got NoneType, wanted a choice such as"),
         ("estimator.kde.noise_variance=0", "estimator.kde: noise_variance: got 0, wanted a number above 0"),
         ("estimator=[renyi] estimator.renyi.alpha=0", "estimator.renyi: alpha: got 0, wanted a number above 0"),
         ("estimator=[renyi] estimator.renyi.alpha=-1.5", "alpha: got -1.5, wanted a number above 0"),
         (
             "+experiment=ma2022 dataset=phantoms diagnostic=[u_plot]",
-            "diagnostic.discarding: got settings of no component, wanted its choice in the group",
+            "diagnostic.discarding: got settings without a component, wanted discarding among the choices",
         ),
         (
             "diagnostic=[u_plot,v_plot]",
@@ -97,7 +97,7 @@ def test_unknown_verb(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
 def test_cuda_where_there_is_none(tmp_path):
-    assert_refused(tiny(tmp_path, "device=cuda"), "no GPU is visible: device=auto or cpu")
+    assert_refused(tiny(tmp_path, "device=cuda"), "no GPU is visible; set device=auto or cpu")
     assert runs(tmp_path) == []
 
 

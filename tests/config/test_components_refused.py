@@ -36,7 +36,7 @@ def refusal(make, *arguments):
         ({"_target_": ""}, "estimator.kde._target_: got '', wanted the path of a class"),
         ({"_target_": 3}, "estimator.kde._target_: got 3, wanted the path of a class"),
         ({"_target_": "nowhere.KDE"}, "estimator.kde._target_: got 'nowhere.KDE', which can't be imported"),
-        ({"_target_": "math.pi"}, "estimator.kde._target_: got 'math.pi', which is no class or function"),
+        ({"_target_": "math.pi"}, "estimator.kde._target_: got 'math.pi', which is not a class or function"),
         ({"_target_": "bench.diagnostics.UPlot"}, "got an object of UPlot, wanted an object of Estimator"),
         (KDE | {"_partial_": True}, ", wanted an object of Estimator; correct its config"),
         (KDE | {"nope": 1}, "estimator.kde: KDE.__init__() got an unexpected keyword argument 'nope'"),
@@ -65,7 +65,7 @@ def test_other_components():
         build, OmegaConf.create({"_target_": "builtins.dict"}), "dataset", Data
     )
     identity = OmegaConf.create({"_target_": "torch.nn.Identity"})
-    assert "model: got Identity, which names no taps; wanted a network of models, or model=custom" in refusal(
+    assert "model: got Identity, which has no taps(); wanted a network of models, or model=custom" in refusal(
         build_network, identity, 0
     )
     inside = {"_target_": "bench.diagnostics.InformationDiscarding", "solver": {"_target_": "nowhere.Solver"}}
@@ -85,7 +85,7 @@ def rehearsed(optimizer=ADAM, schedule=None, epochs=10):
         (None, "train.optimizer: got None, wanted a component"),
         ("adam", "train.optimizer: got 'adam', wanted a component"),
         (ADAM | {"_partial_": False}, "train.optimizer: Adam.__init__() missing 1 required positional argument"),
-        (ADAM | {"_target_": "builtins.dict", "_partial_": False}, "wanted one that is made later: _partial_: true"),
+        (ADAM | {"_target_": "builtins.dict", "_partial_": False}, "wanted a partial function: _partial_: true"),
         ({"_target_": "torch.nn.Identity", "_partial_": True}, "got an object of Identity, wanted an object of Optimi"),
         (ADAM | {"nope": 1}, "unexpected keyword argument 'nope'"),
         *((ADAM | {"lr": rate}, "train.optimizer") for rate in (-1, math.nan, math.inf, "fast", True, [], None)),

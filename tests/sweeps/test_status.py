@@ -28,7 +28,7 @@ def status(folder, sweep="widths"):
 
 def test_an_ended_sweep_with_what_failed_and_why(folder):
     *jobs, last = status(folder)
-    assert last == "widths: of 3 jobs 2 finished, 1 failed; the sweep has ended"
+    assert last == "widths: 3 jobs (2 finished, 1 failed); the sweep has ended"
     by_name = {" ".join(line.split()[:2]): line for line in jobs}
     assert "finished" in by_name["widths=[4,8] seed=0"]
     assert "model: widths: got [0, 8]" in by_name["widths=[0,8] seed=0"]
@@ -41,12 +41,12 @@ def test_a_sweep_under_way_and_one_that_was_cut_off(folder):
     client.update_run(parent.info.run_id, status="RUNNING")
     client.update_run(second.info.run_id, status="RUNNING")
     try:
-        assert status(folder)[-1] == "widths: of 3 jobs 1 finished, 1 running, 1 failed; the sweep goes on"
+        assert status(folder)[-1] == "widths: 3 jobs (1 finished, 1 running, 1 failed); the sweep is running"
         for run in (parent, second):
             client.set_tag(run.info.run_id, OWNER, json.dumps(json.loads(owner_tags()[OWNER]) | {"pid": 2**22 + 1}))
         assert status(folder)[-1] == (
-            "widths: of 3 jobs 1 finished, 1 dead, 1 failed, 1 still to do; the sweep is not running; the same command "
-            "goes on with it"
+            "widths: 3 jobs (1 finished, 1 dead, 1 failed, 1 to do); the sweep is not running; the same command "
+            "continues it"
         )
     finally:
         client.set_terminated(parent.info.run_id, "FAILED")
@@ -55,7 +55,7 @@ def test_a_sweep_under_way_and_one_that_was_cut_off(folder):
 
 def test_jobs_that_another_sweep_finished_before(folder):
     assert tiny(folder, "-m", "model.widths=[4,8],[4,4]", "tracking.name=again").code == 0
-    assert status(folder, "again")[-1] == "again: of 2 jobs 2 finished before; the sweep has ended"
+    assert status(folder, "again")[-1] == "again: 2 jobs (2 finished before); the sweep has ended"
 
 
 def test_bad_input_is_one_line(folder):

@@ -129,7 +129,7 @@ def test_what_is_missing_is_said_and_can_be_sent_later(tmp_path, monkeypatch):
         assert there.data.metrics == {"before": 1.0, "while": 2.0}
         assert records.table_of(store, run, "tables/some.csv").to_dict("list") == {"a": [1], "b": [2]}
         again = command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests")
-        assert_refused(again, f"folder: got {tmp_path}/outbox, in which nothing waits")
+        assert_refused(again, f"folder: got {tmp_path}/outbox, which has no writes")
 
 
 def test_resend_goes_on_behind_what_was_sent_before_the_server_went_away_again(tmp_path, monkeypatch):

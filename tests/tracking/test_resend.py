@@ -36,7 +36,7 @@ def test_a_living_run_is_refused_and_sends_all_by_itself(store, tmp_path, monkey
                 run.metrics({"loss": 1.0}, step)
             if step % 10 == 3:
                 owner = f"process {os.getpid()} on {socket.gethostname()}"
-                assert_refused(resend(tmp_path), f"run {run.id}: {owner} still runs it and sends what waits")
+                assert_refused(resend(tmp_path), f"run {run.id}: {owner} still executes it and sends the writes")
     assert steps(store, run) == [*range(30)]
     assert status(store, run) == "FINISHED"
     assert not (tmp_path / "outbox").exists()

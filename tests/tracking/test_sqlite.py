@@ -64,7 +64,7 @@ def test_a_sweep_runs_in_a_folder_of_an_odd_name(name, tmp_path):
 def test_a_folder_that_hydra_would_resolve_is_refused(tmp_path):
     folder = tmp_path / "a ${x} b"
     folder.mkdir()
-    assert_refused(tiny(folder, "-m", "seed=0,1", *ALONE), "working directory: got", "which Hydra takes for an interp")
+    assert_refused(tiny(folder, "-m", "seed=0,1", *ALONE), "working directory: got", "which Hydra reads as an interp")
     assert [path.name for path in folder.iterdir()] == ["mlflow.db"]
 
 

@@ -173,7 +173,7 @@ def test_interpolations_are_not_resolved(trained, stored, text, monkeypatch):
         ({"model": {"_target_": "models.UNet", "nonsense": 1}}, "can't be built"),
         (
             {"model": {"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "widths": [4, 9]}},
-            "another network",
+            "does not fit the network",
         ),
         ({"dataset": None}, "no dataset that can be built"),
         ({"dataset": {"_target_": "bench.datasets.phantoms", "defaults": ["x"]}}, "dataset.defaults"),
