@@ -201,7 +201,7 @@ def test_a_u_plot_is_drawn_of_a_table():
     figure = bench.plot_u(table)
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["input", "2", "3"]
-    with pytest.raises(InputError, match="estimator: got 'nope', wanted one of the table: gaussian"):
+    with pytest.raises(InputError, match="estimator: got 'nope', wanted an estimator of the table: gaussian"):
         bench.plot_u(table, "nope")
 
 
