@@ -14,7 +14,7 @@ FAR = 9.0  # standard deviations; a normal density is negligible beyond
 
 
 def label_bits(angle: float, classes: int) -> float:
-    """Compute I(x; cell of y) in bits by quadrature: x = cos(angle) y + sin(angle) noise, and cells are equally likely."""
+    """Compute I(x; cell of y) in bits by quadrature: x = cos(angle) y + sin(angle) noise, equally likely cells."""
     cuts = ndtri(np.arange(1, classes) / classes)
     cos, sin = np.cos(angle), np.sin(angle)
 

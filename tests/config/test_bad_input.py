@@ -113,5 +113,5 @@ def test_a_process_ends_with_one_line_and_code_2(tmp_path):
     ended = process(tmp_path, "dataset=image_folder", "dataset.root=nowhere")
     out, err = ended.communicate(timeout=120)
     assert (ended.returncode, out) == (2, "")
-    assert err == "bench: dataset.root: got nowhere, which is no folder; give dataset.root=DIR of one that exists\n"
+    assert err == "bench: dataset.root: got nowhere, which is not a folder; set dataset.root to a folder that exists\n"
     assert not (tmp_path / "mlflow.db").exists()
