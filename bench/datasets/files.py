@@ -61,9 +61,9 @@ def shape_of(path: Path) -> tuple[int, ...]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an image (C, *spatial) in the dtype of the file. C is 1 for grey, 3 for colour, the last axis of 4-D NIfTI.
+    """Read an image (C, *spatial) in the dtype of the file.
 
-    Alpha is ignored.
+    C is 1 for grey and 3 for colour. For 4-D NIfTI it is the last axis of the file. Alpha is ignored.
     """
     if nifti.is_nifti(path):
         array = _drop_ones(nifti.read_nifti(path)[0])

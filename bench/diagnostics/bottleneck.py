@@ -20,7 +20,7 @@ class Bottleneck(Diagnostic):
     - `xt`, `ty`: its information about X and about Y, bits.
     - `kept_x`, `kept_y`: the same as a share of the information of the first tap about X, and as a share of the largest
       information of any tap about Y.
-    - `bypass_x`, `bypass_y`: largest information of a later tap, less that of the narrowest tap, bits.
+    - `bypass_x`, `bypass_y`: largest information of a later tap minus that of the narrowest tap, bits.
     """
 
     logged = tuple(

@@ -14,7 +14,10 @@ FAR = 9.0  # standard deviations; a normal density is negligible beyond
 
 
 def label_bits(angle: float, classes: int) -> float:
-    """Compute I(x; cell of y) in bits by quadrature: x = cos(angle) y + sin(angle) noise, equally likely cells."""
+    """Compute I(x; cell of y) in bits by quadrature.
+
+    x = cos(angle) y + sin(angle) noise. The cells of y are equally likely.
+    """
     cuts = ndtri(np.arange(1, classes) / classes)
     cos, sin = np.cos(angle), np.sin(angle)
 
@@ -31,9 +34,9 @@ def label_bits(angle: float, classes: int) -> float:
 class Discretised(Task):
     """Pairs of columns t and a label, where the label is one of several equally likely cells of a Gaussian y.
 
-    t has y plus Gaussian noise and dim - 1 columns of noise, all rotated. I = log2(classes) - E H(cell | t). Given t, y
+    t is a noisy copy of y and dim - 1 columns of noise, rotated together. I = log2(classes) - E H(cell | t). Given t, y
     is Gaussian, so the probability of a cell is a difference of normal cdfs. The columns of noise have no information,
-    and a rotation loses none. The noise is solved for the given bits.
+    and a rotation loses none. The level of the noise is solved for the given bits.
 
     Args:
         bits: Mutual information in bits, at most log2(classes).

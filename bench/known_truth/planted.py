@@ -18,12 +18,12 @@ TIE = 1e-6  # largest difference by rounding between projections of equal rows, 
 
 
 def plant(t: Variable, target: Variable, rng: np.random.Generator, bits: float | None = None) -> tuple[Variable, float]:
-    """Make a target of the same kind as `target`, about which the information in t is known exactly.
+    """Replace a target by one of the same kind, about which t has a known number of bits.
 
     Samples are divided into cells Q along a random direction of t, and into cells Q' along a random direction of the
     target. For a label the cells are its classes, with their sizes; otherwise there are 8 cells of equal size. A random
-    share of the samples gets targets from its own cell. The other samples get the remaining targets at random, which
-    may also be from the own cell, so that
+    share of the samples gets targets from its own cell. The other samples get the remaining targets at random, possibly
+    also from their own cell, so that
 
         P(Q' = j | Q = k) = kappa δ_jk + (1 - kappa) p_j,    kappa = kept / (n - 1).
 

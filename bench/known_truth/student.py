@@ -1,4 +1,4 @@
-"""Student-t pairs: they have heavy tails, and the norm of a sample has information too."""
+"""Student-t pairs: they have heavy tails, and the norm of a sample also has information."""
 
 from __future__ import annotations
 

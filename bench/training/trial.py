@@ -1,4 +1,4 @@
-"""Trial: run a network on the first batches before training, to refuse what would fail later."""
+"""Trial: run a network on the first batches, so that an error is raised before training and not during it."""
 
 from __future__ import annotations
 
