@@ -1,7 +1,7 @@
-"""Where samples come from: each file holds one public function that returns a `Data`.
+"""Datasets, one file for each source. A public function of the file returns a `Data`.
 
-A new dataset is a new file and a yaml in conf/dataset with `_target_: bench.datasets.FILE.FUNCTION`; those below have
-shorter names too.
+A new dataset is a file and a yaml in conf/dataset with `_target_: bench.datasets.FILE.FUNCTION`. The functions below
+also have the shorter name `bench.datasets.FUNCTION`.
 """
 
 from bench.datasets.decathlon import decathlon

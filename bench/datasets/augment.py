@@ -1,4 +1,4 @@
-"""Random changes for training samples, by name; each is a MONAI transform."""
+"""Random transforms of training samples, by name. Each is a MONAI transform."""
 
 from __future__ import annotations
 
@@ -16,13 +16,19 @@ KEYS = ("image", "mask")
 def augmentation(
     names: str | Sequence[str] | None, spatial_dims: int, patch: tuple[int, ...] | None = None
 ) -> Callable[[dict], dict] | None:
-    """One transform for any of `flips`, `rotations` (up to 15°), `intensity` (scale, shift, noise); None for none.
+    """Build one transform of the given names, or None if there are no names and no patch.
 
-    patch: first a patch of this size is drawn, one half of them around a foreground voxel, the others around one of the
-    background.
+    The transform maps {"image": (C, *spatial) float32, "mask": (1, *spatial) int64} to the same. The mask is optional
+    and is resampled to the nearest class. `set_random_state(seed)` makes the transform repeatable.
 
-    Maps {"image": (C, *spatial) float32, "mask": (1, *spatial) int64} to the same; the mask may be left out, and is
-    resampled to its nearest class. `set_random_state(seed)` makes it repeatable.
+    Args:
+        names: Any of `flips`, `rotations` (up to 15°) and `intensity` (scale, shift, noise).
+        spatial_dims: Number of spatial axes.
+        patch: Size of a patch that is drawn first. Half of the patches are around a foreground voxel, and half around a
+            background voxel.
+
+    Raises:
+        InputError: A name is unknown.
     """
     names = [names] if isinstance(names, str) else list(names or ())
     unknown = [name for name in names if name not in CHOICES]
@@ -54,11 +60,15 @@ def augmentation(
 
 @dataclass(frozen=True)
 class Untracked:
-    """A MONAI transform of plain tensors; with metadata, which nothing here reads, it takes several times as long."""
+    """A MONAI transform of tensors without metadata.
+
+    Metadata are not needed here, and would make the transform several times slower.
+    """
 
     transform: Callable[[dict], dict]
 
     def set_random_state(self, seed: int) -> None:
+        """Seed the transform."""
         self.transform.set_random_state(seed)
 
     def __call__(self, sample: dict) -> dict:
@@ -68,6 +78,6 @@ class Untracked:
         set_track_meta(False)
         try:
             result = self.transform(sample)
-            return result[0] if isinstance(result, list) else result  # of patches there are lists
+            return result[0] if isinstance(result, list) else result  # patches come in lists
         finally:
             set_track_meta(tracked)

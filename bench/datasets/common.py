@@ -1,4 +1,4 @@
-"""What several datasets share: where data lie, which samples are held out, how arrays become a `Data`."""
+"""Functions that several datasets share: find folders, hold samples out, and make a `Data` from arrays."""
 
 from __future__ import annotations
 
@@ -15,25 +15,34 @@ from bench.datasets.data import SPLITS, Data, Split, Task
 from bench.datasets.memory import COPIES, FLOAT, check_memory
 from bench.errors import InputError
 
-LONGEST = 200  # characters of what a library says
+LONGEST = 200  # characters of the message of a library
 
 
 def existing_folder(root: str | Path | None, option: str = "dataset.root") -> Path:
+    """Return the path of a folder that exists.
+
+    Raises:
+        InputError: The path is None, is not a folder, or can't be read.
+    """
     if root is None:
         raise InputError(f"{option}: got nothing, wanted the folder of the data; give {option}=DIR")
     try:
         is_folder = Path(root).is_dir()
-    except (OSError, ValueError) as error:  # a folder above that may not be read, a name that is too long
+    except (OSError, ValueError) as error:  # a parent folder without permission, a name that is too long
         raise InputError(
             f"{option}: got {root}, which can't be read ({reason(error)}); check its permissions"
         ) from error
     if not is_folder:
-        raise InputError(f"{option}: got {root}, which is no folder; give {option}=DIR of one that exists")
+        raise InputError(f"{option}: got {root}, which is not a folder; set {option} to a folder that exists")
     return Path(root)
 
 
 def unpacked(root: str | Path | None, folder: str, url: str, md5: str) -> Path:
-    """The root in which a folder lies, whose archive is else fetched by MONAI, held to its MD5 and unpacked."""
+    """Return the root of a folder; if the folder is missing, download its archive by MONAI and unpack it.
+
+    Raises:
+        InputError: The root is None, or the download or the check of its MD5 fails.
+    """
     from monai.apps import download_and_extract
 
     if root is None:
@@ -45,7 +54,7 @@ def unpacked(root: str | Path | None, folder: str, url: str, md5: str) -> Path:
             download_and_extract(
                 url, root / url.rpartition("/")[2], root, hash_val=md5, hash_type="md5", progress=False
             )
-        except Exception as error:  # MONAI raises no narrower one
+        except Exception as error:  # MONAI raises no narrower class
             raise InputError(
                 f"{root / folder}: download failed ({reason(error)}); put the unpacked folder there by hand"
             ) from error
@@ -53,41 +62,54 @@ def unpacked(root: str | Path | None, folder: str, url: str, md5: str) -> Path:
 
 
 def shown(values, most: int = 8) -> str:
-    """The first few of many, for a message."""
+    """Format the first of several values for a message."""
     values = [str(value) for value in values]
     return ", ".join(values[:most]) + (f" … ({len(values)} in all)" if len(values) > most else "")
 
 
 def by(shape: Sequence[int]) -> str:
-    """A shape for a message.
+    """Format a shape for a message.
 
-    >>> by((3, 64, 64))
-    '3x64x64'
+    Examples:
+        >>> by((3, 64, 64))
+        '3x64x64'
     """
     return "x".join(str(side) for side in shape)
 
 
 def reason(error: Exception) -> str:
-    """An error of a library in one line."""
+    """Format the error of a library in one line."""
     return " ".join(str(error).split())[:LONGEST] or type(error).__name__
 
 
 @contextmanager
 def refuse_damage(path: Path, wanted: str, fix: str = "replace or remove it") -> Iterator[None]:
-    """Turn what a decoder raises on a damaged file into an InputError that names the file."""
+    """Turn any error of a decoder into an InputError that names the file."""
     try:
         yield
     except (InputError, MemoryError):
         raise
-    except Exception as error:  # decoders raise whatever the damage leads to: KeyError, struct.error, RecursionError, …
+    except Exception as error:  # damage leads to any error: KeyError, struct.error, RecursionError, …
         raise InputError(f"{path}: unreadable ({reason(error)}), wanted {wanted}; {fix}") from error
 
 
 def hold_out(groups: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Which samples are held out, (n,) bool: all samples of a seeded `share` of the groups.
+    """Choose all samples of a random share of the groups.
 
-    >>> hold_out(np.array(["ann", "ann", "bob", "cy", "cy"]), share=0.4, seed=0)
-    array([False, False, False,  True,  True])
+    Args:
+        groups: (n,) the group of each sample.
+        share: Share of the groups, 0 <= share < 1.
+        seed: Seed of the choice.
+
+    Returns:
+        (n,) bool, whether each sample is held out.
+
+    Raises:
+        InputError: The share is out of range.
+
+    Examples:
+        >>> hold_out(np.array(["ann", "ann", "bob", "cy", "cy"]), share=0.4, seed=0)
+        array([False, False, False,  True,  True])
     """
     if not 0 <= share < 1:
         raise InputError(f"a held-out share: got {share}, wanted 0 <= share < 1; set dataset.val_share or test_share")
@@ -97,12 +119,12 @@ def hold_out(groups: np.ndarray, share: float, seed: int) -> np.ndarray:
 
 
 def seeded_split(groups: np.ndarray, test_share: float, seed: int) -> np.ndarray:
-    """(n,) of `train` and `test`, groups kept together."""
+    """Assign whole groups to `train` or `test`: (n,) names of splits."""
     return np.where(hold_out(groups, test_share, seed), "test", "train")
 
 
 def with_val(split: np.ndarray, groups: np.ndarray, val_share: float, seed: int) -> np.ndarray:
-    """The split as it is where it has a `val`, else with a seeded share of the training groups as `val`."""
+    """Return the split if it has `val`, else assign a random share of its training groups to `val`."""
     if "val" in split:
         return split
     train = split == "train"
@@ -112,10 +134,19 @@ def with_val(split: np.ndarray, groups: np.ndarray, val_share: float, seed: int)
 
 
 def rows_by_split(split: np.ndarray, n: Sequence[int | None] | None = None, seed: int = 0) -> dict[str, np.ndarray]:
-    """Rows of each split in their order; with n = (train, val, test), a seeded draw of so many (null: all).
+    """Return the rows of each split, in their order.
 
-    >>> rows_by_split(np.array(["train", "test", "val", "train"]))["train"]
-    array([0, 3])
+    Args:
+        split: (n,) the split of each row.
+        n: Number of rows to draw for (train, val, test). None in it, or for it, takes all.
+        seed: Seed of the draw.
+
+    Raises:
+        InputError: n does not have three numbers, or a split has fewer rows.
+
+    Examples:
+        >>> rows_by_split(np.array(["train", "test", "val", "train"]))["train"]
+        array([0, 3])
     """
     if n is not None and len(n) != len(SPLITS):
         raise InputError(f"dataset.n: got {list(n)}, wanted three numbers; give dataset.n=[TRAIN,VAL,TEST]")
@@ -146,23 +177,37 @@ def classification(
     licence: str,
     source: str,
 ) -> Data:
-    """A `Data` of images (n, *spatial) or (n, *spatial, C) uint8, scaled to [0, 1], and labels.
+    """Make a `Data` for classification. Images are scaled to [0, 1].
 
-    labels: (n,) or, multilabel, (n, L). names: of the images; None numbers them.
+    Args:
+        name: Name of the dataset.
+        images: (n, *spatial) or (n, *spatial, C) uint8.
+        labels: (n,) classes, or (n, L) of 0 and 1 for multilabel.
+        split: (n,) the split of each image.
+        classes: Names of the classes.
+        task: `classification` or `multilabel`.
+        n: Number of images to draw for (train, val, test). None in it, or for it, takes all.
+        seed: Seed of the draw.
+        augment: Names of augmentations.
+        spatial_dims: Number of spatial axes.
+        names: Names of the images. None numbers them.
+        licence: Licence of the data.
+        source: Where the data come from.
+
+    Raises:
+        InputError: Labels are out of range, or the images do not fit in memory.
     """
     limit = 2 if task == "multilabel" else len(classes)
     wrong = np.setdiff1d(labels, np.arange(limit))
     if len(wrong):
         raise InputError(
             f"{source}: got labels {shown(wrong)}, wanted 0 to {limit - 1} ({name} has {len(classes)} classes); "
-            "correct the labels, or choose the dataset they belong to"
+            "correct the labels, or choose the dataset that they belong to"
         )
 
     rows = rows_by_split(split, n, seed)
     count, shape = sum(map(len, rows.values())), images.shape[1:]
-    check_memory(
-        COPIES * FLOAT * count * prod(shape), f"dataset: {count} images of {by(shape)}", "take fewer by dataset.n"
-    )
+    check_memory(COPIES * FLOAT * count * prod(shape), f"dataset: {count} images of {by(shape)}", "lower dataset.n")
 
     def take(rows: np.ndarray) -> Split:
         pixels = torch.from_numpy(images[rows]).float() / 255

@@ -1,4 +1,4 @@
-"""What the rooms of the suite hand to each other."""
+"""Data, Split and Volumes: a dataset in memory, in a fixed order."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from bench.errors import InputError
 Task = Literal["segmentation", "classification", "multilabel", "reconstruction"]
 SPLITS = ("train", "val", "test")
 MOST_CLASSES = {"segmentation": 256, "classification": 1000, "multilabel": 1000, "reconstruction": 1000}
-LONGEST_NAME = 100  # characters of a class's name; the name of a metric contains it, and MLflow allows 250
-IN_METRICS = r"[\w.\- :]+"  # what MLflow takes, without /, which would begin a section of charts
+LONGEST_NAME = 100  # characters of the name of a class; names of metrics contain it, and MLflow allows 250
+IN_METRICS = r"[\w.\- :]+"  # characters that MLflow allows in names of metrics, without /, which begins a section
 
 
 @dataclass(frozen=True)
 class Split:
     """Samples of one split, in memory and in a fixed order.
 
-    images: (n, channels, *spatial) float32.
-    targets: int64; (n, *spatial) class masks, (n,) classes, or (n, labels) of 0 and 1; in reconstruction float32, what
-        is to be made of `images`.
-    groups: (n,) what belongs together (a patient), else each sample for itself.
-    names: n names that a message or a table can show.
+    Attributes:
+        images: (n, channels, *spatial) float32.
+        targets: int64: (n, *spatial) class masks, (n,) classes, or (n, labels) of 0 and 1. For reconstruction float32,
+            the images to reconstruct.
+        groups: (n,) the group of each sample, such as a patient. Without groups, each sample is a group.
+        names: n names for messages and tables.
     """
 
     images: torch.Tensor
@@ -41,6 +42,7 @@ class Split:
         return len(self.images)
 
     def take(self, rows) -> Split:
+        """Return the samples of some rows."""
         rows = np.asarray(rows)
         index = torch.from_numpy(rows)
         names = tuple(self.names[row] for row in rows)
@@ -48,6 +50,7 @@ class Split:
 
     @staticmethod
     def join(*splits: Split) -> Split:
+        """Return the samples of several splits in one."""
         return Split(
             torch.cat([split.images for split in splits]),
             torch.cat([split.targets for split in splits]),
@@ -58,9 +61,13 @@ class Split:
 
 @dataclass(frozen=True)
 class Volumes:
-    """The whole volumes of one split, each of its own size, of which a `Split` of the same names holds a patch each.
+    """Volumes of one split, of different sizes. A `Split` with the same names has a patch of each.
 
-    images: n of (channels, *spatial) float32. targets: n of (*spatial) int64 class masks.
+    Attributes:
+        images: n arrays (channels, *spatial) float32.
+        targets: n class masks (*spatial) int64.
+        groups: (n,) the group of each volume.
+        names: n names.
     """
 
     images: tuple[torch.Tensor, ...]
@@ -73,11 +80,12 @@ class Volumes:
 
 
 def check_classes(data: str, task: Task, classes: tuple[str, ...]) -> None:
-    """Raise InputError for names that can't stand for classes in tables, or in segmentation in names of metrics.
+    """Raise InputError for names of classes that tables, or for segmentation names of metrics, can't contain.
 
-    >>> check_classes("mine", "segmentation", ("background", "edema (ED)"))
-    Traceback (most recent call last):
-    bench.errors.InputError: dataset mine: got the class name 'edema (ED)', wanted ...
+    Examples:
+        >>> check_classes("mine", "segmentation", ("background", "edema (ED)"))
+        Traceback (most recent call last):
+        bench.errors.InputError: dataset mine: got the class name 'edema (ED)', wanted ...
     """
     fix = "rename it in dataset.classes, or in the file or folder that names the classes"
     if len(classes) > MOST_CLASSES[task]:
@@ -90,8 +98,8 @@ def check_classes(data: str, task: Task, classes: tuple[str, ...]) -> None:
             )
         if task == "segmentation" and not re.fullmatch(IN_METRICS, name):
             raise InputError(
-                f"dataset {data}: got the class name {name!r}, wanted letters, digits, spaces and _ - . : alone, since "
-                f"it becomes a part of names of metrics; {fix}"
+                f"dataset {data}: got the class name {name!r}, wanted only letters, digits, spaces and _ - . :, "
+                f"because names of metrics contain it; {fix}"
             )
     ends = ("", "_low", "_high") if task == "segmentation" else ("",)  # of metrics and their intervals
     names = [f"{name.strip().casefold()}{end}" for name in classes for end in ends]
@@ -104,11 +112,25 @@ def check_classes(data: str, task: Task, classes: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset, ready to train and to measure on.
+    """A dataset for training and measurements.
 
-    augment: maps {"image": (C, *spatial), "mask": (1, *spatial)} (no mask in classification) to the same, for training
-    samples only; a MONAI transform, so that `set_random_state(seed)` makes it repeatable.
-    volumes: by split, where samples are patches; training then draws from them by `augment`, and accuracy is theirs.
+    Attributes:
+        name: Name of the dataset.
+        task: Task of the dataset.
+        classes: Names of the classes. For segmentation the background is first.
+        train: Training split.
+        val: Validation split.
+        test: Test split.
+        augment: MONAI transform of training samples, from {"image": (C, *spatial), "mask": (1, *spatial)} (without mask
+            for classification) to the same. `set_random_state(seed)` makes it repeatable.
+        volumes: Volumes by split, if the samples are patches. Training then draws patches of them by `augment`, and
+            accuracy is of whole volumes.
+        licence: Licence of the data.
+        source: Where the data come from.
+        splits: The splits by name.
+
+    Raises:
+        InputError: A split is empty or has no foreground, pixels are not finite, or a name of a class is not allowed.
     """
 
     name: str
@@ -137,7 +159,7 @@ class Data:
             self._check_values(name)
 
     def _check_values(self, split: str) -> None:
-        """Raise InputError for pixels that are no numbers, and for a split without foreground to segment."""
+        """Raise InputError if pixels are not finite, or if no mask of the split has foreground."""
         whole = self.whole(split)
         for image, name in zip(whole.images, whole.names, strict=True):
             if not torch.isfinite(image).all():
@@ -152,7 +174,7 @@ class Data:
             )
 
     def split(self, name: str) -> Split:
-        """One split by name; `trainval` and `all` join them in the order train, val, test."""
+        """Return a split by name. `trainval` and `all` join splits in the order train, val, test."""
         match name:
             case "trainval":
                 return Split.join(self.train, self.val)
@@ -161,26 +183,28 @@ class Data:
         return self.splits[name]
 
     def whole(self, name: str) -> Split | Volumes:
-        """What a split is trained on and evaluated by: its volumes, or without any its samples."""
+        """Return the data of a split for training and evaluation: its volumes, or its samples if there are none."""
         return self.volumes[name] if self.volumes else self.splits[name]
 
     @property
     def channels(self) -> int:
+        """Return the number of channels of an image."""
         return self.train.images.shape[1]
 
     @property
     def image_size(self) -> tuple[int, ...]:
+        """Return the spatial size of an image."""
         return tuple(self.train.images.shape[2:])
 
     @property
     def outputs(self) -> int:
-        """Channels that a network for this data ends in; a binary mask needs one."""
+        """Return the number of output channels of a network for these data, 1 for a binary mask."""
         binary_mask = self.task == "segmentation" and len(self.classes) == 2
         return 1 if binary_mask else len(self.classes)
 
     @property
     def fingerprint(self) -> str:
-        """Hash of every image, target, group and split membership."""
+        """Compute a hash of all images, targets, groups and splits."""
         digest = hashlib.sha256()
         for name, split in self.splits.items():
             digest.update(f"{name}{tuple(split.images.shape)}{list(split.groups)}".encode())
@@ -191,7 +215,7 @@ class Data:
         return digest.hexdigest()[:16]
 
     def card(self) -> dict:
-        """What a reader must know of the data: counts, shape, classes, foreground, licence, fingerprint."""
+        """Describe the data: counts, shape, classes, share of foreground, licence and fingerprint."""
         card = {
             "name": self.name,
             "task": self.task,

@@ -1,4 +1,4 @@
-"""A task of the Medical Segmentation Decathlon, or any folder of its layout."""
+"""A task of the Medical Segmentation Decathlon, or any folder with its layout."""
 
 from __future__ import annotations
 
@@ -30,31 +30,43 @@ def decathlon(
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
 ) -> Data:
-    """Volumes of root/TASK/dataset.json with their masks, in RAS orientation; its test volumes have none and stay out.
+    """Load the volumes that root/TASK/dataset.json lists for training, with their masks, in RAS orientation.
 
-    Training draws patches, accuracy is of whole volumes by sliding windows, and what is measured of layers is measured
-    on one patch of each volume, around the middle of what is labelled.
+    The test volumes of the source are not used, because they have no masks. Training draws patches. Accuracy is of
+    whole volumes, by sliding windows. Layers are measured on one patch of each volume, around the centre of its
+    labelled voxels.
 
-    download: fetch root/TASK.tar by MONAI, which checks its MD5.
-    patch: a side, or one per axis; None is as large as the smallest volume.
-    spacing: millimetres of a voxel to resample to, one or three; None keeps each volume's own.
-    intensity: of each volume and channel, `zscore`, `minmax` or `percentiles` (0.5 and 99.5 to 0 and 1, clipped).
-    n: a seeded draw of so many for (train, val, test); None in it, or for it, means all.
+    Args:
+        root: Folder of the tasks.
+        task: Folder of the task in root.
+        download: Whether to download root/TASK.tar by MONAI, which checks its MD5.
+        patch: Sides of a patch: one number, or one per axis. None takes the largest patch that fits into every volume.
+        spacing: Size of a voxel after resampling, in millimetres: one number, or three. None does not resample.
+        intensity: Scaling of each volume and channel: `zscore`, `minmax`, or `percentiles` (0.5 % to 0 and 99.5 % to 1,
+            clipped).
+        n: Number of volumes to draw for (train, val, test). None in it, or for it, takes all.
+        val_share: Share of the training volumes for validation.
+        test_share: Share of the volumes for the test split.
+        split_seed: Seed of the split and of the draw.
+        augment: Any of `flips`, `rotations`, `intensity`.
 
-    Errors: `InputError` for a missing folder, a dataset.json that is not one, files that can't be read or do not fit,
-    mask values that are no classes, a volume smaller than the patch.
-    Source: Antonelli et al., Nature Communications 13:4128 (2022), http://medicaldecathlon.com.
+    Raises:
+        InputError: The folder is missing, dataset.json is not valid, files can't be read or do not fit together, mask
+            values are not classes, or a volume is smaller than the patch.
+
+    References:
+        Antonelli et al., Nature Communications 13:4128 (2022), http://medicaldecathlon.com.
 
     Example::
 
         decathlon("decathlon", task="Task04_Hippocampus", patch=[32, 40, 24]).card()
     """
-    root = _downloaded(root, task) if download else existing_folder(root)
+    root = _download(root, task) if download else existing_folder(root)
     folder = root / task
     content = read_description(folder / "dataset.json")
-    pairs = [_pair(folder, each) for each in content["training"]]
+    pairs = [_find_pair(folder, each) for each in content["training"]]
     if len({pair.name for pair in pairs}) < len(pairs):
-        raise InputError(f"{folder / 'dataset.json'}: lists an image twice, wanted each once; correct training")
+        raise InputError(f"{folder / 'dataset.json'}: got an image twice, wanted each image once; correct training")
     groups = np.array([pair.name for pair in pairs])
     numbered = numbered_classes(content["labels"], folder / "dataset.json")
     return volumetric(
@@ -74,7 +86,11 @@ def decathlon(
 
 
 def read_description(path: Path) -> dict:
-    """dataset.json, with its `labels` and a list of image and label in `training`."""
+    """Read dataset.json, with its `labels` and the list of image and label in `training`.
+
+    Raises:
+        InputError: The file is missing, can't be read, or lacks one of the two.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file; check dataset.root and dataset.task, or set dataset.download=true")
     with refuse_damage(path, "the description of a task", "correct it"):
@@ -82,7 +98,7 @@ def read_description(path: Path) -> dict:
     fits = isinstance(content, dict) and isinstance(content.get("labels"), dict)
     listed = content.get("training") if fits else None
     if not isinstance(listed, list) or not listed or not all(map(_is_listed, listed)):
-        raise InputError(f"{path}: wanted labels, and image and label of each in training; correct it")
+        raise InputError(f"{path}: wanted labels, and image and label of each volume in training; correct it")
     return content
 
 
@@ -91,10 +107,18 @@ def _is_listed(each) -> bool:
 
 
 def numbered_classes(labels: dict, path: Path) -> dict[int, str]:
-    """The names of the classes by their numbers, from {"1": NAME} or, as nnU-Net has it, {NAME: 1}.
+    """Return the names of the classes by their numbers.
 
-    >>> numbered_classes({"background": 0, "Tumour": 1}, Path("dataset.json"))
-    {0: 'background', 1: 'tumour'}
+    Args:
+        labels: {"1": NAME}, or {NAME: 1} as in nnU-Net.
+        path: The file, for messages.
+
+    Raises:
+        InputError: The numbers are not 0, 1 and so on, at least two.
+
+    Examples:
+        >>> numbered_classes({"background": 0, "Tumour": 1}, Path("dataset.json"))
+        {0: 'background', 1: 'tumour'}
     """
     named_first = all(isinstance(number, int) for number in labels.values())
     pairs = [(number, name) if named_first else (name, number) for name, number in labels.items()]
@@ -110,15 +134,15 @@ def numbered_classes(labels: dict, path: Path) -> dict[int, str]:
     return numbered
 
 
-def _pair(folder: Path, listed: dict) -> Pair:
+def _find_pair(folder: Path, listed: dict) -> Pair:
     image, mask = folder / listed["image"], folder / listed["label"]
     for path in (image, mask):
         if not path.is_file():
-            raise InputError(f"{path}: listed in dataset.json, and no such file; add it or take it off the list")
+            raise InputError(f"{path}: no such file, but dataset.json lists it; add it or remove it from the list")
     return Pair(image.name.removesuffix(SUFFIX), image, mask)
 
 
-def _downloaded(root: str, task: str) -> Path:
+def _download(root: str, task: str) -> Path:
     from monai.apps import DecathlonDataset
 
     if task not in DecathlonDataset.resource:

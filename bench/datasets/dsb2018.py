@@ -1,4 +1,4 @@
-"""The 2018 Data Science Bowl as Kaggle unpacks it: a folder per image, a mask per nucleus."""
+"""The 2018 Data Science Bowl in the layout of Kaggle: a folder per image, and a mask per nucleus."""
 
 from __future__ import annotations
 
@@ -27,13 +27,25 @@ def dsb2018(
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
 ) -> Data:
-    """Nuclei: ID/images/ID.png with ID/masks/*.png joined by OR into one mask; options as in `image_folder`.
+    """Load images of nuclei: ID/images/ID.png, with the masks ID/masks/*.png joined by OR.
 
-    root holds the ID folders, or stage1_train/ with them; a stage1_test/ whose folders have masks is the test split,
-    else test is a seeded `test_share`.
+    Args:
+        root: Folder of the ID folders, or of stage1_train/ with them. If it has stage1_test/ with masks, that is the
+            test split.
+        size: Size, as in `image_folder`.
+        crop: Central window, as in `image_folder`.
+        channels: Channels, as in `image_folder`.
+        intensity: Scaling, as in `image_folder`.
+        val_share: Share of the training images for validation.
+        test_share: Share of the images for the test split, if there is no stage1_test/ with masks.
+        split_seed: Seed of the split.
+        augment: Any of `flips`, `rotations`, `intensity`.
 
-    Errors: `InputError` for a missing root, an ID without image or masks, and all that `image_folder` refuses in files.
-    Source: Caicedo et al., Nature Methods 16:1247-1253 (2019), https://bbbc.broadinstitute.org/BBBC038.
+    Raises:
+        InputError: The root is missing, an ID has no image or no masks, or `image_folder` refuses a file.
+
+    References:
+        Caicedo et al., Nature Methods 16:1247-1253 (2019), https://bbbc.broadinstitute.org/BBBC038.
 
     Example::
 
@@ -66,6 +78,7 @@ def dsb2018(
 
 
 def find_nuclei(folder: Path) -> list[Pair]:
+    """Find the image and the masks of each ID, or raise InputError if one has none."""
     pairs = []
     for case in (path for path in entries(folder) if path.is_dir()):
         images, masks = files_by_stem(case / "images"), files_by_stem(case / "masks")

@@ -1,4 +1,4 @@
-"""Find image and mask files, and read each as an array or refuse it by name."""
+"""Find image and mask files, and read them as arrays. An error names the file."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bench.datasets.common import by, reason, shown
 from bench.errors import InputError
 
 SUFFIXES = (*nifti.SUFFIXES, *pictures.SUFFIXES)
-OF_SYSTEMS = ("__macosx", "thumbs.db", "desktop.ini")  # what operating systems add, beside names with a leading dot
+OF_SYSTEMS = ("__macosx", "thumbs.db", "desktop.ini")  # files of operating systems, besides names with a leading dot
 
 log = logging.getLogger(__name__)
 
 
 def entries(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted, without what operating systems add."""
+    """Return the sorted contents of a folder without files of operating systems."""
     try:
         found = sorted(folder.iterdir())
     except OSError as error:
@@ -28,7 +28,11 @@ def entries(folder: Path) -> list[Path]:
 
 
 def files_by_stem(folder: Path) -> dict[str, Path]:
-    """The image files of a folder, sorted, by their name without suffix; a warning names what else lies there."""
+    """Return the image files of a folder, sorted, by their names without suffix. A warning names other files.
+
+    Raises:
+        InputError: The folder is missing, two files have the same stem, or a name belongs to no regular file.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, wanted images/ and masks/ in dataset.root; check dataset.root")
     files, others = {}, []
@@ -38,18 +42,18 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
             others.append(path.name)
             continue
         if not path.is_file():
-            raise InputError(f"{path}: got no regular file, wanted an image; replace or remove it")
+            raise InputError(f"{path}: is not a regular file, wanted an image; replace or remove it")
         stem = path.name[: -len(suffix)]
         if stem in files:
             raise InputError(f"{path}: got a second file of stem {stem} ({files[stem].name}), wanted one; remove one")
         files[stem] = path
     if others:
-        log.warning("%s: these are not read, only files of %s are: %s", folder, ", ".join(SUFFIXES), shown(others))
+        log.warning("%s: only files of %s are read, these are ignored: %s", folder, ", ".join(SUFFIXES), shown(others))
     return files
 
 
 def shape_of(path: Path) -> tuple[int, ...]:
-    """(C, *spatial) of an image by its header alone."""
+    """Read the shape (C, *spatial) of an image from its header alone."""
     if not nifti.is_nifti(path):
         return pictures.picture_shape(path)
     shape, _ = nifti.nifti_header(path)
@@ -57,42 +61,46 @@ def shape_of(path: Path) -> tuple[int, ...]:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """(C, *spatial) in the file's own dtype: C is 1 for grey, 3 for colour (alpha is dropped); 4-D NIfTI has C last."""
+    """Read an image (C, *spatial) in the dtype of the file.
+
+    C is 1 for grey and 3 for colour. For 4-D NIfTI it is the last axis of the file. Alpha is ignored.
+    """
     if nifti.is_nifti(path):
-        array = _slice(nifti.read_nifti(path)[0])
+        array = _drop_ones(nifti.read_nifti(path)[0])
         return np.moveaxis(array, -1, 0) if array.ndim == 4 else array[np.newaxis]
     array = pictures.read_picture(path)
     return np.moveaxis(array, -1, 0) if array.ndim == 3 else array[np.newaxis]
 
 
 def read_mask(path: Path | Sequence[Path]) -> np.ndarray:
-    """(*spatial) class numbers as the file has them; several files are instances of one class, joined by OR."""
+    """Read the class numbers of a mask, (*spatial). Several files are instances of one class and are joined by OR."""
     if isinstance(path, Path):
-        return _slice(nifti.read_nifti(path)[0]) if nifti.is_nifti(path) else pictures.read_mask_picture(path)
+        return _drop_ones(nifti.read_nifti(path)[0]) if nifti.is_nifti(path) else pictures.read_mask_picture(path)
     joined = read_mask(path[0]) > 0
     for one in path[1:]:
         mask = read_mask(one) > 0
         if mask.shape != joined.shape:
             raise InputError(
-                f"{one}: got a mask of {by(mask.shape)} after {by(joined.shape)}, wanted one size; correct it"
+                f"{one}: got a mask of {by(mask.shape)}, but others have {by(joined.shape)}, wanted one size; "
+                "correct it"
             )
         joined |= mask
     return joined
 
 
 def check_pair(image: Path, mask: Path | Sequence[Path]) -> None:
-    """Raise InputError where the headers of an image and its mask describe different grids."""
+    """Raise InputError if the headers of an image and its mask describe different grids."""
     for one in [mask] if isinstance(mask, Path) else mask:
         if nifti.is_nifti(image) != nifti.is_nifti(one):
             raise InputError(
-                f"{image}: got the mask {one}, wanted NIfTI for both or for none, since its axes are in another order; "
-                "convert one"
+                f"{image}: got the mask {one}, wanted NIfTI for both or neither, because NIfTI has another order of "
+                "axes; convert one"
             )
         if nifti.is_nifti(image):
             (shape, affine), (of_mask, other) = nifti.nifti_header(image), nifti.nifti_header(one)
-            if shape[:3] == of_mask[:3]:  # other sizes are refused where they are read
+            if shape[:3] == of_mask[:3]:  # other sizes are refused later, when the arrays are read
                 nifti.check_same_grid(image, one, (*shape, 1)[:3], (affine, other))
 
 
-def _slice(array: np.ndarray) -> np.ndarray:
+def _drop_ones(array: np.ndarray) -> np.ndarray:
     return array.reshape(nifti.without_ones(array.shape))

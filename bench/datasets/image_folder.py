@@ -1,4 +1,4 @@
-"""Images and masks in two folders, matched by their stems."""
+"""Images and masks in two folders, matched by the stems of their names."""
 
 from __future__ import annotations
 
@@ -35,24 +35,30 @@ def image_folder(
     augment: str | Sequence[str] | None = None,
     licence: str = "unknown",
 ) -> Data:
-    """Segmentation pairs root/images/STEM.* and root/masks/STEM.*: PNG, TIFF, JPEG, BMP, GIF, WebP, NIfTI.
+    """Load images root/images/STEM.* and masks root/masks/STEM.*: PNG, TIFF, JPEG, BMP, GIF, WebP, NIfTI.
 
-    Pictures are turned upright by their metadata. NIfTI files (2-D or 3-D) are read as they are stored, and the affines
-    of an image and of its mask must agree.
+    Pictures are rotated upright by their metadata. NIfTI files (2-D or 3-D) keep their stored orientation, and the
+    affines of an image and of its mask must agree.
 
-    size: a side, or one per axis, to resize to; None keeps the images as they are.
-    crop: central window in pixels, cut before resizing; a shorter side stays whole.
-    channels: 1 or 3; `auto` is 3 where any image has colour, and grey images are repeated.
-    intensity: `unit` divides by the file type's maximum; `minmax` and `zscore` go by each image.
-    classes: names or count; None reads them from the masks (0/1, 0/255, or 0 to K-1).
-    index: a csv in root with the column `stem`; `auto` takes index.csv if there is one, None takes none.
-    split, group: its columns with train, val or test, and with what must stay together (a patient). Without an index,
-        or with split=None, test is a seeded `test_share` of the groups; without val rows, val is `val_share` of the
-        training groups.
-    augment: any of flips, rotations, intensity.
+    Args:
+        root: Folder with images/ and masks/.
+        size: Size of the resized images: one number, or one per axis. None does not resize.
+        crop: Central window in pixels, cut before resizing. A shorter side is kept whole.
+        channels: 1 or 3. `auto` is 3 if any image has colour; grey images are then repeated.
+        intensity: `unit` divides by the maximum of the type of the file. `minmax` and `zscore` scale each image.
+        classes: Names or number of classes. None reads them from the masks (0/1, 0/255, or 0 to K-1).
+        index: A csv in root with the column `stem`. `auto` takes index.csv if there is one; None takes none.
+        split: Column of the index with train, val or test. Without an index, or for None, the split is random.
+        group: Column of the index with groups that must stay in one split, such as patients.
+        val_share: Share of the training groups for validation, if no row has val.
+        test_share: Share of the groups for the test split, if the split is random.
+        split_seed: Seed of the split.
+        augment: Any of `flips`, `rotations`, `intensity`.
+        licence: Licence of the data.
 
-    Errors: `InputError` for a missing root, stems without partner, an index that does not fit, files that can't be
-    read, sizes that differ, mask values that are not classes, an empty split.
+    Raises:
+        InputError: The root is missing, a file has no partner or can't be read, the index does not fit, sizes differ,
+            mask values are not classes, or a split is empty.
 
     Example::
 
@@ -91,7 +97,18 @@ def segmentation(
     source: str,
     **preprocessing,
 ) -> Data:
-    """A `Data` of pairs, their splits (n,) and groups (n,); `preprocessing` as in `load_pairs`."""
+    """Make a `Data` for segmentation.
+
+    Args:
+        name: Name of the dataset.
+        pairs: The files of n images and their masks.
+        assigned: (n,) the split of each pair.
+        groups: (n,) the group of each pair.
+        augment: Names of augmentations.
+        licence: Licence of the data.
+        source: Where the data come from.
+        **preprocessing: Arguments of `load_pairs`.
+    """
     rows = rows_by_split(assigned)
     empty = [part for part, members in rows.items() if len(members) == 0]
     if empty:
@@ -113,6 +130,7 @@ def segmentation(
 
 
 def find_pairs(root: Path) -> list[Pair]:
+    """Find the image and the mask of each stem, or raise InputError if one is missing."""
     images, masks = files_by_stem(root / "images"), files_by_stem(root / "masks")
     for stem, path in images.items():
         if stem not in masks:
@@ -128,7 +146,14 @@ def find_pairs(root: Path) -> list[Pair]:
 def read_index(
     root: Path, index: str | None, stems: list[str], split: str | None, group: str | None
 ) -> tuple[np.ndarray | None, np.ndarray]:
-    """Split (n,), or None where the index gives none, and group (n,) of each stem."""
+    """Read the split and the group of each of n stems from the index.
+
+    Returns:
+        Splits (n,), or None if the index has none, and groups (n,).
+
+    Raises:
+        InputError: The index is missing, can't be read, lacks a column, or does not fit the stems.
+    """
     if index == "auto":
         index = "index.csv" if (root / "index.csv").exists() else None
     if index is None:
@@ -155,13 +180,14 @@ def read_index(
     }
     for what, found in wrong.items():
         if len(found):
-            raise InputError(f"{path}: stems {what}: {shown(found, 3)}; wanted each image once; correct the csv")
+            raise InputError(f"{path}: stems {what}: {shown(found, 3)}, wanted each image once; correct the csv")
     table = table.set_index("stem").loc[stems]
     assigned = None if split is None else split_column(table[split], path)
     return assigned, np.array(stems) if group is None else group_column(table[group], assigned, path)
 
 
 def split_column(column: pd.Series, path: Path) -> np.ndarray:
+    """Return the names of splits in a column, or raise InputError for an unknown name."""
     unknown = sorted(set(column) - set(SPLIT_NAMES))
     if unknown:
         raise InputError(f"{path}: got split {unknown[0]!r}, wanted one of {list(SPLIT_NAMES)}; correct the csv")
@@ -169,6 +195,7 @@ def split_column(column: pd.Series, path: Path) -> np.ndarray:
 
 
 def group_column(column: pd.Series, assigned: np.ndarray | None, path: Path) -> np.ndarray:
+    """Return the groups in a column, or raise InputError if a value is empty or a group is in several splits."""
     groups = column.to_numpy(dtype=str)
     if "" in groups:
         raise InputError(f"{path}: got no {column.name} for stem {column.index[groups == ''][0]}; fill the column")

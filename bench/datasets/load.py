@@ -1,4 +1,4 @@
-"""Load pairs of image and mask files into memory: crop, resize, scale and check as they come."""
+"""Load pairs of image and mask files into memory: crop, resize, scale and check them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from bench.errors import InputError
 
 Size = int | Sequence[int] | None
 INTENSITIES = ("unit", "minmax", "zscore")
-MOST_FOUND = 64  # classes that masks may hold without dataset.classes; more are grey levels rather
+MOST_FOUND = 64  # most classes without dataset.classes; more distinct values are probably grey levels
 LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 log = logging.getLogger(__name__)
 
 
 class Pair(NamedTuple):
+    """The files of an image and its mask."""
+
     name: str
     image: Path
     mask: Path | tuple[Path, ...]  # several files are instances of one class
@@ -41,9 +43,22 @@ def load_pairs(
     classes: int | Sequence[str] | None,
     title: str,
 ) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
-    """Images (n, C, *spatial) float32, class masks (n, *spatial) int64, and the names of the classes.
+    """Load n pairs of images and masks.
 
-    Errors: `InputError` that names the file and what is wrong with it.
+    Args:
+        pairs: The files.
+        size: Size of the resized images, as in `image_folder`.
+        crop: Central window in pixels, as in `image_folder`.
+        channels: Number of channels, or `auto`.
+        intensity: `unit`, `minmax` or `zscore`.
+        classes: Names or number of classes, or None.
+        title: Name of the dataset, for the progress bar.
+
+    Returns:
+        Images (n, C, *spatial) float32, class masks (n, *spatial) int64, and the names of the classes.
+
+    Raises:
+        InputError: A file is not usable. The message names the file.
     """
     if intensity not in INTENSITIES:
         raise InputError(f"dataset.intensity: got {intensity!r}, wanted one of {list(INTENSITIES)}; change it")
@@ -60,12 +75,12 @@ def load_pairs(
                 "correct the pair"
             )
         values[mask_file if isinstance(mask_file, Path) else name] = np.unique(mask)
-        image = with_channels(scaled(pixels, intensity, image_file), channels, image_file)
-        image = prepared(image, crop, size, smooth=True, intensity=intensity)
-        mask = prepared(torch.from_numpy(mask.astype(np.float32))[None], crop, size, smooth=False)[0]
+        image = with_channels(scale(pixels, intensity, image_file), channels, image_file)
+        image = prepare(image, crop, size, smooth=True, intensity=intensity)
+        mask = prepare(torch.from_numpy(mask.astype(np.float32))[None], crop, size, smooth=False)[0]
         if images and image.shape[1:] != images[0].shape[1:]:
             raise InputError(
-                f"{image_file}: got {by(image.shape[1:])} after {by(images[0].shape[1:])} in {pairs[0].name}, "
+                f"{image_file}: got {by(image.shape[1:])}, but {pairs[0].name} has {by(images[0].shape[1:])}, "
                 "wanted images of one size; set dataset.size"
             )
         images.append(image)
@@ -76,14 +91,14 @@ def load_pairs(
 
 
 def warn_of_lost(before: Iterable[np.ndarray], after: Iterable[torch.Tensor], options: str) -> None:
-    """Warn of masks that hold fewer values than their files, since a structure is smaller than a pixel or outside."""
+    """Log a warning if masks have fewer values than their files: a structure was cut off or is smaller than a pixel."""
     lost = sum(len(np.unique(mask)) < len(values) for values, mask in zip(before, after, strict=True))
     if lost:
-        log.warning("%d masks lose a class by %s; change them to keep small structures", lost, options)
+        log.warning("%d masks lose a class because of %s; change them to keep small structures", lost, options)
 
 
 def _check_memory(pairs: Sequence[Pair], size: Size, crop: Size, channels: Literal["auto"] | int) -> None:
-    """Raise InputError where the pairs do not fit into memory, by the headers of the images."""
+    """Raise InputError if the pairs do not fit in memory, by the headers of the images."""
     shapes = {pair.image: shape_of(pair.image) for pair in pairs}
     largest = max(shapes, key=lambda path: prod(shapes[path]))
     fix = "shrink it or cut it into several"
@@ -101,8 +116,8 @@ def _check_memory(pairs: Sequence[Pair], size: Size, crop: Size, channels: Liter
     check_memory(needed, what, "lower dataset.size or dataset.crop, or take fewer images")
 
 
-def scaled(pixels: np.ndarray, intensity: str, path: Path) -> torch.Tensor:
-    """Float32 pixels; for `unit`, divided by the most that the file's type holds."""
+def scale(pixels: np.ndarray, intensity: str, path: Path) -> torch.Tensor:
+    """Convert pixels to float32; for `unit`, divide them by the maximum of the type of the file."""
     image = torch.from_numpy(pixels.astype(np.float32))
     if not torch.isfinite(image).all():
         raise InputError(f"{path}: got NaN or infinite pixels, wanted numbers; replace or remove the file")
@@ -118,8 +133,16 @@ def scaled(pixels: np.ndarray, intensity: str, path: Path) -> torch.Tensor:
     )
 
 
-def prepared(image: torch.Tensor, crop: Size, size: Size, smooth: bool, intensity: str = "unit") -> torch.Tensor:
-    """The central `crop`; `size` by area (shrinking) or linear if smooth, else the nearest pixel; then `intensity`."""
+def prepare(image: torch.Tensor, crop: Size, size: Size, smooth: bool, intensity: str = "unit") -> torch.Tensor:
+    """Crop, resize and scale an image.
+
+    Args:
+        image: (C, *spatial).
+        crop: Central window, or None.
+        size: Size after resizing, or None.
+        smooth: Whether to resize by area (shrinking) or linearly; else the nearest pixel is taken.
+        intensity: `minmax` and `zscore` scale the image after resizing.
+    """
     from monai import transforms as mt
 
     dims = image.ndim - 1
@@ -140,6 +163,7 @@ def prepared(image: torch.Tensor, crop: Size, size: Size, smooth: bool, intensit
 
 
 def sides(value: int | Sequence[int], dims: int, option: str) -> tuple[int, ...]:
+    """Return one side per axis from one number or one per axis, or raise InputError."""
     given = (value,) * dims if isinstance(value, int) else tuple(value)
     if len(given) != dims or not all(isinstance(side, int) and side >= 1 for side in given):
         raise InputError(f"{option}: got {value}, wanted a positive integer or {dims} of them; change {option}")
@@ -147,7 +171,7 @@ def sides(value: int | Sequence[int], dims: int, option: str) -> tuple[int, ...]
 
 
 def with_channels(image: torch.Tensor, channels: Literal["auto"] | int, path: Path) -> torch.Tensor:
-    """Grey repeated to colour, or colour turned to grey by luma, where `channels` asks for it."""
+    """Convert an image to a number of channels: repeat grey, or convert colour to grey by luma."""
     if channels in ("auto", len(image)):
         return image
     if len(image) == 1:
@@ -158,21 +182,33 @@ def with_channels(image: torch.Tensor, channels: Literal["auto"] | int, path: Pa
 
 
 def same_channels(images: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Repeat grey images to the number of channels of the others."""
     counts = sorted({len(image) for image in images})
     if len(counts) > 1 and counts[:-1] != [1]:
         raise InputError(
-            f"images: got {shown(counts)} channels, wanted one number, or grey beside it; split the folder"
+            f"images: got {shown(counts)} channels, wanted one number, or grey and one other number; split the folder"
         )
     return [image.expand(counts[-1], *image.shape[1:]) for image in images]
 
 
 def read_classes(values: dict, classes: int | Sequence[str] | None) -> tuple[tuple[str, ...], int]:
-    """Names of the classes, and what a mask's values are divided by to be their numbers (255 for 0/255 masks).
+    """Determine the classes from the values of all masks.
 
-    >>> read_classes({"a.png": np.array([0, 255])}, classes=None)
-    (('background', 'foreground'), 255)
-    >>> read_classes({"a.png": np.array([0, 1]), "b.png": np.array([0, 2])}, classes=None)
-    (('background', 'class 1', 'class 2'), 1)
+    Args:
+        values: Distinct values of each mask, by file.
+        classes: Names or number of classes. None determines them.
+
+    Returns:
+        Names of the classes, and the divisor that turns mask values into class numbers (255 for 0/255 masks, else 1).
+
+    Raises:
+        InputError: Mask values are not classes.
+
+    Examples:
+        >>> read_classes({"a.png": np.array([0, 255])}, classes=None)
+        (('background', 'foreground'), 255)
+        >>> read_classes({"a.png": np.array([0, 1]), "b.png": np.array([0, 2])}, classes=None)
+        (('background', 'class 1', 'class 2'), 1)
     """
     count = classes if classes is None or isinstance(classes, int) else len(classes)
     if count is not None and count < 2:
@@ -186,18 +222,18 @@ def read_classes(values: dict, classes: int | Sequence[str] | None) -> tuple[tup
     many = classes is None and count > MOST_FOUND
     wrong = [path for path, held in values.items() if lone or many or len(np.setdiff1d(held / step, np.arange(count)))]
     if wrong:
-        path = min(wrong, key=lambda path: set(values[path]) <= {0, 255})  # rather one that is not 0/255 either
+        path = min(wrong, key=lambda path: set(values[path]) <= {0, 255})  # prefer a mask that is not 0/255
         raise InputError(
             f"{path}: got mask values {shown(values[path])} ({shown(found)} in all masks), wanted all of "
-            f"{shown(range(min(count, MOST_FOUND)))}, or 0 and 255; {_fix_of_values(found, lone)}"
+            f"{shown(range(min(count, MOST_FOUND)))}, or 0 and 255; {_suggest_fix(found, lone)}"
         )
     if classes is not None and not isinstance(classes, int):
         return tuple(classes), step
     return ("background", *(("foreground",) if count == 2 else (f"class {number}" for number in range(1, count)))), step
 
 
-def _fix_of_values(found: np.ndarray, lone: bool) -> str:
-    """What leads from values that are no classes to those that are."""
+def _suggest_fix(found: np.ndarray, lone: bool) -> str:
+    """Return the advice for mask values that are not classes."""
     if lone:
         return "give masks with foreground, or correct how they are read and saved"
     if found.min() >= 0 and found.max() < MOST_FOUND and (found == found.round()).all():

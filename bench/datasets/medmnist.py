@@ -1,4 +1,4 @@
-"""MedMNIST, in two and three dimensions, and any other npz of its layout."""
+"""MedMNIST in two and three dimensions, and any other npz with its layout."""
 
 from __future__ import annotations
 
@@ -28,16 +28,26 @@ def medmnist(
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
 ) -> Data:
-    """A set of MedMNIST, (1 or 3, size, size) or (1, size, size, size) in [0, 1], with its official splits.
+    """Load a set of MedMNIST, (1 or 3, size, size) or (1, size, size, size) in [0, 1], with its official splits.
 
-    flag, root, size: root/FLAG.npz, or root/FLAG_64.npz for size=64, as the project publishes them.
-    file: instead, an npz of that layout: train_images (n, H, W), (n, H, W, 3) or (n, D, H, W) uint8, train_labels
-        (n, 1), or (n, L) for multilabel; likewise val and test. A known flag in its name brings the class names; else a
-        classes.txt beside it does, one a line.
-    n: a seeded draw of so many for (train, val, test); None in it, or for it, means all.
+    Args:
+        flag: Name of the set. The file is root/FLAG.npz, or for example root/FLAG_64.npz for size=64.
+        file: Another npz with this layout, in place of root: train_images (n, H, W), (n, H, W, 3) or (n, D, H, W)
+            uint8; train_labels (n, 1), or (n, L) for multilabel; the same for val and test. The names of the classes
+            are those of the flag in the name of the file, or the lines of classes.txt in the same folder.
+        root: Folder of the files.
+        download: Whether to download the file by medmnist, which checks its MD5.
+        size: Side of the images, 28, 64, 128 or 224; in three dimensions 28 or 64.
+        n: Number of images to draw for (train, val, test). None in it, or for it, takes all.
+        split_seed: Seed of the draw.
+        augment: Any of `flips`, `rotations`, `intensity`.
 
-    Errors: `InputError` for an unknown flag, a missing file, missing keys, pickled objects, labels out of range.
-    Source: Yang et al., "MedMNIST v2", Scientific Data 10:41 (2023), https://medmnist.com.
+    Raises:
+        InputError: The flag is unknown, the file or keys are missing, arrays are pickled objects, or labels are out of
+            range.
+
+    References:
+        Yang et al., "MedMNIST v2", Scientific Data 10:41 (2023), https://medmnist.com.
 
     Example::
 
@@ -49,7 +59,7 @@ def medmnist(
     if flag is not None and flag not in INFO:
         raise InputError(f"dataset.flag: got {flag!r}, wanted one of {list(INFO)}; change dataset.flag")
     if file is None:
-        path = _by_flag(INFO, flag, root, size, download)
+        path = _path_by_flag(INFO, flag, root, size, download)
     else:
         path = Path(file)
         named = re.sub(r"_\d+$", "", path.stem)
@@ -60,7 +70,7 @@ def medmnist(
     task = "multilabel" if labels.shape[1] > 1 else "classification"
     classes = tuple(INFO[flag]["label"].values()) if flag else _class_names(path, labels)
     if task == "multilabel" and labels.shape[1] != len(classes):
-        raise InputError(f"{path}: got {labels.shape[1]} labels a row, wanted {len(classes)}; check dataset.flag")
+        raise InputError(f"{path}: got {labels.shape[1]} labels per row, wanted {len(classes)}; check dataset.flag")
     return classification(
         flag or path.stem,
         images,
@@ -78,12 +88,19 @@ def medmnist(
 
 
 def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images (n, H, W), (n, H, W, 3) or (n, D, H, W) uint8, labels (n, L) integers and split (n,) of all splits."""
+    """Read the arrays of an npz with the layout of MedMNIST.
+
+    Returns:
+        Images (n, H, W), (n, H, W, 3) or (n, D, H, W) uint8, labels (n, L) int64, and the split of each image, (n,).
+
+    Raises:
+        InputError: The file is damaged, does not fit in memory, or has another layout.
+    """
     keys = [f"{part}_{what}" for part in SPLITS for what in ("images", "labels")]
     with refuse_damage(path, "an npz of plain arrays", "fetch it again"):
         with zipfile.ZipFile(path) as archive:
             missing = [key for key in keys if f"{key}.npy" not in archive.namelist()]
-            claimed = 0 if missing else sum(_claimed(archive, f"{key}.npy") for key in keys)
+            claimed = 0 if missing else sum(_claimed_bytes(archive, f"{key}.npy") for key in keys)
         check_memory(RAW_AND_SAMPLES * claimed, f"{path}", "take a smaller dataset.size or file")
         if not missing:
             with np.load(path, allow_pickle=False) as content:
@@ -110,19 +127,19 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return images, labels.astype(np.int64), np.repeat(SPLITS, [len(arrays[f"{part}_images"]) for part in SPLITS])
 
 
-def _claimed(archive: zipfile.ZipFile, key: str) -> int:
-    """Bytes of an array by its header; ValueError where the archive holds another number of them."""
+def _claimed_bytes(archive: zipfile.ZipFile, key: str) -> int:
+    """Return the bytes of an array by its header, or raise ValueError if the archive has another number of bytes."""
     with archive.open(key) as member:
         version = np.lib.format.read_magic(member)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read_header(member)
         claimed, held = prod(shape) * dtype.itemsize, archive.getinfo(key).file_size - member.tell()
-    if claimed != held and not dtype.hasobject:  # pickled objects are refused by NumPy
-        raise ValueError(f"{key} has {held} bytes of values, and its header says {claimed}")
+    if claimed != held and not dtype.hasobject:  # NumPy refuses pickled objects
+        raise ValueError(f"{key} has {held} bytes of values, but its header states {claimed}")
     return claimed
 
 
-def _by_flag(known: dict, flag: str | None, root: str | None, size: int, download: bool) -> Path:
+def _path_by_flag(known: dict, flag: str | None, root: str | None, size: int, download: bool) -> Path:
     if flag is None:
         raise InputError(f"dataset.flag: got neither flag nor file, wanted one of {list(known)}, or dataset.file=NPZ")
     sizes = SIZES[3 if flag.endswith("3d") else 2]
@@ -137,7 +154,7 @@ def _by_flag(known: dict, flag: str | None, root: str | None, size: int, downloa
 
 
 def _download(python_class: str, path: Path, size: int):
-    """Fetch by medmnist, which checks the MD5."""
+    """Download by medmnist, which checks the MD5."""
     import medmnist
 
     try:
@@ -149,7 +166,7 @@ def _download(python_class: str, path: Path, size: int):
 
 
 def _class_names(path: Path, labels: np.ndarray) -> tuple[str, ...]:
-    """Lines of classes.txt, `NAME` or `NUMBER NAME`; without the file, the numbers themselves."""
+    """Return the lines of classes.txt, `NAME` or `NUMBER NAME`, or the numbers if there is no such file."""
     listing = path.with_name("classes.txt")
     if not listing.exists():
         return tuple(str(number) for number in range(labels.shape[1] if labels.shape[1] > 1 else labels.max() + 1))

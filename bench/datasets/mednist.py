@@ -1,4 +1,4 @@
-"""MedNIST: a folder of pictures for each class, of radiographs and slices."""
+"""MedNIST: radiographs and slices, with a folder of pictures for each class."""
 
 from __future__ import annotations
 
@@ -25,22 +25,32 @@ def mednist(
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
 ) -> Data:
-    """Pictures (1 or 3, H, W) in [0, 1] of root/MedNIST/CLASS/*.jpeg, or of the class folders in root themselves.
+    """Load pictures (1 or 3, H, W) in [0, 1] from root/MedNIST/CLASS/*.jpeg, or from class folders in root.
 
-    Splits are drawn picture by picture, since no patients are known: neighbouring slices of one fall into several, and
-    accuracy is too high for it. Only pictures that are drawn are read.
+    The split is by picture, because the patients are not known. Neighbouring slices of a patient are therefore in
+    several splits, and accuracy is too high. Only pictures that are drawn are read.
 
-    download: fetch root/MedNIST.tar.gz by MONAI, which checks its MD5.
-    n: a seeded draw of so many for (train, val, test); None in it, or for it, means all, 58,954 in six classes.
+    Args:
+        root: Folder of MedNIST, or of the class folders.
+        download: Whether to download root/MedNIST.tar.gz by MONAI, which checks its MD5.
+        n: Number of pictures to draw for (train, val, test). None in it, or for it, takes all, 58,954 in six classes.
+        val_share: Share of the pictures for validation.
+        test_share: Share of the pictures for the test split.
+        split_seed: Seed of the split and of the draw.
+        augment: Any of `flips`, `rotations`, `intensity`.
 
-    Errors: `InputError` for a missing folder, fewer than two classes, pictures that can't be read or differ in size.
-    Source: B. J. Erickson, Mayo Clinic, as MONAI distributes it.
+    Raises:
+        InputError: The folder is missing, there are fewer than two classes, or pictures can't be read or differ in
+            size.
+
+    References:
+        B. J. Erickson, Mayo Clinic, as distributed by MONAI.
 
     Example::
 
         mednist("data", download=True, n=[3000, 600, 600]).card()
     """
-    root = _downloaded(root) if download else existing_folder(root)
+    root = _download(root) if download else existing_folder(root)
     folder = root / "MedNIST" if (root / "MedNIST").is_dir() else root
     classes = [path.name for path in entries(folder) if path.is_dir()]
     if len(classes) < 2:
@@ -61,7 +71,8 @@ def mednist(
         picture = np.moveaxis(read_image(files[row][1]), 0, -1)  # (H, W, C)
         if pictures and picture.shape != pictures[0].shape:
             raise InputError(
-                f"{files[row][1]}: got {by(picture.shape)} after {by(pictures[0].shape)}, wanted one size; resize it"
+                f"{files[row][1]}: got {by(picture.shape)}, but others have {by(pictures[0].shape)}, wanted one size; "
+                "resize it"
             )
         if picture.dtype != np.uint8:
             raise InputError(f"{files[row][1]}: got {picture.dtype} pixels, wanted uint8; convert it")
@@ -80,7 +91,7 @@ def mednist(
     )
 
 
-def _downloaded(root: str) -> Path:
+def _download(root: str) -> Path:
     from monai.apps import MedNISTDataset
 
     return unpacked(root, "MedNIST", MedNISTDataset.resource, MedNISTDataset.md5)

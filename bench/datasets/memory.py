@@ -1,4 +1,4 @@
-"""Whether data fit in memory, asked before they are loaded."""
+"""Check before loading whether data fit in memory."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ import psutil
 
 from bench.errors import InputError
 
-COPIES = 2  # the samples, and their copy while they are stacked or divided into splits
+COPIES = 2  # the samples, and a copy while they are stacked or divided into splits
 FLOAT, INT = 4, 8  # bytes of a pixel of an image, and of a mask
-RAW_AND_SAMPLES = COPIES * (1 + FLOAT)  # bytes of a pixel of images that are kept as uint8 while they become samples
+RAW_AND_SAMPLES = COPIES * (1 + FLOAT)  # bytes of a pixel of uint8 images that are held while samples are made of them
 CGROUPS = Path("/sys/fs/cgroup")
-FILES = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))  # of cgroup v2, of v1
+FILES = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))  # cgroup v2 and v1
 
 
 def check_memory(needed: int, what: str, fix: str) -> None:
-    """Raise InputError where data need more bytes than are available.
+    """Raise InputError if data need more memory than is available.
 
     Args:
-        needed: bytes, copies included.
-        what: the data, with their number and size.
-        fix: the setting that lowers the need.
+        needed: Memory in bytes, including copies.
+        what: Description of the data, with their number and size.
+        fix: Setting that lowers the need.
     """
     available = available_memory()
     if needed > available:
         raise InputError(
-            f"{what}: got data that need {needed / 1e9:,.1f} GB of memory, wanted at most what is available, "
+            f"{what}: got data that need {needed / 1e9:,.1f} GB of memory, wanted at most the available "
             f"{available / 1e9:,.1f} GB; {fix}"
         )
 
 
 def available_memory() -> int:
-    """Bytes that this process may still take: those of the machine, or of its cgroup where that allows fewer."""
-    return min([psutil.virtual_memory().available, *(_left_in(folder) for folder in _cgroups())])
+    """Return the available memory of the machine, or of the cgroup of the process if that is less, in bytes."""
+    return min([psutil.virtual_memory().available, *(_available_in(folder) for folder in _cgroups())])
 
 
 def _cgroups() -> list[Path]:
-    """The folders of this process's memory cgroup and of those above it."""
+    """Return the folders of the memory cgroup of this process and of the cgroups above it."""
     folders = []
     listing = Path("/proc/self/cgroup")  # lines ID:CONTROLLERS:PATH, with no controllers in version 2
     for line in listing.read_text().splitlines() if listing.exists() else ():
@@ -49,8 +49,8 @@ def _cgroups() -> list[Path]:
     return folders
 
 
-def _left_in(folder: Path) -> float:
-    """Bytes between a cgroup's limit and its use; the cache of files, which is given back, is not counted as used."""
+def _available_in(folder: Path) -> float:
+    """Return the available memory of a cgroup in bytes. The cache of files can be freed and does not count as used."""
     for limit, usage in FILES:
         if (folder / limit).is_file() and (allowed := (folder / limit).read_text().strip()) != "max":
             stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())

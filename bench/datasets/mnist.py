@@ -30,13 +30,23 @@ def mnist(
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
 ) -> Data:
-    """Handwritten digits, (1, 28, 28) in [0, 1], ten classes; 48,000 train, 12,000 val, 10,000 test.
+    """Load handwritten digits, (1, 28, 28) in [0, 1], in ten classes.
 
-    root: the folder of the four IDX files, gzipped or not, or the one that torchvision downloads to.
-    n: a seeded draw of so many for (train, val, test); None in it, or for it, means all.
+    By default there are 48,000 training, 12,000 validation and 10,000 test images.
 
-    Errors: `InputError` for missing or truncated files, and labels out of range.
-    Source: LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86(11):2278-2324 (1998).
+    Args:
+        root: Folder of the four IDX files, gzipped or not, or the folder that torchvision downloads to.
+        download: Whether to download by torchvision, which checks the MD5 of each file.
+        n: Number of images to draw for (train, val, test). None in it, or for it, takes all.
+        val_share: Share of the training images for validation.
+        split_seed: Seed of the split and of the draw.
+        augment: Any of `flips`, `rotations`, `intensity`.
+
+    Raises:
+        InputError: Files are missing or truncated, or labels are out of range.
+
+    References:
+        LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86(11):2278-2324 (1998).
 
     Example::
 
@@ -53,9 +63,10 @@ def fashion_mnist(
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
 ) -> Data:
-    """Pieces of clothing, (1, 28, 28) in [0, 1], ten classes; files, options and errors as in `mnist`.
+    """Load pieces of clothing, (1, 28, 28) in [0, 1], in ten classes. Files, options and errors are as in `mnist`.
 
-    Source: Xiao, Rasul, Vollgraf, arXiv:1708.07747 (2017).
+    References:
+        Xiao, Rasul, Vollgraf, arXiv:1708.07747 (2017).
 
     Example::
 
@@ -68,19 +79,19 @@ def _load(variant, root, download, n, val_share, split_seed, augment, classes, l
     if download and root is not None:
         _download(variant, Path(root))
     folder = existing_folder(root)
-    raw = folder / variant / "raw"  # where torchvision unpacks to
+    raw = folder / variant / "raw"  # torchvision unpacks files to this folder
     images, labels, split = [], [], []
     for part, prefix in FILES.items():
         place = raw if raw.is_dir() else folder
         pixels = read_idx(_find(place, f"{prefix}-images-idx3-ubyte"), dims=3)
-        answers = read_idx(_find(place, f"{prefix}-labels-idx1-ubyte"), dims=1)
-        if len(pixels) != len(answers):
+        numbers = read_idx(_find(place, f"{prefix}-labels-idx1-ubyte"), dims=1)
+        if len(pixels) != len(numbers):
             raise InputError(
-                f"{place}: got {len(pixels)} {part} images and {len(answers)} labels, wanted as many of each"
+                f"{place}: got {len(pixels)} {part} images and {len(numbers)} labels, wanted the same number of each"
             )
         images.append(pixels)
-        labels.append(answers)
-        split.append(np.full(len(answers), part))
+        labels.append(numbers)
+        split.append(np.full(len(numbers), part))
     split = np.concatenate(split)
     split = with_val(split, np.arange(len(split)), val_share, split_seed)
     return classification(
@@ -98,7 +109,11 @@ def _load(variant, root, download, n, val_share, split_seed, augment, classes, l
 
 
 def read_idx(path: Path, dims: int) -> np.ndarray:
-    """The uint8 array of an IDX file of `dims` axes, gzipped or not."""
+    """Read the uint8 array of an IDX file with `dims` axes, gzipped or not.
+
+    Raises:
+        InputError: The file is not such a file, is truncated or damaged, or does not fit in memory.
+    """
     try:
         with path.open("rb") as file:
             zipped = file.peek(2).startswith(b"\x1f\x8b")
@@ -114,7 +129,7 @@ def read_idx(path: Path, dims: int) -> np.ndarray:
 
 
 def _shape_and_values(path: Path, content: BinaryIO, dims: int) -> tuple[tuple[int, ...], bytes]:
-    """Read the shape from the header, and the values; at most one value more than the shape has is read."""
+    """Read the shape from the header, and then the values, at most one more than the shape has."""
     header = content.read(4 + 4 * dims)
     if len(header) < 4 + 4 * dims or header[:4] != bytes([0, 0, 8, dims]):
         raise InputError(f"{path}: got first bytes {header[:4].hex()}, wanted IDX of uint8, {dims} axes; replace it")
@@ -131,7 +146,7 @@ def _find(folder: Path, name: str) -> Path:
 
 
 def _download(variant: str, root: Path):
-    """Fetch by torchvision, which checks each file's MD5."""
+    """Download by torchvision, which checks the MD5 of each file."""
     from torchvision import datasets
 
     try:

@@ -1,4 +1,4 @@
-"""Seeded synthetic anatomy: ellipses of a body, its organs and lesions, on a ground of graded difficulty."""
+"""Synthetic images of a body with organs and lesions, made of ellipses, with an adjustable difficulty."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bench.errors import InputError
 
 KINDS = ("no lesion", "solid lesion", "ring lesion", "dark lesion", "split lesion")
 MOST_CLASSES = {"segmentation": 8, "classification": len(KINDS)}
-WORK, WORK_OF_CHANNEL = 12, 4  # float64 arrays of an image's size while a split is drawn, and those of each channel
-BODY, ORGAN, LESION = 0.3, 0.3, 0.6  # grey of the body; what organs and lesions add to it
+WORK, WORK_OF_CHANNEL = 12, 4  # float64 arrays of the size of an image while a split is drawn: in all, and per channel
+BODY, ORGAN, LESION = 0.3, 0.3, 0.6  # grey of the body, and grey that organs and lesions add to it
 
 
 def phantoms(
@@ -30,18 +30,27 @@ def phantoms(
     seed: int = 0,
     augment: str | Sequence[str] | None = None,
 ) -> Data:
-    """Images (channels, size, size) in [0, 1] whose every structure is known.
+    """Draw images (channels, size, size) in [0, 1] in which every structure is known.
 
-    task: `segmentation` into background and organ (2 classes), organ and lesion (3), or more kinds of organ;
-        `classification` of the lesion: none, solid, ring, dark or split, as many as `classes`, in balance.
-    n: samples in train, val and test.
-    difficulty: 0 to 1; fades contrast, and strengthens noise, texture and the bias field. The anatomy of a seed stays.
+    Args:
+        task: `segmentation` into background and organ (2 classes), into background, organ and lesion (3), or with more
+            kinds of organ; or `classification` of the lesion: none, solid, ring, dark or split.
+        classes: Number of classes. In classification they have equal shares.
+        n: Number of samples in train, val and test.
+        size: Side of an image in pixels.
+        channels: Number of channels.
+        difficulty: 0 to 1. It lowers the contrast and raises noise, texture and bias field. The anatomy of a seed does
+            not change.
+        seed: Seed of the images.
+        augment: Any of `flips`, `rotations`, `intensity`.
 
-    Errors: `InputError` for an option out of its range.
+    Raises:
+        InputError: An option is out of range.
 
-    >>> data = phantoms(classes=3, n=(8, 2, 2), size=32)
-    >>> data.classes, tuple(data.train.images.shape), tuple(data.train.targets.shape)
-    (('background', 'organ', 'lesion'), (8, 1, 32, 32), (8, 32, 32))
+    Examples:
+        >>> data = phantoms(classes=3, n=(8, 2, 2), size=32)
+        >>> data.classes, tuple(data.train.images.shape), tuple(data.train.targets.shape)
+        (('background', 'organ', 'lesion'), (8, 1, 32, 32), (8, 32, 32))
     """
     _check(task, classes, n, size, channels, difficulty, seed)
     work = WORK + WORK_OF_CHANNEL * channels
@@ -53,8 +62,8 @@ def phantoms(
         rng = np.random.default_rng([seed, number])
         labels = rng.permutation(np.arange(count) % classes) if task == "classification" else np.ones(count, int)
         organs = max(classes - 2, 1) if task == "segmentation" else 1
-        body, added, mask = _anatomy(rng, labels, organs, size)
-        images = _image(rng, body, added, channels, difficulty)
+        body, added, mask = _draw_anatomy(rng, labels, organs, size)
+        images = _draw_images(rng, body, added, channels, difficulty)
         targets = mask.clip(max=classes - 1) if task == "segmentation" else labels
         names = tuple(f"{part}-{row:04d}" for row in range(count))
         splits[part] = Split(
@@ -79,10 +88,12 @@ def _class_names(task: str, classes: int) -> tuple[str, ...]:
     return ("background", *(f"organ {number}" for number in range(1, classes - 1)), "lesion")
 
 
-def _anatomy(rng: np.random.Generator, labels: np.ndarray, organs: int, size: int):
-    """Body (n, size, size) bool, grey that organs and lesions add to it, and mask (0, organs from 1, lesion last)."""
+def _draw_anatomy(rng: np.random.Generator, labels: np.ndarray, organs: int, size: int):
+    """Draw body (n, size, size) bool, grey of organs and lesions, and mask (0, organs from 1, lesion last)."""
     n = len(labels)
-    x, y = _inside(size, rng.uniform(-0.05, 0.05, (2, n)), rng.uniform(0.8, 0.95, (2, n)), rng.uniform(0, np.pi, n))
+    x, y = _ellipse_coordinates(
+        size, rng.uniform(-0.05, 0.05, (2, n)), rng.uniform(0.8, 0.95, (2, n)), rng.uniform(0, np.pi, n)
+    )
     body = x**2 + y**2 < 1
     added, mask = np.zeros(body.shape), np.zeros(body.shape, int)
 
@@ -92,7 +103,7 @@ def _anatomy(rng: np.random.Generator, labels: np.ndarray, organs: int, size: in
     for organ in range(organs):
         angle = turn + 2 * np.pi * organ / organs
         centre = ring * np.stack([np.cos(angle), np.sin(angle)]) + rng.uniform(-0.04, 0.04, (2, n))
-        x, y = _inside(size, centre, reach * rng.uniform(0.7, 1, (2, n)), rng.uniform(0, np.pi, n))
+        x, y = _ellipse_coordinates(size, centre, reach * rng.uniform(0.7, 1, (2, n)), rng.uniform(0, np.pi, n))
         inside = x**2 + y**2 < 1
         grey = ORGAN * (1 - 0.5 * organ / organs) * rng.uniform(0.85, 1.15, n)
         added = np.where(inside, grey[:, None, None], added)
@@ -100,7 +111,7 @@ def _anatomy(rng: np.random.Generator, labels: np.ndarray, organs: int, size: in
         lesion_centre = np.where(host == organ, centre, lesion_centre)
 
     lesion_centre = lesion_centre + reach * rng.uniform(-0.2, 0.2, (2, n))
-    x, y = _inside(size, lesion_centre, reach * rng.uniform(0.35, 0.5, (2, n)), rng.uniform(0, np.pi, n))
+    x, y = _ellipse_coordinates(size, lesion_centre, reach * rng.uniform(0.35, 0.5, (2, n)), rng.uniform(0, np.pi, n))
     radius = x**2 + y**2
     kind = labels[:, None, None]
     lesion = (radius < 1) & (kind > 0) & ((kind != 2) | (radius > 0.4)) & ((kind != 4) | (abs(x) > 0.3))
@@ -109,27 +120,32 @@ def _anatomy(rng: np.random.Generator, labels: np.ndarray, organs: int, size: in
     return body, added, mask
 
 
-def _image(rng: np.random.Generator, body: np.ndarray, added: np.ndarray, channels: int, difficulty: float):
-    """(n, channels, size, size) float32; each draw is made at every difficulty, so that only its weight changes."""
+def _draw_images(rng: np.random.Generator, body: np.ndarray, added: np.ndarray, channels: int, difficulty: float):
+    """Draw (n, channels, size, size) float32. The draws are the same at every difficulty, only their weights change."""
     shape = (len(body), channels, *body.shape[1:])
     contrast = (1 - 0.7 * difficulty) * np.linspace(1, 0.6, channels)[:, None, None]
     image = BODY * body[:, None] + contrast * added[:, None]
-    image = image + (0.02 + 0.08 * difficulty) * _smooth(rng, shape, cells=shape[-1] // 4) * body[:, None]
-    image = image * np.exp(0.5 * difficulty * _smooth(rng, shape, cells=3))
+    image = image + (0.02 + 0.08 * difficulty) * _smooth_noise(rng, shape, cells=shape[-1] // 4) * body[:, None]
+    image = image * np.exp(0.5 * difficulty * _smooth_noise(rng, shape, cells=3))
     image = image + (0.02 + 0.13 * difficulty) * rng.standard_normal(shape)
     return image.clip(0, 1).astype(np.float32)
 
 
-def _inside(size: int, centre: np.ndarray, radii: np.ndarray, angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two (n, size, size) coordinates along an ellipse's axes: the image spans -1 to 1, x² + y² < 1 lies inside."""
+def _ellipse_coordinates(
+    size: int, centre: np.ndarray, radii: np.ndarray, angle: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return two coordinates (n, size, size) along the axes of an ellipse. Inside it, x² + y² < 1.
+
+    The image spans -1 to 1.
+    """
     y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
     x, y = x - centre[0][:, None, None], y - centre[1][:, None, None]
     cos, sin = np.cos(angle)[:, None, None], np.sin(angle)[:, None, None]
     return (cos * x + sin * y) / radii[0][:, None, None], (cos * y - sin * x) / radii[1][:, None, None]
 
 
-def _smooth(rng: np.random.Generator, shape: tuple[int, ...], cells: int) -> np.ndarray:
-    """Gaussian noise of `cells` independent values a side."""
+def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], cells: int) -> np.ndarray:
+    """Draw smooth Gaussian noise with `cells` independent values per side."""
     coarse = torch.from_numpy(rng.standard_normal((*shape[:2], cells, cells)))
     return F.interpolate(coarse, size=shape[2:], mode="bicubic", align_corners=True).numpy()
 

@@ -1,4 +1,4 @@
-"""Read pictures (PNG, TIFF, JPEG, BMP, GIF, WebP) with what Pillow leaves to its caller."""
+"""Read pictures (PNG, TIFF, JPEG, BMP, GIF, WebP), with corrections and checks that Pillow does not make."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 FORMATS = ("PNG", "TIFF", "JPEG", "BMP", "GIF", "WEBP")
 GREY = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L")
 CHANNELS = {**dict.fromkeys(GREY, 1), "LA": 1, **dict.fromkeys(("P", "PA", "RGB", "RGBA", "YCbCr"), 3)}  # by mode
-STEPS = {"L;2": 85, "L;4": 17}  # between the greys of pictures of 2 and 4 bits, which Pillow spreads over 0 to 255
+STEPS = {"L;2": 85, "L;4": 17}  # Pillow scales the greys of 2-bit and 4-bit pictures to 0 to 255 by these steps
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
 WHITE_IS_ZERO, UNSIGNED = 0, 1  # values of these tags
 WHOLE = "a whole image file"
@@ -25,32 +25,32 @@ NUMBERS = "wanted one channel of class numbers; give each colour a number from 0
 
 
 def picture_shape(path: Path) -> tuple[int, int, int]:
-    """(C, H, W) by the header alone; C is 3 for colour and palettes."""
-    with refuse_damage(path, WHOLE), _opened(path) as picture:
+    """Read (C, H, W) from the header alone. C is 3 for colours and palettes."""
+    with refuse_damage(path, WHOLE), _open_picture(path) as picture:
         width, height = picture.size
-        turned = picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
-        return CHANNELS[picture.mode], *((width, height) if turned else (height, width))
+        rotated = picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
+        return CHANNELS[picture.mode], *((width, height) if rotated else (height, width))
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """(H, W) or (H, W, 3), upright, in the file's own type; alpha is dropped."""
-    with refuse_damage(path, WHOLE), _opened(path) as picture:
+    """Read (H, W) or (H, W, 3), upright, in the type of the file. Alpha is ignored."""
+    with refuse_damage(path, WHOLE), _open_picture(path) as picture:
         upright = ImageOps.exif_transpose(picture)
         if upright.mode in ("LA", "RGBA"):
             *colours, alpha = upright.getextrema()
             if alpha[0] < alpha[1] and all(low == high for low, high in colours):
                 raise InputError(
-                    f"{path}: got a picture in its alpha channel alone, wanted grey or colour; save the alpha channel "
-                    "as a grey picture"
+                    f"{path}: got a picture that varies only in its alpha channel, wanted grey or colour; save the "
+                    "alpha channel as a grey picture"
                 )
         if upright.mode not in (*GREY, "RGB"):
             upright = upright.convert("L" if upright.mode == "LA" else "RGB")
-        return _values(upright, picture)
+        return _to_array(upright, picture)
 
 
 def read_mask_picture(path: Path) -> np.ndarray:
-    """(H, W) class numbers, upright; of a picture with a palette its indices."""
-    with refuse_damage(path, WHOLE), _opened(path) as picture:
+    """Read class numbers (H, W), upright. For a picture with a palette they are its indices."""
+    with refuse_damage(path, WHOLE), _open_picture(path) as picture:
         step = STEPS.get(_raw_mode(picture), 1)
         upright = ImageOps.exif_transpose(picture)
         if upright.mode in ("LA", "PA", "RGBA"):
@@ -62,7 +62,7 @@ def read_mask_picture(path: Path) -> np.ndarray:
                 )
         if upright.mode not in (*GREY, "RGB", "P"):
             upright = upright.convert("L" if upright.mode == "LA" else "RGB")
-        array = _values(upright, picture)
+        array = _to_array(upright, picture)
     if array.ndim == 3:
         if (array != array[..., :1]).any():
             raise InputError(f"{path}: got a mask in colours, {NUMBERS}")
@@ -70,7 +70,7 @@ def read_mask_picture(path: Path) -> np.ndarray:
     if picture.format == "JPEG" and not np.isin(array, (0, 255)).all():
         raise InputError(
             f"{path}: got mask values {shown(np.unique(array))} in a JPEG, whose compression changes class numbers, "
-            "wanted a format without loss; round the values to the classes and save them as PNG"
+            "wanted a lossless format; round the values to the classes and save them as PNG"
         )
     if upright.mode == "P":
         _check_palette(path, upright, array)
@@ -78,9 +78,9 @@ def read_mask_picture(path: Path) -> np.ndarray:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """A picture of one page whose header says what Pillow reads rightly; others are refused by name."""
-    with warnings.catch_warnings(action="ignore"):  # of damaged metadata, which is not read, and of many pixels
+def _open_picture(path: Path) -> Iterator[Image.Image]:
+    """Open a picture, or raise InputError if it has several pages or a format that Pillow does not read correctly."""
+    with warnings.catch_warnings(action="ignore"):  # about damaged metadata, which is not read, and many pixels
         try:
             picture = Image.open(path, formats=FORMATS)
         except Image.DecompressionBombError as error:
@@ -105,16 +105,17 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def _check_tiff(path: Path, picture: Image.Image) -> None:
+    """Raise InputError for a TIFF that Pillow does not read correctly."""
     tags = picture.tag_v2
     orientation = tags.get(ExifTags.Base.Orientation, 1)
-    if orientation in (5, 6, 7, 8):  # Pillow turns those wrongly where they are not compressed
+    if orientation in (5, 6, 7, 8):  # Pillow rotates them wrongly if they are not compressed
         raise InputError(f"{path}: got a TIFF of orientation {orientation}, wanted 1 to 4; save it upright")
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and picture.mode in ("I", "F"):
         raise InputError(f"{path}: got a TIFF where white is zero, wanted black as zero; invert it")
 
 
-def _values(upright: Image.Image, picture: Image.Image) -> np.ndarray:
-    """The array of a picture read from `picture`, with what Pillow does not heed of TIFF."""
+def _to_array(upright: Image.Image, picture: Image.Image) -> np.ndarray:
+    """Return the array of a picture, with corrections for tags of TIFF that Pillow ignores."""
     array = np.asarray(upright)
     tags = picture.tag_v2 if picture.format == "TIFF" else {}
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and array.dtype == np.uint16:
@@ -125,20 +126,20 @@ def _values(upright: Image.Image, picture: Image.Image) -> np.ndarray:
 
 
 def _raw_mode(picture: Image.Image) -> str:
-    """How the values lie in the file, in Pillow's words, such as `RGB;16B`."""
+    """Return Pillow's name for the layout of the values in the file, such as `RGB;16B`."""
     arguments = picture.tile[0][3] if picture.tile else ""
     return str(arguments if isinstance(arguments, str) else arguments[0])
 
 
 def _bits(picture: Image.Image) -> int:
-    """Bits of a channel in a TIFF or PNG; 8 for other formats."""
+    """Return the bits of a channel in a TIFF or PNG, and 8 for other formats."""
     if picture.format == "TIFF":
         return max(picture.tag_v2.get(BITS, (1,)))
     return 16 if picture.format == "PNG" and ";16" in _raw_mode(picture) else 8
 
 
 def _check_palette(path: Path, picture: Image.Image, indices: np.ndarray) -> None:
-    """Raise InputError for a palette of greys in another order than their indices."""
+    """Raise InputError if the greys of a palette are not in the order of their indices."""
     colours = np.array(picture.getpalette("RGB")).reshape(-1, 3)
     used = colours[[index for index in np.unique(indices) if index < len(colours)]]
     if (used == used[:, :1]).all() and (np.diff(used[:, 0].astype(int)) < 0).any():

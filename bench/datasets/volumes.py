@@ -1,4 +1,4 @@
-"""Whole volumes, each of its own size: read, resample and scale them, and take a patch of each to measure on."""
+"""Volumes of different sizes: read, resample and scale them, and take a patch of each for measurements."""
 
 from __future__ import annotations
 
@@ -37,13 +37,29 @@ def volumetric(
     licence: str,
     source: str,
 ) -> Data:
-    """A `Data` of volumes and their splits (n,), whose samples are patches around what is labelled.
+    """Make a `Data` of volumes. Its samples are patches around the labelled voxels.
 
-    patch: a side or one per axis; None is as large as the smallest volume. spacing: millimetres, to resample to.
+    Args:
+        name: Name of the dataset.
+        pairs: The files of n volumes and their masks.
+        assigned: (n,) the split of each volume.
+        classes: Names of the classes.
+        patch: Sides of a patch: one number, or one per axis. None takes the largest patch that fits into every volume.
+        spacing: Size of a voxel after resampling, in millimetres: one number, or one per axis. None does not resample.
+        intensity: `zscore`, `minmax` or `percentiles`.
+        n: Number of volumes to draw for (train, val, test). None in it, or for it, takes all.
+        seed: Seed of the draw.
+        augment: Names of augmentations.
+        licence: Licence of the data.
+        source: Where the data come from.
+
+    Raises:
+        InputError: Volumes do not fit in memory, can't be read, have different numbers of channels, or are smaller
+            than the patch.
     """
     rows = rows_by_split(assigned, n, seed)
     kept = np.sort(np.concatenate(list(rows.values())))
-    _check_memory([pairs[row] for row in kept], _spacing(spacing))
+    _check_memory([pairs[row] for row in kept], _parse_spacing(spacing))
     loaded = {
         row: load_volume(pairs[row], len(classes), spacing, intensity)
         for row in tqdm(kept, desc=f"load {name}", unit="volume", leave=False, disable=None)
@@ -62,7 +78,7 @@ def volumetric(
     channels = {len(image) for image, _, _ in loaded.values()}
     if len(channels) > 1:
         raise InputError(
-            f"{source}: got volumes of {shown(sorted(channels))} channels, wanted one number; mend the files"
+            f"{source}: got volumes of {shown(sorted(channels))} channels, wanted one number; correct the files"
         )
     return Data(
         name=name,
@@ -79,15 +95,19 @@ def volumetric(
 def load_volume(
     pair: Pair, classes: int, spacing: float | Sequence[float] | None, intensity: str
 ) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
-    """Image (C, *spatial) float32 and mask (*spatial) int64 in RAS orientation, and the values in the mask's file.
+    """Load a volume and its mask in RAS orientation.
 
-    Errors: `InputError` that names the file that can't be read, does not fit its partner or holds no such classes.
+    Returns:
+        Image (C, *spatial) float32, mask (*spatial) int64, and the distinct values in the file of the mask.
+
+    Raises:
+        InputError: A file can't be read, the image and the mask do not fit together, or mask values are not classes.
     """
     from monai import transforms as mt
 
     if intensity not in INTENSITIES:
         raise InputError(f"dataset.intensity: got {intensity!r}, wanted one of {list(INTENSITIES)}; change it")
-    sides_mm = _spacing(spacing)
+    sides_mm = _parse_spacing(spacing)
     image, mask = _read(pair.image), _read(pair.mask)
     _check_sizes(pair, image, mask)
     found = np.unique(mask)
@@ -103,23 +123,23 @@ def load_volume(
         "minmax": mt.ScaleIntensity(channel_wise=True),
         "percentiles": mt.ScaleIntensityRangePercentiles(*PERCENTILES, 0, 1, clip=True, channel_wise=True),
     }[intensity]
-    turn, plain = mt.Orientation("RAS", labels=None), mt.EnsureType(track_meta=False)
-    image, mask = turn(image), turn(mask)
+    to_ras, to_tensor = mt.Orientation("RAS", labels=None), mt.EnsureType(track_meta=False)
+    image, mask = to_ras(image), to_ras(mask)
     check_same_grid(pair.image, pair.mask, mask.shape[1:], (image.affine.numpy(), mask.affine.numpy()))
     if sides_mm:
         image, mask = mt.Spacing(sides_mm)(image), mt.Spacing(sides_mm, mode="nearest")(mask)
         _check_sizes(pair, image, mask)
-    image, mask = plain(scale(image)), plain(mask)
+    image, mask = to_tensor(scale(image)), to_tensor(mask)
     return image.float().contiguous(), mask[0].long().contiguous(), found
 
 
 def _read(path: Path):
-    """(C, *spatial) float32 with its affine, as MONAI's transforms take it."""
+    """Read (C, *spatial) float32 with its affine, for MONAI's transforms."""
     from monai.data import MetaTensor
 
     array, affine = read_nifti(path)
     if array.ndim not in (DIMS, DIMS + 1):
-        raise InputError(f"{path}: got {by(array.shape)}, wanted a volume of 3 axes, and of channels; correct the file")
+        raise InputError(f"{path}: got {by(array.shape)}, wanted 3 axes, or 4 with channels; correct the file")
     check_affine(path, affine)
     array = array[np.newaxis] if array.ndim == DIMS else np.moveaxis(array, -1, 0)
     return MetaTensor(torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)), affine=torch.from_numpy(affine))
@@ -134,7 +154,7 @@ def _check_sizes(pair: Pair, image: torch.Tensor, mask: torch.Tensor) -> None:
 
 
 def _check_memory(pairs: Sequence[Pair], sides_mm: tuple[float, ...] | None) -> None:
-    """Raise InputError where the volumes do not fit into memory, by their headers."""
+    """Raise InputError if the volumes do not fit in memory, by their headers."""
     needed, largest = 0.0, (0.0, "")
     for pair in pairs:
         shape, affine = nifti_header(pair.image)
@@ -146,23 +166,31 @@ def _check_memory(pairs: Sequence[Pair], sides_mm: tuple[float, ...] | None) -> 
         need = COPIES * (channels * FLOAT + INT) * float(kept.prod())
         needed, largest = needed + need, max(largest, (need, f"{pair.image.name} of {by(kept.astype(int))}"))
     what = f"dataset: {len(pairs)} volumes, the largest {largest[1]}"
-    check_memory(needed, what, "take fewer by dataset.n, or raise dataset.spacing")
+    check_memory(needed, what, "lower dataset.n, or raise dataset.spacing")
 
 
-def _spacing(spacing: float | Sequence[float] | None) -> tuple[float, ...] | None:
+def _parse_spacing(spacing: float | Sequence[float] | None) -> tuple[float, ...] | None:
     if spacing is None:
         return None
     given = (spacing,) * DIMS if isinstance(spacing, int | float) else tuple(spacing)
     if len(given) != DIMS or not all(isinstance(side, int | float) and side > 0 for side in given):
-        raise InputError(f"dataset.spacing: got {spacing}, wanted millimetres, one or {DIMS} of them above 0")
+        raise InputError(f"dataset.spacing: got {spacing}, wanted one number or {DIMS} numbers above 0, in mm")
     return tuple(float(side) for side in given)
 
 
 def patch_size(patch: int | Sequence[int] | None, sizes: dict[str, Sequence[int]]) -> tuple[int, ...]:
-    """The patch that fits into every volume; `InputError` names the first that is smaller.
+    """Return the size of a patch that fits into every volume.
 
-    >>> patch_size(None, {"ann": (40, 50, 30), "bob": (44, 44, 36)})
-    (40, 44, 30)
+    Args:
+        patch: Sides of the patch: one number, or one per axis. None takes the largest patch that fits.
+        sizes: Size of each volume, by name.
+
+    Raises:
+        InputError: A volume is smaller than the patch.
+
+    Examples:
+        >>> patch_size(None, {"ann": (40, 50, 30), "bob": (44, 44, 36)})
+        (40, 44, 30)
     """
     smallest = tuple(int(side) for side in np.min(list(sizes.values()), axis=0))
     if patch is None:
@@ -171,14 +199,14 @@ def patch_size(patch: int | Sequence[int] | None, sizes: dict[str, Sequence[int]
     for name, size in sizes.items():
         if any(side < least for side, least in zip(size, wanted, strict=True)):
             raise InputError(
-                f"dataset.patch: got {by(wanted)}, and {name} of {by(size)}, which is smaller; wanted at most "
-                f"{by(smallest)}, which fits into all; lower it, or leave such volumes out"
+                f"dataset.patch: got {by(wanted)}, but {name} has {by(size)}, which is smaller; wanted at most "
+                f"{by(smallest)}, which fits into all volumes; lower it, or remove such volumes"
             )
     return wanted
 
 
 def patches(whole: Volumes, size: tuple[int, ...]) -> Split:
-    """A patch of each volume, around the middle of what is labelled there, or of the volume."""
+    """Take a patch of each volume, around the centre of its labelled voxels, or of the volume if there are none."""
     images, targets = [], []
     for image, mask in zip(whole.images, whole.targets, strict=True):
         labelled = mask.nonzero().float()

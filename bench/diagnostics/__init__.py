@@ -1,4 +1,4 @@
-"""Diagnostics, one file each; each reads the LayerTable, and what else it has measured."""
+"""Diagnostics, one file each. A diagnostic reads the LayerTable and the rows that it has measured itself."""
 
 from bench.diagnostics.base import Diagnostic, Findings
 from bench.diagnostics.bottleneck import Bottleneck

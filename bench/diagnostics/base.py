@@ -1,4 +1,4 @@
-"""Diagnostic: what a run measures beyond every layer's own information, and a reading of all that was measured."""
+"""Diagnostic: measurements beyond the information in each layer, and the analysis of all measurements of a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Findings:
-    """What a diagnostic found, by name: single values, tables and figures; curves are (key, value, step) points."""
+    """Results of a diagnostic, by name.
+
+    Attributes:
+        metrics: Single values.
+        tables: Tables.
+        figures: Figures.
+        curves: Points (key, value, step).
+    """
 
     metrics: dict[str, float] = field(default_factory=dict)
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -31,54 +38,62 @@ class Findings:
 
 
 class Diagnostic(ABC):
-    """Reads the LayerTable; one that needs further measurements takes them where the run measures its layers.
+    """Analyses the LayerTable. A diagnostic that needs further measurements takes them when the run measures layers.
 
-    matrix_based: reads what Rényi estimators say of whole images. logged: names of the metrics that it may find, or
-    patterns of them (`filters/*`).
+    Attributes:
+        matrix_based: Whether the diagnostic reads Rényi estimates of whole images.
+        logged: Names of the metrics that the diagnostic may return, or patterns of names (`filters/*`).
     """
 
     matrix_based = False
     logged: tuple[str, ...] = ()
 
     def check(self, probe: Probe | None) -> None:
-        """Raise InputError, before anything is trained, where this probe can't serve the diagnostic."""
+        """Raise InputError, before training, if the diagnostic needs another estimator or view of the probe."""
         if not self.matrix_based:
             return
         name = type(self).__name__
         if probe is None or not renyis(probe):
             got = ", ".join(probe.estimators) if probe else "none"
-            raise InputError(f"diagnostic {name}: got the estimators {got}, wanted a Rényi one too, such as renyi")
+            raise InputError(f"diagnostic {name}: got the estimators {got}, wanted also a Rényi one, such as renyi")
         if "image" not in probe.views:
-            raise InputError(f"diagnostic {name}: got probe.views={list(probe.views)}, wanted image among them")
+            raise InputError(f"diagnostic {name}: got probe.views={list(probe.views)}, wanted also image")
 
     def measure(self, network: Module, probe: Probe, moment: Moment) -> dict[str, Iterable[dict]]:
-        """Rows about a network with these weights: of the LayerTable under `layers`, of others under their names."""
+        """Measure a network and return rows by the name of their table; rows of the LayerTable are under `layers`.
+
+        Args:
+            network: The network.
+            probe: The probe of the run.
+            moment: The epoch and kind of the weights.
+        """
         return {}
 
     @abstractmethod
     def __call__(self, table: LayerTable) -> Findings:
-        """The reading, once training has ended."""
+        """Analyse the measurements after training."""
 
 
 class Failures:
-    """Diagnostics that ended in an error of no known kind, and why: one of them must not end a run.
+    """Diagnostics that failed with an unexpected error. Such an error does not end the run.
 
-    said: name -> class and message.
+    Attributes:
+        said: Class and message of each error, by the name of the diagnostic.
     """
 
     def __init__(self):
         self.said: dict[str, str] = {}
 
     def left(self, diagnostics: Mapping[str, Diagnostic]) -> list[tuple[str, Diagnostic]]:
-        """Those that have not failed, which go on."""
+        """Return the diagnostics that have not failed."""
         return [(name, diagnostic) for name, diagnostic in diagnostics.items() if name not in self.said]
 
     @contextmanager
     def of(self, name: str) -> Iterator[None]:
-        """Within: an error of this diagnostic is logged with its traceback and kept."""
+        """Log an unexpected error of this diagnostic within the context, with its traceback, and store it."""
         try:
             yield
-        except Exception as error:  # from any library beneath; tracking and what concerns the machine go through
+        except Exception as error:  # from any library; errors of tracking and of the machine are raised again
             if explain(error):
                 raise
             self.said[name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -86,13 +101,17 @@ class Failures:
 
 
 def renyis(probe: Probe) -> dict[str, Renyi]:
-    """The probe's matrix-based estimators, by name."""
+    """Return the matrix-based estimators of the probe, by name."""
     return {name: estimator for name, estimator in probe.estimators.items() if isinstance(estimator, Renyi)}
 
 
 def of_each_estimator(
     figure: str, rows: pd.DataFrame, draw: Callable[[pd.DataFrame, str], Figure]
 ) -> dict[str, Figure]:
-    """A figure for the rows of each estimator, titled by its name; the first is `figure`, others `figure.ESTIMATOR`."""
+    """Draw a figure of the rows of each estimator, with its name as title.
+
+    Returns:
+        Figures by name: `figure` for the first estimator, `figure.ESTIMATOR` for the others.
+    """
     drawn = {name: draw(part, name) for name, part in rows.groupby("estimator", sort=False)}
     return {f"{figure}.{name}" if number else figure: each for number, (name, each) in enumerate(drawn.items())}

@@ -1,4 +1,4 @@
-"""The bottleneck: where the narrowest tap lies, what it keeps, and what passes by it."""
+"""The bottleneck: the tap with the least I(X;T), the information it keeps, and the information that bypasses it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from bench.information.tables import I_TY, I_XT, LayerTable
 
 
 class Bottleneck(Diagnostic):
-    """Reads the best checkpoint's profile of every estimator; metrics are those of the primary one.
+    """Describes the narrowest tap of the best checkpoint, for every estimator. Metrics are of the primary estimator.
 
-    The narrowest tap is the one of least I(X;T) between input and output, by its excess where a null exists.
-    place: where it lies, 0 to 100. xt, ty: what it keeps of X and of Y, bits (I(T;Y) as excess over its null). kept_x,
-    kept_y: the same as shares of what the first tap has of X, and of the most that any tap has of Y. bypass_x,
-    bypass_y: how much more a later tap has than the narrowest one, bits: in a chain without skips nothing could, so
-    this passed by it. These are readings of the estimates, and no more comparable between taps than they are: see each
-    row's ceiling and `reliable`.
+    The narrowest tap has the least I(X;T) between input and output, by the excess if all taps have a null. Information
+    about Y is the excess of I(T;Y) over its null. In a chain without skips, no later tap can have more information than
+    the narrowest tap, so the additional information of a later tap has bypassed it. The values are as comparable
+    between taps as the estimates are: see the ceiling and `reliable` of each row.
+
+    - `place`: relative depth of the narrowest tap, 0 to 100.
+    - `xt`, `ty`: its information about X and about Y, bits.
+    - `kept_x`, `kept_y`: the same as a share of the information of the first tap about X, and as a share of the largest
+      information of any tap about Y.
+    - `bypass_x`, `bypass_y`: largest information of a later tap minus that of the narrowest tap, bits.
     """
 
     logged = tuple(

@@ -1,4 +1,4 @@
-"""Data-processing inequalities: does information fall along each chain, and where does it not?"""
+"""Data-processing inequalities: the layers at which information increases along a chain."""
 
 from __future__ import annotations
 
@@ -26,18 +26,25 @@ COLUMNS = [
 
 
 class DataProcessing(Diagnostic):
-    """Three orderings that true information would obey, read of every estimator's numbers on the best checkpoint.
+    """Tests three orderings of information on the best checkpoint, with the estimates of every estimator.
 
-    forward: I(X;T) along the layers; in a U-Net along the encoder to the bottleneck, since a decoder's tap also sees
-    what skips carry. cut: from there on over cut sets, each a tap together with the skips that are not yet merged.
-    error: I(δK;δT) of the errors that back-propagation brings to the output and to each tap, from the output backward;
-    in a U-Net to the bottleneck. They are no theorems about estimates: kernels and noise differ between layers, and
-    errors depend on activations too. `rise` is a number less the one before it in its chain, which should not be above
-    0. A violation is a number above any before it, so far that their intervals separate. `_excess` is the same of
-    excess over the null. A violation of the error chain marks a layer that a gradient by-pass might help.
+    True information obeys the orderings. Estimates need not: kernels and noise differ between layers, and errors depend
+    on activations too. The chains are:
 
-    Source: Yu et al. 2021, TNNLS, arXiv 1804.06537; by-passes after Shen et al. 2016, arXiv 1512.05830; cut sets, nulls
-    and intervals are ours.
+    - `forward`: I(X;T) along the layers. In a U-Net the chain is the encoder to the bottleneck, because a tap of the
+      decoder also receives the skips.
+    - `cut`: I(X;cut) from the bottleneck on, in networks with skips. A cut set is a tap together with the skips that
+      are not yet merged.
+    - `error`: I(δK;δT) of the errors of back-propagation at the output and at each tap, from the output backward. In a
+      U-Net the chain ends at the bottleneck. A violation marks a layer that a gradient by-pass might help.
+
+    `rise` is an estimate minus the estimate before it in the chain. It should not be above 0. A violation is an
+    estimate whose interval lies above the interval of at least one estimate before it. `rise_excess` and
+    `violation_excess` are the same for the excess over the null.
+
+    References:
+        Yu et al. 2021, TNNLS, arXiv 1804.06537. By-passes: Shen et al. 2016, arXiv 1512.05830. Cut sets, nulls and
+        intervals are ours.
     """
 
     logged = tuple(
@@ -47,15 +54,15 @@ class DataProcessing(Diagnostic):
     def measure(self, network: Module, probe: Probe, moment: Moment) -> dict[str, Iterable[dict]]:
         if moment.weights == Weights.EPOCH or "image" not in probe.views:
             return {}
-        rows = [*_cuts(network, probe), *_errors(network, probe)]
+        rows = [*_estimate_cuts(network, probe), *_estimate_errors(network, probe)]
         return {LAYERS: [moment.row() | row for row in rows]}
 
     def __call__(self, table: LayerTable) -> Findings:
         best = table.select(weights=Weights.BEST, view="image")
         chains = [
-            _rises(chain).assign(estimator=name, chain=kind)
+            _add_rises(chain).assign(estimator=name, chain=kind)
             for name in table.estimators
-            for kind, chain in _chains(best[best["estimator"] == name]).items()
+            for kind, chain in _split_chains(best[best["estimator"] == name]).items()
             if len(chain) > 1
         ]
         if not chains:
@@ -70,8 +77,8 @@ class DataProcessing(Diagnostic):
         return Findings(metrics, {"data_processing": found}, figures)
 
 
-def _cuts(network: Module, probe: Probe) -> Iterator[dict]:
-    """I(X;cut) for the bottleneck's last tap and every tap after it, each with the skips that are merged later."""
+def _estimate_cuts(network: Module, probe: Probe) -> Iterator[dict]:
+    """Yield I(X;cut) for the last tap of the bottleneck and each tap after it, with the skips that are merged later."""
     skips = [tap for tap in network.taps() if tap.role == "skip"]
     bottleneck = max((tap.order for tap in probe.taps if tap.role == "bottleneck"), default=None)
     if not skips or bottleneck is None:
@@ -81,20 +88,20 @@ def _cuts(network: Module, probe: Probe) -> Iterator[dict]:
     ends = [tap for tap in probe.taps if tap.order >= bottleneck and tap.role != "skip"]
     for end in probe.views["image"].capture(network, ends, (Distances(),)):
         later = [branch for branch in branches if branch.tap.order > end.tap.order]
-        yield from _answers(probe, I_CUT, [end, *later], input_)
+        yield from _estimate_all(probe, I_CUT, [end, *later], input_)
 
 
-def _errors(network: Module, probe: Probe) -> Iterator[dict]:
-    """I(δK;δT) of every tap before the output."""
+def _estimate_errors(network: Module, probe: Probe) -> Iterator[dict]:
+    """Yield I(δK;δT) of every tap before the output."""
     output = [tap for tap in network.taps() if tap.role == "output"][-1:]
     (at_output,) = probe.views["image"].capture(network, output, (Distances(),), probe.loss)
     before = [tap for tap in probe.taps if tap.role not in ("output", "skip")]
     for captured in probe.views["image"].capture(network, before, (Distances(),), probe.loss):
-        yield from _answers(probe, I_ERROR, [captured], at_output)
+        yield from _estimate_all(probe, I_ERROR, [captured], at_output)
 
 
-def _answers(probe: Probe, quantity: str, parts: Sequence[Captured], target: Captured) -> Iterator[dict]:
-    """What each estimator says of several taps together, the first of which the row is named after."""
+def _estimate_all(probe: Probe, quantity: str, parts: Sequence[Captured], target: Captured) -> Iterator[dict]:
+    """Yield a row of each estimator for several taps together. The row has the name of the first tap."""
     tap, channels = parts[0].tap, parts[0].channels
     for name, estimator in probe.estimators.items():
         row = probe.row(tap, channels, quantity, "image", None, name)
@@ -106,8 +113,8 @@ def _answers(probe: Probe, quantity: str, parts: Sequence[Captured], target: Cap
             yield row | {"reason": str(error)}
 
 
-def _chains(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The rows of each chain in its order; with cut sets, those of a chain end or begin at the bottleneck."""
+def _split_chains(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the rows of each chain in its order. With cut sets, every chain ends or begins at the bottleneck."""
     of = {quantity: rows[rows["quantity"] == quantity] for quantity in (I_XT, I_CUT, I_ERROR)}
     forward, cut, errors = (each[each["bits"].notna() & (each["role"] != "input")] for each in of.values())
     if len(of[I_CUT]):
@@ -116,8 +123,8 @@ def _chains(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {"forward": forward, "cut": cut, "error": errors.iloc[::-1]}
 
 
-def _rises(chain: pd.DataFrame) -> pd.DataFrame:
-    """A chain's numbers, each one's rise over the one before, and whether it violates the order."""
+def _add_rises(chain: pd.DataFrame) -> pd.DataFrame:
+    """Add to each estimate of a chain its rise over the one before, and whether it violates the order."""
     low, high = (chain[side] - chain["null_mean"] for side in ("low", "high"))
     return chain.assign(
         rise=chain["bits"].diff(),

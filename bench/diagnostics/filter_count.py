@@ -1,4 +1,4 @@
-"""How many filters are enough: what the first maps of each layer tell of X and Y, and where more add nothing."""
+"""Filter count: the information of the first maps of each layer about X and Y, and the number that is enough."""
 
 from __future__ import annotations
 
@@ -29,18 +29,26 @@ ENOUGH = ["enough", "enough_low", "enough_high", "enough_of_bits", "enough_of_nu
 
 
 class FilterCount(Diagnostic):
-    """Information of a layer's first k feature maps together against k, and the k that is enough.
+    """Estimates the information of the first k feature maps of a layer together, and the k that is enough.
 
-    Asked of the best checkpoint, of maps in random and in greedy order: matrix-based estimators about X and Y, in
-    mini-batches of which half choose the greedy order and the others read it; every other estimator about Y, of maps
-    averaged over at most 4 cells a side. `enough` maps are the fewest whose excess over the null reaches a share of the
-    most that any number of them has, with a 95 % interval; none where the null has 95 % of all maps' bits, or they are
-    not above it. Beside it stand where the bits alone and where their null's mean reach that share: where these agree,
-    it is the estimator that saturates, not the layer. `recommended` is the upper end of what is enough about Y in
-    random order, since filters that are trained anew are no selection of the old ones.
+    The estimates are for the best checkpoint, with maps in random and in greedy order. Matrix-based estimators estimate
+    information about X and Y in mini-batches. Half of the mini-batches choose the greedy order, and the other half
+    evaluate it. Every other estimator estimates information about Y, from maps averaged over at most 4 cells per side.
 
-    mini_batches: at most. orders: random ones, of mini-batches. permutations: of each null. share: between 0 and 1.
-    Source: Yu et al. 2021, TNNLS, arXiv 1804.06537, who left the rule open; rule and safeguards are ours.
+    `enough` is the smallest number of maps whose excess over the null reaches a share of the largest excess of any
+    number of maps, with a 95 % interval. It is undefined if the null has 95 % of the bits of all maps, or if these bits
+    are not above the null. `enough_of_bits` and `enough_of_null` apply the same rule to the bits and to the mean of the
+    null. If they agree, the estimator saturates and not the layer. `recommended` is the upper end of `enough` about Y
+    in random order, because retrained filters are not a selection of the old ones.
+
+    Args:
+        mini_batches: Number of mini-batches, at most.
+        orders: Number of random orders for estimates in mini-batches.
+        permutations: Number of permutations of each null.
+        share: Share of the largest excess that is enough, between 0 and 1.
+
+    References:
+        Yu et al. 2021, TNNLS, arXiv 1804.06537. The paper leaves the rule open. The rule and the safeguards are ours.
     """
 
     matrix_based = True
@@ -59,7 +67,7 @@ class FilterCount(Diagnostic):
             return {}
         rows = []
         for tap, channels in taps_with_maps(network, probe).items():
-            for (name, about), curves in self._asked(network, probe, tap).items():
+            for (name, about), curves in self._curve_functions(network, probe, tap).items():
                 where = {"estimator": name, "tap": tap.name, "channels": channels, "about": about}
                 try:
                     rows += [where | row for curve in curves() for row in _rows(curve, self.share)]
@@ -67,25 +75,29 @@ class FilterCount(Diagnostic):
                     rows.append(where | {"reason": str(error)})
         return {CURVES: rows}
 
-    def _asked(self, network: Module, probe: Probe, tap: Tap) -> dict[tuple[str, str], Callable[[], Iterator[Curve]]]:
-        """What gives the curves about a layer, of each estimator and target; called, it may raise EstimationError."""
-        asked = {}
+    def _curve_functions(
+        self, network: Module, probe: Probe, tap: Tap
+    ) -> dict[tuple[str, str], Callable[[], Iterator[Curve]]]:
+        """Return functions that estimate the curves of a layer, by (estimator, target). A call may raise an error."""
+        functions = {}
         for name, batches in in_mini_batches(network, probe, tap, self.mini_batches, least=1).items():
             for about, (_, target) in targets(probe).items():
                 rng = named_rng(probe.seed, "filters", tap.name, name, about)
-                asked[name, about] = partial(self._in_mini_batches, batches, target, rng)
+                functions[name, about] = partial(self._in_mini_batches, batches, target, rng)
         columns = averaged(network, probe.samples, [tap])[tap.name]
         for name in probe.estimators.keys() - renyis(probe).keys():
             rng = named_rng(probe.seed, "filters", tap.name, name)
             label = targets(probe)["Y"][1]
-            asked[name, "Y"] = partial(of_all_samples, probe.estimators[name], columns, label, self.permutations, rng)
-        return {key: asked[key] for key in sorted(asked, key=lambda key: list(probe.estimators).index(key[0]))}
+            functions[name, "Y"] = partial(
+                of_all_samples, probe.estimators[name], columns, label, self.permutations, rng
+            )
+        return {key: functions[key] for key in sorted(functions, key=lambda key: list(probe.estimators).index(key[0]))}
 
     def _in_mini_batches(
         self, batches: Callable[[], MiniBatches], target: Variable, rng: np.random.Generator
     ) -> Iterator[Curve]:
-        asked = InMiniBatches(batches(), Partners(batches(), target, self.permutations, rng))
-        return asked.curves(self.orders, rng)
+        subsets = InMiniBatches(batches(), Partners(batches(), target, self.permutations, rng))
+        return subsets.curves(self.orders, rng)
 
     def __call__(self, table: LayerTable) -> Findings:
         curves = table.detail(CURVES)
@@ -102,14 +114,14 @@ class FilterCount(Diagnostic):
 
 
 def _rows(curve: Curve, share: float) -> Iterator[dict]:
-    """A row for each number of maps, and in each what is enough by the whole curve."""
+    """Yield a row for each number of maps. Each row also has the numbers that are enough by the whole curve."""
     enough = _enough(curve, share)
     for count, estimate in zip(curve.counts.tolist(), curve.estimates, strict=True):
         yield {"order": curve.order, "count": count} | estimate.row() | enough
 
 
 def _enough(curve: Curve, share: float) -> dict:
-    """How many maps are enough by the excess, by the bits and by the null, or why that can't be said."""
+    """Return the numbers of maps that are enough by the excess, the bits and the null, or why there is none."""
     bits, null = (np.array(each) for each in zip(*((e.bits, e.null.mean) for e in curve.estimates), strict=True))
     every = curve.estimates[-1]
 

@@ -1,4 +1,4 @@
-"""The information plane of every tap, and its two axes against epochs."""
+"""The information plane of each tap, and its two axes against epochs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from bench.information.tables import I_TY, I_XT, LayerTable
 
 
 class InformationPlane(Diagnostic):
-    """I(T;Y) against I(X;T) per tap over training, and both against epochs, of the primary estimator and label view.
+    """Draws I(T;Y) against I(X;T) per tap over training, and both against epochs.
 
-    Of an estimator that refuses one of the two, such as a probe I(X;T), the other against epochs alone. `phases` holds
-    the slopes of every estimator's curves before and after their peaks.
+    The figures show the primary estimator and label view. If the estimator can't estimate one of the two, such as a
+    probe I(X;T), only the other is drawn, against epochs. The table `phases` holds the slopes of the curves of every
+    estimator before and after their peaks.
 
-    Source: Tishby & Zaslavsky 2015, arXiv 1503.02406; per tap of a U-Net, Lee & Bajić 2021, arXiv 2101.08427.
+    References:
+        Tishby & Zaslavsky 2015, arXiv 1503.02406. Per tap of a U-Net: Lee & Bajić 2021, arXiv 2101.08427.
     """
 
     def __call__(self, table: LayerTable) -> Findings:

@@ -31,31 +31,31 @@ def discarding(
 ) -> dict[str, Discarding]:
     """Measure how much information about each cell of an image the layers of a network discard.
 
-    Each layer gets as much noise in the image as it bears: the entropy of the noise is as high as it can be while the
-    activation moves by no more than β δ², where δ² is how far noise of standard deviation τ moves it. A high entropy
-    says that the layer has discarded the cell. The network is left as it was.
+    For each layer, noise on the image has the largest entropy for which the mean squared change of the activation is at
+    most β δ². The unit δ² is the mean squared change for noise of standard deviation τ. A high entropy means that the
+    layer has discarded the cell. The network does not change.
 
     Args:
-        network: Any `torch.nn.Module` of images (n, channels, *spatial) that gradients pass.
-        images: (n, channels, *spatial), a tensor, an array or batches. In units of the noise the range of the pixels is
-            1; images in [0, 1] stay as they are.
-        layers: Names or patterns of layers, as `bench.measure` takes them.
-        grid: Cells along each axis: one number, or one per axis. None takes the largest divisors up to 16.
-        beta: Bound on the distortion, in units of δ².
-        tau: Noise of the normaliser δ².
-        refine: Steps that refine the closed form where the network is far from linear.
-        seed: Of the noise.
+        network: Any `torch.nn.Module` of images (n, channels, *spatial) that gradients pass through.
+        images: (n, channels, *spatial), a tensor, an array or batches. They are scaled to [0, 1] if any pixel lies
+            outside, and the noise is in these units.
+        layers: Names or patterns of layers, as in `bench.measure`.
+        grid: Number of cells along each axis: one number, or one per axis. None takes the largest divisors up to 16.
+        beta: Bound β on the distortion, in units of δ².
+        tau: Noise τ that defines δ².
+        refine: Number of steps that refine the closed form. They matter if the network is far from linear.
+        seed: Seed of the noise.
 
     Returns:
-        By layer a `Discarding` whose fields have an axis for the images: `entropy_bits` (n, *grid) is the map, and
-        `sid_bits` (n,) its mean.
+        A `Discarding` for each layer, whose fields have an axis for the images. `entropy_bits` (n, *grid) is the map,
+        and `sid_bits` (n,) is its mean.
 
     Raises:
         InputError: Shapes, layers or settings do not fit.
-        EstimationError: A layer does not depend on any image, or no gradient passes it.
+        EstimationError: A layer does not depend on any image, or no gradient passes through it.
 
     References:
-        Ma et al. 2022, ICML, arXiv 1906.04109, strict information discarding; in nats there, by gradient descent.
+        Ma et al. 2022, ICML, arXiv 1906.04109, SID. The source uses nats and gradient descent.
 
     Examples:
         >>> network = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.ReLU(), nn.Conv2d(2, 1, 1))

@@ -1,4 +1,4 @@
-"""Single feature maps of a network's layers in mini-batches, as matrix-based estimators read them."""
+"""Mini-batches of single feature maps of a layer, for matrix-based estimators."""
 
 from __future__ import annotations
 
@@ -23,15 +23,19 @@ from bench.layers.selection import named_rng
 from models import Tap
 from models.tracing import device_of
 
-SIZE = 100  # of a mini-batch, of an estimator that takes all samples at once
-COPIES = 2  # of what is captured and of the matrices made of it, that are held at once
+SIZE = 100  # samples of a mini-batch, for an estimator that takes all samples at once
+COPIES = 2  # copies of the activations and of their distance matrices that are held at once
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of feature maps at the probe's samples.
+    """The feature maps of a layer for the samples of the probe.
 
-    variable: all of it. maps: (n, C, values) float32, those that vary alone. names: (C,) their places among all maps.
+    Attributes:
+        tap: The layer.
+        variable: The whole layer.
+        maps: (n, C, values) float32, only the maps that vary.
+        names: (C,) their indices among all maps.
     """
 
     tap: Tap
@@ -41,8 +45,19 @@ class Layer:
 
     @classmethod
     def of(cls, network: Module, probe: Probe, tap: Tap, least: int, most: int) -> Layer:
-        """Raises EstimationError where fewer than `least` maps vary, or where they, and the distances of each in `most`
-        mini-batches, don't fit into the probe's budget."""
+        """Capture a layer of a network.
+
+        Args:
+            network: The network.
+            probe: The probe, with the samples and the budget.
+            tap: The layer.
+            least: Number of maps that must vary.
+            most: Number of mini-batches, at most.
+
+        Raises:
+            EstimationError: Fewer than `least` maps vary, or the maps and their distances in the mini-batches do not
+                fit into the budget.
+        """
         (shape,) = tap_shapes(network, [tap], probe.samples.images[:1].to(device_of(network))).values()
         _require_room(shape, probe, most)
         (captured,) = probe.views["image"].capture(network, [tap], (Distances(), Columns()))
@@ -66,22 +81,34 @@ def _require_room(shape: tuple[int, ...], probe: Probe, most: int) -> None:
 
 
 def size_of(estimator: Renyi, n: int) -> int:
-    """Samples in a mini-batch of an estimator; 100 of one that takes all at once."""
+    """Return the number of samples in a mini-batch of an estimator, 100 if it takes all samples at once."""
     return min(estimator.batch_size or SIZE, n)
 
 
 def taps_with_maps(network: Module, probe: Probe) -> dict[Tap, int]:
-    """The probe's taps that have space, and the number of feature maps of each."""
+    """Return the taps of the probe that have spatial axes, with their numbers of feature maps."""
     image = probe.samples.images[:1].to(device_of(network))
     return {tap: shape[0] for tap, shape in tap_shapes(network, probe.taps, image).items() if len(shape) > 1}
 
 
 class MiniBatches:
-    """A layer's maps in disjoint random mini-batches of an estimator's size, `most` at most.
+    """The maps of a layer in disjoint random mini-batches of the size that the estimator takes.
 
-    rows: (B, m) of the samples. names: (C,) of the maps for which the estimator has a kernel in every mini-batch.
-    squared: (B, C, m, m) distances of each. widths: (B, C) of its kernel, as a variable of its own. Raises
-    EstimationError where the samples make fewer than 2 mini-batches, or fewer than `least` maps have kernels.
+    Args:
+        estimator: A matrix-based estimator.
+        layer: The layer.
+        most: Number of mini-batches, at most.
+        least: Number of maps that must have a kernel in every mini-batch.
+        rng: Generator of the mini-batches.
+
+    Attributes:
+        rows: (B, m) the samples of each mini-batch.
+        names: (C,) the indices of the maps for which the estimator has a kernel in every mini-batch.
+        squared: (B, C, m, m) squared distances of each map.
+        widths: (B, C) width of the kernel of each map alone.
+
+    Raises:
+        EstimationError: The samples make fewer than 2 mini-batches, or fewer than `least` maps have kernels.
     """
 
     def __init__(self, estimator: Renyi, layer: Layer, most: int, least: int, rng: np.random.Generator):
@@ -109,21 +136,33 @@ class MiniBatches:
         return np.stack([Distances().finish(Distances().fold(None, np.ascontiguousarray(one))) for one in each])
 
     def _width(self, batch: int, squared: np.ndarray) -> float:
-        """NaN where the estimator finds none."""
+        """Return the width of the kernel of one map, NaN if the estimator finds none."""
         try:
             return self.estimator.width_of(self.joined(batch, squared, 1), squared.shape[0])
         except EstimationError:
             return np.nan
 
     def joined(self, batch: int, squared: np.ndarray, maps: int) -> Variable:
-        """Some of the layer's maps as one variable in a mini-batch; squared: (m, m), the sum of their distances."""
+        """Return some maps of the layer as one variable in a mini-batch.
+
+        Args:
+            batch: Index of the mini-batch.
+            squared: (m, m), the sum of the squared distances of the maps.
+            maps: Number of maps.
+        """
         whole, rows = self.layer.variable, self.rows[batch]
         dim = maps * self.layer.maps.shape[2]
         classes = None if whole.classes is None else whole.classes[rows]
         return Variable(len(rows), dim, whole.groups[rows], {Distances(): squared}, maps=maps, classes=classes)
 
     def estimate(self, values: np.ndarray, draws: np.ndarray, ceiling: float) -> Estimate:
-        """The mean over mini-batches (B,) with its interval, and the null of permuted means (P,)."""
+        """Build an Estimate from the values of the mini-batches.
+
+        Args:
+            values: (B,) bits. Their mean and its interval are the estimate.
+            draws: (permutations,) means for permuted targets, the null.
+            ceiling: Ceiling of the estimate in bits.
+        """
         found = t_interval(values)
         return Estimate(
             bits=found.mean,
@@ -138,10 +177,21 @@ class MiniBatches:
 
 
 class Partners:
-    """A target's samples beside those of mini-batches: as they are, and permuted by whole groups.
+    """The samples of a target that belong to mini-batches: the true ones, and permutations of whole groups.
 
-    side: its kernel. codes: (1 + permutations, B, m). dim: its columns. Raises EstimationError where the target can't
-    be asked about, such as a label of one class.
+    Args:
+        batches: The mini-batches.
+        target: The target.
+        permutations: Number of permutations.
+        rng: Generator of the permutations.
+
+    Attributes:
+        side: Gram matrices of the target.
+        codes: (1 + permutations, B, m) labels or row numbers, the true ones first.
+        dim: Number of columns of the target.
+
+    Raises:
+        EstimationError: The estimator refuses the target, such as a label of one class.
     """
 
     def __init__(self, batches: MiniBatches, target: Variable, permutations: int, rng: np.random.Generator):
@@ -150,13 +200,13 @@ class Partners:
         self.side = estimator.side(target, batches.rows.shape[1])
         discrete = estimator.discrete(target)
         own = target.labels if discrete else np.arange(target.n)
-        moved = [target.shuffled(rng, discrete) for _ in range(permutations)]
-        self.codes = np.stack([codes[batches.rows] for codes in (own, *moved)])
+        permuted = [target.shuffled(rng, discrete) for _ in range(permutations)]
+        self.codes = np.stack([codes[batches.rows] for codes in (own, *permuted)])
         self.dim = target.dim
 
 
 def targets(probe: Probe) -> dict[str, tuple[str | None, Variable]]:
-    """X and Y of whole images, with the primary label view."""
+    """Return X and Y of whole images, each with its label view: None for X, the primary one for Y."""
     (_, _, images), (_, label, classes), *_ = probe.views["image"].questions
     return {"X": (None, images), "Y": (label, classes)}
 
@@ -164,9 +214,16 @@ def targets(probe: Probe) -> dict[str, tuple[str | None, Variable]]:
 def in_mini_batches(
     network: Module, probe: Probe, tap: Tap, most: int, least: int
 ) -> dict[str, Callable[[], MiniBatches]]:
-    """What gives a layer's maps in the mini-batches of each matrix-based estimator, by its name.
+    """Return functions that make the mini-batches of a layer, by the name of each matrix-based estimator.
 
-    least: maps that must vary. Called, raises EstimationError where there are no such mini-batches.
+    A function raises EstimationError if there are no such mini-batches. Its result is cached.
+
+    Args:
+        network: The network.
+        probe: The probe, with the samples and the estimators.
+        tap: The layer.
+        most: Number of mini-batches, at most.
+        least: Number of maps that must vary.
     """
     layer = cache(partial(Layer.of, network, probe, tap, least, most))
 

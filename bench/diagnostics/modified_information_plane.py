@@ -1,4 +1,4 @@
-"""The modified information plane: what pairs of feature maps tell that is not redundant, over training."""
+"""The modified information plane: non-redundant information of pairs of feature maps over training."""
 
 from __future__ import annotations
 
@@ -25,29 +25,37 @@ DRAWN = {  # quantity -> its name in MLflow
 
 
 class ModifiedInformationPlane(Diagnostic):
-    """Partial information of pairs of feature maps about X and Y: averages over training, matrices at the end.
+    """Estimates the partial information of pairs of feature maps about X and Y, over training and for each pair.
 
-    Every matrix-based estimator says of each layer with feature maps the redundancy-synergy trade-off and the weighted
-    non-redundant information, which hold for any definition of redundancy; what a pair tells; and redundancy and
-    synergy where redundancy is the least of two informations. All are bits, means over the C (C - 1) / 2 pairs of maps
-    that vary and over mini-batches, with intervals between mini-batches and a null; never called reliable, since no
-    truth was planted, and unreliable where what pairs tell is at its ceiling. The plane's axes are the non-redundant
-    informations about X and about Y; `modified_phases` holds the slopes before and after their peaks, and MLflow's
-    charts the excess of the best over the data's way.
+    Every matrix-based estimator estimates, for each layer with feature maps: the redundancy-synergy trade-off and the
+    weighted non-redundant information, which hold for any definition of redundancy; the information of a pair; and
+    redundancy and synergy with redundancy defined as the smaller of the two informations. Values are in bits. They are
+    means over the C (C - 1) / 2 pairs of maps that vary and over mini-batches, with intervals between mini-batches and
+    a null. A value is never marked reliable, because no known information was planted. It is marked not reliable if the
+    information of pairs is at its ceiling.
 
-    mini_batches: at most, of those that an estimator reads. permutations: of each null.
-    Source: Yu et al. 2021, TNNLS, arXiv 1804.06537; null, intervals, slopes and the other definition are ours.
+    The axes of the plane are the non-redundant informations about X and about Y. The table `modified_phases` holds
+    their slopes before and after their peaks. Charts in MLflow show the excess of the best checkpoint against relative
+    depth. The best checkpoint also has a matrix of all pairs.
+
+    Args:
+        mini_batches: Number of mini-batches, at most.
+        permutations: Number of permutations of each null.
+
+    References:
+        Yu et al. 2021, TNNLS, arXiv 1804.06537. The null, the intervals, the slopes and the definition of redundancy
+        are ours.
     """
 
     matrix_based = True
 
     def __init__(self, mini_batches: int = 4, permutations: int = 5):
         at_least("mini_batches", mini_batches, 2)
-        self.asked = PairInformation(mini_batches, at_least("permutations", permutations, 2))
+        self.information = PairInformation(mini_batches, at_least("permutations", permutations, 2))
 
     def measure(self, network: Module, probe: Probe, moment: Moment):
         rows, details = [], []
-        for row, pairs in self.asked.of(network, probe):
+        for row, pairs in self.information.of(network, probe):
             rows.append(moment.row() | row)
             details += pairs if moment.weights == Weights.BEST else []
         return {LAYERS: rows, PAIRS: details}

@@ -1,4 +1,4 @@
-"""What pairs of a layer's feature maps tell of X and Y: rows of the LayerTable, and a row for every pair."""
+"""Information of pairs of feature maps about X and Y: rows of the LayerTable, and a row for each pair."""
 
 from __future__ import annotations
 
@@ -21,13 +21,18 @@ from bench.layers.selection import named_rng
 
 @dataclass(frozen=True)
 class PairInformation:
-    """Asks every matrix-based estimator about the pairs of each layer's maps, in mini-batches and with nulls."""
+    """Applies every matrix-based estimator to the pairs of maps of each layer, in mini-batches and with nulls.
+
+    Attributes:
+        mini_batches: Number of mini-batches, at most.
+        permutations: Number of permutations of each null.
+    """
 
     mini_batches: int
     permutations: int
 
     def of(self, network: Module, probe: Probe) -> Iterator[tuple[dict, list[dict]]]:
-        """Rows of the LayerTable, each with a row for every pair; what can't be estimated has its reason."""
+        """Yield rows of the LayerTable, each with a list of rows of pairs. A missing estimate has its reason."""
         for tap, channels in taps_with_maps(network, probe).items():
             for name, batches in in_mini_batches(network, probe, tap, self.mini_batches, least=2).items():
                 pairs_of = cache(_Pairs)
@@ -45,7 +50,7 @@ class PairInformation:
 
 
 class _Pairs:
-    """Entropies of a layer's maps and their pairs in every mini-batch, computed once for all that is asked of them."""
+    """Entropies of the maps of a layer and of their pairs in every mini-batch, computed once for all targets."""
 
     def __init__(self, batches: MiniBatches):
         alpha = batches.estimator.alpha
@@ -53,16 +58,17 @@ class _Pairs:
         self.maps = [Maps(*of_batch, alpha) for of_batch in zip(batches.squared, batches.widths, strict=True)]
 
     def answers(self, partners: Partners) -> dict[str, tuple[dict, list[dict]]]:
-        """Of each reading the columns of a LayerTable, and a row for every pair."""
+        """Return the columns of the LayerTable and a row for each pair, for each quantity."""
         started = time.perf_counter()
-        told = [
+        informations = [
             [maps.information(partners.side, codes) for codes in of_batch]
             for maps, of_batch in zip(self.maps, partners.codes.swapaxes(0, 1), strict=True)
         ]  # (B, 1 + permutations), the true partners first
-        ceiling = float(np.mean([over_pairs(row[0].ceiling) for row in told]))
+        ceiling = float(np.mean([over_pairs(row[0].ceiling) for row in informations]))
         answers, joint = {}, None
         for quantity, reading in READINGS.items():
-            matrices = np.array([[reading(each) for each in row] for row in told])  # (B, 1 + permutations, C, C)
+            # (B, 1 + permutations, C, C)
+            matrices = np.array([[reading(each) for each in row] for row in informations])
             means = over_pairs(matrices)
             estimate = self.batches.estimate(means[:, 0], means[:, 1:].mean(axis=0), ceiling)
             joint = joint or estimate
@@ -72,7 +78,7 @@ class _Pairs:
         return answers
 
     def _details(self, matrices: np.ndarray) -> list[dict]:
-        """A row for every pair: bits, their spread between mini-batches, and the null's mean and spread."""
+        """Return a row for each pair: bits, their spread between mini-batches, and the mean and spread of the null."""
         first, second = np.triu_indices(len(self.batches.names), 1)
         of_pairs = matrices[..., first, second]  # (B, 1 + permutations, pairs)
         nulls = of_pairs[:, 1:].mean(axis=0)

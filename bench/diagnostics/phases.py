@@ -1,4 +1,4 @@
-"""Phases of training: does information rise to a peak and then fall, and is the fall more than noise?"""
+"""Phases of training: the slopes of information before and after its peak, with intervals."""
 
 from __future__ import annotations
 
@@ -9,18 +9,27 @@ from scipy.stats import linregress
 from bench.information.statistics import Interval, t_half_width
 from bench.information.tables import Weights
 
-LEAST = 3  # epochs of a phase; two points always lie on a line
-MATTERS = 0.05  # of the peak: a smaller fall or rise is none
+LEAST = 3  # least number of epochs in a phase; two points always lie on a line
+MATTERS = 0.05  # share of the peak; a smaller change does not count
 
 
 def phases(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Slopes before and after the peak of every curve over training, bits per doubling of epochs; empty without curves.
+    """Compute the slopes before and after the peak of every curve over training, in bits per doubling of epochs.
 
-    frame: rows of a LayerTable; a curve is a tap's, quantity's and estimator's bits in training, or excess over a null.
-    Least-squares slopes against log2(1 + epoch) with 95 % intervals from the residuals. The peak, chosen as the highest
-    of noisy points, belongs to neither phase: with it, even a flat curve would seem to rise and fall. verdict, of what
-    follows the peak: `compresses` or `rises` where the slope's interval excludes 0 and amounts to more than 5 % of the
-    peak, `flat` where no slope in it does, else `undecided`; `peak at the end` with fewer than 3 epochs after it.
+    A curve is the bits, or the excess over a null, of one tap, quantity and estimator over epochs. Slopes are
+    least-squares slopes against log2(1 + epoch), with 95 % intervals from the residuals. The peak is the highest of
+    noisy points and belongs to neither phase: with it, even a flat curve would seem to rise and fall.
+
+    The column `verdict` describes the phase after the peak. It is `compresses` or `rises` if the interval of the slope
+    excludes 0 and the fitted change exceeds 5 % of the peak. It is `flat` if no slope in the interval changes the curve
+    by more than 5 % of the peak, and `undecided` otherwise. With fewer than 3 epochs after the peak, it is `peak at the
+    end`.
+
+    Args:
+        frame: Rows of a LayerTable.
+
+    Returns:
+        The table `phases`, or an empty dictionary if there are no curves.
     """
     frame = frame[(frame["weights"] == Weights.EPOCH) & (frame["role"] != "input")].sort_values(
         ["order", "epoch"], kind="stable"
@@ -64,7 +73,7 @@ def _verdict(slope: Interval, doublings: float, peak: float) -> str:
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> Interval | None:
-    """Least-squares slope with its 95 % interval; None of fewer than 3 points."""
+    """Fit a least-squares slope with its 95 % interval; None for fewer than 3 points."""
     if len(x) < LEAST:
         return None
     fit = linregress(x, y)

@@ -1,4 +1,4 @@
-"""What the first k feature maps of a layer tell, in orders that are greedy or random."""
+"""Information of the first k feature maps of a layer, in greedy and in random orders."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from bench.information.statistics import NORMAL_QUANTILE
 from bench.information.variables import Variable
 from bench.layers.maps import greedy, in_order
 
-MOST_COUNTS = 16  # numbers of maps that are tried
+MOST_COUNTS = 16  # numbers of maps to try, at most
 RESAMPLES = 500
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What the first k of a layer's maps tell in one kind of order, `random` or `greedy`.
+    """Information of the first k maps of a layer, in one kind of order.
 
-    counts: (K,) numbers of maps, the last is all. estimates: of each. draws: (resamples, K) of the excess over the
-    null, as other samples and orders might have had it.
+    Attributes:
+        order: `random` or `greedy`.
+        counts: (K,) numbers of maps. The last is all maps.
+        estimates: The estimate for each number of maps.
+        draws: (resamples, K) draws of the excess over the null, for other samples and orders.
     """
 
     order: str
@@ -35,10 +38,11 @@ class Curve:
 
 
 def counts_up_to(maps: int) -> np.ndarray:
-    """At most 16 numbers of maps, all of them where there are so few, else evenly in their logarithm.
+    """Return at most 16 numbers of maps: all numbers if there are at most 16, else evenly spaced in the logarithm.
 
-    >>> counts_up_to(4).tolist(), counts_up_to(64).tolist()
-    ([1, 2, 3, 4], [1, 2, 3, 4, 5, 7, 9, 12, 16, 21, 28, 37, 49, 64])
+    Examples:
+        >>> counts_up_to(4).tolist(), counts_up_to(64).tolist()
+        ([1, 2, 3, 4], [1, 2, 3, 4, 5, 7, 9, 12, 16, 21, 28, 37, 49, 64])
     """
     if maps <= MOST_COUNTS:
         return np.arange(1, maps + 1)
@@ -46,7 +50,12 @@ def counts_up_to(maps: int) -> np.ndarray:
 
 
 class InMiniBatches:
-    """Some of a layer's maps as one variable, asked about a target in mini-batches by a matrix-based estimator."""
+    """Matrix-based information of subsets of maps about a target, in mini-batches.
+
+    Args:
+        batches: The mini-batches of the layer.
+        partners: The samples of the target that belong to them.
+    """
 
     def __init__(self, batches: MiniBatches, partners: Partners):
         self.batches = batches
@@ -55,7 +64,17 @@ class InMiniBatches:
         self.entropies = np.array([partners.side.entropy(codes) for codes in partners.codes])  # (1 + permutations, B)
 
     def curves(self, orders: int, rng: np.random.Generator) -> Iterator[Curve]:
-        """In random orders, and in a greedy one that half of the mini-batches choose and the others read."""
+        """Yield the curve of random orders, and of a greedy order.
+
+        Half of the mini-batches choose the greedy order, and the other half evaluate it.
+
+        Args:
+            orders: Number of random orders.
+            rng: Generator of the orders and of resampling.
+
+        Raises:
+            EstimationError: There are fewer than 4 mini-batches, or the estimator has no kernel for a subset of maps.
+        """
         maps, every = self.batches.squared.shape[1], np.arange(len(self.batches.rows))
         choosing, reading = np.array_split(every, 2)
         if len(reading) < 2:
@@ -63,18 +82,23 @@ class InMiniBatches:
         counts = counts_up_to(maps)
         random = [rng.permutation(maps) for _ in range(orders)]
         for kind, each, read in (("random", random, every), ("greedy", [self.greedy(choosing)], reading)):
-            told = [[[self.told(b, order, count) for count in counts] for b in read] for order in each]
-            bits = np.array([[[answer for answer, _ in of_b] for of_b in of_order] for of_order in told])
-            ceilings = np.mean([[[c for _, c in of_b] for of_b in of_order] for of_order in told], axis=(0, 1))
+            found = [[[self.information(b, order, count) for count in counts] for b in read] for order in each]
+            bits = np.array([[[value for value, _ in of_b] for of_b in of_order] for of_order in found])
+            ceilings = np.mean([[[c for _, c in of_b] for of_b in of_order] for of_order in found], axis=(0, 1))
             means = bits.mean(axis=0)  # (B, counts, 1 + permutations)
             estimates = [
                 self.batches.estimate(means[:, k, 0], means[:, k, 1:].mean(axis=0), float(ceiling))
                 for k, ceiling in enumerate(ceilings)
             ]
-            yield Curve(kind, counts, estimates, _resampled(bits, rng))
+            yield Curve(kind, counts, estimates, _resample(bits, rng))
 
-    def told(self, batch: int, chosen: Sequence[int], count: int, nulls: bool = True) -> tuple[np.ndarray, float]:
-        """Bits (1 + permutations,) of the first of some maps, the true partners first, and their ceiling."""
+    def information(
+        self, batch: int, chosen: Sequence[int], count: int, nulls: bool = True
+    ) -> tuple[np.ndarray, float]:
+        """Compute the information of the first `count` of the chosen maps in a mini-batch, and its ceiling, in bits.
+
+        The information has shape (1 + permutations,), the true partners first; (1,) without nulls.
+        """
         squared = self.batches.squared[batch, list(chosen[:count])].sum(axis=0)
         side = self.batches.estimator.side(self.batches.joined(batch, squared, count), len(squared))
         entropy, grams = side.entropy(self.every)[0], side.at(self.every)
@@ -83,20 +107,20 @@ class InMiniBatches:
         return entropy + own - np.array(joint), min(entropy, own[0])
 
     def greedy(self, batches: Sequence[int]) -> list[int]:
-        """Maps, each next one adding most to what those before it tell, on average over these mini-batches."""
+        """Order the maps so that each one adds most information to those before it, on average over mini-batches."""
         count = self.batches.squared.shape[1]
         return greedy(count, lambda chosen: np.mean([self._bits(batch, chosen) for batch in batches]))
 
     def _bits(self, batch: int, chosen: Sequence[int]) -> float:
-        """Bits of the true partners; minus infinity where the estimator has no kernel for these maps."""
+        """Return the bits for the true partners, or minus infinity if the estimator has no kernel for these maps."""
         try:
-            return self.told(batch, chosen, len(chosen), nulls=False)[0][0]
+            return self.information(batch, chosen, len(chosen), nulls=False)[0][0]
         except EstimationError:
             return -np.inf
 
 
-def _resampled(bits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Excess (resamples, counts) from bits (orders, B, counts, 1 + permutations), orders and mini-batches resampled."""
+def _resample(bits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Resample orders and mini-batches: bits (orders, B, counts, 1 + permutations) to excess (resamples, counts)."""
     excess = bits[..., 0] - bits[..., 1:].mean(axis=-1)
     draws = []
     for _ in range(RESAMPLES):
@@ -108,9 +132,19 @@ def _resampled(bits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def of_all_samples(
     estimator: Estimator, columns: np.ndarray, target: Variable, permutations: int, rng: np.random.Generator
 ) -> Iterator[Curve]:
-    """By an estimator that reads all samples at once, of columns (n, maps, cells) and a label, in one random order too.
+    """Yield the curves of an estimator that reads all samples at once, in one random and one greedy order.
 
     The greedy order is that of least-squares fits to the label on held-out groups.
+
+    Args:
+        estimator: The estimator.
+        columns: (n, maps, cells).
+        target: The label.
+        permutations: Number of permutations of the null.
+        rng: Generator of the orders, the estimates and the draws.
+
+    Raises:
+        EstimationError: The estimator has no null, or it can't estimate from these samples.
     """
     estimator = copy(estimator)
     estimator.permutations = permutations

@@ -11,36 +11,39 @@ from bench.information.tables import LayerTable
 
 
 def plot_u(table: LayerTable, estimator: str | None = None) -> Figure:
-    """Draw the U-plot of a LayerTable: information against the layer, a panel for each quantity and view.
+    """Draw the U-plot of a LayerTable: information against the layer, with a panel for each quantity and view.
 
     Args:
-        table: What `bench.measure` returns, or `LayerTable.from_csv(path)` of a run's layers.csv.
+        table: The result of `bench.measure`, or `LayerTable.from_csv(path)` for the layers.csv of a run.
         estimator: One of `table.estimators`, by default the first.
 
     Returns:
-        A matplotlib Figure. Hollow points are not reliable; grey is the range of the untrained references, dotted the
-        null, dashed the ceiling.
+        A matplotlib Figure. Hollow points are not reliable. The grey band is the range of the untrained references, the
+        dotted line is the null, and the dashed line is the ceiling.
 
     Raises:
-        InputError: The table has no rows, or none of this estimator.
+        InputError: The table has no rows, or no rows of this estimator.
 
     Examples:
         >>> plot_u(LayerTable())
         Traceback (most recent call last):
-        bench.errors.InputError: table: got no rows, wanted those of bench.measure or of a run's layers.csv
+        bench.errors.InputError: table: got no rows, wanted the rows of bench.measure or of a run's layers.csv
     """
     if not table.rows:
-        raise InputError("table: got no rows, wanted those of bench.measure or of a run's layers.csv")
+        raise InputError("table: got no rows, wanted the rows of bench.measure or of a run's layers.csv")
     name = table.estimators[0] if estimator is None else estimator
     if name not in table.estimators:
-        raise InputError(f"estimator: got {name!r}, wanted one of the table: {', '.join(table.estimators)}")
+        raise InputError(f"estimator: got {name!r}, wanted an estimator of the table: {', '.join(table.estimators)}")
     return plots.u_plot(table.layers(name), title=name)
 
 
 class UPlot(Diagnostic):
-    """A U-plot per estimator, with the untrained band and the null; the primary estimator's is `u_plot`.
+    """Draws a U-plot of each estimator, with the band of untrained references and the null.
 
-    Source: Lee & Bajić 2021, arXiv 2101.08427, figure 4; the controls are ours.
+    The figure of the primary estimator is `u_plot`, and the others are `u_plot.ESTIMATOR`.
+
+    References:
+        Lee & Bajić 2021, arXiv 2101.08427, figure 4. The untrained references and the null are ours.
     """
 
     def __call__(self, table: LayerTable) -> Findings:

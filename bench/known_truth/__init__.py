@@ -1,4 +1,4 @@
-"""Known truth: pairs of variables made from the mutual information they are wanted to have, one file per family."""
+"""Known truth: distributions of pairs of variables with known mutual information, one file per family."""
 
 from bench.known_truth.base import Task
 from bench.known_truth.discretised import Discretised

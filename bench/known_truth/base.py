@@ -1,4 +1,4 @@
-"""Task: a pair of variables, made from the mutual information that it is wanted to have."""
+"""Task: a distribution of pairs of variables with a given mutual information."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ import numpy as np
 
 
 class Task(ABC):
-    """A distribution of pairs (t, target) with I(t; target) = `bits`, exactly.
+    """A distribution of pairs (t, target) whose mutual information I(t; target) is exactly `bits`.
 
-    dim: the columns that carry the information on either side. Raises ValueError where no such distribution exists.
+    Args:
+        bits: Mutual information in bits.
+        dim: Number of columns that carry the information, on either side.
+
+    Raises:
+        ValueError: There is no such distribution.
     """
 
     def __init__(self, bits: float, dim: int):
@@ -22,9 +27,10 @@ class Task(ABC):
 
     @abstractmethod
     def sample(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """n independent pairs: t (n, ...) float, and the target (n, ...) float or (n,) integer labels."""
+        """Draw n independent pairs: t (n, ...) floats, and the target, (n, ...) floats or (n,) integer labels."""
 
 
 def require(name: str, got: Any, holds: bool, wanted: str) -> None:
+    """Raise ValueError unless a condition on an argument holds."""
     if not holds:
         raise ValueError(f"{name}: got {got}, wanted {wanted}")

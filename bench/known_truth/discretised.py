@@ -1,4 +1,4 @@
-"""Labels that a Gaussian variable is cut into, seen through noise among columns of noise."""
+"""Labels from a discretised Gaussian variable, with a noisy copy of the variable among columns of noise."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from scipy.special import entr, ndtr, ndtri
 from bench.known_truth.base import Task, require
 from bench.known_truth.transformed import random_rotation
 
-FAR = 9.0  # standard deviations, beyond which a normal density is nothing
+FAR = 9.0  # standard deviations; a normal density is negligible beyond
 
 
 def label_bits(angle: float, classes: int) -> float:
-    """I(x; cell of y) in bits for x = cos(angle) y + sin(angle) noise and y in equally likely cells, by quadrature."""
+    """Compute I(x; cell of y) in bits by quadrature.
+
+    x = cos(angle) y + sin(angle) noise. The cells of y are equally likely.
+    """
     cuts = ndtri(np.arange(1, classes) / classes)
     cos, sin = np.cos(angle), np.sin(angle)
 
@@ -29,14 +32,21 @@ def label_bits(angle: float, classes: int) -> float:
 
 
 class Discretised(Task):
-    """Equally likely cells of a Gaussian y; t is y through Gaussian noise and dim - 1 columns of noise, all rotated.
+    """Pairs of columns t and a label, where the label is one of several equally likely cells of a Gaussian y.
 
-    I = log2(classes) - E H(cell | t): given t, y is Gaussian, so that a cell's probability is a difference of normal
-    cdfs. The columns of noise tell nothing and a rotation loses nothing; the noise is solved for the wanted bits.
+    t is a noisy copy of y and dim - 1 columns of noise, rotated together. I = log2(classes) - E H(cell | t). Given t, y
+    is Gaussian, so the probability of a cell is a difference of normal cdfs. The columns of noise have no information,
+    and a rotation loses none. The level of the noise is solved for the given bits.
 
-    >>> t, label = Discretised(bits=1, dim=3, classes=4).sample(1000, np.random.default_rng(0))
-    >>> t.shape, np.unique(label)
-    ((1000, 3), array([0, 1, 2, 3]))
+    Args:
+        bits: Mutual information in bits, at most log2(classes).
+        dim: Number of columns of t.
+        classes: Number of cells.
+
+    Examples:
+        >>> t, label = Discretised(bits=1, dim=3, classes=4).sample(1000, np.random.default_rng(0))
+        >>> t.shape, np.unique(label)
+        ((1000, 3), array([0, 1, 2, 3]))
     """
 
     def __init__(self, bits: float, dim: int, classes: int = 4):
@@ -44,7 +54,7 @@ class Discretised(Task):
         require("classes", classes, classes >= 2, "at least 2")
         most = np.log2(classes)
         require("bits", bits, bits <= most, f"at most {most:.4g} for classes={classes}")
-        inside = np.clip(bits, 1e-8, most - 1e-8)  # so that rounding leaves a root at either end
+        inside = np.clip(bits, 1e-8, most - 1e-8)  # so that the root exists despite rounding
         self.classes = classes
         self.angle = brentq(lambda angle: label_bits(angle, classes) - inside, 1e-10, np.pi / 2)
 

@@ -1,4 +1,4 @@
-"""Correlated Gaussians, the pair from which most others are made."""
+"""Pairs of correlated Gaussian variables, from which most other families are made."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from bench.known_truth.base import Task
 
 
 class Gaussian(Task):
-    """Independent pairs of standard normal variables, all of the same correlation.
+    """Independent pairs of standard normal variables, all with the same correlation.
 
-    I = -dim/2 log2(1 - rho²). Source: Cover & Thomas 2006, Elements of Information Theory, example 8.5.1.
+    I = -dim/2 log2(1 - rho²).
 
-    >>> round(Gaussian(bits=1, dim=1).rho, 6)
-    0.866025
+    References:
+        Cover & Thomas 2006, Elements of Information Theory, example 8.5.1.
+
+    Examples:
+        >>> round(Gaussian(bits=1, dim=1).rho, 6)
+        0.866025
     """
 
     @property
     def rho(self) -> float:
+        """Return the correlation."""
         return float(np.sqrt(1 - 4 ** (-self.bits / self.dim)))
 
     def sample(self, n, rng):

@@ -10,19 +10,23 @@ from bench.known_truth.gaussian import Gaussian
 
 SIDE = 16
 WIDTH = 2.0  # standard deviation of the blob, pixels
-MARGIN = 4.0  # pixels between the blob's centre and the frame, at least
+MARGIN = 4.0  # least distance of the centre of the blob from the frame, pixels
 
 
 class Blob(Gaussian):
-    """An image of a blob whose centre is one side of 2 Gaussian pairs; the target is the other side.
+    """Images of a blob, and two Gaussian variables that are correlated with its centre.
 
-    I = -log2(1 - rho²), that of the pairs: the image shows its blob's centre, so it is an invertible map of t.
-    Source: Butakov et al. 2024, Information bottleneck analysis of deep neural networks via lossy compression,
-    arXiv 2305.08013, for the idea.
+    One side of 2 Gaussian pairs sets the centre of the blob, and the other side is the target. I = -log2(1 - rho²), as
+    for the pairs: the image shows the centre of the blob, so it is an invertible map of t.
 
-    >>> images, target = Blob(bits=2, dim=2).sample(10, np.random.default_rng(0))
-    >>> images.shape, target.shape
-    ((10, 16, 16), (10, 2))
+    References:
+        The idea: Butakov et al. 2024, Information bottleneck analysis of deep neural networks via lossy compression,
+        arXiv 2305.08013.
+
+    Examples:
+        >>> images, target = Blob(bits=2, dim=2).sample(10, np.random.default_rng(0))
+        >>> images.shape, target.shape
+        ((10, 16, 16), (10, 2))
     """
 
     def __init__(self, bits: float, dim: int):

@@ -1,4 +1,4 @@
-"""A mixture of discrete and continuous: some samples are tied."""
+"""A mixture of a discrete and a continuous distribution: some samples are tied."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ MOST_TIED = 0.25
 
 
 def binary_entropy(q: float) -> float:
-    """h(q) in bits."""
+    """Compute h(q), the entropy of a binary variable with probability q, in bits."""
     return float((entr(q) + entr(1 - q)) / np.log(2))
 
 
 class Mixture(Task):
-    """Both sides are exactly 0 with probability q, else Gaussian pairs, as rectified activations are.
+    """Pairs that are exactly 0 on both sides with probability q, and Gaussian otherwise, like rectified activations.
 
-    I = h(q) + (1 - q) I_Gauss, by the chain rule: either side shows whether it is 0. Half of the bits lie in h(q), as
-    far as q <= 1/4 can hold them. Source: Gao et al. 2017, Estimating mutual information for discrete-continuous
-    mixtures, arXiv 1709.06212, for the kind.
+    I = h(q) + (1 - q) I_Gauss, by the chain rule, because either side shows whether it is 0. h(q) is half of the bits,
+    or h(1/4) if that is less.
 
-    >>> mixture = Mixture(bits=1, dim=2)
-    >>> round(mixture.tied, 6), round(mixture.gaussian.bits, 6)
-    (0.110028, 0.561815)
+    References:
+        This kind of mixture: Gao et al. 2017, Estimating mutual information for discrete-continuous mixtures, arXiv
+        1709.06212.
+
+    Examples:
+        >>> mixture = Mixture(bits=1, dim=2)
+        >>> round(mixture.tied, 6), round(mixture.gaussian.bits, 6)
+        (0.110028, 0.561815)
     """
 
     def __init__(self, bits: float, dim: int):

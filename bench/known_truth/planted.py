@@ -1,4 +1,4 @@
-"""Planted truth: real activations, and a target in place of theirs whose information is known."""
+"""Planted truth: real activations with a new target, about which their information is known."""
 
 from __future__ import annotations
 
@@ -14,31 +14,43 @@ from bench.information.variables import Variable
 CELLS = 8
 SAMPLES_PER_CELL = 8
 COORDINATES = 64
-TIE = 1e-6  # standard deviations: what rounding makes of projections of equal rows
+TIE = 1e-6  # largest difference by rounding between projections of equal rows, in standard deviations
 
 
 def plant(t: Variable, target: Variable, rng: np.random.Generator, bits: float | None = None) -> tuple[Variable, float]:
-    """A target in place of `target`, like it in kind, and the bits that it shares with t, exactly.
+    """Replace a target by one of the same kind, about which t has a known number of bits.
 
-    Samples are cut into cells along a random direction of t, Q, and along one of the target, Q': as many as the label
-    has classes, and of their sizes, else 8 of equal size. A random share of the samples gets targets out of its own
-    cell, the rest those that are left, so that (also one of the rest may get its own)
+    Samples are divided into cells Q along a random direction of t, and into cells Q' along a random direction of the
+    target. For a label the cells are its classes, with their sizes; otherwise there are 8 cells of equal size. A random
+    share of the samples gets targets from its own cell. The other samples get the remaining targets at random, possibly
+    also from their own cell, so that
 
         P(Q' = j | Q = k) = kappa δ_jk + (1 - kappa) p_j,    kappa = kept / (n - 1).
 
-    T - Q - Q' - target is a Markov chain, since targets of a cell are drawn alike; Q is a function of T and Q' of the
-    target; hence I(T; target) = I(Q; Q'), a sum over the table of cells. Rows that tie across the edge of a cell fall
-    on either side at random, and the table counts them as a state of their own. Each target is used once: repeated
-    ones would bias every estimator that reads distances.
+    T - Q - Q' - target is a Markov chain, because all targets of a cell are drawn with the same probability. Q is a
+    function of T, and Q' is a function of the target. Hence I(T; target) = I(Q; Q'), a sum over the table of cells.
+    Equal rows at the edge of a cell lie on either side at random, and the table counts them as a state of their own.
+    Each target is used once, because repeated targets would bias every estimator that reads distances.
 
-    bits: wanted, and met as nearly as n allows; None plants 1, or half of what the cells can carry if that is less.
-    Raises EstimationError where a side has no spread, or where its cells can't carry the wanted bits.
+    Args:
+        t: Activations.
+        target: A label or a continuous variable.
+        rng: Generator of directions and pairs.
+        bits: Information to plant, met as nearly as n allows. None plants 1 bit, or half of the capacity of the cells
+            if that is less.
 
-    >>> rng = np.random.default_rng(0)
-    >>> t, label = Variable.of(rng.normal(size=(100, 30))), Variable.of(np.repeat([0, 1, 2, 3], 25))
-    >>> planted, bits = plant(t, label, rng)
-    >>> np.bincount(planted.labels), round(bits, 2)
-    (array([25, 25, 25, 25]), 1.0)
+    Returns:
+        The new target, and its exact information in bits.
+
+    Raises:
+        EstimationError: A side has no spread, or the capacity of the cells is less than the bits.
+
+    Examples:
+        >>> rng = np.random.default_rng(0)
+        >>> t, label = Variable.of(rng.normal(size=(100, 30))), Variable.of(np.repeat([0, 1, 2, 3], 25))
+        >>> planted, bits = plant(t, label, rng)
+        >>> np.bincount(planted.labels), round(bits, 2)
+        (array([25, 25, 25, 25]), 1.0)
     """
     if target.labels is None:
         count = min(CELLS, max(2, t.n // SAMPLES_PER_CELL))
@@ -71,21 +83,29 @@ def plant(t: Variable, target: Variable, rng: np.random.Generator, bits: float |
 
 
 def channel_bits(joint: np.ndarray, kappa: float) -> float:
-    """Bits in a table of joint probabilities of which a share 1 - kappa is replaced by the product of its marginals.
+    """Compute the information in kappa times a joint distribution plus 1 - kappa times the product of its marginals.
 
-    For cells of shares p that are kept with probability kappa and else drawn from p, the table is diag(p).
+    With joint = diag(p), a cell is kept with probability kappa and otherwise drawn from p.
 
-    >>> channel_bits(np.diag([0.5, 0.5]), 1)
-    1.0
-    >>> channel_bits(np.diag([0.5, 0.5]), 0)
-    0.0
+    Args:
+        joint: (k, l) joint probabilities.
+        kappa: Share of the joint distribution, 0 to 1.
+
+    Returns:
+        Bits.
+
+    Examples:
+        >>> channel_bits(np.diag([0.5, 0.5]), 1)
+        1.0
+        >>> channel_bits(np.diag([0.5, 0.5]), 0)
+        0.0
     """
     free = np.outer(joint.sum(axis=1), joint.sum(axis=0))
     return float(rel_entr(kappa * joint + (1 - kappa) * free, free).sum() / np.log(2))
 
 
 def _projection(side: Variable, rng: np.random.Generator) -> np.ndarray:
-    """(n,) along a random direction; principal coordinates are a rotation of the columns, so either will do."""
+    """Project samples on a random direction, (n,). Principal coordinates are a rotation of the columns."""
     columns = side.coordinates(COORDINATES) if side.samples is None else side.samples - side.samples[0]
     values = columns @ rng.normal(size=columns.shape[1]).astype(columns.dtype)
     if np.ptp(values) == 0:
@@ -94,14 +114,14 @@ def _projection(side: Variable, rng: np.random.Generator) -> np.ndarray:
 
 
 def _by_rank(values: np.ndarray, cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The cell of each sample, cells (n,) being those of the sorted values; ties in random order."""
+    """Return the cell of each sample from the cells (n,) of the sorted values. Ties are in random order."""
     of = np.empty_like(cells)
     of[np.lexsort((rng.random(len(values)), values))] = cells
     return of
 
 
 def _states(values: np.ndarray, of: np.ndarray) -> np.ndarray:
-    """Counts (states, cells): a cell is a state, and so is a value that ties across cells."""
+    """Count the samples of each state and cell: a cell is a state, and so is a value that occurs in several cells."""
     ties = np.unique(np.round(values / (TIE * np.std(values))), return_inverse=True)[1]
     tie_and_cell = np.unique(np.stack([ties, of], axis=1), axis=0)
     straddles = np.bincount(tie_and_cell[:, 0]) > 1

@@ -1,4 +1,4 @@
-"""How an estimator responds to truth that is planted on the very activations that it is asked about."""
+"""Response of an estimator to known information that is planted on the same activations."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ from bench.known_truth.planted import plant
 def with_response(
     estimate: Estimate, estimator: Estimator, t: Variable, target: Variable, rng: np.random.Generator
 ) -> Estimate:
-    """The estimate, with what the estimator finds of a planted truth at the same samples, n and dimensions beside it.
+    """Add to an estimate the excess that the estimator finds for information planted on the same samples.
 
-    The truth is about as much as half of what the target could tell, at most 1 bit: see `plant`. Without a null there
-    is no excess to respond with, and the estimate stays as it is.
+    The planted information is about half of the capacity of the target, at most 1 bit (see `plant`). An estimate
+    without a null has no excess and is returned as it is.
+
+    Args:
+        estimate: The estimate for t and the target.
+        estimator: The estimator.
+        t: Activations.
+        target: The target that is replaced by the planted one.
+        rng: Generator of planting and of the estimator.
     """
     if estimate.null is None:
         return estimate
     try:
         target, bits = plant(t, target, rng)
-        found = estimator.estimate(replace(t, deterministic=False), target, rng=rng)  # what is planted is finite
+        found = estimator.estimate(replace(t, deterministic=False), target, rng=rng)  # planted bits are finite
         planted = Planted(bits, found.excess, found.significant)
     except EstimationError as error:
         planted = Planted(np.nan, np.nan, False, f"no truth could be planted: {error}")

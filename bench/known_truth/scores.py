@@ -1,4 +1,4 @@
-"""Scores: how estimates of known truth went, per estimator and task."""
+"""Scores: errors and intervals of estimates of known information, by estimator and distribution."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ import pandas as pd
 from bench.information.estimate import RECOVERED
 
 CELL = ["family", "truth", "dim", "n", "estimator"]
-NEAR_ZERO = 0.1  # bits that an excess may be off where the truth is 0
+NEAR_ZERO = 0.1  # largest usable excess in bits if the truth is 0
 
 
 def scored(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per family, truth, dim, n and estimator, over the repeats; bits.
+    """Summarise the repeats of each family, truth, dim, n and estimator.
 
-    rows: estimates (`Estimate.row`) with family, truth, repeat, estimator. bias, rmse, spread: of the estimate, and
-    excess_rmse of its excess. covers_itself: share of intervals that hold the mean estimate. covers_truth: share that
-    hold the truth. significant_right: share where `significant` says whether there is any information. reliable_right:
-    share where `reliable` says whether the excess is usable, within a factor of 2 of the truth, or 0.1 bits of 0.
-    reason: why there is no estimate.
+    Args:
+        rows: Estimates (`Estimate.row`) with the columns `family`, `truth`, `repeat` and `estimator`.
+
+    Returns:
+        A row for each family, truth, dim, n and estimator. `bias`, `rmse` and `spread` are of the estimate in bits, and
+        `excess_rmse` is of its excess. `covers_itself` and `covers_truth` are the shares of intervals that contain the
+        mean estimate and the truth. `significant_right` is the share in which `significant` is true exactly if the
+        truth is above 0. `reliable_right` is the share in which `reliable` is true exactly if the excess is `usable`.
+        `reason` states why there is no estimate.
     """
     rows = rows.assign(excess=rows["excess"].fillna(rows["bits"]))
     return pd.DataFrame(
@@ -48,18 +52,21 @@ def _score(cell: pd.DataFrame) -> dict:
 
 
 def usable(excess: pd.Series, truth: float) -> pd.Series:
-    """Whether an excess is within a factor of 2 of the truth, or within 0.1 bits of 0."""
+    """Return whether an excess is within a factor of 2 of the truth, or within 0.1 bits of a truth of 0."""
     if truth == 0:
         return excess.abs() < NEAR_ZERO
     return excess.between(truth / RECOVERED, truth * RECOVERED)
 
 
 def applicability(scores: pd.DataFrame) -> pd.DataFrame:
-    """Per question, n and dim a column per estimator: the share of usable estimates, or why there are none."""
+    """Tabulate the share of usable estimates, or the reason for none: a row per question, n and dim.
+
+    Each estimator has a column.
+    """
     matrix: dict[tuple, dict[str, object]] = {}
     for (question, n, dim, estimator), cell in scores.groupby(["family", "n", "dim", "estimator"], sort=False):
-        answered = cell[cell["repeats"] > 0]
-        value = cell["reason"].iloc[0] if answered.empty else round(float(answered["usable"].mean()), 2)
+        estimated = cell[cell["repeats"] > 0]
+        value = cell["reason"].iloc[0] if estimated.empty else round(float(estimated["usable"].mean()), 2)
         matrix.setdefault((question, n, dim), {})[estimator] = value
     return pd.DataFrame.from_dict(matrix, orient="index").rename_axis(["question", "n", "dim"]).reset_index()
 
@@ -68,5 +75,5 @@ def _rms(values: pd.Series) -> float:
     return float(np.sqrt((values**2).mean()))
 
 
-def _share(right: pd.Series, asked: pd.Series | None = None) -> float:
-    return float((right if asked is None else right[asked]).mean())
+def _share(right: pd.Series, among: pd.Series | None = None) -> float:
+    return float((right if among is None else right[among]).mean())

@@ -1,4 +1,4 @@
-"""Student-t pairs: heavy tails, and information in the size of a sample besides its direction."""
+"""Student-t pairs: they have heavy tails, and the norm of a sample also has information."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ from bench.known_truth.gaussian import Gaussian
 
 
 class Student(Task):
-    """Gaussian pairs over a common random scale: both sides together are multivariate Student-t.
+    """Gaussian pairs with a common random scale: both sides together are multivariate Student-t.
 
-    I = I_Gauss + f(v) + f(v + 2 dim) - 2 f(v + dim) with v = freedom and, in nats, f(x) = ln Γ(x/2) - x/2 ψ(x/2), from
-    the entropies of the three distributions. The correction is above 0, and so is the least information.
-    Source: Arellano-Valle, Contreras-Reyes & Genton 2013, Scandinavian Journal of Statistics 40:42.
+    I = I_Gauss + f(v) + f(v + 2 dim) - 2 f(v + dim) with v = freedom and, in nats, f(x) = ln Γ(x/2) - x/2 ψ(x/2). The
+    formula follows from the entropies of the three distributions. The correction to I_Gauss is above 0, so the bits
+    must be at least the correction.
 
-    >>> round(Student(bits=1, dim=1, freedom=3).correction, 6)
-    0.061187
+    Args:
+        bits: Mutual information in bits.
+        dim: Number of columns of either side.
+        freedom: Degrees of freedom.
+
+    References:
+        Arellano-Valle, Contreras-Reyes & Genton 2013, Scandinavian Journal of Statistics 40:42.
+
+    Examples:
+        >>> round(Student(bits=1, dim=1, freedom=3).correction, 6)
+        0.061187
     """
 
     def __init__(self, bits: float, dim: int, freedom: float = 3):
@@ -30,7 +39,7 @@ class Student(Task):
 
     @property
     def correction(self) -> float:
-        """Bits that the common scale adds."""
+        """Return the information that the common scale adds, in bits."""
         half = (self.freedom + self.dim * np.arange(3)) / 2
         return float(np.array([1, -2, 1]) @ (gammaln(half) - half * digamma(half)) / np.log(2))
 

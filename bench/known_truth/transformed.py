@@ -1,4 +1,4 @@
-"""Gaussians seen through invertible maps."""
+"""Gaussian pairs that are transformed by invertible maps."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bench.known_truth.gaussian import Gaussian
 
 
 def half_cube(x: np.ndarray) -> np.ndarray:
-    """sign(x) |x|^(3/2): longer tails, and no slope at 0."""
+    """Compute sign(x) |x|^(3/2), which has longer tails and slope 0 at 0."""
     return np.sign(x) * np.abs(x) ** 1.5
 
 
 def random_rotation(dim: int, rng: np.random.Generator) -> np.ndarray:
-    """An orthogonal matrix (dim, dim)."""
+    """Draw an orthogonal matrix (dim, dim)."""
     return np.linalg.qr(rng.normal(size=(dim, dim)))[0]
 
 
 def spiral(t: np.ndarray) -> np.ndarray:
-    """Columns are rotated pair by pair, by 2 radians per unit of the row's norm, which a rotation keeps."""
+    """Rotate pairs of columns by 2 radians per unit of the norm of the row. The norm does not change."""
     even = t.shape[1] // 2 * 2
     angle = 2 * np.linalg.norm(t, axis=1, keepdims=True)
     turned = (t[:, 0:even:2] + 1j * t[:, 1:even:2]) * np.exp(1j * angle)
@@ -30,7 +30,7 @@ def spiral(t: np.ndarray) -> np.ndarray:
 
 
 def swiss_roll(t: np.ndarray) -> np.ndarray:
-    """(n, 1) -> (n, 2): the line rolled up in one and a half turns, its radius as long as its angle, over 21."""
+    """Roll a line up in one and a half turns, (n, 1) to (n, 2). The radius is the angle divided by 21."""
     angle = 1.5 * np.pi * (1 + 2 * ndtr(t))
     return angle * np.hstack([np.cos(angle), np.sin(angle)]) / 21
 
@@ -40,15 +40,23 @@ ROLLED = {"spiral": spiral, "swiss_roll": swiss_roll}
 
 
 class Transformed(Gaussian):
-    """The Gaussian pairs through an invertible map, which leaves the information as it was.
+    """Gaussian pairs after an invertible map, which does not change the information.
 
-    I(f(t); g(target)) = I(t; target). half_cube, asinh and normal_cdf act on each column of both sides; rotation,
-    spiral and swiss_roll on t, which the Swiss roll lays out in 2 columns. Source: Czyż et al. 2023, Beyond Normal,
-    arXiv 2306.11078.
+    I(f(t); g(target)) = I(t; target).
 
-    >>> t, target = Transformed(bits=1, dim=1, transform="swiss_roll").sample(100, np.random.default_rng(0))
-    >>> t.shape, target.shape
-    ((100, 2), (100, 1))
+    Args:
+        bits: Mutual information in bits.
+        dim: Number of columns of either side.
+        transform: `half_cube`, `asinh` and `normal_cdf` act on each column of both sides. `rotation`, `spiral` and
+            `swiss_roll` act on t. The Swiss roll makes 2 columns of one.
+
+    References:
+        Czyż et al. 2023, Beyond Normal, arXiv 2306.11078.
+
+    Examples:
+        >>> t, target = Transformed(bits=1, dim=1, transform="swiss_roll").sample(100, np.random.default_rng(0))
+        >>> t.shape, target.shape
+        ((100, 2), (100, 1))
     """
 
     def __init__(

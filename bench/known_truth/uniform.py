@@ -11,11 +11,15 @@ from bench.known_truth.base import Task, require
 class AdditiveUniform(Task):
     """Independent pairs of t ~ U(0, 1) and t + U(-e, e).
 
-    I per pair in nats is 1/(4e) where e >= 1/2, else e - ln(2e): the entropy of the sum, a trapezium, less the noise's.
-    No finite noise leaves 0 bits. Source: Czyż et al. 2023, Beyond Normal, arXiv 2306.11078.
+    The information of a pair in nats is 1/(4e) if e >= 1/2, else e - ln(2e). It is the entropy of the sum, whose
+    density is a trapezium, minus the entropy of the noise. No finite noise has 0 bits.
 
-    >>> AdditiveUniform(bits=0.5 / np.log(2), dim=1).noise
-    0.5
+    References:
+        Czyż et al. 2023, Beyond Normal, arXiv 2306.11078.
+
+    Examples:
+        >>> AdditiveUniform(bits=0.5 / np.log(2), dim=1).noise
+        0.5
     """
 
     def __init__(self, bits: float, dim: int):
@@ -24,7 +28,7 @@ class AdditiveUniform(Task):
 
     @property
     def noise(self) -> float:
-        """Half the width e of the noise."""
+        """Return e, half the width of the noise."""
         nats = self.bits * np.log(2) / self.dim
         return float(1 / (4 * nats) if nats <= 0.5 else -lambertw(-np.exp(-nats) / 2).real)
 

@@ -1,4 +1,4 @@
-"""Capture: what a network has at its taps, streamed into Variables under a memory budget."""
+"""Capture: the activations at the taps of a network, streamed into Variables under a memory budget."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ def run_batches(
     batch_size: int = 32,
     loss: Loss | None = None,
 ) -> None:
-    """Run a network over a split, batch by batch, and hand over what each tap has of each batch.
+    """Run a network over a split, batch by batch, and pass the activation of each tap to a function.
 
     Args:
-        model: The network; it runs in evaluation mode, and its modes and gradients are left as they were.
+        model: The network. It runs in evaluation mode. Its modes and gradients do not change.
         split: Images, on any device, and targets for the loss.
-        taps: Where activations are read.
-        receive: Called as `receive(tap, rows, signal)` with the rows of the split that are in the batch. Later
-            operations of the network may overwrite the signal, so what is kept must be copied.
-        shapes: Of one sample's activation at each tap, as `tap_shapes` found them.
-        batch_size: Images at once.
-        loss: With it, the signal is the error that back-propagation brings to a tap, each sample's as if it were alone.
+        taps: The taps to read.
+        receive: Called as `receive(tap, rows, signal)` with the rows of the split that are in the batch. It must copy
+            what it keeps: later operations of the network may overwrite the signal.
+        shapes: Shape of one sample's activation at each tap, from `tap_shapes`.
+        batch_size: Number of images in a batch.
+        loss: If given, the signal is the error of back-propagation at a tap. The error of a sample does not depend on
+            the other samples of the batch.
 
     Raises:
         InputError: A tap does not report exactly once in a batch, or its shape changes.
@@ -61,14 +62,14 @@ def run_batches(
 
 
 def _backpropagate(model, images: torch.Tensor, targets: torch.Tensor, loss: Loss) -> None:
-    """The gradient of the loss summed over samples, as far as the input; parameters keep the gradients they have."""
+    """Back-propagate the loss, summed over samples, to the input. The gradients of parameters do not change."""
     images = images.requires_grad_()
     torch.autograd.grad(len(images) * loss(model(images), targets), images)
 
 
 @dataclass(frozen=True)
 class Captured:
-    """One tap's Variable and number of channels, or the reason why it has none."""
+    """The Variable and number of channels of a tap, or the reason why it has no Variable."""
 
     tap: Tap
     channels: int
@@ -77,7 +78,7 @@ class Captured:
 
     @property
     def present(self) -> Variable:
-        """The variable; EstimationError with the reason where there is none."""
+        """Return the Variable, or raise EstimationError with the reason if there is none."""
         if self.variable is None:
             raise EstimationError(self.reason)
         return self.variable
@@ -93,13 +94,22 @@ def capture(
     batch_size: int = 32,
     loss: Loss | None = None,
 ) -> Iterator[Captured]:
-    """Each tap's Variable over the samples of a split, in the order of the taps.
+    """Yield the Variable of each tap over the samples of a split, in the order of the taps.
 
-    loss: with it, the errors that back-propagation brings to the taps take the place of activations, each sample's as
-    if it were alone. At most budget_gb (1e9 bytes) is held at once; the network runs again for each part of the columns
-    that fits. The result is the same to the last bit for any budget. The batch size changes how activations are
-    rounded. On a small U-Net and phantoms, 7 images instead of 32 changed no number by more than 4e-6 bits. One image
-    instead of 32 changed estimates by up to 1.4e-4 bits and quantiles of nulls by up to 2e-3 bits, and no verdict.
+    The network runs once for each part of the columns that fits into the budget. The result is the same to the last bit
+    for any budget. The batch size changes how activations are rounded. On a small U-Net and phantoms, 7 images instead
+    of 32 changed no number by more than 4e-6 bits. One image instead of 32 changed estimates by up to 1.4e-4 bits and
+    quantiles of nulls by up to 2e-3 bits, and no verdict.
+
+    Args:
+        model: The network.
+        split: The samples.
+        taps: The taps to read.
+        reductions: The reductions of the activations to compute.
+        budget_gb: Activations that are held at once, at most, in 1e9 bytes.
+        batch_size: Number of images in a batch.
+        loss: If given, the Variables hold the errors of back-propagation instead of activations. The error of a sample
+            does not depend on the other samples of the batch.
     """
     if not taps:
         return
@@ -109,8 +119,8 @@ def capture(
     dims = {tap: int(np.prod(shape)) for tap, shape in shapes.items()}
     folded: dict[Tap, dict[Reduction, np.ndarray]] = {}
     reasons: dict[Tap, str] = {}
-    for part in _parts(dims, columns_in_budget(budget_gb, len(split))):
-        columns = _columns(model, split, part, shapes, batch_size, loss)
+    for part in _split_columns(dims, columns_in_budget(budget_gb, len(split))):
+        columns = _read_columns(model, split, part, shapes, batch_size, loss)
         for tap, (_, stop) in part.items():
             slices, totals = columns.pop(tap), folded.setdefault(tap, {})
             try:
@@ -121,12 +131,10 @@ def capture(
                 reasons[tap] = str(error)
             if stop == dims[tap]:
                 signal = "error" if loss else "activation"
-                yield _captured(tap, shapes[tap], split, folded.pop(tap), reasons.get(tap), signal)
+                yield _finish(tap, shapes[tap], split, folded.pop(tap), reasons.get(tap), signal)
 
 
-def _captured(
-    tap: Tap, shape: tuple[int, ...], split: Split, folded: dict, reason: str | None, signal: str
-) -> Captured:
+def _finish(tap: Tap, shape: tuple[int, ...], split: Split, folded: dict, reason: str | None, signal: str) -> Captured:
     if reason:
         return Captured(tap, shape[0], None, reason)
     finished = {reduction: finished_or_refused(reduction, total) for reduction, total in folded.items()}
@@ -137,7 +145,11 @@ def _captured(
 
 
 def columns_in_budget(budget_gb: float, n: int) -> int:
-    """How many columns of n float32 samples fit; raises InputError where not one slice does."""
+    """Return the number of columns of n float32 samples that fit into the budget.
+
+    Raises:
+        InputError: Not even one slice of columns fits.
+    """
     columns = int(budget_gb * 1e9 / (4 * n)) // COLUMNS_PER_FOLD * COLUMNS_PER_FOLD
     if columns == 0:
         needed = 4 * n * COLUMNS_PER_FOLD / 1e9
@@ -147,8 +159,8 @@ def columns_in_budget(budget_gb: float, n: int) -> int:
     return columns
 
 
-def _parts(dims: dict[Tap, int], capacity: int) -> Iterator[dict[Tap, tuple[int, int]]]:
-    """Column ranges of taps, in order, in parts of at most `capacity` columns."""
+def _split_columns(dims: dict[Tap, int], capacity: int) -> Iterator[dict[Tap, tuple[int, int]]]:
+    """Yield column ranges of taps, in order, in parts of at most `capacity` columns."""
     part: dict[Tap, tuple[int, int]] = {}
     free = capacity
     for tap, dim in dims.items():
@@ -165,10 +177,10 @@ def _parts(dims: dict[Tap, int], capacity: int) -> Iterator[dict[Tap, tuple[int,
     yield part
 
 
-def _columns(
+def _read_columns(
     model, split: Split, part: dict[Tap, tuple[int, int]], shapes: Shapes, batch_size: int, loss: Loss | None
 ) -> dict[Tap, list[np.ndarray]]:
-    """For each tap of the part its columns, in slices (n, COLUMNS_PER_FOLD or less) float32."""
+    """Return the columns of each tap of the part, in slices (n, COLUMNS_PER_FOLD or less) float32."""
     bounds = {
         tap: [(left, min(left + COLUMNS_PER_FOLD, stop)) for left in range(start, stop, COLUMNS_PER_FOLD)]
         for tap, (start, stop) in part.items()

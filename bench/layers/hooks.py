@@ -1,4 +1,4 @@
-"""Hooks: what passes through the taps of a network, forward or backward."""
+"""Hooks: activations at the taps of a network, and errors of back-propagation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models import Tap
 from models.tracing import in_evaluation
 
 Receive = Callable[[Tap, torch.Tensor], None]
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of logits and targets, a mean over samples
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # from logits and targets to a mean over samples
 Shapes = dict[Tap, tuple[int, ...]]
 
 
@@ -25,12 +25,19 @@ def hooked(
     signal: str = "activation",
     shapes: Mapping[Tap, tuple[int, ...]] | None = None,
 ):
-    """Within: `receive(tap, activation)` in each forward pass; later operations may overwrite what it does not copy.
+    """Call `receive(tap, activation)` for each tap in each forward pass within the context, in evaluation mode.
 
-    signal: `error` has it receive the gradient at each tap in each backward pass instead, of logits where the output's
-    activation is of probabilities. shapes: of one sample's activation at each tap; by default those of the first pass.
-    Raises InputError for a tap that does not report exactly once in each pass, whose first axis is not the batch, or
-    whose other axes change.
+    Args:
+        model: The network.
+        taps: The taps to read.
+        receive: Must copy what it keeps: later operations may overwrite the activation.
+        signal: `activation`; or `error`, to receive the gradient at each tap in each backward pass. At an output tap
+            whose activation is probabilities, the error is the gradient at the logits.
+        shapes: Shape of one sample's activation at each tap. None takes the shapes of the first pass.
+
+    Raises:
+        InputError: A tap does not report exactly once in each pass, its first axis is not the batch, or its other axes
+            change.
     """
     watch = _Watch(tuple(taps), signal, dict(shapes or {}))
     handles = [
@@ -47,27 +54,34 @@ def hooked(
 
 
 class _Watch:
-    """What the taps have reported in this pass, and what they must report in each."""
+    """Checks that each tap reports once in each pass, with the same shape.
+
+    Args:
+        taps: The taps to check.
+        signal: `activation` or `error`.
+        shapes: Shape of one sample's activation at each tap; shapes of the first pass are added.
+    """
 
     def __init__(self, taps: tuple[Tap, ...], signal: str, shapes: Shapes):
         self.taps, self.signal, self.shapes = taps, signal, shapes
-        self.batch: int | None = None  # no pass has begun
+        self.batch: int | None = None  # None before the first pass
         self.ran: Counter[Tap] = Counter()
         self.errors: Counter[Tap] = Counter()
 
     def begin(self, batch: int) -> None:
-        """A pass begins, and so the one before it has ended."""
+        """Begin a pass with a batch of this size, and end the pass before it."""
         self.end()
         self.batch = batch
         self.ran.clear()
         self.errors.clear()
 
     def end(self) -> None:
+        """Raise InputError if a tap did not report exactly once in this pass."""
         if self.batch is None:
             return
         for tap in self.taps:
             if self.ran[tap] != 1:
-                raise _runs(tap, self.ran[tap])
+                raise _run_count_error(tap, self.ran[tap])
             if self.signal == "error" and self.errors[tap] != 1:
                 raise InputError(
                     f"tap {tap.name}: back-propagation brings {self.errors[tap]} errors to its module {tap.module} "
@@ -75,6 +89,8 @@ class _Watch:
                 )
 
     def register(self, model: torch.nn.Module, tap: Tap, receive: Receive):
+        """Add the hook of a tap to its module and return the handle."""
+
         def hook(_module, _inputs, output):
             raw = _tensor(tap, output)
             activation = _activation(tap, raw.detach())
@@ -82,18 +98,19 @@ class _Watch:
             if self.signal != "error":
                 receive(tap, activation)
             elif raw.requires_grad:
-                raw.register_hook(arrived)
+                raw.register_hook(receive_error)
 
-        def arrived(error: torch.Tensor) -> None:
+        def receive_error(error: torch.Tensor) -> None:
             self.errors[tap] += 1
             receive(tap, error.detach())
 
         return model.get_submodule(tap.module).register_forward_hook(hook)
 
     def check(self, tap: Tap, activation: torch.Tensor) -> None:
+        """Count a report of a tap; raise InputError if it is the second one or its shape is wrong."""
         self.ran[tap] += 1
         if self.batch is None or self.ran[tap] > 1:
-            raise _runs(tap, self.ran[tap])
+            raise _run_count_error(tap, self.ran[tap])
         if activation.dim() < 2 or len(activation) != self.batch:
             raise InputError(
                 f"tap {tap.name}: its module {tap.module} gives the shape {tuple(activation.shape)} for a batch of "
@@ -108,33 +125,35 @@ class _Watch:
             )
 
 
-def _runs(tap: Tap, times: int) -> InputError:
+def _run_count_error(tap: Tap, times: int) -> InputError:
     return InputError(
         f"tap {tap.name}: its module {tap.module} runs {times} times in a forward pass, wanted once in each; tap a "
-        "module that is neither shared nor compiled and that no pass leaves out"
+        "module that is neither shared nor compiled and that runs in every pass"
     )
 
 
 def upto(model: torch.nn.Module, tap: Tap) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The network as far as a tap, as a function of images, in evaluation mode; gradients pass, the rest is not run.
+    """Return the function from images to the activation of a tap, in evaluation mode.
 
-    The first call runs the whole network once, to check the tap as `tap_shapes` does.
+    Gradients pass through the function. The part of the network after the tap does not run, except in the first call,
+    which runs the whole network once to check the tap as `tap_shapes` does.
 
-    >>> from models import UNet
-    >>> network = UNet(widths=(4, 8))
-    >>> upto(network, network.taps()[0])(torch.zeros(2, 3, 16, 16)).shape
-    torch.Size([2, 4, 16, 16])
+    Examples:
+        >>> from models import UNet
+        >>> network = UNet(widths=(4, 8))
+        >>> upto(network, network.taps()[0])(torch.zeros(2, 3, 16, 16)).shape
+        torch.Size([2, 4, 16, 16])
     """
     shapes: Shapes = {}
 
     def activation(images: torch.Tensor) -> torch.Tensor:
-        def leave(_module, _inputs, output):
+        def stop(_module, _inputs, output):
             raise _Reached(_activation(tap, _tensor(tap, output)))
 
         if not shapes:
             shapes.update(tap_shapes(model, [tap], images[:1].detach()))
         watch = _Watch((tap,), "activation", shapes)
-        handle = model.get_submodule(tap.module).register_forward_hook(leave)
+        handle = model.get_submodule(tap.module).register_forward_hook(stop)
         try:
             with in_evaluation(model):
                 model(images)
@@ -144,7 +163,7 @@ def upto(model: torch.nn.Module, tap: Tap) -> Callable[[torch.Tensor], torch.Ten
             return reached.activation
         finally:
             handle.remove()
-        raise _runs(tap, 0)
+        raise _run_count_error(tap, 0)
 
     return activation
 
@@ -160,7 +179,7 @@ def _activation(tap: Tap, output: torch.Tensor) -> torch.Tensor:
 
 
 class _Reached(Exception):
-    """What the rest of the forward pass computes is not needed."""
+    """Ends a forward pass at the tap, with its activation."""
 
     def __init__(self, activation: torch.Tensor):
         super().__init__()
@@ -169,10 +188,18 @@ class _Reached(Exception):
 
 @torch.no_grad()
 def tap_shapes(model: torch.nn.Module, taps: Iterable[Tap], images: torch.Tensor) -> Shapes:
-    """Shape of one sample's activation at each tap, (channels, *spatial); images: (1, channels, *spatial).
+    """Return the shape of one sample's activation at each tap, (channels, *spatial).
 
-    Raises InputError for a tap that `hooked` refuses in a pass of one image and then of two, so that an axis that has
-    the length of the batch by chance is not taken for it.
+    The network runs on one image and then on two. An axis that has the length of one batch by chance is therefore not
+    mistaken for the batch.
+
+    Args:
+        model: The network.
+        taps: The taps to read.
+        images: One image, (1, channels, *spatial).
+
+    Raises:
+        InputError: `hooked` refuses a tap.
     """
     taps, shapes = tuple(taps), {}
 

@@ -1,4 +1,4 @@
-"""Label views: a dataset's targets as the discrete variable that a representation is asked about."""
+"""Label views: the targets of a dataset as discrete variables."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ HALVINGS = 3
 
 
 def classes(data: Data, split: Split, seed: int = 0) -> np.ndarray:
-    """The class, or the combination of labels in multi-label data: (n,)."""
+    """Return the class, or the combination of labels in multi-label data: (n,)."""
     return distinct_rows(split.targets.reshape(len(split), -1).numpy())
 
 
 def fractions(data: Data, split: Split, seed: int = 0) -> np.ndarray:
-    """The share of pixels of each foreground class, in 8 cells of about equal counts: (n,), at most 3 bits.
+    """Divide the samples into 8 classes of about equal size by the shares of foreground pixels: (n,), at most 3 bits.
 
-    Binary masks fall into octiles of the foreground share; with more classes the samples are halved three times, each
-    time at the median of the share that varies most.
+    The classes are octiles of the foreground share for binary masks. With more classes in the masks, each set of
+    samples is halved three times, each time at the median of the share that varies most.
     """
     shares = _one_hot(data, split)[:, 1:].flatten(2).mean(dim=2).numpy()  # (n, foreground classes)
     cells = np.zeros(len(shares), dtype=np.int64)
@@ -41,14 +41,17 @@ def fractions(data: Data, split: Split, seed: int = 0) -> np.ndarray:
 
 
 def mask(data: Data, split: Split, seed: int = 0) -> np.ndarray:
-    """The mask itself: each distinct mask a class, (n,)."""
+    """Return the mask itself: each distinct mask is a class, (n,)."""
     return classes(data, split, seed)
 
 
 def coarse(data: Data, split: Split, seed: int = 0) -> np.ndarray:
-    """A 4×4 (3-D: 4×4×4) grid of blocks, 1 where more than 1/16 of the pixels are foreground; each word a class: (n,).
+    """Reduce each mask to a 4×4 (3-D: 4×4×4) grid of bits; each distinct grid is a class, (n,).
 
-    Source: Lee & Bajić 2021, arXiv 2101.08427, section 3.
+    A bit is 1 if more than 1/16 of the pixels of its block are foreground.
+
+    References:
+        Lee & Bajić 2021, arXiv 2101.08427, section 3.
     """
     foreground = (split.targets > 0).float()[:, None]
     pool = adaptive_avg_pool3d if foreground.ndim == 5 else adaptive_avg_pool2d
@@ -56,14 +59,15 @@ def coarse(data: Data, split: Split, seed: int = 0) -> np.ndarray:
 
 
 def kmeans(data: Data, split: Split, seed: int = 0) -> np.ndarray:
-    """The nearest of 64 k-means centres of the flattened training masks: (n,).
+    """Return the nearest of 64 k-means centres of the flattened training masks: (n,).
 
-    Source: Lee & Bajić 2021, arXiv 2101.08427, section 3.
+    References:
+        Lee & Bajić 2021, arXiv 2101.08427, section 3.
     """
     from sklearn.cluster import KMeans  # here, because it takes a second to load
 
     if len(data.train) < CLUSTERS:
-        raise InputError(f"probe.labels: kmeans wants at least {CLUSTERS} training masks, got {len(data.train)}")
+        raise InputError(f"probe.labels: got kmeans with {len(data.train)} training masks, wanted at least {CLUSTERS}")
     flat = [(part.targets > 0).flatten(1).float().numpy() for part in (data.train, split)]
     return KMeans(CLUSTERS, n_init=1, random_state=seed).fit(flat[0]).predict(flat[1]).astype(np.int64)
 
@@ -76,9 +80,18 @@ VIEWS = {
 
 
 def label_view(name: str, data: Data, split: Split, seed: int) -> Variable:
-    """The targets of a split as a discrete Variable; the view `mask` can also be read as the masks' pixels.
+    """Return the targets of a split as a discrete Variable.
 
-    seed: of views that draw (k-means' first centres).
+    For the view `mask`, the Variable also holds the pixels of the masks as samples.
+
+    Args:
+        name: One of the label views of the task.
+        data: The dataset.
+        split: The samples.
+        seed: Seed of the first centres of k-means.
+
+    Raises:
+        InputError: The task has no such view, or `kmeans` has too few training masks.
     """
     views = VIEWS[data.task]
     if name not in views:

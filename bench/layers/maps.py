@@ -1,4 +1,4 @@
-"""Feature maps in few numbers, and the order in which they add most to what is told of a label."""
+"""Averaged feature maps, and their order by what each adds to a linear prediction of the label."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bench.layers.hooks import tap_shapes
 from models import Tap
 from models.tracing import device_of
 
-CELLS = 4  # a side: what is kept of a map
+CELLS = 4  # cells per side of an averaged map
 FOLDS = 4
-RIDGE = 1e-3  # of a column's variance
-MOST_IN_ORDER = 64  # channels of a tap that are put in order one by one; the rest follow by their own worth
+RIDGE = 1e-3  # in units of a column's variance
+MOST_IN_ORDER = 64  # channels of a tap that are ordered greedily; the others follow by their worth alone
 
 
 def averaged(network: torch.nn.Module, samples: Split, taps: list[Tap], batch_size: int = 32) -> dict[str, np.ndarray]:
-    """(n, channels, cells) float32 of each tap: its maps, averaged over at most 4 cells a side."""
+    """Return the maps of each tap, averaged over cells, at most 4 per side: (n, channels, cells) float32."""
     shapes = tap_shapes(network, taps, samples.images[:1].to(device_of(network)))
     read: dict[str, list[np.ndarray]] = {tap.name: [] for tap in taps}
 
@@ -36,31 +36,48 @@ def averaged(network: torch.nn.Module, samples: Split, taps: list[Tap], batch_si
 
 
 def in_order(columns: np.ndarray, labels: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> list[int]:
-    """Channels of columns (n, channels, cells), each next one adding most to what those before it tell of the labels.
+    """Order channels so that each one adds most to a linear prediction of the labels by those before it.
 
-    By the error of a linear least-squares fit on held-out groups, a criterion cheap enough to try every channel.
+    The criterion is the error of a linear least-squares fit on held-out groups. It is cheap enough to try every
+    channel.
+
+    Args:
+        columns: (n, channels, cells).
+        labels: (n,) classes.
+        groups: (n,) the group of each sample.
+        rng: Generator of the folds.
     """
     fits = LeastSquares(columns.reshape(len(columns), -1), labels, groups, rng)
-    each = np.arange(columns.shape[1] * columns.shape[2]).reshape(columns.shape[1], -1)
-    return greedy(columns.shape[1], lambda chosen: -fits.error(each[chosen].ravel()))
+    cells_of = np.arange(columns.shape[1] * columns.shape[2]).reshape(columns.shape[1], -1)
+    return greedy(columns.shape[1], lambda chosen: -fits.error(cells_of[chosen].ravel()))
 
 
 def greedy(count: int, worth: Callable[[list[int]], float]) -> list[int]:
-    """Of 0 to count - 1, each next one adding most to the worth of those before it; after 64 by their own worth.
+    """Order the numbers 0 to count - 1 so that each one adds most to the worth of those before it.
 
-    >>> greedy(3, lambda chosen: len({"aba"[one] for one in chosen}) + 0.5 * (1 in chosen))
-    [1, 0, 2]
+    After the first 64, the others follow by their worth alone.
+
+    Examples:
+        >>> greedy(3, lambda chosen: len({"aba"[one] for one in chosen}) + 0.5 * (1 in chosen))
+        [1, 0, 2]
     """
     chosen: list[int] = []
-    left = list(range(count))
-    while len(left) > 1 and len(chosen) < MOST_IN_ORDER:
-        chosen.append(left.pop(int(np.argmax([worth([*chosen, one]) for one in left]))))
-    alone = {one: worth([one]) for one in left}
-    return chosen + sorted(left, key=alone.get, reverse=True)
+    remaining = list(range(count))
+    while len(remaining) > 1 and len(chosen) < MOST_IN_ORDER:
+        chosen.append(remaining.pop(int(np.argmax([worth([*chosen, one]) for one in remaining]))))
+    alone = {one: worth([one]) for one in remaining}
+    return chosen + sorted(remaining, key=alone.get, reverse=True)
 
 
 class LeastSquares:
-    """Held-out error of linear fits to the classes by any columns, from the Gram matrices of a few folds."""
+    """Held-out errors of linear fits of the classes, for any choice of columns, from the Gram matrices of the folds.
+
+    Args:
+        x: (n, columns).
+        labels: (n,) classes.
+        groups: (n,) the group of each sample. A group lies in one fold.
+        rng: Generator of the folds.
+    """
 
     def __init__(self, x: np.ndarray, labels: np.ndarray, groups: np.ndarray, rng: np.random.Generator):
         x = x.astype(np.float64) - x.mean(axis=0)
@@ -75,7 +92,7 @@ class LeastSquares:
         self.square = (y**2).sum()
 
     def error(self, columns: np.ndarray) -> float:
-        """Mean squared error of the classes, each sample by the fit to the other folds."""
+        """Compute the mean squared error of the classes. The fit for each sample uses the other folds."""
         at = np.append(columns, self.grams.shape[1] - 1)
         grams, cross = self.grams[:, at[:, None], at], self.cross[:, at]
         ridge = RIDGE * (self.counts.sum() - self.counts)[:, None, None] * np.eye(len(at))

@@ -1,4 +1,4 @@
-"""Measure: the information in each layer of any network, and between two variables, from Python."""
+"""Measure: the Python functions for the information in layers of any network and between two variables."""
 
 from __future__ import annotations
 
@@ -47,32 +47,33 @@ def measure(
 ) -> LayerTable:
     """Measure the information about the label, and about the image, in each layer of a network.
 
-    The network stays on its device; its parameters, gradients and the mode of each module are left as they were. A run
-    (`python -m bench`) measures by the same `Probe`, so its numbers are equal.
+    The network stays on its device. Its parameters, its gradients and the modes of its modules do not change. A run
+    (`python -m bench`) measures with the same `Probe`, so its numbers are equal.
 
     Args:
         network: Any `torch.nn.Module` of images (n, channels, *spatial).
         images: A tensor, an array, or an iterable of batches, such as a DataLoader.
-        labels: (n,) classes, (n, *spatial) class masks, or (n, labels) of 0 and 1. None if `images` gives pairs.
-        layers: Names or patterns of layers: of the network's taps if it has the method `taps()`, else paths of modules.
-            None takes the taps without the skips; of a network without taps each block (`models.finding`).
+        labels: (n,) classes, (n, *spatial) class masks, or (n, labels) of 0 and 1. None if `images` yields pairs.
+        layers: Names or patterns of layers. If the network has the method `taps()`, they are names of its taps, else
+            paths of modules. None takes the taps without the skips; in a network without taps, each block
+            (`models.finding`).
         estimators: Names of conf/estimator, or `Estimator` objects.
         view: `image` (a sample is an image), `pixel` or `patch` (a sample is a location). None takes `pixel` for masks
             and `image` for classes.
-        groups: (n,) what belongs together, such as patients. Permutations and folds never separate a group.
-        untrained: References that were never trained: networks of the same architecture, or how many copies to
-            initialise again by the modules' own `reset_parameters`; 0 for none.
+        groups: (n,) the group of each image, such as a patient. Permutations and folds never separate a group.
+        untrained: Untrained references: networks of the same architecture; or the number of copies to initialise again
+            by the `reset_parameters` of their modules, 0 for none.
         locations: Number of locations of the views `pixel` and `patch`, over all images. None takes 1000, or one for
             each image if there are more images.
-        batch_size: Images at once.
-        seed: Of every random choice.
+        batch_size: Number of images in a batch.
+        seed: Seed of every random choice.
 
     Returns:
-        A LayerTable in bits; `table.frame` is a DataFrame with a row for each layer, quantity and estimator. Rows of
-        the network have weights `best`, those of references `untrained`.
+        A LayerTable, in bits. `table.frame` is a DataFrame with a row for each layer, quantity and estimator. Rows of
+        the network have weights `best`, and rows of references have weights `untrained`.
 
     Raises:
-        InputError: Shapes, labels, layers, estimators or the view do not fit; the message says what is allowed.
+        InputError: Shapes, labels, layers, estimators or the view do not fit. The message says what is allowed.
 
     Examples:
         >>> network = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 1, 1))
@@ -116,9 +117,9 @@ def estimate(
         t: (n, ...) samples of a representation, floats.
         y: (n, ...) samples of another variable: floats, or integers for labels.
         estimator: A name of conf/estimator, or an `Estimator`.
-        given: (n, ...) samples of a third variable; only some estimators take one.
-        groups: (n,) what belongs together, such as patients. Permutations and folds never separate a group.
-        seed: Of permutations, subsamples, folds and initialisations.
+        given: (n, ...) samples of a third variable. Only some estimators take one.
+        groups: (n,) the group of each sample, such as a patient. Permutations and folds never separate a group.
+        seed: Seed of permutations, subsamples, folds and initialisations.
 
     Returns:
         An Estimate: `bits`, `interval` (95 %), `null` (of permuted pairs), `excess` over the null, `ceiling`,
@@ -126,7 +127,7 @@ def estimate(
 
     Raises:
         InputError: Lengths do not fit, or there is no such estimator.
-        EstimationError: The estimator can't answer from these samples; the message says why.
+        EstimationError: These samples do not allow an estimate. The message says why.
 
     Examples:
         >>> t, noise = np.random.default_rng(0).normal(size=(2, 1000, 1))
@@ -138,16 +139,16 @@ def estimate(
     lengths = {name: len(values) for name, values in sides.items() if values is not None}
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{count} samples of {name}" for name, count in lengths.items())
-        raise InputError(f"estimate: got {found}, wanted as many of each")
+        raise InputError(f"estimate: got {found}, wanted the same number of each")
     variable = Variable.of(np.asarray(t), groups)
     return estimator_of(estimator).estimate(variable, np.asarray(y), given=given, rng=named_rng(seed, "estimate"))
 
 
 def view_for(view: str | None, data: Data) -> str:
-    """Return the view that is asked for, by default `pixel` for masks and `image` for classes.
+    """Return the view, by default `pixel` for masks and `image` for classes.
 
     Raises:
-        InputError: The view asks for locations, and the labels are no masks.
+        InputError: The view has locations, and the labels are not masks.
     """
     if view in REACH and data.task != "segmentation":
         raise InputError(f"view: got {view!r} for labels of whole images, wanted 'image'; {view} needs class masks")
@@ -157,7 +158,7 @@ def view_for(view: str | None, data: Data) -> str:
 def with_taps(
     network: nn.Module, images: torch.Tensor, layers: Sequence[str] | None, multilabel: bool = False
 ) -> nn.Module:
-    """Return the network itself if it has taps, else `models.Custom` around it with the layers that are asked for.
+    """Return the network itself if it has taps, else wrap it in `models.Custom` with the given layers.
 
     Raises:
         InputError: The network can't be run on an image, or there is no such layer.
@@ -177,7 +178,7 @@ def with_taps(
 
 
 def references(network: nn.Module, untrained: int | Sequence[nn.Module], seed: int) -> Iterator[nn.Module]:
-    """Yield networks that were never trained: those given, or copies that are initialised again, each from a seed.
+    """Yield untrained references: the given networks, or copies that are initialised again, each with its own seed.
 
     Raises:
         InputError: A module has parameters of its own and no `reset_parameters`.

@@ -1,4 +1,4 @@
-"""Pixel and patch views: the vector at a location of a layer, against the label there."""
+"""Pixel and patch views: a sample is the vector at a location of a layer, with the label there."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from bench.layers.hooks import Shapes, tap_shapes
 from models import Tap
 from models.tracing import device_of
 
-REACH = {"pixel": 0, "patch": 1}  # view -> how far its neighbourhood reaches, in cells of the tap
+REACH = {"pixel": 0, "patch": 1}  # view -> radius of its neighbourhood, in cells of the tap
 
 
 @dataclass(frozen=True)
 class Locations:
-    """Positions at which every image is looked at, as many in each: (images, k, axes) in pixels of the label.
+    """Locations in every image, the same number in each. The rows of a pixel view are ordered by image.
 
-    size: of the label map. Rows of a pixel view are laid image by image.
+    Attributes:
+        positions: (images, k, axes), in pixels of the label map.
+        size: Size of the label map.
     """
 
     positions: np.ndarray
@@ -32,32 +34,46 @@ class Locations:
 
     @property
     def images(self) -> np.ndarray:
-        """(n,) the image of each row."""
+        """Return the image of each row, (n,)."""
         return np.repeat(np.arange(len(self.positions)), self.positions.shape[1])
 
     @classmethod
     def draw(cls, data: Data, samples: Split, pixels: int, rng: np.random.Generator) -> Locations:
-        """About `pixels` locations: each image is cut into as many equal cells as it may have, one location in each.
+        """Draw about `pixels` locations: one in each of the equal cells into which each image is divided.
 
-        Raises InputError for a task without label maps, or fewer pixels than images.
+        Args:
+            data: The dataset.
+            samples: The images.
+            pixels: Number of locations over all images, at most. It determines the number of cells.
+            rng: Generator of the locations.
+
+        Raises:
+            InputError: The task has no label maps, or `pixels` is less than the number of images or exceeds the number
+                of pixels that they have.
         """
         if data.task != "segmentation":
             raise InputError(f"probe.views: got pixel or patch for {data.task}, which has no label map; wanted [image]")
         if pixels < len(samples):
-            raise InputError(f"probe.pixels: got {pixels}, wanted one per image at least: {len(samples)}")
+            raise InputError(f"probe.pixels: got {pixels}, wanted at least one per image: {len(samples)}")
         size = np.array(data.image_size)
         if pixels > (most := len(samples) * int(size.prod())):
-            raise InputError(f"probe.pixels: got {pixels}, wanted at most {most}, which the {len(samples)} images have")
+            raise InputError(f"probe.pixels: got {pixels}, wanted at most {most}, all pixels of {len(samples)} images")
         per_axis = int((pixels / len(samples)) ** (1 / len(size)) + 1e-9)
         cells = np.array(list(product(range(per_axis), repeat=len(size))))  # (k, axes)
         inside = rng.random((len(samples), *cells.shape))
         return cls(np.minimum((cells + inside) / per_axis * size, size - 1).astype(np.int64), tuple(size))
 
     def flat(self, tap_size: Sequence[int], level: int, reach: int = 0) -> torch.Tensor:
-        """(images, k, neighbours) indices into a flattened tap of this size, the neighbourhood's edge repeated.
+        """Return indices into a flattened tap, (images, k, neighbours).
 
-        A cell of a tap at level l stands for 2^(l-1) pixels a side; where the tap covers more than the image, which
-        was padded on both sides, the image lies in its middle. A tap that covers less is stretched over the image.
+        A cell of a tap at level l covers 2^(l-1) pixels per side. If the tap covers more than the image, the image was
+        padded on both sides and lies in the middle of the tap. If it covers less, it is stretched over the image.
+        Neighbours beyond the edge are replaced by the cells at the edge.
+
+        Args:
+            tap_size: Spatial size of the tap.
+            level: Level of the tap.
+            reach: Radius of the neighbourhood, in cells of the tap.
         """
         cells = []
         for axis, (side, got) in enumerate(zip(self.size, tap_size, strict=True)):
@@ -74,9 +90,12 @@ class Locations:
 
 @dataclass(frozen=True)
 class PixelLabels(Variable):
-    """The class at each location, whose null moves whole label maps between images, never pixels.
+    """The class at each location. The null moves whole label maps between images, never single pixels.
 
-    maps: (n, images) the class at each row's location in every image. images: (n,) the row's own. patients: (images,).
+    Attributes:
+        maps: (n, images) the class at the location of each row, in every image.
+        images: (n,) the image of each row.
+        patients: (images,) the group of each image.
     """
 
     maps: np.ndarray | None = None
@@ -89,6 +108,7 @@ class PixelLabels(Variable):
 
     @classmethod
     def at(cls, samples: Split, locations: Locations) -> PixelLabels:
+        """Read the classes of the samples at the locations."""
         images, axes = locations.images, locations.positions.shape[2]
         positions = locations.positions.reshape(-1, axes).T  # (axes, n)
         maps = samples.targets.numpy()[:, *positions].T
@@ -110,10 +130,18 @@ def capture_at(
     budget_gb: float = 1.0,
     batch_size: int = 32,
 ) -> Iterator[Captured]:
-    """Each tap's Variable of one sample per location: (n, channels), in the patch view (n, channels × 3^axes).
+    """Yield the Variable of each tap with one sample per location, or a reason for a tap without spatial axes.
 
-    The network runs once for as many taps as budget_gb (1e9 bytes) holds. A tap without places is refused with its
-    reason.
+    The network runs once for each set of taps that fits into the budget.
+
+    Args:
+        model: The network.
+        split: The images.
+        taps: The taps to read.
+        locations: The locations in every image.
+        view: `pixel`: (n, channels); or `patch`: (n, channels × 3^axes).
+        budget_gb: Samples of taps that are held at once, in 1e9 bytes.
+        batch_size: Number of images in a batch.
     """
     device = device_of(model)
     shapes = tap_shapes(model, list(taps), split.images[:1].to(device))
@@ -122,37 +150,37 @@ def capture_at(
         for tap, shape in shapes.items()
         if len(shape) == len(locations.size) + 1
     }
-    for part in _parts(where, shapes, budget_gb):
-        rows = _rows(model, split, part, where, shapes, batch_size)
+    for part in _split_taps(where, shapes, budget_gb):
+        rows = _read_rows(model, split, part, where, shapes, batch_size)
         for tap in part:
-            yield _captured(tap, shapes[tap], rows.pop(tap), split.groups[locations.images])
+            yield _to_captured(tap, shapes[tap], rows.pop(tap), split.groups[locations.images])
     for tap in taps:
         if tap not in where:
             yield Captured(tap, shapes[tap][0], None, f"got a layer of shape {shapes[tap]}, wanted one with places")
 
 
-def _rows(
+def _read_rows(
     model, split: Split, part: list[Tap], where: dict[Tap, torch.Tensor], shapes: Shapes, batch_size: int
 ) -> dict:
-    """(n, channels × neighbours) float64 for each tap of the part."""
+    """Return (n, channels × neighbours) float64 for each tap of the part."""
     gathered: dict[Tap, list[np.ndarray]] = {tap: [] for tap in part}
 
     def receive(tap: Tap, rows: slice, activation: torch.Tensor) -> None:
         index = where[tap][rows].to(activation.device)
-        gathered[tap].append(_gathered(activation, index).cpu().numpy())
+        gathered[tap].append(_gather(activation, index).cpu().numpy())
 
     run_batches(model, split, part, receive, shapes, batch_size=batch_size)
     return {tap: np.concatenate(batches) for tap, batches in gathered.items()}
 
 
 def image_at(split: Split, locations: Locations, view: str) -> Variable:
-    """The image itself as the tap of a pixel view."""
+    """Return the Variable of the image itself, in a pixel or patch view."""
     index = locations.flat(locations.size, 1, REACH[view])
-    return Variable.of(_gathered(split.images, index).numpy(), split.groups[locations.images])
+    return Variable.of(_gather(split.images, index).numpy(), split.groups[locations.images])
 
 
-def _gathered(activation: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """(images, channels, *spatial) at (images, k, neighbours) -> (images * k, channels * neighbours) float64."""
+def _gather(activation: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Read (images, channels, *spatial) at (images, k, neighbours): (images * k, channels * neighbours) float64."""
     images, channels = activation.shape[:2]
     flat = activation.flatten(2)
     chosen = index.flatten(1)[:, None].expand(-1, channels, -1)  # (images, channels, k * neighbours)
@@ -160,7 +188,7 @@ def _gathered(activation: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     return vectors.movedim(1, 2).reshape(images * index.shape[1], -1).double()
 
 
-def _captured(tap: Tap, shape: tuple[int, ...], rows: np.ndarray, groups: np.ndarray) -> Captured:
+def _to_captured(tap: Tap, shape: tuple[int, ...], rows: np.ndarray, groups: np.ndarray) -> Captured:
     try:
         require_finite(rows)
     except EstimationError as error:
@@ -168,7 +196,10 @@ def _captured(tap: Tap, shape: tuple[int, ...], rows: np.ndarray, groups: np.nda
     return Captured(tap, shape[0], Variable(len(rows), rows.shape[1], groups, samples=rows, deterministic=True))
 
 
-def _parts(where: dict[Tap, torch.Tensor], shapes: dict[Tap, tuple[int, ...]], budget_gb: float) -> Iterator[list[Tap]]:
+def _split_taps(
+    where: dict[Tap, torch.Tensor], shapes: dict[Tap, tuple[int, ...]], budget_gb: float
+) -> Iterator[list[Tap]]:
+    """Yield the taps, in order, in parts that fit into the budget."""
     part, held = [], 0.0
     for tap, index in where.items():
         needed = 8e-9 * index.numel() * shapes[tap][0]

@@ -1,4 +1,4 @@
-"""Probe: ask every estimator about each layer of a network; the answers are rows of the LayerTable."""
+"""Probe: apply every estimator to each layer of a network. The estimates are rows of the LayerTable."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ INPUT = Tap("input", "", "input", 1, -1)
 class Probe:
     """Measures networks of one architecture on a fixed set of samples.
 
-    The same samples, locations, permutations and subsamples serve every measurement, so that rows compare.
+    Every measurement uses the same samples, locations, permutations and subsamples, so that rows can be compared.
 
     Args:
-        model: A network of the architecture; it is asked for its taps, which are tried on an image.
+        model: A network of the architecture. Its taps are checked on an image.
         data: The dataset.
-        estimators: By name; the first is the primary one.
-        seed: Of every random choice.
-        split: The split of the data that is measured.
-        n: Number of samples, drawn once from the split and kept in its order; None takes all.
+        estimators: Estimators by name. The first is the primary one.
+        seed: Seed of every random choice.
+        split: The split of the data to measure.
+        n: Number of samples, drawn once from the split and kept in its order. None takes all.
         taps: Names or patterns such as `enc*`. None takes all but the skips, which repeat activations of the encoder.
-        labels: Label views of whole images; the first is the primary one.
-        views: `image` (a sample is an image), `pixel` or `patch` (a sample is a location). None takes image, and pixel
-            too where the labels are masks.
-        pixels: Number of locations in all.
-        budget_gb: 1e9 bytes of activations that are held at once; results do not depend on it.
-        batch_size: Images at once; rounding depends on it.
-        loss: That the network learns by, for diagnostics that read the errors of back-propagation.
+        labels: Label views of whole images. The first is the primary one.
+        views: `image` (a sample is an image), `pixel` or `patch` (a sample is a location). None takes `image`, and for
+            masks also `pixel`.
+        pixels: Number of locations, over all images.
+        budget_gb: Activations that are held at once, at most, in 1e9 bytes. Results do not depend on it.
+        batch_size: Number of images in a batch. Rounding depends on it.
+        loss: Training loss of the network, for diagnostics that read the errors of back-propagation.
 
     Raises:
         InputError: The data have too few samples, or there is no such tap, label view or view.
@@ -73,7 +73,7 @@ class Probe:
         self.split_name = split
         self.samples = choose_samples(data, split, n, seed)
         self.taps = choose_taps(model.taps(), taps)
-        tap_shapes(model, self.taps, self.samples.images[:1].to(device_of(model)))  # refuses a tap that can't be read
+        tap_shapes(model, self.taps, self.samples.images[:1].to(device_of(model)))  # raises for an unusable tap
         self.estimators = estimators
         self.budget_gb = budget_gb
         self.batch_size = batch_size
@@ -96,23 +96,27 @@ class Probe:
                 self.views[view] = LocationView(view, self.samples, locations, **memory)
 
     def measure(self, model: torch.nn.Module, moment: Moment, calibrate: bool = False) -> Iterator[dict]:
-        """LayerTable rows of a network with these weights.
+        """Yield the LayerTable rows of a network.
 
-        calibrate: ask each estimator also about truth planted on the same activations, and keep its response.
+        Args:
+            model: The network.
+            moment: The epoch and kind of its weights.
+            calibrate: Also estimate known information that is planted on the same activations, and store the response
+                of each estimator.
         """
         for view in self.views:
             what = f"measure {moment.weights} {moment.epoch}, {view} view"
             stream = self.captured(model, view)
             for captured in tqdm(stream, what, len(self.taps) + 1, unit="tap", leave=False, disable=None):
-                yield from (moment.row() | row for row in self._answers(captured, view, calibrate))
+                yield from (moment.row() | row for row in self._estimate_all(captured, view, calibrate))
 
     def captured(self, model: torch.nn.Module, view: str) -> Iterator[Captured]:
-        """What the view sees of the input, and then of each tap."""
+        """Yield the Variable of the input and then of each tap, in a view."""
         yield Captured(INPUT, self.samples.images.shape[1], self.views[view].input)
         yield from self.views[view].capture(model, self.taps)
 
     def row(self, tap: Tap, channels: int, quantity: str, view: str, label: str | None, estimator: str) -> dict:
-        """Where and of what a row of the LayerTable speaks."""
+        """Return the columns of a LayerTable row that state its tap, quantity, view, split and estimator."""
         return {
             "tap": tap.name,
             "order": tap.order,
@@ -127,18 +131,18 @@ class Probe:
             "estimator": estimator,
         }
 
-    def _answers(self, captured: Captured, view: str, calibrate: bool) -> Iterator[dict]:
+    def _estimate_all(self, captured: Captured, view: str, calibrate: bool) -> Iterator[dict]:
         tap = captured.tap
         for name, estimator in self.estimators.items():
             for quantity, label, target in self.views[view].questions:
                 row = self.row(tap, captured.channels, quantity, view, label, name)
                 try:
                     question = (self.seed, tap.name, name, quantity, label, view)
-                    yield row | self._answer(estimator, captured.present, target, question, calibrate)
+                    yield row | self._estimate(estimator, captured.present, target, question, calibrate)
                 except EstimationError as error:
                     yield row | {"reason": str(error)}
 
-    def _answer(self, estimator: Estimator, t: Variable, target: Variable, question: tuple, calibrate: bool) -> dict:
+    def _estimate(self, estimator: Estimator, t: Variable, target: Variable, question: tuple, calibrate: bool) -> dict:
         estimate = estimator.estimate(t, target, rng=named_rng(*question))
         if calibrate:
             estimate = with_response(estimate, estimator, t, target, named_rng(*question, "planted"))

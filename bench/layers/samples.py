@@ -1,4 +1,4 @@
-"""Samples: images and labels, as tensors, arrays or batches, made into a dataset that can be measured."""
+"""Samples: a dataset from images and labels that are tensors, arrays or batches."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from torch import Tensor
 from bench.datasets.data import Data, Split, Task
 from bench.errors import InputError
 
-KEYS = ("image", "label")  # of a batch that is a mapping, as MONAI's loaders give it
+KEYS = ("image", "label")  # keys of a batch that is a mapping, as from MONAI's loaders
 
 
 def data_of(images: Any, labels: Any = None, groups: Any = None) -> Data:
-    """Make a dataset of labelled images, in which one split stands for all three, because nothing is trained.
+    """Make a dataset of labelled images. All three splits are the same, because nothing is trained.
 
     Args:
         images: (n, channels, *spatial), as a tensor or an array, or an iterable of such batches.
         labels: (n,) classes, (n, *spatial) or (n, 1, *spatial) class masks, or (n, labels) of 0 and 1; or batches of
             them. None if each batch of images is a pair of images and labels, or a mapping with `image` and `label`.
-        groups: (n,) what belongs together, such as patients; each image for itself by default.
+        groups: (n,) the group of each image, such as a patient. None makes each image a group.
 
     Raises:
-        InputError: Shapes do not fit, labels are no whole numbers, or images are not finite.
+        InputError: Shapes do not fit, labels are not whole numbers, or images are not finite.
 
     Examples:
         >>> data = data_of(np.zeros((4, 1, 8, 8)), np.array([0, 1, 2, 1]))
@@ -54,11 +54,11 @@ def data_of(images: Any, labels: Any = None, groups: Any = None) -> Data:
 def _split_pairs(batches: Any) -> tuple[list, list]:
     if isinstance(batches, Tensor | np.ndarray) or not isinstance(batches, Iterable):
         raise InputError("labels: got None, wanted labels, or images that are an iterable of pairs (images, labels)")
-    pairs = [_pair(batch) for batch in batches]
+    pairs = [_split_pair(batch) for batch in batches]
     return [images for images, _ in pairs], [labels for _, labels in pairs]
 
 
-def _pair(batch: Any) -> tuple[Any, Any]:
+def _split_pair(batch: Any) -> tuple[Any, Any]:
     if isinstance(batch, Mapping):
         if missing := [key for key in KEYS if key not in batch]:
             raise InputError(
@@ -74,7 +74,7 @@ def joined(values: Any, name: str) -> Tensor:
     """Return a tensor, an array or an iterable of batches as one tensor on the CPU.
 
     Raises:
-        InputError: It is something else, empty, or the batches do not fit together.
+        InputError: The values have another type, are empty, or are batches that do not fit together.
     """
     if isinstance(values, Tensor | np.ndarray):
         batches = [values]
@@ -86,14 +86,14 @@ def joined(values: Any, name: str) -> Tensor:
         whole = torch.cat([torch.atleast_1d(torch.as_tensor(batch)).detach().cpu() for batch in batches])
     except (RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{name}: got what can't be made into one tensor ({reason}), wanted batches alike") from error
+        raise InputError(f"{name}: got batches that can't form one tensor ({reason}), wanted equal shapes") from error
     if len(whole) == 0:
         raise InputError(f"{name}: got none, wanted at least one batch")
     return whole
 
 
 def _task_of(labels: Tensor, size: tuple[int, ...]) -> tuple[Task, Tensor]:
-    """The task that labels of this shape belong to, and the labels as whole numbers."""
+    """Return the task that the shape of the labels implies, and the labels as whole numbers."""
     if labels.is_floating_point() or labels.dtype == torch.bool:
         whole = labels.long()
         if not torch.equal(whole.to(labels.dtype), labels):

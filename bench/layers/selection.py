@@ -1,4 +1,4 @@
-"""Selection: which samples and which taps a probe measures, and where a tap lies along the data's way."""
+"""Selection: the samples, taps and views that a probe measures, and the relative depth of a tap."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ VIEWS = ("image", "pixel", "patch")
 
 
 def named_rng(seed: int, *names) -> np.random.Generator:
-    """A generator of its own for each question, whatever else is asked beside it."""
+    """Return a generator that depends on the seed and the names alone, whatever else is computed."""
     return np.random.default_rng([seed, zlib.crc32("/".join(map(str, names)).encode())])
 
 
 def choose_samples(data: Data, split: str, n: int | None, seed: int) -> Split:
+    """Draw n samples from a split, or all for None, in the order of the split.
+
+    Raises:
+        InputError: There is no such split, or it has too few samples.
+    """
     if split not in (*SPLITS, "trainval", "all"):
         raise InputError(f"probe.split: got {split!r}, wanted one of {', '.join(SPLITS)}, trainval, all")
     samples = data.split(split)
@@ -29,32 +34,40 @@ def choose_samples(data: Data, split: str, n: int | None, seed: int) -> Split:
     if wanted > len(samples):
         raise InputError(
             f"probe.n: got {wanted}, wanted at most {len(samples)}, the size of probe.split={split}; "
-            "lower it or take probe.split=all"
+            "lower it or set probe.split=all"
         )
     if wanted < MIN_SAMPLES:
         raise InputError(
             f"probe.n: got {wanted} samples (probe.split={split}), wanted at least {MIN_SAMPLES}; "
-            "take probe.split=all or give the split more"
+            "set probe.split=all or add samples to the split"
         )
     rows = named_rng(seed, "probe samples").choice(len(samples), wanted, replace=False)
     return samples.take(np.sort(rows))
 
 
 def choose_taps(taps: list[Tap], patterns: Sequence[str] | None) -> list[Tap]:
-    """Taps whose names match a pattern, in the order of the data's way; InputError lists the choices."""
+    """Return the taps whose names match a pattern, in their given order; for None all but the skips.
+
+    Raises:
+        InputError: There are no taps, or a pattern matches none of them.
+    """
     if not taps:
-        raise InputError("model: names no taps, wanted one at least; `python -m bench taps model=…` lists its modules")
+        raise InputError("model: got no taps, wanted at least one; `python -m bench taps model=…` lists its modules")
     if patterns is None:
         return [tap for tap in taps if tap.role != "skip"]
     for pattern in patterns:
         if not any(fnmatch(tap.name, pattern) for tap in taps):
             names = ", ".join(tap.name for tap in taps)
-            raise InputError(f"probe.taps: got {pattern!r}, which is no tap of the model; wanted any of {names}")
+            raise InputError(f"probe.taps: got {pattern!r}, which matches no tap of the model; wanted any of {names}")
     return [tap for tap in taps if any(fnmatch(tap.name, pattern) for pattern in patterns)]
 
 
 def choose_views(views: Sequence[str] | None, task: str) -> list[str]:
-    """The sample views in the order asked for; by default `image`, and `pixel` for masks."""
+    """Return the views, each once, in the given order; by default `image`, and for masks also `pixel`.
+
+    Raises:
+        InputError: There is no such view.
+    """
     if views is None:
         return ["image", "pixel"] if task == "segmentation" else ["image"]
     for view in views:
@@ -64,11 +77,12 @@ def choose_views(views: Sequence[str] | None, task: str) -> list[str]:
 
 
 def place(tap: Tap, taps: list[Tap]) -> int:
-    """Where a tap lies along the data's way, 0 to 100; with a bottleneck among the taps, its last one at 50.
+    """Compute the relative depth of a tap, 0 to 100. The last tap of the bottleneck, if there is one, has 50.
 
-    >>> taps = [Tap(f"conv{i}", f"conv{i}", "feature", i, i) for i in range(5)]
-    >>> [place(tap, taps) for tap in taps]
-    [0, 25, 50, 75, 100]
+    Examples:
+        >>> taps = [Tap(f"conv{i}", f"conv{i}", "feature", i, i) for i in range(5)]
+        >>> [place(tap, taps) for tap in taps]
+        [0, 25, 50, 75, 100]
     """
     orders = sorted(each.order for each in taps)
     position = sum(order < tap.order for order in orders)

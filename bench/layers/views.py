@@ -1,4 +1,4 @@
-"""Views: what one sample is. Each view gives the label's Variable and captures the Variables of layers."""
+"""Views: what one sample is. A view has the Variables of image and label, and captures those of layers."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from bench.layers.hooks import Loss
 from bench.layers.pixels import Locations, PixelLabels, capture_at, image_at
 from models import Tap
 
-Question = tuple[str, str | None, Variable]  # quantity, label view, and the variable that a layer is asked about
+Question = tuple[str, str | None, Variable]  # quantity, label view, and the target
 
 
 class View(Protocol):
     """What one sample is.
 
     Attributes:
-        input: The image as this view sees it.
-        questions: What each layer is asked about.
+        input: The Variable of the image in this view.
+        questions: The quantities to estimate for each layer, with their targets.
     """
 
     input: Variable
     questions: list[Question]
 
     def capture(self, model: torch.nn.Module, taps: Sequence[Tap]) -> Iterator[Captured]:
-        """Each tap's Variable, in the order of the taps."""
+        """Yield the Variable of each tap, in the order of the taps."""
 
 
 class ImageView:
-    """A sample is an image; a layer's Variable is its flattened activation, folded into reductions.
+    """A sample is an image. The Variable of a layer holds reductions of its flattened activation.
 
     Args:
         samples: The images.
-        labels: (label view, Variable) of each label; the first is the primary one.
-        reductions: What estimators read of a layer.
-        budget_gb: 1e9 bytes of activations that are held at once.
-        batch_size: Images at once.
+        labels: (label view, Variable) of each label. The first is the primary one.
+        reductions: The reductions that estimators read.
+        budget_gb: Activations that are held at once, at most, in 1e9 bytes.
+        batch_size: Number of images in a batch.
 
     Raises:
         EstimationError: The images can't be reduced, for example because there are too many for a distance matrix.
@@ -77,30 +77,30 @@ class ImageView:
         reductions: Iterable[Reduction] | None = None,
         loss: Loss | None = None,
     ) -> Iterator[Captured]:
-        """Each tap's Variable with these reductions, by default those of the view.
+        """Yield the Variable of each tap, in the order of the taps.
 
         Args:
             model: The network.
-            taps: Where activations are read.
-            reductions: What is folded from the activations.
-            loss: With it, the errors that back-propagation brings to the taps take the place of activations.
+            taps: The taps to read.
+            reductions: The reductions of the activations to compute. None takes those of the view.
+            loss: If given, the Variables hold the errors of back-propagation instead of activations.
         """
-        asked = self.reductions if reductions is None else reductions
+        chosen = self.reductions if reductions is None else reductions
         memory = {"budget_gb": self.budget_gb, "batch_size": self.batch_size}
-        for captured in capture(model, self.samples, list(taps), asked, **memory, loss=loss):
+        for captured in capture(model, self.samples, list(taps), chosen, **memory, loss=loss):
             aligned = captured.variable and replace(captured.variable, classes=self.classes)
             yield replace(captured, variable=aligned)
 
 
 class LocationView:
-    """A sample is a location of an image; a layer's Variable has the channels of the cell that the location lies in.
+    """A sample is a location of an image. The Variable of a layer has the channels of the cell around the location.
 
     Args:
         name: `pixel`, or `patch` for the 3×3 (3-D: 3×3×3) neighbourhood of the cell.
         samples: The images and their label maps.
-        locations: Where every image is looked at.
-        budget_gb: 1e9 bytes of activations that are held at once.
-        batch_size: Images at once.
+        locations: The locations in every image.
+        budget_gb: Activations that are held at once, at most, in 1e9 bytes.
+        batch_size: Number of images in a batch.
     """
 
     def __init__(
@@ -114,5 +114,5 @@ class LocationView:
         self.questions: list[Question] = [(I_TY, "class", PixelLabels.at(samples, locations))]
 
     def capture(self, model: torch.nn.Module, taps: Sequence[Tap]) -> Iterator[Captured]:
-        """Each tap's Variable; a layer without spatial axes has a reason in its place."""
+        """Yield the Variable of each tap, or a reason for a tap without spatial axes."""
         return capture_at(model, self.samples, taps, self.locations, self.name, **self.memory)

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, FLOPs, latency, activation memory."""
+"""Cost of a network: parameters, FLOPs, latency and activation memory."""
 
 from __future__ import annotations
 
@@ -17,10 +17,16 @@ LATENCY_RUNS = 10
 
 
 def cost(model: torch.nn.Module, images: torch.Tensor) -> dict[str, float]:
-    """Cost of a forward pass over a batch, (n, channels, *spatial).
+    """Measure the cost of a forward pass over a batch.
 
-    params: those that the output depends on. flops: per image, 2 per multiply-add. latency_ms: median of 10 passes over
-    the batch of `latency_batch` images. peak_activation_bytes: the most that is alive at once for the batch.
+    Args:
+        model: The network. It is set to evaluation mode.
+        images: (n, channels, *spatial).
+
+    Returns:
+        `params`: number of parameters that the output depends on. `flops`: operations per image, 2 per multiply-add.
+        `latency_ms`: median of 10 passes over the batch, milliseconds. `latency_batch`: number of images in the batch.
+        `peak_activation_bytes`: largest memory of activations that are alive at once for the batch, bytes.
     """
     model.eval()
     images = images.to(device_of(model))
@@ -34,12 +40,13 @@ def cost(model: torch.nn.Module, images: torch.Tensor) -> dict[str, float]:
 
 
 def used_parameters(model: torch.nn.Module, image: torch.Tensor) -> int:
-    """Number of parameters that a gradient reaches from the output.
+    """Count the parameters that a gradient from the output reaches.
 
-    >>> model = torch.nn.Linear(3, 2)
-    >>> model.unused = torch.nn.Linear(5, 5)
-    >>> used_parameters(model, torch.zeros(1, 3))
-    8
+    Examples:
+        >>> model = torch.nn.Linear(3, 2)
+        >>> model.unused = torch.nn.Linear(5, 5)
+        >>> used_parameters(model, torch.zeros(1, 3))
+        8
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     gradients = torch.autograd.grad(model(image).sum(), parameters, allow_unused=True)
@@ -48,10 +55,11 @@ def used_parameters(model: torch.nn.Module, image: torch.Tensor) -> int:
 
 @torch.no_grad()
 def flops(model: torch.nn.Module, image: torch.Tensor) -> int:
-    """Floating-point operations of one forward pass, 2 per multiply-add (matrix products and convolutions).
+    """Count the floating-point operations of a forward pass, 2 per multiply-add (matrix products and convolutions).
 
-    >>> flops(torch.nn.Linear(3, 2), torch.zeros(1, 3))
-    12
+    Examples:
+        >>> flops(torch.nn.Linear(3, 2), torch.zeros(1, 3))
+        12
     """
     with FlopCounterMode(display=False) as counter:
         model(image)
@@ -60,7 +68,7 @@ def flops(model: torch.nn.Module, image: torch.Tensor) -> int:
 
 @torch.no_grad()
 def latency_ms(model: torch.nn.Module, images: torch.Tensor) -> float:
-    """Median wall-clock time of a forward pass over the batch, milliseconds, after two warm-up passes."""
+    """Measure the median wall-clock time of a forward pass over the batch in milliseconds, after two warm-up passes."""
     times = []
     for _ in range(LATENCY_RUNS + 2):
         started = time.perf_counter()
@@ -73,10 +81,13 @@ def latency_ms(model: torch.nn.Module, images: torch.Tensor) -> float:
 
 @torch.no_grad()
 def peak_activation_bytes(model: torch.nn.Module, images: torch.Tensor) -> int:
-    """The most bytes of activations alive at once in a forward pass, the input and the parameters not counted.
+    """Measure the largest memory of activations that are alive at once in a forward pass, in bytes.
 
-    >>> peak_activation_bytes(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1)), torch.zeros(4, 3))
-    48
+    The input and the parameters do not count.
+
+    Examples:
+        >>> peak_activation_bytes(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1)), torch.zeros(4, 3))
+        48
     """
     given = {tensor.untyped_storage()._cdata for tensor in [images, *model.parameters(), *model.buffers()]}
     with _LiveBytes(given) as live:
@@ -85,7 +96,7 @@ def peak_activation_bytes(model: torch.nn.Module, images: torch.Tensor) -> int:
 
 
 class _LiveBytes(TorchDispatchMode):
-    """Adds up, after each operation, the storages that operations made and that are still alive."""
+    """Adds up, after each operation, the storages that operations created and that are still alive."""
 
     def __init__(self, given: set[int]):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Accuracy on held-out samples: per image, and as means with intervals over images or patients."""
+"""Accuracy on held-out samples: values of each image, and means with intervals over images or patients."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from models.tracing import device_of
 RESAMPLES = 1000
 HD95_OF = "hd95."
 UNDEFINED = "undefined"
-WINDOWS = 4  # of a volume in one batch
+WINDOWS = 4  # windows of a volume in one batch
 
 
 @torch.no_grad()
 def predict(model: torch.nn.Module, images: torch.Tensor, batch_size: int = 32) -> torch.Tensor:
-    """Logits on the CPU, (n, outputs, ...); images: (n, channels, *spatial)."""
+    """Compute the logits of images (n, channels, *spatial): (n, outputs, ...) on the CPU."""
     device = device_of(model)
     model.eval()
     return torch.cat([model(batch.to(device)).float().cpu() for batch in images.split(batch_size)])
@@ -32,7 +32,11 @@ def predict(model: torch.nn.Module, images: torch.Tensor, batch_size: int = 32) 
 
 @torch.no_grad()
 def predict_volume(model: torch.nn.Module, volume: torch.Tensor, patch: tuple[int, ...]) -> torch.Tensor:
-    """Logits on the CPU, (1, outputs, *spatial), of a volume (channels, *spatial) by windows that overlap by half."""
+    """Compute the logits of a volume (channels, *spatial) in windows that overlap by half.
+
+    Returns:
+        (1, outputs, *spatial) on the CPU.
+    """
     from monai.inferers import sliding_window_inference  # here and below, because MONAI takes seconds to load
 
     device = device_of(model)
@@ -42,7 +46,7 @@ def predict_volume(model: torch.nn.Module, volume: torch.Tensor, patch: tuple[in
 
 
 def predictions(model: torch.nn.Module, data: Data, split: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Logits and targets of a split: of all its samples at once, or of one volume after the other."""
+    """Yield logits and targets of a split: of all its samples at once, or of one volume after the other."""
     whole = data.whole(split)
     if isinstance(whole, Split):
         yield predict(model, whole.images), whole.targets
@@ -52,19 +56,33 @@ def predictions(model: torch.nn.Module, data: Data, split: str) -> Iterator[tupl
 
 
 def evaluate(model: torch.nn.Module, data: Data, split: str, *, seed: int) -> tuple[dict[str, float], pd.DataFrame]:
-    """Metrics of a split, with `_low` and `_high` (95 %, over groups), and the table per image behind them.
+    """Compute the metrics of a split with 95 % intervals over groups, and the table of all images.
 
-    What a mean leaves out is counted beside it: hd95_undefined is the number of images without HD95, and of several
-    classes hd95_undefined.CLASS that of images where the class is missed or invented or does not occur; dice_both_empty
-    is the number of image and class pairs with Dice 1 because both masks are empty; see `classification_scores`.
-    Raises TrainingError where the network's output says nothing, such as NaN.
+    The ends of an interval have the suffixes `_low` and `_high`. Further metrics count what a mean excludes:
+
+    - `hd95_undefined`: number of images without HD95.
+    - `hd95_undefined.CLASS`, for several foreground classes: number of images in which the class is absent from the
+      prediction, from the truth or from both.
+    - `dice_both_empty`: number of pairs of image and class with Dice 1 because both masks are empty.
+    - Those of `classification_scores`.
+
+    Args:
+        model: The network.
+        data: The dataset.
+        split: Name of the split.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        TrainingError: The output of the network has values, such as NaN, that allow no prediction.
     """
     whole = data.whole(split)
     if data.task == "segmentation":
-        predicted = ((_defined(logits, data, split), targets) for logits, targets in predictions(model, data, split))
+        predicted = (
+            (_require_defined(logits, data, split), targets) for logits, targets in predictions(model, data, split)
+        )
         table = pd.concat([segmentation_table(*each, data.classes) for each in predicted], ignore_index=True)
     else:
-        logits = _defined(predict(model, whole.images), data, split)
+        logits = _require_defined(predict(model, whole.images), data, split)
         table = pd.DataFrame({"correct": correct(logits, whole.targets, data)})
     measured = [column for column in table if column != "both_empty" and not column.startswith(HD95_OF)]
     table.insert(0, "name", whole.names)
@@ -82,8 +100,12 @@ def evaluate(model: torch.nn.Module, data: Data, split: str, *, seed: int) -> tu
 
 
 def score(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> float:
-    """What the best checkpoint is chosen by: mean Dice, balanced accuracy, mean AUROC for multi-label data, or the
-    negative squared error of a reconstruction. NaN where no label of multi-label data occurs and fails to occur."""
+    """Compute the score that selects the best checkpoint.
+
+    Returns:
+        Mean Dice for segmentation, balanced accuracy for classification, mean AUROC for multi-label data, or the
+        negative mean squared error for reconstruction. NaN if AUROC is undefined for every label.
+    """
     if data.task == "reconstruction":
         return -float((logits - targets).square().mean())
     if data.task == "segmentation":
@@ -93,16 +115,25 @@ def score(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> float:
 
 
 def segmentation_table(logits: torch.Tensor, targets: torch.Tensor, classes: Sequence[str]) -> pd.DataFrame:
-    """Dice, IoU and HD95 (pixels) of every image, each the mean over the foreground classes; of several, those of each.
+    """Compute Dice, IoU and HD95 (pixels) of every image, as means over the foreground classes.
 
-    logits: (n, outputs, *spatial); targets: (n, *spatial). A class that is neither in the prediction nor in the truth
-    of an image has Dice and IoU 1 there, and `both_empty` counts such classes. HD95 is the mean over the classes that
-    are in one of the two; it is undefined (NaN) where there are none, and where one of them is missed or invented.
+    A class that is neither in the prediction nor in the truth of an image has Dice and IoU 1. The column `both_empty`
+    counts such classes. HD95 is the mean over the classes that are in the prediction or the truth. It is NaN if there
+    are none, or if one of them is absent from the other.
+
+    Args:
+        logits: (n, outputs, *spatial).
+        targets: (n, *spatial).
+        classes: Names of the classes, the background first.
+
+    Returns:
+        A row for each image. With several foreground classes, the columns `dice.CLASS` and `hd95.CLASS` hold the values
+        of each class.
     """
     from monai.metrics import compute_hausdorff_distance, compute_iou
 
     masks = _masks(logits, targets, len(classes))
-    with warnings.catch_warnings(action="ignore"):  # of empty masks, which the result tells too
+    with warnings.catch_warnings(action="ignore"):  # about empty masks, which the result shows too
         distances = compute_hausdorff_distance(*masks, include_background=False, percentile=95).numpy()
     in_prediction, in_truth = (mask[:, 1:].flatten(2).any(dim=2).numpy() for mask in masks)  # (n, foreground classes)
     distances[~(in_prediction & in_truth)] = np.nan
@@ -119,17 +150,23 @@ def segmentation_table(logits: torch.Tensor, targets: torch.Tensor, classes: Seq
 
 
 def correct(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> np.ndarray:
-    """Whether each sample is right; in multi-label data the share of labels that are, (n,)."""
+    """Return whether each prediction is correct, or the share of correct labels in multi-label data: (n,)."""
     if data.task == "multilabel":
         return ((logits > 0) == (targets > 0)).float().mean(dim=1).numpy()
     return (logits.argmax(dim=1) == targets).float().numpy()
 
 
 def classification_scores(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> dict[str, float]:
-    """Accuracy, balanced accuracy over the classes that occur, and AUROC over those that occur and do not always occur.
+    """Compute accuracy, balanced accuracy over the classes that occur, and mean AUROC.
 
-    auroc_undefined and balanced_accuracy_undefined are the numbers of classes that these means leave out. AUROC is
-    left out where it is undefined for all of them.
+    The AUROC of a class is defined if some samples have the class and others do not. `auroc_undefined` and
+    `balanced_accuracy_undefined` are the numbers of classes that the two means exclude. There is no `auroc` if it is
+    undefined for all classes.
+
+    Args:
+        logits: (n, outputs).
+        targets: (n,) classes, or (n, labels) of 0 and 1.
+        data: The dataset.
     """
     from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
@@ -143,14 +180,14 @@ def classification_scores(logits: torch.Tensor, targets: torch.Tensor, data: Dat
     if mixed.any():
         scores["auroc"] = float(roc_auc_score(truth[:, mixed], likely[:, mixed], average="macro"))
     if data.task == "classification":
-        with warnings.catch_warnings(action="ignore"):  # of predicted classes that do not occur
+        with warnings.catch_warnings(action="ignore"):  # about predicted classes that do not occur
             scores["balanced_accuracy"] = float(balanced_accuracy_score(targets.numpy(), logits.argmax(dim=1).numpy()))
         scores[f"balanced_accuracy_{UNDEFINED}"] = float((~truth.any(axis=0)).sum())
     return scores
 
 
-def _defined(logits: torch.Tensor, data: Data, split: str) -> torch.Tensor:
-    """The logits, where a prediction can be read of them; a pixel's class is also where one of them is infinite."""
+def _require_defined(logits: torch.Tensor, data: Data, split: str) -> torch.Tensor:
+    """Return the logits if they allow a prediction. Infinite logits of a pixel do, NaN does not."""
     wrong = torch.isnan(logits) if data.task == "segmentation" else ~torch.isfinite(logits)
     if count := int(wrong.sum()):
         raise TrainingError(
@@ -161,7 +198,7 @@ def _defined(logits: torch.Tensor, data: Data, split: str) -> torch.Tensor:
 
 
 def _masks(logits: torch.Tensor, targets: torch.Tensor, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """One-hot prediction and truth, (n, classes, *spatial) each."""
+    """Return one-hot prediction and truth, (n, classes, *spatial) each."""
     predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
     return tuple(one_hot(each, classes).movedim(-1, 1).float() for each in (predicted, targets))
 
@@ -173,7 +210,7 @@ def _dice(masks: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
 
 
 def _means_with_intervals(table: pd.DataFrame, columns: list[str], seed: int):
-    """Mean of each measured column, and the 95 % interval of its bootstrap over groups."""
+    """Yield the mean of each measured column and the ends of its 95 % bootstrap interval over groups."""
     sums = table.groupby("group")[columns].agg(["sum", "count"])
     rows = bootstrap_rows(len(sums), RESAMPLES, np.random.default_rng(seed))
     for column in columns:

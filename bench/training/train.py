@@ -1,4 +1,4 @@
-"""Training: a plain loop that keeps the best checkpoint by validation."""
+"""Training: a loop over epochs that keeps the checkpoint with the best validation score."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ from models.tracing import device_of
 
 @dataclass(frozen=True)
 class Fitted:
-    """The best checkpoint by validation: its epoch (0 is untrained) and validation score."""
+    """The checkpoint with the best validation score.
+
+    Attributes:
+        epoch: Its epoch. 0 is the untrained network.
+        val_score: Its validation score.
+    """
 
     epoch: int
     val_score: float
@@ -40,18 +45,34 @@ def fit(
     on_epoch: Callable[[int, dict[str, float]], None],
     teacher: torch.nn.Module | None = None,
 ) -> Fitted:
-    """Train in place and leave the model with the best checkpoint's weights.
+    """Train a network in place and load the weights of the best checkpoint.
 
-    optimizer: of the model's parameters; schedule: of the optimiser, stepped each epoch. on_epoch(epoch, metrics) is
-    called for the untrained network (epoch 0) and after every epoch. amp: mixed precision, on CUDA alone. teacher: a
-    network whose probabilities are learnt in place of the labels (Hinton et al. 2015, arXiv 1503.02531, at temperature
-    1); validation is on the labels.
-    Raises TrainingError when the loss or the validation score is not finite.
+    Args:
+        model: The network.
+        data: The dataset.
+        epochs: Number of epochs.
+        batch_size: Number of samples in a batch.
+        optimizer: Optimiser of the parameters of the network.
+        schedule: Schedule of the optimiser, stepped after each epoch, or None.
+        loss: Function from logits and targets to a mean over samples.
+        amp: Whether to train in mixed precision. It has an effect on CUDA only.
+        seed: Seed of the batches.
+        on_epoch: Called as `on_epoch(epoch, metrics)` for the untrained network (epoch 0) and after every epoch.
+        teacher: A network whose probabilities replace the labels in training. Validation uses the labels.
+
+    Returns:
+        Epoch and validation score of the best checkpoint.
+
+    Raises:
+        TrainingError: The loss or the validation score is not finite.
+
+    References:
+        Teacher: Hinton et al. 2015, arXiv 1503.02531, at temperature 1.
     """
     device = device_of(model)
     scaler = torch.amp.GradScaler(device.type, enabled=amp and device.type == "cuda")
     batches = Batches(data, batch_size, seed)
-    learns = loss if teacher is None else soft_loss(data)
+    training_loss = loss if teacher is None else soft_loss(data)
 
     best = Fitted(0, _validate(model, data, loss, epoch=0)["val/score"])
     best_weights = copy.deepcopy(model.state_dict())
@@ -65,8 +86,8 @@ def fit(
                 if teacher is not None:
                     with torch.no_grad():
                         targets = teacher(images)
-                value = learns(model(images), targets)
-            _finite(value.item(), "loss", epoch)
+                value = training_loss(model(images), targets)
+            _require_finite(value.item(), "loss", epoch)
             optimizer.zero_grad()
             scaler.scale(value).backward()
             scaler.step(optimizer)
@@ -86,10 +107,15 @@ def fit(
 
 @dataclass
 class Batches:
-    """Shuffled, augmented mini-batches of the training split, a patch of each where it has volumes; the last may be
-    smaller, and every sample is in one.
+    """Shuffled and augmented mini-batches of the training split.
 
-    The same seed gives the same batches.
+    Every sample is in one batch. The last batch may be smaller. If the split has volumes, a sample is a patch of a
+    volume. The same seed gives the same batches.
+
+    Args:
+        data: The dataset.
+        size: Number of samples in a batch.
+        seed: Seed of order and augmentation.
     """
 
     data: Data
@@ -104,9 +130,9 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         train = self.data.whole("train")
         for rows in torch.randperm(len(train), generator=self.generator).split(self.size):
-            yield self._augmented(train, rows)
+            yield self._augment(train, rows)
 
-    def _augmented(self, train: Split | Volumes, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _augment(self, train: Split | Volumes, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if self.data.augment is None:
             return train.images[rows], train.targets[rows]
         images, targets = ([side[row] for row in rows] for side in (train.images, train.targets))
@@ -118,11 +144,20 @@ class Batches:
 
 
 def loss_function(name: str, data: Data) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """A loss of logits and targets. auto: bce where each output is a yes or no, else ce."""
-    yes_or_no = data.task == "multilabel" or data.outputs == 1
+    """Return a loss of logits and targets.
+
+    Args:
+        name: `bce` (binary cross-entropy), `ce` (cross-entropy), `dice`, `dice_ce`, or `auto`: `bce` if each output is
+            binary, else `ce`.
+        data: The dataset.
+
+    Raises:
+        InputError: The loss does not fit the task.
+    """
+    binary = data.task == "multilabel" or data.outputs == 1
     if name == "auto":
-        name = "bce" if yes_or_no else "ce"
-    choices = ["bce"] if yes_or_no else ["ce"]
+        name = "bce" if binary else "ce"
+    choices = ["bce"] if binary else ["ce"]
     if data.task == "segmentation":
         choices += ["dice", "dice_ce"]
     if name not in choices:
@@ -135,28 +170,29 @@ def loss_function(name: str, data: Data) -> Callable[[torch.Tensor, torch.Tensor
     from monai.losses import DiceCELoss, DiceLoss  # here, because MONAI takes seconds to load
 
     kind = DiceLoss if name == "dice" else DiceCELoss
-    criterion = kind(sigmoid=True) if yes_or_no else kind(softmax=True, to_onehot_y=True)
+    criterion = kind(sigmoid=True) if binary else kind(softmax=True, to_onehot_y=True)
     return lambda logits, targets: criterion(logits, targets[:, None].float())
 
 
 def soft_loss(data: Data) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Cross-entropy of logits with the probabilities of a teacher's logits, of each output or over the classes."""
+    """Return the cross-entropy of logits with the probabilities of a teacher, from the logits of the teacher."""
     if data.task == "multilabel" or data.outputs == 1:
         criterion = BCEWithLogitsLoss()
-        return lambda logits, taught: criterion(logits, taught.sigmoid())
+        return lambda logits, teacher_logits: criterion(logits, teacher_logits.sigmoid())
     criterion = CrossEntropyLoss()
-    return lambda logits, taught: criterion(logits, taught.softmax(dim=1))
+    return lambda logits, teacher_logits: criterion(logits, teacher_logits.softmax(dim=1))
 
 
 def _validate(model: torch.nn.Module, data: Data, loss, epoch: int) -> dict[str, float]:
     losses, scores = [], []
     for logits, targets in predictions(model, data, "val"):
-        losses.append(_finite(float(loss(logits, targets)), "validation loss", epoch))
+        losses.append(_require_finite(float(loss(logits, targets)), "validation loss", epoch))
         scores.append(score(logits, targets, data))
-    return {"val/loss": float(np.mean(losses)), "val/score": _finite(float(np.mean(scores)), "validation score", epoch)}
+    mean_score = _require_finite(float(np.mean(scores)), "validation score", epoch)
+    return {"val/loss": float(np.mean(losses)), "val/score": mean_score}
 
 
-def _finite(value: float, name: str, epoch: int) -> float:
+def _require_finite(value: float, name: str, epoch: int) -> float:
     if not math.isfinite(value):
         raise TrainingError(
             f"{name}: got {value} in epoch {epoch}, wanted a finite number; "

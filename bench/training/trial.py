@@ -1,4 +1,4 @@
-"""Trial: what a network does with the data's first batches, so that what would fail in mid-run is refused before it."""
+"""Trial: run a network on the first batches, so that an error is raised before training and not during it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from bench.errors import InputError, explain
 from bench.training.evaluate import score
 from models.tracing import device_of, require_uncompiled
 
-TOLERANCE = 1e-3  # of the largest output: what rounding may change where other samples are in the batch
+TOLERANCE = 1e-3  # change by rounding when the batch has other samples, as a share of the largest output
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def check_parameters(model: nn.Module) -> None:
-    """Raise InputError for a network whose parameters or buffers are not in memory as float32."""
+    """Raise InputError if a network is compiled, or if its parameters or buffers are not in memory as float32."""
     try:
         require_uncompiled(model)
     except ValueError as error:
@@ -32,31 +32,36 @@ def check_parameters(model: nn.Module) -> None:
             raise InputError(f"model: {name} is on the meta device, wanted it in memory; build the network without it")
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             kind = str(tensor.dtype).removeprefix("torch.")
-            raise InputError(f"model: {name} is {kind}, wanted float32, as the images are; add .float()")
+            raise InputError(f"model: {name} is {kind}, wanted float32, the type of the images; add .float()")
 
 
 def wanted_shape(data: Data) -> tuple[int, ...]:
-    """Of the network's output for one sample of these data."""
+    """Return the shape that the output of a network must have for one sample of these data."""
     return (data.outputs, *data.image_size) if data.task == "segmentation" else (data.outputs,)
 
 
 @torch.no_grad()
 def trial_output(model: nn.Module, images: Tensor) -> Tensor:
-    """The network's output for two images in evaluation mode.
+    """Compute the output of a network for two images in evaluation mode.
 
-    Raises InputError where it refuses them, changes them in place, gives no tensor or one that is not finite, or where
-    an image's output is not its own: it differs when asked again, or with the other images of the batch.
+    Args:
+        model: The network.
+        images: (n, channels, *spatial). Only the first two are used.
+
+    Raises:
+        InputError: The network fails on the images, changes them in place, or returns something other than a finite
+            tensor; or the output of an image differs in a second pass or without the other image of the batch.
     """
     check_parameters(model)
     model.eval()
     images = images[:2].to(device_of(model)).clone()
     given = images.clone()
-    with _one_line("in evaluation mode", given):
-        output = _tensor(model(images), "in evaluation mode")
+    with _failures_as_input_errors("in evaluation mode", given):
+        output = _require_tensor(model(images), "in evaluation mode")
         if not torch.equal(images, given):
             raise InputError(
-                "model: changes the images that it is given in place, wanted them left as they are; let its first "
-                "layer copy them (inplace=False)"
+                "model: changes its input images in place, wanted them unchanged; make its first layer copy them "
+                "(inplace=False)"
             )
         if len(output) != len(images):
             raise InputError(
@@ -65,13 +70,14 @@ def trial_output(model: nn.Module, images: Tensor) -> Tensor:
             )
         if not torch.isfinite(output).all():
             raise InputError("model: gives values that are NaN or infinite, wanted finite logits; check its weights")
-        _same(model(images), output, "other outputs for the same images in evaluation mode; remove its randomness")
-        alone = _tensor(model(images[:1]), "in evaluation mode")
-        _same(
+        difference = "different outputs for the same images in evaluation mode; remove its randomness"
+        _require_equal(model(images), output, difference)
+        alone = _require_tensor(model(images[:1]), "in evaluation mode")
+        _require_equal(
             alone,
             output[:1],
-            f"another output {tuple(alone.shape)} for an image alone than in a batch {tuple(output[:1].shape)}; let no "
-            "layer mix the samples of a batch, or drop the batch's axis, in evaluation mode",
+            f"different outputs for an image alone {tuple(alone.shape)} and in a batch {tuple(output[:1].shape)}; in "
+            "evaluation mode, no layer may mix the samples of a batch or drop its axis",
         )
     return output
 
@@ -79,10 +85,17 @@ def trial_output(model: nn.Module, images: Tensor) -> Tensor:
 def check_training(
     model: nn.Module, data: Data, loss: Loss, epochs: int, batch_size: int, teacher: nn.Module | None = None
 ) -> None:
-    """Raise InputError where a step of training fails, in each size of batch that will occur.
+    """Raise InputError if a training step fails for a size of batch that will occur.
 
-    loss: that the network learns by: of logits and targets, with a teacher of logits and the teacher's logits. The
-    network, its gradients and the random state are left as they were.
+    The network, its gradients and the random states do not change.
+
+    Args:
+        model: The network.
+        data: The dataset.
+        loss: Training loss of logits and targets; with a teacher, of logits and the logits of the teacher.
+        epochs: Number of epochs. With 0 no step is tried.
+        batch_size: Number of samples in a batch.
+        teacher: A network whose logits replace the targets, or None.
     """
     _check_score(data)
     if epochs == 0:
@@ -94,24 +107,24 @@ def check_training(
     for size in sorted({min(batch_size, samples), samples % batch_size or batch_size} - {0}, reverse=True):
         size = min(size, samples)
         try:
-            with left_as_it_was(model):
+            with preserved_state(model):
                 _step(model, data, loss, size, teacher)
         except InputError as error:
             if size > 1:
                 raise
-            raise InputError(_without_one(str(error), samples, batch_size)) from error
+            raise InputError(_explain_batch_of_one(str(error), samples, batch_size)) from error
 
 
 def _step(model: nn.Module, data: Data, loss: Loss, size: int, teacher: nn.Module | None) -> None:
-    rows = torch.arange(size) % len(data.train)  # of volumes, as many patches as there are volumes
+    rows = torch.arange(size) % len(data.train)  # for volumes, data.train has one patch of each
     device = device_of(model)
     images, targets = data.train.images[rows].to(device), data.train.targets[rows].to(device)
     if teacher is not None:
         with torch.no_grad():
             targets = teacher(images)
     model.train()
-    with _one_line(f"in a step of training on {size} images", images):
-        output = _tensor(model(images), "in training mode")
+    with _failures_as_input_errors(f"in a step of training on {size} images", images):
+        output = _require_tensor(model(images), "in training mode")
         if tuple(output.shape[1:]) != wanted_shape(data):
             raise InputError(f"model: gives {tuple(output.shape[1:])} in training mode, wanted {wanted_shape(data)}")
         value = loss(output, targets)
@@ -123,30 +136,30 @@ def _step(model: nn.Module, data: Data, loss: Loss, size: int, teacher: nn.Modul
         raise InputError("model: the loss depends on no parameter that requires a gradient, wanted one to train")
 
 
-def _without_one(reason: str, samples: int, batch_size: int) -> str:
-    """The refusal of a batch of one sample, with a size that leaves none."""
-    got = f"train.batch_size: got {batch_size}, which leaves a batch of one of {samples} training samples"
+def _explain_batch_of_one(reason: str, samples: int, batch_size: int) -> str:
+    """Return the error for a batch of one sample. It suggests a size without such a batch."""
+    got = f"train.batch_size: got {batch_size}, which makes a batch of one out of {samples} training samples"
     works = [size for size in (*range(min(batch_size, samples), 1, -1), *range(batch_size, samples + 1))]
     works = [size for size in works if size > 1 and samples % size != 1]
-    fix = f"set train.batch_size={works[0]}" if works else "give the training split more samples"
-    return f"{got}, from which this network can't learn; {fix} or take model.norm=group or none ({reason})"
+    fix = f"set train.batch_size={works[0]}" if works else "add samples to the training split"
+    return f"{got}, but this network can't learn from one sample; {fix} or set model.norm=group or none ({reason})"
 
 
 def _check_score(data: Data) -> None:
-    """Raise InputError where the best checkpoint can't be chosen by these validation targets."""
+    """Raise InputError if the validation targets do not allow a score."""
     if data.task != "multilabel":
         return
     targets = data.val.targets
     if np.isnan(score(torch.zeros(targets.shape), targets, data)):
         raise InputError(
-            f"dataset {data.name}: got no label that some validation samples have and others have not, wanted one, by "
-            "whose AUROC the best checkpoint is chosen; give the validation split more samples"
+            f"dataset {data.name}: got no label that some validation samples have and others lack, wanted at least "
+            "one, because AUROC selects the best checkpoint; add samples to the validation split"
         )
 
 
 @contextmanager
-def left_as_it_was(model: nn.Module) -> Iterator[None]:
-    """Within, the network may be trained: its tensors, gradients and mode and the random states are restored."""
+def preserved_state(model: nn.Module) -> Iterator[None]:
+    """Restore the tensors and modes of a network and the random states at the end of the context."""
     tensors = [*model.parameters(), *model.buffers()]
     before, modes = [tensor.detach().clone() for tensor in tensors], {m: m.training for m in model.modules()}
     drawn = random.getstate()
@@ -163,18 +176,18 @@ def left_as_it_was(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _one_line(when: str, images: Tensor) -> Iterator[None]:
-    """Within, what a network of anyone's raises becomes an InputError; what concerns the machine goes through."""
+def _failures_as_input_errors(when: str, images: Tensor) -> Iterator[None]:
+    """Turn an error of a network into an InputError of one line. Errors of the machine are raised again."""
     try:
         yield
-    except Exception as error:  # a network may raise anything
+    except Exception as error:  # a network may raise any error
         if explain(error):
             raise
         reason = " ".join(str(error).split()) or repr(error)
         raise InputError(f"model: refuses images of shape {tuple(images.shape[1:])} {when} ({reason})") from error
 
 
-def _tensor(output, when: str) -> Tensor:
+def _require_tensor(output, when: str) -> Tensor:
     if isinstance(output, Tensor) and output.is_floating_point() and output.dim() > 1:
         return output
     if isinstance(output, Mapping):
@@ -191,7 +204,7 @@ def _tensor(output, when: str) -> Tensor:
     )
 
 
-def _same(got: Tensor, wanted: Tensor, found: str) -> None:
+def _require_equal(got: Tensor, wanted: Tensor, found: str) -> None:
     close = got.shape == wanted.shape and (got - wanted).abs().max() <= TOLERANCE * wanted.abs().max().clamp(min=1e-6)
     if not close:
         raise InputError(f"model: gives {found}")

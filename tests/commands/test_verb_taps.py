@@ -41,4 +41,4 @@ def test_bad_input_is_one_line(tmp_path):
     ended = command(tmp_path, "taps", "model=custom", "dataset.task=classification", f"model.taps={wrong}", *QUIET)
     assert_refused(ended, "model: taps: got 'features.denseblok2'", "the nearest are features.denseblock")
     ended = command(tmp_path, "model=custom", "dataset.task=classification", "model.taps=[]", "dataset.size=32")
-    assert_refused(ended, "model: names no taps", "`python -m bench taps model=…`")
+    assert_refused(ended, "model: got no taps", "`python -m bench taps model=…`")

@@ -53,16 +53,16 @@ TAPS = "enc1.conv1, enc1.conv2, bottleneck.conv1, bottleneck.conv2, up1, skip1, 
             "diagnostic: got 'v_plot', wanted one of bottleneck, data_processing, discarding",
         ),
         ("+experiment=lee2022", "experiment: got 'lee2022', wanted one of lee2021"),
-        ("probe.n=17", "probe.n: got 17, wanted at most 16, the size of probe.split=val; lower it or take"),
+        ("probe.n=17", "probe.n: got 17, wanted at most 16, the size of probe.split=val; lower it or set"),
         ("probe.n=15", "probe.n: got 15 samples (probe.split=val), wanted at least 16"),
         ("probe.split=test", "probe.n: got 8 samples (probe.split=test), wanted at least 16"),
         ("probe.n=many", "Error merging override probe.n=many: Value 'many' of type 'str' could not be converted"),
         ("probe.split=validation", "probe.split: got 'validation', wanted one of train, val, test, trainval, all"),
-        ("probe.taps=[up1,up9]", f"probe.taps: got 'up9', which is no tap of the model; wanted any of {TAPS}"),
+        ("probe.taps=[up1,up9]", f"probe.taps: got 'up9', which matches no tap of the model; wanted any of {TAPS}"),
         ("probe.taps=up9", "Error merging override probe.taps=up9: "),
         ("probe.taps=[]", "probe.taps: got none, wanted at least one"),
         ("probe.labels=[octiles]", "probe.labels: got 'octiles', wanted one of fractions, mask, coarse, kmeans"),
-        ("probe.labels=[kmeans]", "kmeans wants at least 64 training masks, got 16"),
+        ("probe.labels=[kmeans]", "got kmeans with 16 training masks, wanted at least 64"),
         ("probe.epochs=3", "Error merging override probe.epochs=3: "),
         ("probe.epochs=[last]", "Value 'last' of type 'str' could not be converted to Integer"),
         ("probe.untrained_seeds=-1", "probe.untrained_seeds: got -1"),
@@ -113,5 +113,5 @@ def test_a_process_ends_with_one_line_and_code_2(tmp_path):
     ended = process(tmp_path, "dataset=image_folder", "dataset.root=nowhere")
     out, err = ended.communicate(timeout=120)
     assert (ended.returncode, out) == (2, "")
-    assert err == "bench: dataset.root: got nowhere, which is no folder; give dataset.root=DIR of one that exists\n"
+    assert err == "bench: dataset.root: got nowhere, which is not a folder; set dataset.root to a folder that exists\n"
     assert not (tmp_path / "mlflow.db").exists()

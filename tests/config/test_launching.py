@@ -49,7 +49,7 @@ OPTUNA = (
         (("+unknown=1",), "config: got the setting 'unknown', wanted one of seed, device"),
         (("objectives=[nope]",), "objectives: got 'nope', wanted metrics of the run, any of cost/flops"),
         (("train.optimizer.lr=inf",), "train.optimizer.lr: got inf, wanted a finite number"),
-        (("probe.pixels=1000000",), "probe.pixels: got 1000000, wanted at most 4096, which the 16 images have"),
+        (("probe.pixels=1000000",), "probe.pixels: got 1000000, wanted at most 4096, all pixels of 16 images"),
     ],
 )
 def test_refused_before_anything_is_tracked(tmp_path, overrides, said):

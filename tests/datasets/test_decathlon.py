@@ -169,10 +169,10 @@ def test_a_network_learns_boxes_from_patches(root):
 
 def test_what_is_refused_is_named(root, tmp_path):
     folder = root / TASK
-    assert_refused(r"dataset.patch: got 11x10x8, and box_1 of 10x12x9, which is smaller; wanted at most 10x10x8", read,
+    assert_refused(r"dataset.patch: got 11x10x8, but box_1 has 10x12x9, which is smaller; wanted at most 10x10x8", read,
                    root, patch=[11, 10, 8])  # fmt: skip
     assert_refused(r"dataset.patch: got \[4, 4\], wanted a positive integer or 3", read, root, patch=[4, 4])
-    assert_refused(r"dataset.spacing: got 0, wanted millimetres", read, root, spacing=0)
+    assert_refused(r"dataset.spacing: got 0, wanted one number or 3 numbers above 0, in mm", read, root, spacing=0)
     assert_refused(r"dataset.intensity: got 'unit', wanted one of", read, root, intensity="unit")
     assert_refused(r"Task98/dataset.json: no such file; check", decathlon, root, task="Task98")
     assert_refused(r"dataset.task: got 'Task98', wanted one of Task01", decathlon, root, task="Task98", download=True)
@@ -189,7 +189,7 @@ def test_what_is_refused_is_named(root, tmp_path):
     image.write_bytes(image.read_bytes()[:90])
     assert_refused(r"imagesTr/box_0.nii.gz: unreadable \(.*\), wanted a whole NIfTI file", read, root)
     image.unlink()
-    assert_refused(r"imagesTr/box_0.nii.gz: listed in dataset.json, and no such file", read, root)
+    assert_refused(r"imagesTr/box_0.nii.gz: no such file, but dataset.json lists it", read, root)
     write(root, SIZES)
     nib.save(nib.Nifti1Image(np.zeros((3, 3, 3), np.uint8), np.eye(4)), folder / "labelsTr/box_0.nii.gz")
     assert_refused(r"box_0.nii.gz: got 12x10x8 and a mask of 3x3x3, wanted one size", read, root)

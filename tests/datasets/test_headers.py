@@ -101,7 +101,7 @@ def test_masks_in_alpha_in_jpeg_and_of_an_odd_palette(tmp_path):
     for name in ("rgba.png", "la.png"):
         message = r"got a mask with an alpha channel of 0 to 255, .*; save the alpha channel as a grey picture"
         assert_refused(message, read_mask, tmp_path / name)
-        assert_refused(r"got a picture in its alpha channel alone", read_image, tmp_path / name)
+        assert_refused(r"got a picture that varies only in its alpha channel", read_image, tmp_path / name)
         Image.open(tmp_path / name).getchannel("A").save(tmp_path / "followed.png")
         assert np.array_equal(read_mask(tmp_path / "followed.png"), disc)
     save(tmp_path / "opaque.png", np.dstack([disc] * 3 + [disc * 0 + 255]))
@@ -121,16 +121,16 @@ def test_files_that_are_not_read_are_named(tmp_path, caplog):
     (tmp_path / "more").mkdir()
     with caplog.at_level(logging.WARNING):
         assert list(files_by_stem(tmp_path)) == ["a"]
-    assert "these are not read" in caplog.text
+    assert "these are ignored" in caplog.text
     assert caplog.text.strip().endswith("b.dcm, more, notes.txt")
 
 
 def test_what_is_no_regular_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
-    assert_refused(r"pipe.png: got no regular file", files_by_stem, tmp_path)
+    assert_refused(r"pipe.png: is not a regular file", files_by_stem, tmp_path)
     (tmp_path / "pipe.png").unlink()
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
-    assert_refused(r"loop.png: got no regular file", files_by_stem, tmp_path)
+    assert_refused(r"loop.png: is not a regular file", files_by_stem, tmp_path)
 
 
 def test_a_class_is_a_folder_with_pictures(tmp_path):

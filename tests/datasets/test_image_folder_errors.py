@@ -49,7 +49,7 @@ def test_missing_root(tmp_path):
     assert_refused(
         r"dataset.root: got nothing, wanted the folder of the data; give dataset.root=DIR", image_folder, None
     )
-    assert_refused(r"dataset.root: got .*nowhere, which is no folder", image_folder, tmp_path / "nowhere")
+    assert_refused(r"dataset.root: got .*nowhere, which is not a folder", image_folder, tmp_path / "nowhere")
     assert_refused(r"images: no such folder, wanted images/ and masks/ in dataset.root", image_folder, tmp_path)
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()
@@ -69,7 +69,7 @@ def test_sizes_that_differ(folder):
     assert_refused(r"images/a4.png: got 9x8 and a mask of 8x8, wanted one size", image_folder, folder)
     save(folder / "masks" / "a4.png", np.zeros((9, 8), np.uint8))
     assert_refused(
-        r"images/a4.png: got 9x8 after 8x8 in a0, wanted images of one size; set dataset.size",
+        r"images/a4.png: got 9x8, but a0 has 8x8, wanted images of one size; set dataset.size",
         image_folder,
         folder,
         size=None,

@@ -113,7 +113,7 @@ def test_multilabel_out_of_range(tmp_path):
     write_npz(tmp_path / "chestmnist.npz", labels=14, classes=3)
     assert_refused(r"got labels 2, wanted 0 to 1", medmnist, flag="chestmnist", root=tmp_path)
     write_npz(tmp_path / "chestmnist.npz", labels=3)
-    assert_refused(r"got 3 labels a row, wanted 14; check dataset.flag", medmnist, flag="chestmnist", root=tmp_path)
+    assert_refused(r"got 3 labels per row, wanted 14; check dataset.flag", medmnist, flag="chestmnist", root=tmp_path)
 
 
 def test_bad_options(tmp_path):

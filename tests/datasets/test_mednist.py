@@ -48,7 +48,7 @@ def test_what_is_refused(root, tmp_path, monkeypatch):
     assert_refused(r"dataset.n: got 40 for train, wanted 1 to 24", mednist, root, n=[40, None, None])
     assert_refused(r"MedNIST/Hand: got 0 folders, wanted one for each class", mednist, root / "MedNIST" / "Hand")
     save(root / "MedNIST" / "Hand" / "wide.png", np.zeros((8, 9), np.uint8))
-    assert_refused(r"wide.png: got 8x9x1 after 8x8x1, wanted one size", mednist, root)
+    assert_refused(r"wide.png: got 8x9x1, but others have 8x8x1, wanted one size", mednist, root)
 
     def offline(*args, **kwargs):
         raise OSError("no\nnetwork")

@@ -17,7 +17,7 @@ from bench.datasets.files import read_image
 from bench.datasets.mnist import read_idx
 from bench.errors import InputError, explain
 
-NEEDS = r"got data that need [\d,.]+ GB of memory, wanted at most what is available, [\d,.]+ GB; "
+NEEDS = r"got data that need [\d,.]+ GB of memory, wanted at most the available [\d,.]+ GB; "
 
 
 def test_phantoms_and_folders_say_what_to_lower(folder):

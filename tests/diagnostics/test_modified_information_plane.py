@@ -135,7 +135,7 @@ def test_labels_of_one_class_leave_what_is_told_of_the_input():
 
 def test_estimators_and_views_that_can_not_serve_are_refused_before_training():
     network, data = Made(upper), bits_and_labels(lambda a, b: a)
-    with pytest.raises(InputError, match="got the estimators kde, wanted a Rényi one too"):
+    with pytest.raises(InputError, match="got the estimators kde, wanted also a Rényi one"):
         ModifiedInformationPlane().check(probe_of(network, data, {"kde": KDE()}))
     with pytest.raises(ValueError, match="mini_batches: got 1"):
         ModifiedInformationPlane(mini_batches=1)

@@ -72,7 +72,7 @@ def test_mask_view_holds_the_masks_themselves_and_one_class_per_distinct_mask():
 
 def test_kmeans_wants_enough_training_masks():
     data = data_of(square_masks(range(20)))
-    with pytest.raises(InputError, match="kmeans wants at least 64 training masks, got 20"):
+    with pytest.raises(InputError, match="got kmeans with 20 training masks, wanted at least 64"):
         kmeans(data, data.train)
 
 

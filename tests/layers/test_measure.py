@@ -192,7 +192,7 @@ def test_estimate_is_that_of_the_estimator():
     assert bench.estimate(t, t + noise, "ksg", given=t).bits == pytest.approx(0, abs=0.1)
     groups = np.repeat(np.arange(250), 2)
     assert bench.estimate(t, t + noise, "ksg", groups=groups).null != found.null
-    with pytest.raises(InputError, match="got 500 samples of t, 3 samples of y, wanted as many of each"):
+    with pytest.raises(InputError, match="got 500 samples of t, 3 samples of y, wanted the same number of each"):
         bench.estimate(t, [1, 2, 3])
 
 
@@ -201,7 +201,7 @@ def test_a_u_plot_is_drawn_of_a_table():
     figure = bench.plot_u(table)
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["input", "2", "3"]
-    with pytest.raises(InputError, match="estimator: got 'nope', wanted one of the table: gaussian"):
+    with pytest.raises(InputError, match="estimator: got 'nope', wanted an estimator of the table: gaussian"):
         bench.plot_u(table, "nope")
 
 

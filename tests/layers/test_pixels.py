@@ -160,7 +160,7 @@ def test_what_has_no_pixels_is_refused():
     with pytest.raises(InputError, match=r"probe.views: got pixel or patch for classification"):
         Locations.draw(classes, classes.train, 100, np.random.default_rng(0))
     masks = data_of(images, torch.zeros(6, 8, 8, dtype=torch.int64))
-    with pytest.raises(InputError, match=r"probe.pixels: got 5, wanted one per image at least: 6"):
+    with pytest.raises(InputError, match=r"probe.pixels: got 5, wanted at least one per image: 6"):
         Locations.draw(masks, masks.train, 5, np.random.default_rng(0))
 
 

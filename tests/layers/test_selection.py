@@ -30,5 +30,5 @@ def test_taps_are_chosen_by_patterns_in_their_own_order(patterns, chosen):
 
 
 def test_a_pattern_without_a_tap_is_refused():
-    with pytest.raises(InputError, match=r"got 'up\*', which is no tap .* wanted any of encoder0, encoder1"):
+    with pytest.raises(InputError, match=r"got 'up\*', which matches no tap .* wanted any of encoder0, encoder1"):
         choose_taps(TAPS, ["enc*", "up*"])

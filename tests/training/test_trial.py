@@ -59,11 +59,11 @@ def train_step(model, data, batch_size=4, teacher=None):
         (Net(lambda y, _: None), "an object of NoneType"),
         (Net(lambda y, _: y / 0), "NaN or infinite"),
         (Net(lambda y, training: y * (torch.inf if training else 1)), "train.loss: got"),
-        (Net(lambda y, _: y - y.mean(dim=0)), "for an image alone than in a batch"),
+        (Net(lambda y, _: y - y.mean(dim=0)), "for an image alone .* and in a batch"),
         (Net(lambda y, _: y.squeeze()), "wanted one tensor of logits|output of shape|for an image alone"),
         (Net(lambda y, _: y[:1]), r"output of shape \(1, 1, 16, 16\) for 2 images"),
         (Net(lambda y, _: y.detach()), "in a step of training on 4 images"),
-        (Calls(), "other outputs for the same images"),
+        (Calls(), "different outputs for the same images"),
         (InPlace(), "in place"),
         (Net().requires_grad_(False), "no parameter that requires a gradient"),
         (nn.Identity(), "has no parameter, wanted one"),
@@ -104,7 +104,7 @@ def test_a_last_batch_of_one_is_refused_only_where_nothing_can_be_learnt_from_it
         if 9 % works == 1:
             works = 3
         with pytest.raises(
-            InputError, match=f"got {size}, which leaves a batch of one of 9 .* train.batch_size={works}"
+            InputError, match=f"got {size}, which makes a batch of one out of 9 .* train.batch_size={works}"
         ):
             train_step(head, data, size)
     train_step(head, data, 3)
