@@ -130,7 +130,7 @@ class Asker:
 
     def structure(self, design: Design, estimator: str, view: str, reading: str = "cut") -> Loss:
         """What the levels and skips that a design gives up tell, given what else is decoded; or pair by pair."""
-        gone = design.gone_from(self.base)
+        gone = design.removed_parts(self.base)
         if reading == "pairs":
             return Loss.total([self.pair(part, estimator, view) for part in gone])
         cut = design.cut(self.base)

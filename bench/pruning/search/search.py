@@ -118,7 +118,7 @@ class Search:
 
     def _without_a_part(self, design: Design) -> Iterator[Step]:
         for part, left in design.removals().items():
-            gone = left.gone_from(self.asker.base)
+            gone = left.removed_parts(self.asker.base)
             change = f"without {' and '.join(gone)}: {'it tells' if len(gone) == 1 else 'together they tell'}"
             yield self._step(part, change, left, self.asker.structure(left, *self.by))
 
