@@ -14,7 +14,7 @@ from bench.config.build import build_each
 from bench.config.prepare import prepare, prepare_training
 from bench.estimators import Estimator
 from bench.pruning.retraining.training import Retraining
-from bench.pruning.search.asker import Asker, askable, way_of
+from bench.pruning.search.asker import Asker, select_views, way_of
 from bench.pruning.search.base import Base, build_base
 from bench.tracking.store import connect
 from bench.tracking.trust import trusted_by
@@ -58,7 +58,7 @@ def opened(config: DictConfig, command: str) -> Iterator[Opened]:
         base = build_base(config)
         prepare_training(config.train, base.network, base.data, store.uri, trusted_by(config))  # or InputError
 
-    views = askable(base.data, config.ask.views)  # or InputError, before anything is trained
+    views = select_views(base.data, config.ask.views)  # or InputError, before anything is trained
     if config.ask.get("rule") == "search":
         way_of(config.ask.by, list(estimators), views)
 
