@@ -1,6 +1,6 @@
-"""Networks that name their taps, the layers at which activations are read.
+"""Networks that publish their taps, the layers at which activations are read.
 
-Those of other libraries (MONAI, segmentation-models-pytorch, timm) load when they are used.
+Networks of other libraries (MONAI, segmentation-models-pytorch, timm) load when they are used.
 """
 
 from typing import TYPE_CHECKING

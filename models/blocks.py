@@ -1,4 +1,4 @@
-"""What the networks are built of: layers by number of spatial dimensions, the convolution block, initialisation."""
+"""Parts of the networks: layers by number of spatial dimensions, the convolution block, initialisation."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 def layer(kind: str, spatial_dims: int) -> type[nn.Module]:
-    """PyTorch's class of this kind: `layer("Conv", 3)` is `nn.Conv3d`."""
+    """Return PyTorch's class of this kind: `layer("Conv", 3)` is `nn.Conv3d`."""
     return getattr(nn, f"{kind}{checks.choice('spatial_dims', spatial_dims, SPATIAL_DIMS)}d")
 
 
 def normalisation(norm: str, channels: int, spatial_dims: int) -> nn.Module:
-    """The normalisation by name, with learnt scale and shift; "group" takes as many groups, up to 8, as divide."""
+    """Make a normalisation with learnt scale and shift.
+
+    The number of groups of "group" is the largest one up to 8 that divides the channels.
+    """
     match checks.choice("norm", norm, NORMS):
         case "none":
             return nn.Identity()
@@ -43,13 +46,14 @@ def normalisation(norm: str, channels: int, spatial_dims: int) -> nn.Module:
 
 
 def nonlinearity(activation: str) -> nn.Module:
+    """Make the activation with this name."""
     return ACTIVATIONS[checks.choice("activation", activation, ACTIVATIONS)]()
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution, normalisation, activation: (N, in_channels, *spatial) to (N, out_channels, *spatial').
+    """Convolution, normalisation and activation: (N, in_channels, *spatial) to (N, out_channels, *spatial').
 
-    One module, so that a tap on it lies after normalisation and activation.
+    They are one module, so a tap on it lies after normalisation and activation.
     """
 
     def __init__(
@@ -63,7 +67,7 @@ class ConvBlock(nn.Sequential):
         activation: str,
         spatial_dims: int,
     ):
-        bias = norm not in ("batch", "instance")  # these subtract it again
+        bias = norm not in ("batch", "instance")  # these normalisations subtract the bias
         super().__init__(
             layer("Conv", spatial_dims)(in_channels, out_channels, kernel_size, padding=padding, bias=bias),
             normalisation(norm, out_channels, spatial_dims),
@@ -72,9 +76,15 @@ class ConvBlock(nn.Sequential):
 
 
 def initialise(network: nn.Module, init: str) -> None:
-    """Initialise in place: "torch" keeps PyTorch's own; "glorot" draws weights by Glorot & Bengio 2010, eq. 16.
+    """Initialise a network in place.
 
-    Glorot: uniform weights of standard deviation sqrt(2 / (fan_in + fan_out)), biases zero.
+    Args:
+        network: The network.
+        init: "torch" keeps PyTorch's values. "glorot" draws uniform weights of standard deviation sqrt(2 / (fan_in +
+            fan_out)); biases are 0.
+
+    References:
+        Glorot & Bengio 2010, eq. 16.
     """
     if checks.choice("init", init, INITS) == "torch":
         return

@@ -1,4 +1,4 @@
-"""One-line errors for what a network can't be built from or fed with: got, wanted, fix."""
+"""Checks of arguments and inputs of networks. The errors have one line: got, wanted, fix."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ def _is_count(value: Any) -> bool:
 
 
 def count(name: str, got: Any) -> int:
-    """A positive integer.
+    """Check for a positive integer.
 
-    >>> count("in_channels", 0)
-    Traceback (most recent call last):
-    ValueError: in_channels: got 0, wanted a positive integer; give a whole number such as 3
+    Examples:
+        >>> count("in_channels", 0)
+        Traceback (most recent call last):
+        ValueError: in_channels: got 0, wanted a positive integer; give a whole number such as 3
     """
     if not _is_count(got):
         raise ValueError(f"{name}: got {got!r}, wanted a positive integer; give a whole number such as 3")
@@ -26,10 +27,11 @@ def count(name: str, got: Any) -> int:
 
 
 def classes(got: Any, multilabel: bool) -> int:
-    """A number of classes, 2 or more where they exclude each other.
+    """Check for a number of classes, which is at least 2 if the classes exclude each other.
 
-    >>> classes(1, multilabel=True)
-    1
+    Examples:
+        >>> classes(1, multilabel=True)
+        1
     """
     if count("num_classes", got) == 1 and not multilabel:
         raise ValueError("num_classes: got 1, wanted 2 or more where classes exclude each other; set multilabel=true")
@@ -37,11 +39,12 @@ def classes(got: Any, multilabel: bool) -> int:
 
 
 def counts(name: str, got: Any, *, least: int = 1, fix: str = "give a list such as [8, 16]") -> tuple[int, ...]:
-    """A list of positive integers with `least` entries or more.
+    """Check for a list of positive integers with at least `least` entries.
 
-    >>> counts("widths", [8, 16.0])
-    Traceback (most recent call last):
-    ValueError: widths: got [8, 16.0], wanted at least 1 positive integer; give a list such as [8, 16]
+    Examples:
+        >>> counts("widths", [8, 16.0])
+        Traceback (most recent call last):
+        ValueError: widths: got [8, 16.0], wanted at least 1 positive integer; give a list such as [8, 16]
     """
     is_list = isinstance(got, Sequence) and not isinstance(got, str)
     if not is_list or len(got) < least or not all(map(_is_count, got)):
@@ -51,11 +54,12 @@ def counts(name: str, got: Any, *, least: int = 1, fix: str = "give a list such 
 
 
 def choice(name: str, got: Any, options: Collection[Any]) -> Any:
-    """One of the options.
+    """Check for one of the options.
 
-    >>> choice("pool", "mean", ("max", "avg"))
-    Traceback (most recent call last):
-    ValueError: pool: got 'mean', wanted one of max, avg; correct the spelling
+    Examples:
+        >>> choice("pool", "mean", ("max", "avg"))
+        Traceback (most recent call last):
+        ValueError: pool: got 'mean', wanted one of max, avg; correct the spelling
     """
     if not any(type(got) is type(option) and got == option for option in options):
         raise ValueError(f"{name}: got {got!r}, wanted one of {', '.join(map(str, options))}; correct the spelling")
@@ -63,13 +67,14 @@ def choice(name: str, got: Any, options: Collection[Any]) -> Any:
 
 
 def per_place(name: str, got: Any, places: int, place: str) -> tuple[Any, ...]:
-    """One entry per place; a single value stands for all of them.
+    """Return one entry per place, such as a stage. A single value stands for all places.
 
-    >>> per_place("padding", "same", 2, "stage"), per_place("padding", ["same", "valid"], 2, "stage")
-    (('same', 'same'), ('same', 'valid'))
-    >>> per_place("padding", ["same"], 2, "stage")
-    Traceback (most recent call last):
-    ValueError: padding: got ['same'], wanted one entry per stage, 2 in all; add 1
+    Examples:
+        >>> per_place("padding", "same", 2, "stage"), per_place("padding", ["same", "valid"], 2, "stage")
+        (('same', 'same'), ('same', 'valid'))
+        >>> per_place("padding", ["same"], 2, "stage")
+        Traceback (most recent call last):
+        ValueError: padding: got ['same'], wanted one entry per stage, 2 in all; add 1
     """
     if isinstance(got, str) or not isinstance(got, Sequence):
         return (got,) * places
@@ -80,9 +85,9 @@ def per_place(name: str, got: Any, places: int, place: str) -> tuple[Any, ...]:
 
 
 def images(x: Tensor, channels: int, spatial_dims: int) -> None:
-    """A batch of images (N, channels, *spatial) with spatial_dims axes of space."""
+    """Check for a batch of images (N, channels, *spatial) with this number of spatial axes."""
     if x.dim() != spatial_dims + 2 or x.shape[1] != channels:
         wanted = f"(N, {channels}, {', '.join('HWD'[:spatial_dims])})"
         raise ValueError(
-            f"input: got shape {tuple(x.shape)}, wanted {wanted}; set in_channels and spatial_dims by the data"
+            f"input: got shape {tuple(x.shape)}, wanted {wanted}; set in_channels and spatial_dims to match the data"
         )

@@ -1,4 +1,4 @@
-"""Plain convolutional classifiers with named taps, a family over their numbers of filters."""
+"""Plain convolutional classifiers with named taps. The numbers of filters can be chosen."""
 
 from __future__ import annotations
 
@@ -36,36 +36,52 @@ class _Stage:
 
     @property
     def names(self) -> list[str]:
+        """Names of the convolution blocks."""
         name = f"conv{self.number}"
         return [name] if self.convs == 1 else [f"{name}_{i + 1}" for i in range(self.convs)]
 
     @property
     def trimmed(self) -> int:
-        """Pixels that the convolutions take off a side."""
+        """Number of pixels by which the convolutions shorten a side."""
         return self.convs * (self.kernel_size - 1) if self.padding == "valid" else 0
 
 
 class CNN(nn.Module):
-    """Images (N, in_channels, *input_size) to logits (N, num_classes).
+    """A convolutional classifier: images (N, in_channels, *input_size) to logits (N, num_classes).
 
-    Stages of convolution blocks, each halved in size by a pool, then fully connected layers. The defaults are LeNet-5
-    as Yu et al. measured it (TNNLS 2021, arXiv 1804.06537): 6@5x5, pool, 16@5x5, pool, 120, 84, 10.
+    The network has stages of convolution blocks, each followed by a pool that halves the size, and then fully connected
+    layers. The defaults are LeNet-5 as Yu et al. measured it: 6@5x5, pool, 16@5x5, pool, 120, 84, 10.
 
-    filters: channels of each stage.
-    kernel_size, padding (same | valid), convs_per_stage: one value, or a list with one per stage.
-    pool: max | avg, 2x2 after each stage.
-    global_pool: none | max | avg over what the last stage leaves, so that any image that is large enough may come.
-    norm, activation, init: as in `UNet`.
-    hidden: widths of the fully connected layers before the output; may be empty.
-    multilabel: the classes don't exclude each other, so that probabilities are sigmoids, not a softmax.
+    Args:
+        in_channels: Channels of the images.
+        num_classes: Number of classes.
+        filters: Channels of each stage.
+        kernel_size: One value, or a list with one per stage.
+        padding: same | valid; one value, or a list with one per stage.
+        convs_per_stage: One value, or a list with one per stage.
+        pool: max | avg, 2x2 after each stage.
+        global_pool: none | max | avg over the output of the last stage. With max or avg the network takes all images
+            that are large enough.
+        norm: As in `UNet`.
+        activation: As in `UNet`.
+        hidden: Widths of the fully connected layers before the output; may be empty.
+        input_size: Size of the images.
+        multilabel: Whether the classes do not exclude each other; probabilities are then sigmoids, not a softmax.
+        spatial_dims: 2 or 3.
+        init: As in `UNet`.
 
-    Raises ValueError for an argument that no network can be built from, images too small for the pools among them, and
-    for images of another shape.
+    Raises:
+        ValueError: No network can be built from an argument, the images are too small for the pools, or they have
+            another shape.
 
-    >>> sum(parameter.numel() for parameter in CNN().parameters())
-    61706
-    >>> [tap.name for tap in CNN(filters=(8, 16), convs_per_stage=(1, 2), hidden=()).taps()]
-    ['conv1', 'conv2_1', 'conv2_2', 'out']
+    References:
+        Yu et al. 2021, TNNLS, arXiv 1804.06537.
+
+    Examples:
+        >>> sum(parameter.numel() for parameter in CNN().parameters())
+        61706
+        >>> [tap.name for tap in CNN(filters=(8, 16), convs_per_stage=(1, 2), hidden=()).taps()]
+        ['conv1', 'conv2_1', 'conv2_2', 'out']
     """
 
     def __init__(
@@ -126,7 +142,7 @@ class CNN(nn.Module):
         return x
 
     def taps(self) -> list[Tap]:
-        """Every convolution block, fully connected layer and the output, along the data's way."""
+        """Return the taps in forward order: convolution blocks, fully connected layers and the output."""
         stages, layers = len(self.filters), len(self.hidden)
         places = [(name, "feature", stage.number) for stage in self._stages for name in stage.names]
         places += [(f"fc{i}", "classifier", stages + i) for i in range(1, layers + 1)]
@@ -134,8 +150,9 @@ class CNN(nn.Module):
         return along(places, output=sigmoid if self.multilabel else softmax)
 
     def _check_size(self, size: tuple[int, ...]) -> None:
+        """Check that images of this size fit the network."""
         if len(size) != self.spatial_dims:
-            raise ValueError(f"input_size: got {size}, wanted {self.spatial_dims} sides; set spatial_dims by the data")
+            raise ValueError(f"input_size: got {size}, wanted {self.spatial_dims} sides; set spatial_dims to match it")
         smallest = 1
         for stage in reversed(self._stages):
             smallest = 2 * smallest + stage.trimmed
@@ -151,6 +168,7 @@ class CNN(nn.Module):
 
 
 def _stages(filters: tuple[int, ...], *settings: Any) -> list[_Stage]:
+    """Build the stages from the settings per stage."""
     names = ("kernel_size", "padding", "convs_per_stage")
     columns = [checks.per_place(name, got, len(filters), "stage") for name, got in zip(names, settings, strict=True)]
     return [_Stage(number, *row) for number, row in enumerate(zip(filters, *columns, strict=True), 1)]

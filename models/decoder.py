@@ -1,4 +1,4 @@
-"""A small network that reconstructs an image from one layer's activation."""
+"""A small network that reconstructs an image from the activation of one layer."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from torch import Tensor, nn
 from models import checks
 from models.blocks import ConvBlock, layer
 
-MOST_MAPS, SMALLEST = 4, 4  # maps at its coarsest as a multiple of width; cells a side that a vector is spread over
+MOST_MAPS, SMALLEST = 4, 4  # largest number of maps as a multiple of width; cells per side for a vector
 
 
 class Decoder(nn.Module):
-    """Activations (N, *activation) to images (N, *image), as real numbers.
+    """Decoder from activations (N, *activation) to images (N, *image) of real numbers.
 
-    The activation is brought to mean 0 and variance 1. Maps are doubled up to the image's size, with a 3x3 convolution
-    before each doubling and one at the end; a vector is first spread over 4 cells a side by a linear layer.
+    The activation is normalised to mean 0 and variance 1. Maps are doubled up to the size of the image, with a 3x3
+    convolution before each doubling and one at the end. A linear layer first spreads a vector over 4 cells per side.
 
-    activation, image: shapes without the batch's axis, (channels, *spatial) or (features,). width: channels at full
-    resolution, up to four times as many below.
+    Args:
+        activation: Shape without the axis of the batch, (channels, *spatial) or (features,).
+        image: Shape without the axis of the batch, (channels, *spatial).
+        width: Number of channels at full resolution; up to four times as many at lower resolutions.
 
-    >>> import torch
-    >>> Decoder(activation=(64, 4, 4), image=(1, 28, 28))(torch.zeros(2, 64, 4, 4)).shape
-    torch.Size([2, 1, 28, 28])
+    Examples:
+        >>> import torch
+        >>> Decoder(activation=(64, 4, 4), image=(1, 28, 28))(torch.zeros(2, 64, 4, 4)).shape
+        torch.Size([2, 1, 28, 28])
     """
 
     def __init__(self, activation: Sequence[int], image: Sequence[int], width: int = 16):

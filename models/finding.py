@@ -1,4 +1,4 @@
-"""Finding: the blocks of a network that names no taps."""
+"""Finding: the blocks of a network that publishes no taps."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from models.tracing import Call, calls
 
 
 def found_layers(network: nn.Module, image: Tensor) -> list[dict[str, str]]:
-    """Find the blocks of a network: each weight layer with the normalisation and activation that follow it.
+    """Find the blocks of a network: each layer with weights, with the normalisation and activation that follow it.
 
-    A block is read after its last module that keeps the shape, so after normalisation and activation where these are
-    modules. Modules that run more than once in a pass, as one ReLU for all layers does, can't be read.
+    A block is read after its last module that keeps the shape, so after normalisation and activation if these are
+    modules. A module that runs more than once in a pass, such as one ReLU for all layers, can't be read.
 
     Args:
         network: Any network of images.
         image: (1, channels, *spatial), on the network's device.
 
     Returns:
-        `module` and `role` of each block in the order of the forward pass, as `models.Custom` takes them. In a network
-        whose activations shrink and grow again the smallest are the bottleneck; the last block is the output.
+        `module` and `role` of each block in the order of the forward pass, as `models.Custom` takes them. If the
+            activations shrink and grow again, the smallest ones are the bottleneck. The last block is the output.
 
     Raises:
-        ValueError: The network refuses the image, or no module of it can be read.
+        ValueError: The network refuses the image, or none of its modules can be read.
 
     Examples:
         >>> import torch
@@ -48,7 +48,7 @@ def found_layers(network: nn.Module, image: Tensor) -> list[dict[str, str]]:
 
 
 def named_layers(network: nn.Module, image: Tensor, patterns: Sequence[str]) -> list[dict[str, str]]:
-    """Find the modules whose paths match a pattern, and the output behind them.
+    """Find the modules whose paths match a pattern, and the output.
 
     Args:
         network: Any network of images.
@@ -56,7 +56,7 @@ def named_layers(network: nn.Module, image: Tensor, patterns: Sequence[str]) -> 
         patterns: Paths or patterns such as `encoder.*.relu`.
 
     Returns:
-        `module` and `role` of each, as `found_layers`; the block that is the output comes last in any case.
+        `module` and `role` of each, as `found_layers`. The block of the output is always the last.
 
     Raises:
         ValueError: A pattern matches no module that runs.
@@ -73,7 +73,7 @@ def named_layers(network: nn.Module, image: Tensor, patterns: Sequence[str]) -> 
 
 
 def _blocks(network: nn.Module, seen: Mapping[str, Call]) -> Iterator[Call]:
-    """The last call of each block: a module with a weight matrix, and those after it that keep the shape."""
+    """Yield the last call of each block: a module with a weight matrix, with later modules that keep the shape."""
     block: Call | None = None
     for call in seen.values():
         module = network.get_submodule(call.module)
@@ -93,7 +93,7 @@ def _blocks(network: nn.Module, seen: Mapping[str, Call]) -> Iterator[Call]:
 
 
 def _roles(sizes: Sequence[int]) -> list[str]:
-    """The role of each block by the number of its positions, 0 where it has no spatial axes."""
+    """Return the role of each block by its number of positions, which is 0 without spatial axes."""
     spatial = [size for size in sizes if size]
     least = min(spatial, default=0)
     first = sizes.index(least) if spatial else 0

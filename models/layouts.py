@@ -1,4 +1,4 @@
-"""Layouts: which axis of an activation holds the channels, asked of the network by images of another size."""
+"""Layouts: which axis of an activation holds the channels. Images of another size show this."""
 
 from __future__ import annotations
 
@@ -18,21 +18,33 @@ CHANNELS_FIRST = (
 
 
 def channels_to_front(activation: Tensor) -> Tensor:
-    """(N, *spatial, channels) to (N, channels, *spatial)."""
+    """Move the channels from the last axis to the second: (N, *spatial, channels) to (N, channels, *spatial)."""
     return activation.movedim(-1, 1)
 
 
 def layouts(network: nn.Module, image: Tensor, modules: Sequence[str]) -> dict[str, str]:
-    """`first` or `last` for each module whose output has axes beside the batch and the channels: where these are.
+    """Find the axis of the channels in the output of each module.
 
-    image: (1, C, *spatial). The axes that change with the size of the image are not the channels. Where the network
-    takes no other size, the module's class decides, or the sides of the image where they fit one reading alone.
-    Raises ValueError for a module whose layout none of these decides.
+    The axes that change with the size of the image are not the channels. If the network takes no other size, the class
+    of the module decides, or else the sides of the image, if they fit only one layout. Modules whose output has no axis
+    besides the batch and the channels are left out.
 
-    >>> import torch
-    >>> network = nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.Flatten(2), nn.Identity())
-    >>> layouts(network, torch.zeros(1, 1, 8, 8), ["0", "1"])
-    {'0': 'first', '1': 'first'}
+    Args:
+        network: The network.
+        image: (1, C, *spatial).
+        modules: Paths of modules.
+
+    Returns:
+        `first` or `last` for each module.
+
+    Raises:
+        ValueError: The layout of a module can't be found.
+
+    Examples:
+        >>> import torch
+        >>> network = nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.Flatten(2), nn.Identity())
+        >>> layouts(network, torch.zeros(1, 1, 8, 8), ["0", "1"])
+        {'0': 'first', '1': 'first'}
     """
     shapes = _shapes(network, image)
     asked = [path for path in modules if len(shapes.get(path) or ()) > 1]
@@ -46,30 +58,34 @@ def layouts(network: nn.Module, image: Tensor, modules: Sequence[str]) -> dict[s
         layout = found.get(path) or _by_class(network.get_submodule(path)) or _by_sides(shapes[path], image.shape[2:])
         if layout is None:
             raise ValueError(
-                f"taps: got {path!r} with the output {shapes[path]} of an image of {tuple(image.shape[2:])}, in which "
-                "the axis of the channels can't be found; add channels: first or channels: last to the tap"
+                f"taps: got {path!r} with output {shapes[path]} for an image of {tuple(image.shape[2:])}, in which the "
+                "axis of the channels can't be found; add channels: first or channels: last to the tap"
             )
         found[path] = layout
     return found
 
 
 def _shapes(network: nn.Module, image: Tensor) -> Mapping[str, tuple[int, ...] | None]:
-    """Of one sample's outputs; None where there is no tensor or its first axis is not the batch."""
+    """Return the shape of one sample's output; None if there is no tensor or its first axis is not the batch."""
     seen = calls(network, image)
     return {path: call.shape if call.shape and len(call.output) == 1 else None for path, call in seen.items()}
 
 
 def _other_sizes(network: nn.Module, image: Tensor) -> Iterator[Mapping[str, tuple[int, ...] | None]]:
-    """The shapes for images of sizes that the network takes: one side doubled, or all of them doubled or halved."""
+    """Yield the shapes for images of other sizes: one side doubled, all sides doubled, and all sides halved.
+
+    Sizes that the network refuses are left out.
+    """
     first, *rest = image.shape[2:]
     for size in ((2 * first, *rest), [2 * side for side in (first, *rest)], [side // 2 for side in (first, *rest)]):
         try:
             yield _shapes(network, image.new_zeros(*image.shape[:2], *size))
-        except ValueError:  # it takes no images of this size
+        except ValueError:  # the network refuses this size
             continue
 
 
 def _by_change(shape: tuple[int, ...], other: tuple[int, ...] | None) -> str | None:
+    """Find the layout by the axes that change with the size of the image."""
     if other is None or len(other) != len(shape) or other == shape:
         return None
     first, *_, last = (one != two for one, two in zip(shape, other, strict=True))
@@ -79,7 +95,7 @@ def _by_change(shape: tuple[int, ...], other: tuple[int, ...] | None) -> str | N
 
 
 def _by_class(module: nn.Module) -> str | None:
-    """By its class; of a sequence by the class of the last module that has one of those known."""
+    """Find the layout by the module's class; for a sequence, by the last module of a known class."""
     if isinstance(module, nn.Sequential):
         return next((layout for child in reversed(module) if (layout := _by_class(child))), None)
     if isinstance(module, CHANNELS_LAST):
@@ -88,7 +104,7 @@ def _by_class(module: nn.Module) -> str | None:
 
 
 def _by_sides(shape: tuple[int, ...], image_size: Sequence[int]) -> str | None:
-    """The reading in which all sides are the same fraction of the image's, where it is the only one."""
+    """Return the layout in which all sides are the same fraction of the image's sides, if there is only one."""
     if len(shape) != len(image_size) + 1:
         return None
     fits = {

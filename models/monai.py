@@ -1,4 +1,4 @@
-"""Segmentation networks of MONAI, in two and three dimensions, with taps and with skips that are modules."""
+"""Segmentation networks of MONAI in two and three dimensions, with taps and with skips as modules."""
 
 from __future__ import annotations
 
@@ -9,26 +9,32 @@ from torch import Tensor, nn
 
 from models import checks
 from models.monai_networks import ADAPTED
-from models.padding import padded
+from models.padding import pad
 from models.taps import Tap
-from models.tracing import device_of, place, said_by, traced_taps
+from models.tracing import device_of, make_tap, traced_taps, wrap_errors
 
 
 class Monai(nn.Module):
-    """Images (N, in_channels, *input_size) to logits of as many sides, by a network of MONAI.
+    """A network of MONAI: images (N, in_channels, *input_size) to logits of the same size.
 
-    Sides that the network can't divide are padded as in `UNet`; UNETR takes images of input_size alone.
+    Images whose sides the network can't divide are padded as in `UNet`. UNETR takes only images of input_size.
 
-    network: UNet, BasicUNet, AttentionUnet, SegResNet, UNETR or SwinUNETR.
-    arguments: of its class, by MONAI's names; UNet and AttentionUnet have channels of 16, 32, 64, 128 and strides of 2
-        where nothing else is said.
-    input_size: of the images that levels are found by, and that UNETR is made for.
+    Args:
+        network: UNet, BasicUNet, AttentionUnet, SegResNet, UNETR or SwinUNETR.
+        arguments: Arguments of its class, by MONAI's names. By default, UNet and AttentionUnet have channels of 16, 32,
+            64, 128 and strides of 2.
+        in_channels: Channels of the images.
+        out_channels: Channels of the logits.
+        spatial_dims: 2 or 3.
+        input_size: Size of the images that determine the levels of the taps, and for which UNETR is built.
 
-    Raises ValueError for another network, and for what MONAI refuses.
+    Raises:
+        ValueError: The network is unknown, or MONAI refuses an argument.
 
-    >>> network = Monai("SegResNet", {"init_filters": 8, "blocks_down": (1, 1), "blocks_up": (1,)}, spatial_dims=2)
-    >>> [(tap.name, tap.level) for tap in network.taps()]
-    [('enc1', 1), ('bottleneck', 2), ('up1', 1), ('skip1', 1), ('dec1', 1), ('out', 1)]
+    Examples:
+        >>> network = Monai("SegResNet", {"init_filters": 8, "blocks_down": (1, 1), "blocks_up": (1,)}, spatial_dims=2)
+        >>> [(tap.name, tap.level) for tap in network.taps()]
+        [('enc1', 1), ('bottleneck', 2), ('up1', 1), ('skip1', 1), ('dec1', 1), ('out', 1)]
     """
 
     def __init__(
@@ -48,21 +54,21 @@ class Monai(nn.Module):
         self.name = network
         adapt = ADAPTED[checks.choice("network", network, ADAPTED)]
         common = {"in_channels": in_channels, "out_channels": out_channels, "spatial_dims": spatial_dims}
-        with said_by(f"MONAI's {network}"):
+        with wrap_errors(f"MONAI's {network}"):
             self.network, self.multiple, self.places = adapt(common | dict(arguments or {}), self.input_size)
         self.out = nn.Identity()
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Of each level, as the network's class takes them; none where one number decides all."""
+        """Width of each level, as the network's class takes them; empty if one number decides all widths."""
         return tuple(getattr(self.network, "channels", None) or getattr(self.network, "features", ()))
 
     def forward(self, x: Tensor) -> Tensor:
         checks.images(x, self.in_channels, self.spatial_dims)
-        x, inside = padded(x, self.multiple)
+        x, inside = pad(x, self.multiple)
         return self.out(self.network(x)[:, :, *inside])
 
     def taps(self) -> list[Tap]:
-        """Every stage of the encoder, the bottleneck, every up-sampling, skip and block of the decoder, the output."""
+        """Return the taps: encoder stages, bottleneck, up-samplings, skips, blocks of the decoder and the output."""
         image = torch.zeros(1, self.in_channels, *self.input_size, device=device_of(self))
-        return traced_taps(self, padded(image, self.multiple)[0], [*self.places, place("out", "out", "output")])
+        return traced_taps(self, pad(image, self.multiple)[0], [*self.places, make_tap("out", "out", "output")])

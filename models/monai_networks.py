@@ -1,4 +1,4 @@
-"""MONAI's segmentation networks, each with its skips as modules and the places where it is tapped."""
+"""MONAI's segmentation networks, with their skips as modules and their taps."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from monai.networks import nets
 from torch import Tensor, nn
 
 from models.taps import Tap
-from models.tracing import place
+from models.tracing import make_tap
 from models.unet import Skip
 
-CHANNELS = (16, 32, 64, 128)  # where MONAI has no default
+CHANNELS = (16, 32, 64, 128)  # used because MONAI has no default
 
-Adapted = tuple[nn.Module, int, list[Tap]]  # the network, what sides are to be multiples of, where to tap
+Adapted = tuple[nn.Module, int, list[Tap]]  # the network, the divisor of sides, the taps
 
 
 class Crossing(nn.Module):
@@ -31,7 +31,7 @@ class Crossing(nn.Module):
 
 
 class Merging(nn.Module):
-    """A block of a decoder, of what comes from below and a skip, with its skip as a module."""
+    """A block of a decoder that merges the activation from below with a skip, with its skip as a module."""
 
     def __init__(self, block: nn.Module, channels: int):
         super().__init__()
@@ -42,7 +42,7 @@ class Merging(nn.Module):
 
 
 class SegResNet(nets.SegResNet):
-    """MONAI's, with its skips as modules."""
+    """MONAI's SegResNet with its skips as modules."""
 
     def __init__(self, **arguments):
         super().__init__(**arguments)
@@ -60,20 +60,20 @@ def _unet(arguments: dict, size: Sequence[int]) -> Adapted:
     for parent, width in zip(parents, network.channels, strict=False):
         block = network.get_submodule(parent)
         block[1] = Crossing(block[1].submodule, width)
-    down = [place(f"enc{i}", f"network.{parent}.0", "encoder") for i, parent in enumerate(parents, 1)]
+    down = [make_tap(f"enc{i}", f"network.{parent}.0", "encoder") for i, parent in enumerate(parents, 1)]
     up = []
     for i, parent in reversed(list(enumerate(parents, 1))):
-        up.append(place(f"skip{i}", f"network.{parent}.1.skip", "skip"))
-        up += [place(f"dec{i}", f"network.{parent}.2", "decoder")] if i > 1 else []
-    return network, prod(network.strides), [*down, place("bottleneck", f"network.{bottom}", "bottleneck"), *up]
+        up.append(make_tap(f"skip{i}", f"network.{parent}.1.skip", "skip"))
+        up += [make_tap(f"dec{i}", f"network.{parent}.2", "decoder")] if i > 1 else []
+    return network, prod(network.strides), [*down, make_tap("bottleneck", f"network.{bottom}", "bottleneck"), *up]
 
 
 def _attention_unet(arguments: dict, size: Sequence[int]) -> Adapted:
     network = nets.AttentionUnet(**_strided(arguments))
     layers = ["network.model.1" + ".submodule.1" * i for i in range(len(network.channels) - 1)]
     encoder = ["network.model.0", *(f"{layer}.submodule.0" for layer in layers[:-1])]
-    places = [place(f"enc{i}", path, "encoder") for i, path in enumerate(encoder, 1)]
-    places.append(place("bottleneck", f"{layers[-1]}.submodule", "bottleneck"))
+    places = [make_tap(f"enc{i}", path, "encoder") for i, path in enumerate(encoder, 1)]
+    places.append(make_tap("bottleneck", f"{layers[-1]}.submodule", "bottleneck"))
     for i, layer in reversed(list(enumerate(layers, 1))):
         places += _step(i, up=f"{layer}.upconv", skip=f"{layer}.attention", block=f"{layer}.merge")
     return network, prod(network.strides), places
@@ -86,10 +86,10 @@ def _strided(arguments: dict) -> dict:
 
 def _basic_unet(arguments: dict, size: Sequence[int]) -> Adapted:
     network = nets.BasicUNet(**arguments)
-    network.features = tuple(arguments.get("features", (32, 32, 64, 128, 256, 32)))  # MONAI's own
-    places = [place("enc1", "network.conv_0", "encoder")]
-    places += [place(f"enc{i + 1}", f"network.down_{i}", "encoder") for i in (1, 2, 3)]
-    places.append(place("bottleneck", "network.down_4", "bottleneck"))
+    network.features = tuple(arguments.get("features", (32, 32, 64, 128, 256, 32)))  # MONAI's default
+    places = [make_tap("enc1", "network.conv_0", "encoder")]
+    places += [make_tap(f"enc{i + 1}", f"network.down_{i}", "encoder") for i in (1, 2, 3)]
+    places.append(make_tap("bottleneck", "network.down_4", "bottleneck"))
     for i in (4, 3, 2, 1):
         setattr(network, f"upcat_{i}", Merging(network.get_submodule(f"upcat_{i}"), network.features[i - 1]))
         path = f"network.upcat_{i}"
@@ -98,16 +98,16 @@ def _basic_unet(arguments: dict, size: Sequence[int]) -> Adapted:
 
 
 def _step(number: int, up: str, skip: str, block: str) -> list[Tap]:
-    """A step of a decoder: its up-sampling, the skip that comes in, and the block that merges them."""
+    """Make the taps of one step of a decoder: up-sampling, skip, and the block that merges them."""
     names = ((f"up{number}", up, "up"), (f"skip{number}", skip, "skip"), (f"dec{number}", block, "decoder"))
-    return [place(*each) for each in names]
+    return [make_tap(*each) for each in names]
 
 
 def _segresnet(arguments: dict, size: Sequence[int]) -> Adapted:
     network = SegResNet(**arguments)
     *above, bottom = [f"network.down_layers.{i}" for i in range(len(network.down_layers))]
-    places = [place(f"enc{i}", path, "encoder") for i, path in enumerate(above, 1)]
-    places.append(place("bottleneck", bottom, "bottleneck"))
+    places = [make_tap(f"enc{i}", path, "encoder") for i, path in enumerate(above, 1)]
+    places.append(make_tap("bottleneck", bottom, "bottleneck"))
     for i in range(len(above)):
         up, skip, block = (f"network.{part}.{i}" for part in ("up_samples", "skips", "up_layers"))
         places += _step(len(above) - i, up, skip, block)
@@ -115,12 +115,12 @@ def _segresnet(arguments: dict, size: Sequence[int]) -> Adapted:
 
 
 def _unetr(arguments: dict, size: Sequence[int]) -> Adapted:
-    side = 16  # of MONAI's patches
+    side = 16  # side of MONAI's patches
     grid = [-(-length // side) for length in size]
     network = nets.UNETR(**{"img_size": [side * cells for cells in grid]} | arguments)
     maps = partial(_maps, grid=grid)
-    places = [place(f"vit{i}", f"network.vit.blocks.{i}", "encoder", maps) for i in (3, 6, 9)]
-    places.append(place("bottleneck", "network.vit.norm", "bottleneck", maps))
+    places = [make_tap(f"vit{i}", f"network.vit.blocks.{i}", "encoder", maps) for i in (3, 6, 9)]
+    places.append(make_tap("bottleneck", "network.vit.norm", "bottleneck", maps))
     for i in (4, 3, 2, 1):
         path = f"network.decoder{i + 1}"
         places += _step(i, up=f"{path}.transp_conv", skip=f"network.encoder{i}", block=path)
@@ -128,16 +128,16 @@ def _unetr(arguments: dict, size: Sequence[int]) -> Adapted:
 
 
 def _maps(tokens: Tensor, grid: Sequence[int]) -> Tensor:
-    """(N, tokens, channels) to (N, channels, *grid)."""
+    """Turn tokens (N, tokens, channels) into maps (N, channels, *grid)."""
     return tokens.transpose(1, 2).unflatten(2, grid)
 
 
 def _swin_unetr(arguments: dict, size: Sequence[int]) -> Adapted:
     network = nets.SwinUNETR(**arguments)
     network.decoder5 = Merging(network.decoder5, 8 * arguments.get("feature_size", 24))
-    places = [place("enc1", "network.swinViT.patch_embed", "encoder")]
-    places += [place(f"enc{i + 1}", f"network.swinViT.layers{i}.0", "encoder") for i in (1, 2, 3, 4)]
-    places += [place("bottleneck", "network.encoder10", "bottleneck")]
+    places = [make_tap("enc1", "network.swinViT.patch_embed", "encoder")]
+    places += [make_tap(f"enc{i + 1}", f"network.swinViT.layers{i}.0", "encoder") for i in (1, 2, 3, 4)]
+    places += [make_tap("bottleneck", "network.encoder10", "bottleneck")]
     path = "network.decoder5"
     places += _step(5, up=f"{path}.block.transp_conv", skip=f"{path}.skip", block=path)
     for i in (4, 3, 2, 1):

@@ -1,4 +1,4 @@
-"""Residual classifiers with named taps, a family over timm's ResNet."""
+"""Residual classifiers with named taps, based on timm's ResNet."""
 
 from __future__ import annotations
 
@@ -20,32 +20,42 @@ STEMS = {
     "small": {"kernel_size": 3, "stride": 1, "padding": 1},
 }
 OUTPUT_STRIDES = {"imagenet": (8, 16, 32), "small": (2, 4, 8, 16, 32)}
-MOST_STAGES = 4  # that timm builds
-STEM_REDUCTION = 4  # of a side by timm's stem; the small one leaves it as it is
+MOST_STAGES = 4  # timm builds at most four
+STEM_REDUCTION = 4  # factor by which timm's stem reduces a side; the small stem keeps it
 
 
 class ResNet(resnet.ResNet):
-    """Images (N, in_channels, H, W) to logits (N, num_classes), for any size that the strides can halve.
+    """A residual classifier: images (N, in_channels, H, W) to logits (N, num_classes).
 
-    timm's network, with its names of modules, so that weights go from one to the other. The defaults are ResNet-18 of
-    He et al. (CVPR 2016, arXiv 1512.03385).
+    Images may have any size that the strides can halve. The network is timm's, with its names of modules, so weights
+    can be exchanged. The defaults are ResNet-18.
 
-    filters: channels of each stage, four stages at most; a bottleneck block puts out four times as many.
-    blocks_per_stage: one value, or a list with one per stage.
-    block: basic (two 3x3 convolutions) | bottleneck (1x1, 3x3, 1x1).
-    width: multiplies filters and stem_filters; the products are rounded, the stem's to an even number.
-    stem: imagenet (7x7 of stride 2, max pool) | small (3x3, neither stride nor pool, for images such as 28x28).
-    stem_filters: channels of the stem, an even number.
-    output_stride: times that a side shrinks at most, 8 | 16 | 32, small stem also 2 | 4; stages beyond it dilate.
-    multilabel: as in `CNN`.
-    init: "torch" is He et al.'s normal weights and gains of 1, "glorot" as in `UNet`.
+    Args:
+        in_channels: Channels of the images.
+        num_classes: Number of classes.
+        filters: Channels of each stage, four stages at most. A bottleneck block has four times as many outputs.
+        blocks_per_stage: One value, or a list with one per stage.
+        block: basic (two 3x3 convolutions) | bottleneck (1x1, 3x3, 1x1).
+        width: Factor of filters and stem_filters. The products are rounded, that of the stem to an even number.
+        stem: imagenet (7x7 of stride 2, max pool) | small (3x3, neither stride nor pool, for images such as 28x28).
+        stem_filters: Channels of the stem, an even number.
+        output_stride: Largest factor by which a side shrinks, 8 | 16 | 32, with the small stem also 2 | 4. Later stages
+            dilate.
+        multilabel: As in `CNN`.
+        spatial_dims: 2.
+        init: "torch" is the normal weights of He et al. and gains of 1, "glorot" as in `UNet`.
 
-    Raises ValueError for an argument that no network can be built from, and for images of another shape or too small.
+    Raises:
+        ValueError: No network can be built from an argument, or images have another shape or are too small.
 
-    >>> sum(parameter.numel() for parameter in ResNet().parameters())
-    11689512
-    >>> [tap.name for tap in ResNet(filters=(16, 32), blocks_per_stage=1, stem="small").taps()]
-    ['act1', 'layer1', 'layer2', 'global_pool', 'fc']
+    References:
+        He et al., CVPR 2016, arXiv 1512.03385.
+
+    Examples:
+        >>> sum(parameter.numel() for parameter in ResNet().parameters())
+        11689512
+        >>> [tap.name for tap in ResNet(filters=(16, 32), blocks_per_stage=1, stem="small").taps()]
+        ['act1', 'layer1', 'layer2', 'global_pool', 'fc']
     """
 
     def __init__(
@@ -76,10 +86,10 @@ class ResNet(resnet.ResNet):
             num_classes,
             checks.count("in_channels", in_channels),
             output_stride=output_stride if stem == "imagenet" else min(output_stride * STEM_REDUCTION, 32),
-            stem_type="deep",  # replaced below: timm's plain stem has 64 channels, whatever its width
+            stem_type="deep",  # replaced below: timm's plain stem always has 64 channels
             stem_width=stem_filters // 2,
             channels=filters,
-            zero_init_last=False,  # else untrained blocks are their shortcuts alone, and no control
+            zero_init_last=False,  # otherwise untrained blocks equal their shortcuts
         )
         self.in_channels, self.filters, self.stem_filters = in_channels, filters, stem_filters
         self.multilabel = multilabel
@@ -89,14 +99,14 @@ class ResNet(resnet.ResNet):
             for feature in self.feature_info:
                 feature["reduction"] = max(1, feature["reduction"] // STEM_REDUCTION)
         for missing in range(len(filters) + 1, MOST_STAGES + 1):
-            self.add_module(f"layer{missing}", nn.Sequential())  # timm's forward runs four
+            self.add_module(f"layer{missing}", nn.Sequential())  # timm's forward pass runs four
         self.init_weights(zero_init_last=False)
         initialise(self, init)
 
     def forward(self, x: Tensor) -> Tensor:
         checks.images(x, self.in_channels, 2)
         reduction = self.feature_info[-1]["reduction"]
-        smallest = reduction // 2 + 1  # so that the last of the strides has two pixels to halve
+        smallest = reduction // 2 + 1  # the last stride halves at least two pixels
         if min(x.shape[2:]) < smallest:
             got, wanted = tuple(x.shape[2:]), f"{smallest} or more a side, as strides of {reduction} in all need"
             raise ValueError(
@@ -105,7 +115,7 @@ class ResNet(resnet.ResNet):
         return super().forward(x)
 
     def taps(self) -> list[Tap]:
-        """The stem, every stage, what the global pool leaves of the last, and the output, along the data's way."""
+        """Return the taps in forward order: stem, stages, the global pool and the output."""
         places = [(info["module"], "feature", info["reduction"].bit_length()) for info in self.feature_info]
         level = places[-1][2]
         places += [("global_pool", "classifier", level + 1), ("fc", "output", level + 2)]
@@ -113,7 +123,7 @@ class ResNet(resnet.ResNet):
 
 
 def _channels(filters: Any, stem_filters: Any, width: Any) -> tuple[tuple[int, ...], int]:
-    """Channels of the stages and of the stem, times the width."""
+    """Return the channels of the stages and of the stem, times the width."""
     filters = checks.counts("filters", filters, fix="give one per stage, such as [64, 128]")
     if len(filters) > MOST_STAGES:
         fix = f"remove {len(filters) - MOST_STAGES}"
@@ -128,6 +138,7 @@ def _channels(filters: Any, stem_filters: Any, width: Any) -> tuple[tuple[int, .
 
 
 def _blocks(got: Any, stages: int) -> tuple[int, ...]:
+    """Return the number of blocks of each stage."""
     blocks = checks.per_place("blocks_per_stage", got, stages, "stage")
     blocks = checks.counts("blocks_per_stage", blocks, fix="give a list such as [2, 2]")
     if sum(blocks) == 1:

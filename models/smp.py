@@ -1,4 +1,4 @@
-"""Segmentation networks of segmentation-models-pytorch, any architecture on any encoder, with taps."""
+"""Segmentation networks of segmentation-models-pytorch with taps: any architecture with any encoder."""
 
 from __future__ import annotations
 
@@ -10,42 +10,50 @@ import torch
 from torch import Tensor, nn
 
 from models import checks, weights
-from models.padding import padded
+from models.padding import pad
 from models.taps import Tap
-from models.tracing import NEAREST, Call, calls, device_of, place, said_by, traced_taps
+from models.tracing import NEAREST, Call, calls, device_of, make_tap, traced_taps, wrap_errors
 from models.unet import Skip
 
-STEPWISE = ("unet", "manet", "linknet")  # whose decoder's blocks take one skip each, the deepest first
+STEPWISE = ("unet", "manet", "linknet")  # each decoder block takes one skip, the deepest first
 
 
 def architectures() -> dict[str, type[nn.Module]]:
-    """The networks of segmentation-models-pytorch by their names."""
-    import segmentation_models_pytorch as smp  # here, because it is optional
+    """Return the networks of segmentation-models-pytorch by name."""
+    import segmentation_models_pytorch as smp  # optional package
 
     return smp.MODEL_ARCHITECTURES_MAPPING
 
 
 class Smp(nn.Module):
-    """Images (N, in_channels, H, W) to logits (N, out_channels, H, W), by a network of segmentation-models-pytorch.
+    """A network of segmentation-models-pytorch: images (N, in_channels, H, W) to logits (N, out_channels, H, W).
 
-    Sizes that the encoder can't divide are padded as in `UNet`. Parameters that the output doesn't depend on, such as
-    those of the stages beyond encoder_depth, are frozen, so that they are neither trained nor counted.
+    Images whose sides the encoder can't divide are padded as in `UNet`. Parameters that do not affect the output are
+    frozen, so they are neither trained nor counted. The stages beyond encoder_depth have such parameters.
 
-    architecture: a key of `architectures()`, such as unet, fpn or deeplabv3plus. encoder_name: of smp, such as resnet18
-    or efficientnet-b0, or of timm with `tu-` before it.
-    encoder_depth: stages of the encoder; None is smp's own of the architecture.
-    decoder_channels: of each block, the deepest first, where the architecture has blocks, else one number; None keeps
-        smp's own, of a U-Net those of the same resolution.
-    encoder_weights: such as imagenet, which wants download=true; fetched at smp's revision and checked by SHA-256. The
-        untrained controls of such a network have them too.
-    options: further arguments of the architecture, by smp's names.
-    input_size: of the images that levels are found by.
+    Args:
+        architecture: A key of `architectures()`, such as unet, fpn or deeplabv3plus.
+        encoder_name: An encoder of smp, such as resnet18 or efficientnet-b0, or one of timm with the prefix `tu-`.
+        encoder_depth: Number of stages of the encoder. None takes the architecture's default in smp.
+        decoder_channels: Channels of each block, the deepest first, or one number for an architecture without blocks.
+            None takes smp's defaults, for a U-Net those of the same resolution.
+        encoder_weights: Pretrained weights, such as imagenet. They need download=true. smp's revision is downloaded and
+            checked by SHA-256. The untrained references of such a network have these weights too.
+        download: Whether weights may be downloaded.
+        in_channels: Channels of the images.
+        out_channels: Channels of the logits.
+        options: Further arguments of the architecture, by smp's names.
+        input_size: Size of the images that determine the levels of the taps.
 
-    Raises ValueError for what smp or timm has not, with the nearest names, and for what they refuse.
+    Raises:
+        ValueError: smp or timm lacks an argument's value, and the message lists the nearest names; or they refuse an
+            argument.
 
-    >>> network = Smp("linknet", "resnet18", encoder_depth=3, in_channels=1)
-    >>> [tap.name for tap in network.taps()]
-    ['enc1', 'enc2', 'bottleneck', 'skip2', 'decoder.blocks.0', 'skip1', 'decoder.blocks.1', 'decoder.blocks.2', 'out']
+    Examples:
+        >>> network = Smp("linknet", "resnet18", encoder_depth=3, in_channels=1)
+        >>> [tap.name for tap in network.taps()]  # doctest: +NORMALIZE_WHITESPACE
+        ['enc1', 'enc2', 'bottleneck', 'skip2', 'decoder.blocks.0', 'skip1', 'decoder.blocks.1', 'decoder.blocks.2',
+         'out']
     """
 
     def __init__(
@@ -63,9 +71,9 @@ class Smp(nn.Module):
     ):
         super().__init__()
         if len(input_size) != 2:
-            raise ValueError(f"input_size: got {tuple(input_size)}, wanted 2 sides, as smp knows; choose model=monai")
-        self.architecture = _known("architecture", architecture, architectures())
-        self.encoder_name = _known_encoder(encoder_name)
+            raise ValueError(f"input_size: got {tuple(input_size)}, wanted 2 sides; for volumes choose model=monai")
+        self.architecture = _check_known("architecture", architecture, architectures())
+        self.encoder_name = _check_encoder(encoder_name)
         make = architectures()[architecture]
         takes = signature(make).parameters
         self.encoder_depth = checks.count("encoder_depth", encoder_depth or takes["encoder_depth"].default)
@@ -80,15 +88,15 @@ class Smp(nn.Module):
         self.decoder_channels = decoder_channels
         chosen = {} if decoder_channels is None else {"decoder_channels": decoder_channels}
         unknown = set(options or ()) - set(takes)
-        if unknown and not encoder_name.startswith("tu-"):  # timm's encoders take more
+        if unknown and not encoder_name.startswith("tu-"):  # timm's encoders take further options
             raise ValueError(f"options: got {min(unknown)!r}, wanted any of {', '.join(takes)}; correct the spelling")
         weights.check(encoder_name, encoder_weights, download)
-        with said_by(f"smp's {architecture} on {encoder_name}"):
+        with wrap_errors(f"smp's {architecture} on {encoder_name}"):
             network = make(
                 encoder_name, encoder_depth=self.encoder_depth, encoder_weights=encoder_weights,
                 in_channels=in_channels, classes=out_channels, **chosen, **(options or {}),
             )  # fmt: skip
-            network.to(torch.get_default_device())  # smp puts some weights on the CPU whatever the device
+            network.to(torch.get_default_device())  # smp puts some weights on the CPU
             self.encoder, self.decoder = network.encoder, network.decoder
             self.segmentation_head, self.out = network.segmentation_head, nn.Identity()
             self.multiple = self.encoder.output_stride if network.requires_divisible_input_shape else 1
@@ -96,22 +104,22 @@ class Smp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         checks.images(x, self.in_channels, 2)
-        x, inside = padded(x, self.multiple)
+        x, inside = pad(x, self.multiple)
         features, *tokens = self._encoded(x)
         features = [self.stages[f"{i}"](f) if f"{i}" in self.stages else f for i, f in enumerate(features)]
         return self.out(self.segmentation_head(self.decoder(features, *tokens))[:, :, *inside])
 
     def _encoded(self, x: Tensor) -> tuple:
-        """The features, finest first, and what further a decoder takes."""
+        """Return the features, finest first, and any further input of the decoder."""
         encoded = self.encoder(x)
         return encoded if isinstance(encoded, tuple) else (encoded,)
 
     def _name_stages(self) -> None:
-        """A module for each feature that the decoder may take, and parameters that nothing reaches frozen."""
+        """Make a module for each feature that the decoder may take, and freeze parameters that nothing uses."""
         image = self._zeros()
         with torch.no_grad():
             features, *_ = self.eval()._encoded(image)
-        # some encoders give the image itself, or nothing at all, as their first features
+        # the first features of some encoders are the image itself or have no channels
         deep = [i for i, f in enumerate(features) if f.shape[1] and not (i == 0 and f.shape[1] == self.in_channels)]
         self.stages = nn.ModuleDict({f"{i}": Skip("cat", features[i].shape[1], features[i].shape[1]) for i in deep})
         outputs: dict[str, Tensor] = {}
@@ -133,54 +141,59 @@ class Smp(nn.Module):
         self.train()
 
     def _zeros(self) -> Tensor:
+        """Make an image of zeros of a size that the encoder can divide."""
         image = torch.zeros(1, self.in_channels, *self.input_size, device=device_of(self))
-        return padded(image, self.multiple)[0]
+        return pad(image, self.multiple)[0]
 
     def taps(self) -> list[Tap]:
-        """Every stage of the encoder, block of the decoder, feature that the decoder takes, and the output.
+        """Return the taps: encoder stages, decoder blocks, features that the decoder takes, and the output.
 
-        The deepest feature that the decoder takes is the bottleneck, those above it are its skips. At which block a
-        skip ends is known of U-Net, MA-Net and LinkNet; else it is taken to be at the output, the last that it can be.
+        The deepest feature that the decoder takes is the bottleneck. The features above it are the skips. The blocks at
+        which skips end are known for U-Net, MA-Net and LinkNet. For other architectures a skip counts as ending at the
+        output, the latest possible place.
         """
         seen = calls(self, self._zeros())
         *above, deepest = self.read
         before = [i for i in self.stages if int(i) < int(deepest)]
-        skips = [place(f"skip{i}", f"stages.{i}", "skip") for i in reversed(above)]
-        blocks = [place(path, path, "decoder") for path in _blocks(seen)]
-        places = [place(f"enc{i}", f"stages.{i}", "encoder") for i in before]
-        places.append(place("bottleneck", f"stages.{deepest}", "bottleneck"))
+        skips = [make_tap(f"skip{i}", f"stages.{i}", "skip") for i in reversed(above)]
+        blocks = [make_tap(path, path, "decoder") for path in _blocks(seen)]
+        places = [make_tap(f"enc{i}", f"stages.{i}", "encoder") for i in before]
+        places.append(make_tap("bottleneck", f"stages.{deepest}", "bottleneck"))
         if self.architecture in STEPWISE:
             for block in blocks:
                 places += [skips.pop(0), block] if skips and block.name.startswith("decoder.blocks.") else [block]
         else:
             places += [*blocks, *skips]
-        return traced_taps(self, self._zeros(), [*places, place("out", "out", "output")])
+        return traced_taps(self, self._zeros(), [*places, make_tap("out", "out", "output")])
 
 
 def _blocks(seen: Mapping[str, Call]) -> list[str]:
-    """The decoder's parts that are no single layers, run once and give maps, in the order in which they run."""
+    """Find the decoder's parts that have parts of their own, run once and give maps, in the order in which they run."""
     once = [path for path, call in seen.items() if path.startswith("decoder.") and call.times == 1]
-    maps = [path for path in once if len(seen[path].shape or ()) == 3 and _made_of(path, seen)]
+    maps = [path for path in once if len(seen[path].shape or ()) == 3 and _has_parts(path, seen)]
     return [path for path in maps if not any(path.startswith(f"{other}.") for other in maps)]
 
 
-def _made_of(path: str, seen: Mapping[str, Call]) -> bool:
+def _has_parts(path: str, seen: Mapping[str, Call]) -> bool:
+    """Whether other modules that ran lie inside a module."""
     return any(other.startswith(f"{path}.") for other in seen)
 
 
-def _known(name: str, got: str, options: Collection[str]) -> str:
+def _check_known(name: str, got: str, options: Collection[str]) -> str:
+    """Check that a name is one of the options; the message of the ValueError lists the nearest names."""
     if got not in options:
         near = ", ".join(get_close_matches(str(got), list(options), NEAREST, cutoff=0))
         raise ValueError(f"{name}: got {got!r}, which smp does not have; the nearest are {near}; correct the spelling")
     return got
 
 
-def _known_encoder(got: str) -> str:
+def _check_encoder(got: str) -> str:
+    """Check that smp or timm has an encoder."""
     import timm
     from segmentation_models_pytorch.encoders import get_encoder_names
 
     if str(got).startswith("tu-"):
         if not timm.is_model(got.removeprefix("tu-")):
-            _known("encoder_name", got, [f"tu-{name}" for name in timm.list_models()])
+            _check_known("encoder_name", got, [f"tu-{name}" for name in timm.list_models()])
         return got
-    return _known("encoder_name", got, get_encoder_names())
+    return _check_known("encoder_name", got, get_encoder_names())

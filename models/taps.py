@@ -1,4 +1,4 @@
-"""Where in a network an activation is read."""
+"""Taps: the modules of a network whose activations are read."""
 
 from __future__ import annotations
 
@@ -18,20 +18,24 @@ softmax = partial(torch.softmax, dim=1)
 
 @dataclass(frozen=True)
 class Tap:
-    """A named place in a network: the output of one of its modules.
+    """A named module of a network whose output is read.
 
-    name: what tables and figures show.
-    module: dotted path for `model.get_submodule`; called exactly once per forward pass.
-    role: what the place does in the network, one of `Role`.
-    level: 1 is full resolution; in a CNN the stage, which its fully connected layers continue.
-    order: place along the data's way, 0 first.
-    transform: applied to the captured output; the output's tap turns logits into probabilities with it.
+    Attributes:
+        name: Name in tables and figures.
+        module: Dotted path for `model.get_submodule`. The module runs exactly once per forward pass.
+        role: Role of the module in the network, one of `Role`.
+        level: 1 is full resolution. In a CNN it is the number of the stage, and fully connected layers continue the
+            numbers.
+        order: Position in the forward pass, from 0.
+        transform: Applied to the captured output. The output's tap turns logits into probabilities with it.
 
-    Raises ValueError for an unknown role.
+    Raises:
+        ValueError: The role is unknown.
 
-    >>> from models import UNet
-    >>> [tap.name for tap in UNet(widths=(8, 16), convs_per_level=1).taps()]
-    ['enc1.conv1', 'bottleneck.conv1', 'up1', 'skip1', 'dec1.conv1', 'out']
+    Examples:
+        >>> from models import UNet
+        >>> [tap.name for tap in UNet(widths=(8, 16), convs_per_level=1).taps()]
+        ['enc1.conv1', 'bottleneck.conv1', 'up1', 'skip1', 'dec1.conv1', 'out']
     """
 
     name: str
@@ -49,7 +53,12 @@ class Tap:
 
 
 def along(places: Iterable[tuple[str, Role, int]], *, output: Callable[[Tensor], Tensor]) -> list[Tap]:
-    """Taps from (module path, role, level) in the order of the data's way; each is named after its module."""
+    """Make taps from (module path, role, level) in the order of the forward pass. Each has the name of its module.
+
+    Args:
+        places: Path, role and level of each tap.
+        output: Transform of the tap with the role `output`.
+    """
     return [
         Tap(path, path, role, level, order, output if role == "output" else None)
         for order, (path, role, level) in enumerate(places)

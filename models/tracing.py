@@ -1,4 +1,4 @@
-"""Tracing: which modules of a network run on an image, in which order, and what comes out of each."""
+"""Tracing: which modules of a network run on an image, in which order, and the output of each."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from torch import Tensor, nn
 
 from models.taps import Role, Tap, sigmoid, softmax
 
-NEAREST = 3  # names that an error offers
-ALMOST = 0.15  # of a halving, that rounded sizes may lack
+NEAREST = 3  # number of similar names in an error
+ALMOST = 0.15  # tolerance of the number of halvings, for rounded sizes
 
 
 def device_of(network: nn.Module) -> torch.device:
-    """Where a network's parameters are, or its buffers; the CPU where it has neither.
+    """Return the device of a network's parameters or buffers; the CPU if it has neither.
 
-    >>> device_of(nn.ReLU())
-    device(type='cpu')
+    Examples:
+        >>> device_of(nn.ReLU())
+        device(type='cpu')
     """
     tensors = chain(network.parameters(), network.buffers())
     return next((tensor.device for tensor in tensors), torch.device("cpu"))
@@ -30,14 +31,15 @@ def device_of(network: nn.Module) -> torch.device:
 
 @contextmanager
 def in_evaluation(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode for a `with` block; afterwards each module has its own mode again.
+    """Put a network into evaluation mode for a `with` block. Afterwards each module has its previous mode.
 
-    >>> network = nn.Sequential(nn.Dropout(), nn.BatchNorm2d(1).eval())
-    >>> with in_evaluation(network):
-    ...     [module.training for module in network]
-    [False, False]
-    >>> [module.training for module in network]
-    [True, False]
+    Examples:
+        >>> network = nn.Sequential(nn.Dropout(), nn.BatchNorm2d(1).eval())
+        >>> with in_evaluation(network):
+        ...     [module.training for module in network]
+        [False, False]
+        >>> [module.training for module in network]
+        [True, False]
     """
     modes = {module: module.training for module in network.modules()}
     network.eval()
@@ -49,8 +51,8 @@ def in_evaluation(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def said_by(library: str) -> Iterator[None]:
-    """Within: what a library refuses in its own ways becomes a ValueError of one line."""
+def wrap_errors(library: str) -> Iterator[None]:
+    """Turn the errors that a library raises in a `with` block into a ValueError of one line."""
     try:
         yield
     except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
@@ -60,9 +62,13 @@ def said_by(library: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Call:
-    """A module that ran: its dotted path and class, how often it ran, and what came out of it, for one image.
+    """A module that ran on one image.
 
-    output: of the last time; None where that is no tensor.
+    Attributes:
+        module: Dotted path.
+        kind: Name of the class.
+        times: How often it ran.
+        output: Output of its last run; None if the output is no tensor.
     """
 
     module: str
@@ -72,17 +78,24 @@ class Call:
 
     @property
     def shape(self) -> tuple[int, ...] | None:
+        """Shape of the output without the axis of the batch."""
         return None if self.output is None else tuple(self.output.shape[1:])
 
 
 @torch.no_grad()
 def calls(network: nn.Module, image: Tensor) -> dict[str, Call]:
-    """Every module but the network itself that runs on an image (1, C, *spatial), in the order in which they end.
+    """Record every module that runs on an image, except the network itself, in the order in which they finish.
 
-    Raises ValueError where the network refuses the image, and for a compiled one, whose modules do not report.
+    Args:
+        network: The network.
+        image: (1, C, *spatial).
 
-    >>> list(calls(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), torch.zeros(1, 2)))
-    ['0', '1']
+    Raises:
+        ValueError: The network refuses the image, or it is compiled, so that hooks do not run in each pass.
+
+    Examples:
+        >>> list(calls(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), torch.zeros(1, 2)))
+        ['0', '1']
     """
     require_uncompiled(network)
     seen: dict[str, Call] = {}
@@ -97,7 +110,7 @@ def calls(network: nn.Module, image: Tensor) -> dict[str, Call]:
         if path:
             handles.append(module.register_forward_hook(ended))
     try:
-        with in_evaluation(network), said_by(f"the network, given an image of {tuple(image.shape[1:])},"):
+        with in_evaluation(network), wrap_errors(f"the network, given an image of {tuple(image.shape[1:])},"):
             network(image)
     finally:
         for handle in handles:
@@ -106,20 +119,32 @@ def calls(network: nn.Module, image: Tensor) -> dict[str, Call]:
 
 
 def require_uncompiled(network: nn.Module) -> None:
-    """Raise ValueError for a network that holds a compiled module: hooks inside it do not run in each pass."""
+    """Check that a network has no compiled module, because hooks inside such a module do not run in each pass.
+
+    Raises:
+        ValueError: A module is compiled.
+    """
     for path, module in network.named_modules():
         if type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None:
             raise ValueError(
-                f"network: got {path or 'a network'} compiled by torch.compile, inside which activations can't be "
-                "read; give the network as it is before it is compiled"
+                f"network: got {path or 'a network'} compiled by torch.compile, whose activations can't be read; give "
+                "the network that is not compiled"
             )
 
 
 def level(shape: Sequence[int], image_size: Sequence[int], otherwise: int) -> int:
-    """1 for full resolution, one more for each halving of the side that shrank least; `otherwise` without sides.
+    """Return the level of an activation.
 
-    >>> level((8, 16, 16), (64, 64), otherwise=1), level((10,), (64, 64), otherwise=4)
-    (3, 4)
+    Level 1 is full resolution. Each halving of the side that shrank least adds 1.
+
+    Args:
+        shape: Shape of the activation, (channels, *sides).
+        image_size: Sides of the image.
+        otherwise: Level of an activation without sides.
+
+    Examples:
+        >>> level((8, 16, 16), (64, 64), otherwise=1), level((10,), (64, 64), otherwise=4)
+        (3, 4)
     """
     if len(shape) != len(image_size) + 1:
         return otherwise
@@ -127,16 +152,23 @@ def level(shape: Sequence[int], image_size: Sequence[int], otherwise: int) -> in
     return 1 + max(0, floor(log2(least) + ALMOST))
 
 
-def place(name: str, module: str, role: Role, transform: Callable[[Tensor], Tensor] | None = None) -> Tap:
-    """A tap whose level and order are still to be traced."""
+def make_tap(name: str, module: str, role: Role, transform: Callable[[Tensor], Tensor] | None = None) -> Tap:
+    """Make a tap whose level and order are set later by `traced_taps`."""
     return Tap(name, module, role, 1, 0, transform)
 
 
 def traced_taps(network: nn.Module, image: Tensor, places: Sequence[Tap], multilabel: bool = False) -> list[Tap]:
-    """The taps, given in the order of the data's way, with the levels at which they lie.
+    """Set the level and the order of taps.
 
-    image: zeros, (1, C, *spatial). The output's tap turns logits into probabilities, independent ones if multilabel.
-    Raises ValueError for a path that is no module, with the nearest names, or that does not run once.
+    Args:
+        network: The network.
+        image: Zeros, (1, C, *spatial).
+        places: The taps in the order of the forward pass.
+        multilabel: Whether the output's tap turns logits into independent probabilities, by sigmoids.
+
+    Raises:
+        ValueError: A path is no module, and the message lists the nearest names; or the module does not run exactly
+            once.
     """
     known, seen = dict(network.named_modules()), calls(network, image)
     taps: list[Tap] = []
@@ -153,6 +185,7 @@ def traced_taps(network: nn.Module, image: Tensor, places: Sequence[Tap], multil
 
 
 def _fault(path: str, known: dict[str, nn.Module], seen: dict[str, Call]) -> str | None:
+    """Return why a module can't be tapped, or None."""
     if path not in known:
         near = get_close_matches(path, list(seen), NEAREST, cutoff=0)
         return f"which is no module of the network; the nearest are {', '.join(near)}"

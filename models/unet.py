@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models import checks
 from models.blocks import ConvBlock, initialise, layer
-from models.padding import padded
+from models.padding import pad
 from models.taps import Tap, along, sigmoid, softmax
 
 SKIPS = {"all": "cat", "none": "off", "add": "add"}
@@ -21,10 +21,15 @@ UPS = ("transpose", "interpolate")
 
 
 class Skip(nn.Module):
-    """The encoder's branch on its way across: (N, in_channels, *spatial) to (N, channels, *spatial).
+    """A skip connection: the encoder's branch (N, in_channels, *spatial) to (N, channels, *spatial).
 
-    mode: how the decoder merges it: "cat", "add", or "off", where the decoder doesn't call it at all.
-    The branch passes unchanged; only "add" between unequal widths projects it by a 1x1 convolution.
+    The branch is unchanged, except that "add" between unequal widths projects it with a 1x1 convolution.
+
+    Args:
+        mode: How the decoder merges the branch: "cat", "add", or "off". The decoder does not call a skip that is "off".
+        in_channels: Channels of the branch.
+        out_channels: Width of the decoder's level.
+        spatial_dims: 2 or 3.
     """
 
     def __init__(self, mode: str, in_channels: int, out_channels: int, spatial_dims: int = 2):
@@ -34,35 +39,46 @@ class Skip(nn.Module):
         self.project = layer("Conv", spatial_dims)(in_channels, out_channels, 1) if projects else nn.Identity()
 
     def forward(self, branch: Tensor) -> Tensor:
-        return self.project(branch.view_as(branch))  # a view of its own, so that its gradient is this way's alone
+        return self.project(branch.view_as(branch))  # a separate view, which has the gradient of the skip alone
 
     def extra_repr(self) -> str:
         return f"mode={self.mode!r}"
 
 
 class UNet(nn.Module):
-    """Images (N, in_channels, *spatial) to logits (N, out_channels, *spatial), for any spatial size.
+    """A U-Net: images (N, in_channels, *spatial) to logits (N, out_channels, *spatial), for any spatial size.
 
-    Levels count from 1, full resolution, to the bottleneck, len(widths); there are len(widths) - 1 poolings. Sizes that
-    these don't divide are padded with zeros on both sides, as the convolutions do, and cropped back before `out`.
-    The defaults are the network of Lee & Bajić (ISBI 2021, arXiv 2101.08427); the design is that of Ronneberger et al.
-    (MICCAI 2015, arXiv 1505.04597).
+    Levels are numbered from 1, full resolution, to len(widths), the bottleneck, with len(widths) - 1 poolings. If the
+    poolings can't divide a size, the images are padded with zeros on both sides, as the convolutions do. The padding is
+    removed before `out`.
 
-    widths: channels of each level of the encoder, bottleneck last.
-    skips: "all" concatenates everywhere, "add" adds everywhere, "none" has none; or one of cat | add | off per level
-        above the bottleneck, full resolution first. Adding projects unequal widths, see `Skip`.
-    decoder_widths: channels of each level of the decoder, full resolution first; those of the encoder by default.
-    norm: none | batch | instance | group (as many groups, up to 8, as divide the channels).
-    activation: a key of `models.blocks.ACTIVATIONS`.
-    up: "transpose" (2x2, stride 2) or "interpolate" ((bi-, tri-)linear, with a 1x1 convolution).
-    init: "torch" or "glorot".
+    Args:
+        in_channels: Channels of the images.
+        out_channels: Channels of the logits.
+        widths: Channels of each level of the encoder, bottleneck last.
+        skips: "all" concatenates at all levels, "add" adds at all levels, "none" has no skips; or a list of cat | add |
+            off for the levels above the bottleneck, full resolution first. Adding projects unequal widths, see `Skip`.
+        decoder_widths: Channels of each level of the decoder, full resolution first. None takes those of the encoder.
+        convs_per_level: Convolution blocks per level.
+        norm: none | batch | instance | group. The number of groups is the largest one up to 8 that divides the
+            channels.
+        activation: A key of `models.blocks.ACTIVATIONS`.
+        up: "transpose" (2x2, stride 2) or "interpolate" ((bi-, tri-)linear, with a 1x1 convolution).
+        spatial_dims: 2 or 3.
+        init: "torch" or "glorot".
 
-    Raises ValueError for an argument that no network can be built from, and for images of another shape.
+    Raises:
+        ValueError: No network can be built from an argument, or images have another shape.
 
-    >>> sum(parameter.numel() for parameter in UNet().parameters())
-    1941105
-    >>> UNet(widths=(4, 8), skips="add")(torch.zeros(2, 3, 9, 7)).shape
-    torch.Size([2, 1, 9, 7])
+    References:
+        The defaults are the network of Lee & Bajić, ISBI 2021, arXiv 2101.08427. The design is that of Ronneberger et
+            al., MICCAI 2015, arXiv 1505.04597.
+
+    Examples:
+        >>> sum(parameter.numel() for parameter in UNet().parameters())
+        1941105
+        >>> UNet(widths=(4, 8), skips="add")(torch.zeros(2, 3, 9, 7)).shape
+        torch.Size([2, 1, 9, 7])
     """
 
     def __init__(
@@ -117,7 +133,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         checks.images(x, self.in_channels, self.spatial_dims)
-        x, inside = padded(x, 2**self.depth)
+        x, inside = pad(x, 2**self.depth)
         branches = []
         for number in self.levels:
             branches.append(self.get_submodule(f"enc{number}")(x))
@@ -134,7 +150,7 @@ class UNet(nn.Module):
         return self.out(x[:, :, *inside])
 
     def taps(self) -> list[Tap]:
-        """Every convolution block, up-convolution, connected skip and the output, along the data's way."""
+        """Return the taps in forward order: convolution blocks, up-convolutions, connected skips and the output."""
         convs = [f"conv{i + 1}" for i in range(self.convs_per_level)]
         places = [(f"enc{number}.{conv}", "encoder", number) for number in self.levels for conv in convs]
         places += [(f"bottleneck.{conv}", "bottleneck", self.depth + 1) for conv in convs]
@@ -148,6 +164,7 @@ class UNet(nn.Module):
 
 
 def _skip_modes(skips: Any, depth: int) -> tuple[str, ...]:
+    """Return the mode of each skip."""
     if isinstance(skips, str) and skips in SKIPS:
         return (SKIPS[skips],) * depth
     if isinstance(skips, str) or not isinstance(skips, Sequence):
@@ -159,6 +176,7 @@ def _skip_modes(skips: Any, depth: int) -> tuple[str, ...]:
 
 
 def _decoder_widths(got: Any, widths: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the width of each level of the decoder."""
     if got is None:
         return widths[:-1]
     fix = "give one per level above the bottleneck, such as [8, 16]"
@@ -167,6 +185,7 @@ def _decoder_widths(got: Any, widths: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _up(up: str, in_channels: int, out_channels: int, spatial_dims: int) -> nn.Module:
+    """Build the module that doubles the sides."""
     if checks.choice("up", up, UPS) == "transpose":
         return layer("ConvTranspose", spatial_dims)(in_channels, out_channels, kernel_size=2, stride=2)
     # a 1x1 convolution commutes with interpolation, and is cheaper before it

@@ -66,5 +66,5 @@ def test_a_network_whose_parts_cannot_be_switched(tmp_path):
 @pytest.mark.parametrize("refused", ["ask.by=kde.pixel", "ask.views=[image]", "dataset.n=[8,8,8]"])
 def test_what_cannot_be_asked_is_refused_before_a_base_is_trained(tmp_path, refused):
     ended = propose(with_store(tmp_path), *MASKS, "target.params=0.5", refused)
-    assert_refused(ended, refused.split("=")[0] if refused.startswith("ask") else "wanted at least 32 to ask by")
+    assert_refused(ended, refused.split("=")[0] if refused.startswith("ask") else "wanted at least 32; add")
     assert runs(tmp_path, "propose") == []

@@ -9,7 +9,7 @@ from segmentation_models_pytorch.encoders import get_encoder_names
 from bench.layers.hooks import tap_shapes
 from bench.training.cost import used_parameters
 from models import Monai, Smp
-from models.padding import padded
+from models.padding import pad
 from models.smp import STEPWISE, architectures
 
 SMALL = {
@@ -106,7 +106,7 @@ def test_every_tap_runs_once_and_lies_at_its_level(network):
     for tap, shape in tap_shapes(model, taps, x[:1]).items():
         assert len(shape) == x.dim() - 1, tap.name
         if tap.role != "output":
-            wanted = tuple(-(-side // 2 ** (tap.level - 1)) for side in padded(x, model.multiple)[0].shape[2:])
+            wanted = tuple(-(-side // 2 ** (tap.level - 1)) for side in pad(x, model.multiple)[0].shape[2:])
             assert shape[1:] == wanted, tap.name
 
 
@@ -191,7 +191,7 @@ REFUSED = {
     r"smp's unet on resnet18 refuses: Model depth is 5, but you provide": {"decoder_channels": (8, 4)},
     r"decoder_channels: got \[8\], and linknet takes none": {"architecture": "linknet", "decoder_channels": [8]},
     r"options: got 'colour', wanted any of .*decoder_attention_type": {"options": {"colour": 1}},
-    r"encoder_weights: got 'imagenet', which a hub holds; set download=true": {"encoder_weights": "imagenet"},
+    r"encoder_weights: got 'imagenet', which must be downloaded; set download=true": {"encoder_weights": "imagenet"},
     r"encoder_weights: got 'mars', and resnet18 has imagenet": {"encoder_weights": "mars", "download": True},
     r"input_size: got \(8, 8, 8\), wanted 2 sides": {"input_size": (8, 8, 8)},
     r"smp's pan on resnet18 refuses: Given input size": {"architecture": "pan"},

@@ -1,4 +1,4 @@
-"""Designs: the choices of an architecture, a family of networks each in one file."""
+"""Designs: the free choices of an architecture. Each family of networks has one file."""
 
 from torch import nn
 
@@ -31,7 +31,11 @@ FAMILIES = {UNet: UNetDesign, CNN: CNNDesign, Smp: SmpDesign, Monai: MonaiDesign
 
 
 def design_of(network: nn.Module) -> Design:
-    """The design of a network; InputError names the networks whose parts can be chosen."""
+    """Return the design of a network.
+
+    Raises:
+        InputError: The network belongs to no family with designs. The message lists the families.
+    """
     for kind, family in FAMILIES.items():
         if isinstance(network, kind):
             return family.of(network)

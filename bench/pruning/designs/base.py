@@ -1,4 +1,4 @@
-"""Design: what of a network's architecture can be chosen, as arguments of its class."""
+"""Designs: the parts of a network's architecture that can be chosen, as arguments of its class."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from typing import Protocol, Self
 import numpy as np
 from torch import nn
 
-LEAST_SHARE = 1 / 8  # of a width, in random designs
+LEAST_SHARE = 1 / 8  # smallest share of a width in random designs
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a design chooses a number of channels.
+    """A slot of a design: one free number of channels.
 
-    name: the same in designs that keep the place. tap: what reads its channels. made_by: the convolutions or fully
-    connected layers that make them, as (module, the normalisation after it or None).
+    Attributes:
+        name: The same in all designs that keep the slot.
+        tap: The tap that reads the channels.
+        width: Number of channels.
+        made_by: The convolutions or fully connected layers that make the channels, as (module, the normalisation after
+            it or None).
     """
 
     name: str
@@ -28,7 +32,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Pair:
-    """A part of the network and the question whether it can go: what the tap `asked` tells given the tap `given`."""
+    """A part of the network and the two taps that decide whether it can be removed.
+
+    The question is how much information about the label the tap `asked` has, given the tap `given`.
+    """
 
     part: str
     asked: str
@@ -37,56 +44,65 @@ class Pair:
 
 @dataclass(frozen=True)
 class Cut:
-    """The taps that a decoder reads at one level and above, split in those that a leaner design lacks and keeps."""
+    """The taps that a decoder reads at one level and at the levels above it.
+
+    Attributes:
+        gone: The taps that a leaner design lacks.
+        kept: The taps that it keeps.
+    """
 
     gone: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
 
 
 class Design(Protocol):
-    """The choices that make one network of a family; a frozen dataclass, one file each."""
+    """The choices that make one network of a family. Each implementation is a frozen dataclass in its own file."""
 
     @classmethod
     def of(cls, network: nn.Module) -> Self:
-        """The design of a network that is there."""
+        """Return the design of an existing network."""
 
     def arguments(self) -> dict:
-        """The arguments of the network's class that the design decides."""
+        """Return the arguments of the network's class that the design decides."""
 
     def places(self) -> list[Place]:
-        """Every number of channels that it chooses, along the data's way."""
+        """Return all slots in the order of the forward pass."""
 
     def tied(self) -> list[list[Place]]:
-        """Places of one width that a search narrows together, along the data's way."""
+        """Return groups of slots of equal width that a search narrows together, in the order of the forward pass."""
 
     def with_widths(self, widths: Sequence[int]) -> Self:
-        """The same design with other numbers of channels, in the order of `places`."""
+        """Return the same design with other numbers of channels, in the order of `places`."""
 
     def removals(self) -> dict[str, Self]:
-        """The parts that can go as a whole, by name, and the design without each."""
+        """Return the designs without one whole part, by the name of that part."""
 
     def swaps(self) -> dict[str, Self]:
-        """Parts that can be had leaner, of which a trained base tells nothing, by name, and the design with each."""
+        """Return the designs in which a smaller version replaces a part, by the name of the version.
+
+        A trained base has no information about such a version, so these designs can't be scored.
+        """
 
     def pairs(self) -> list[Pair]:
-        """The question of each such part on its own."""
+        """Return the pair of taps of each part that can be removed as a whole."""
 
-    def gone_from(self, base: Self) -> list[str]:
-        """The parts of a base that this design does without."""
+    def removed_parts(self, base: Self) -> list[str]:
+        """List the parts of a base that this design lacks."""
 
     def cut(self, base: Self) -> Cut:
-        """What reaches the decoder in a base down to the deepest level whose parts this design changes."""
+        """Return the input of the base's decoder down to the deepest level whose parts this design changes."""
 
     def shuffled(self, rng: np.random.Generator) -> Self:
-        """The design with parts removed at random."""
+        """Return the design with parts removed at random."""
 
 
 def widths_of(design: Design) -> np.ndarray:
+    """Return the width of each slot, shape (slots,)."""
     return np.array([place.width for place in design.places()])
 
 
 def taps_of(design: Design) -> set[str]:
-    """The taps that questions read about what a design, or one made leaner from it step by step, gives up."""
+    """Collect the taps that a search reads to score this design and all designs that removals lead to."""
     places = {place.tap for place in design.places()}
     pairs = {tap for pair in design.pairs() for tap in (pair.asked, pair.given)}
     cuts = [leaner.cut(design) for leaner in design.removals().values()]
@@ -94,19 +110,22 @@ def taps_of(design: Design) -> set[str]:
 
 
 def scaled(design: Design, factor: float) -> Design:
-    """Every width times the factor, 1 at least: uniform narrowing."""
+    """Narrow a design uniformly: multiply every width by the factor. Each width is at least 1."""
     return design.with_widths([max(1, round(width * factor)) for width in widths_of(design)])
 
 
 def flat(design: Design, width: float) -> Design:
-    """The same width everywhere; of a fraction, so many of the first places have one channel more."""
+    """Give all slots the same width.
+
+    If the width has a fraction, this share of the slots, from the first on, gets one more channel.
+    """
     count = len(design.places())
     more = round((width % 1) * count)
     return design.with_widths([int(width) + (i < more) for i in range(count)])
 
 
 def random_design(design: Design, rng: np.random.Generator) -> Design:
-    """Parts removed at random, and widths drawn log-uniformly between an eighth of those of the design and all."""
+    """Remove parts at random, and draw each width log-uniformly between an eighth and all of its present value."""
     design = design.shuffled(rng)
     shares = LEAST_SHARE ** rng.random(len(design.places()))
     return design.with_widths(np.maximum(1, np.round(widths_of(design) * shares)).astype(int).tolist())

@@ -13,10 +13,16 @@ from models import CNN
 
 @dataclass(frozen=True)
 class CNNDesign:
-    """filters: of each stage; hidden: units of each fully connected layer; convs: the stages' convolutions.
+    """Design of a plain CNN.
 
-    >>> [place.name for place in CNNDesign((8, 16), (32,), (("conv1",), ("conv2",))).places()]
-    ['stage 1', 'stage 2', 'fc 1']
+    Attributes:
+        filters: Filters of each stage.
+        hidden: Units of each fully connected layer.
+        convs: Paths of the convolutions of each stage.
+
+    Examples:
+        >>> [place.name for place in CNNDesign((8, 16), (32,), (("conv1",), ("conv2",))).places()]
+        ['stage 1', 'stage 2', 'fc 1']
     """
 
     filters: tuple[int, ...]
@@ -54,7 +60,7 @@ class CNNDesign:
     def pairs(self) -> list[Pair]:
         return []
 
-    def gone_from(self, base: CNNDesign) -> list[str]:
+    def removed_parts(self, base: CNNDesign) -> list[str]:
         return []
 
     def cut(self, base: CNNDesign) -> Cut:

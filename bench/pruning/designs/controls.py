@@ -1,4 +1,4 @@
-"""Controls: designs of equal cost that no measurement of information chose."""
+"""Baseline designs: designs of equal cost that are chosen without any measurement of information."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bench.pruning.designs.costs import Pricing
 log = logging.getLogger(__name__)
 
 EQUAL = ("params", "flops")
-EQUAL_WITHIN = 1.1  # a control whose cost is off by more is told of
-WIDEST_SCALE = 4  # of a random design's own widths, so that a thin one can be widened to the cost
+EQUAL_WITHIN = 1.1  # a larger ratio of costs is logged as a warning
+WIDEST_SCALE = 4  # factor by which a narrow random design can be widened to reach the cost
 
 Narrowing = Callable[[float], Design]
 
@@ -24,10 +24,19 @@ Narrowing = Callable[[float], Design]
 def controls(
     proposal: Design, base: Design, network: nn.Module, pricing: Pricing, randoms: int, rng: np.random.Generator
 ) -> dict[str, Design]:
-    """Uniform, flat, magnitude and random designs of a proposal's parameters, and of its FLOPs: `KIND_at_COST`.
+    """Build the baseline designs of a proposal: uniform, flat, magnitude and random.
 
-    network: the trained base, whose weights are read. Widths are whole numbers: costs are equal as nearly as can be. A
-    base that costs more by its narrowest widths, such as one whose encoder has none to choose, loses parts first.
+    Each kind of design is built once with the proposal's parameters and once with its FLOPs, as `KIND_at_COST`. Widths
+    are whole numbers, so costs are only as equal as possible. If a base costs too much even at its smallest widths, as
+    one with an encoder of fixed widths can, parts are removed first.
+
+    Args:
+        proposal: The design whose costs are wanted.
+        base: The design from which the baseline designs are made.
+        network: The trained base, whose weights are read.
+        pricing: Counts costs.
+        randoms: Number of random designs.
+        rng: Source of the random designs.
     """
     magnitudes = magnitudes_of(base, network)
     kinds = {
@@ -44,34 +53,39 @@ def controls(
             found[f"{kind}_at_{cost}"] = control = pricing.at_equal(cost, wanted, narrowing, most)
             ratio = pricing(control)[cost] / wanted
             if not 1 / EQUAL_WITHIN <= ratio <= EQUAL_WITHIN:
-                told = (
-                    "control %s_at_%s: no design of its kind costs the same; it has %.2f times the %s of the proposal"
+                message = (
+                    "baseline design %s_at_%s: no such design costs the same; its %s are %.2f times the proposal's"
                 )
-                log.warning(told, kind, cost, ratio, cost)
+                log.warning(message, kind, cost, cost, ratio)
     return found
 
 
 def _affordable(design: Design, cost: str, wanted: int, pricing: Pricing) -> Design:
-    """The design with as many parts gone, those that save most first, as it takes to reach a cost by narrowing."""
+    """Remove parts until narrowing alone can reach a cost. The part that saves most is removed first."""
     while pricing(flat(design, 1))[cost] > wanted and (leaner := design.removals()):
         design = min(leaner.values(), key=lambda without: pricing(without)[cost])
     return design
 
 
 def _uniform(design: Design) -> Narrowing:
+    """Return the function from a factor to the uniformly narrowed design."""
     return lambda factor: scaled(design, factor)
 
 
 def _flat(design: Design) -> Narrowing:
+    """Return the function from a width, less 1, to the flat design."""
     return lambda width: flat(design, 1 + width)
 
 
 def magnitudes_of(base: Design, network: nn.Module) -> dict[str, np.ndarray]:
-    """The weights of the channels of each place of a trained base, by its name, largest first.
+    """Compute the weights of the channels of each slot of a trained base, by the slot's name, largest first.
 
-    The weight of a channel is its normalisation's scale |γ| (Liu et al. 2017, arXiv 1708.06519), or, without one, the
-    L1 norm of its filter over that norm's mean in the layer (Li et al. 2017, arXiv 1608.08710); of a place that
-    several layers make, the mean over them, each sorted.
+    The weight of a channel is the scale |γ| of its normalisation. Without a scale it is the L1 norm of the channel's
+    filter, divided by the mean of that norm in the layer. If several layers make a slot, their weights are sorted and
+    averaged.
+
+    References:
+        Scales: Liu et al. 2017, arXiv 1708.06519. Filters: Li et al. 2017, arXiv 1608.08710.
     """
     return {
         place.name: np.mean([np.sort(_magnitude(network, *made))[::-1] for made in place.made_by], axis=0)
@@ -80,7 +94,7 @@ def magnitudes_of(base: Design, network: nn.Module) -> dict[str, np.ndarray]:
 
 
 def by_magnitude(design: Design, magnitudes: Mapping[str, np.ndarray]) -> Narrowing:
-    """share -> the design that keeps this share of all its channels, those of largest weight."""
+    """Return the function from a share to the design that keeps this share of all channels, those of largest weight."""
     weights = [magnitudes[place.name] for place in design.places()]
     ranked = np.sort(np.concatenate(weights))[::-1]
 
@@ -92,7 +106,7 @@ def by_magnitude(design: Design, magnitudes: Mapping[str, np.ndarray]) -> Narrow
 
 
 def _magnitude(network: nn.Module, layer: str, norm: str | None) -> np.ndarray:
-    """(channels,) weights of what a layer makes."""
+    """Return the weights of the channels that a layer makes, shape (channels,)."""
     scale = getattr(network.get_submodule(norm), "weight", None) if norm else None
     if scale is not None:
         return scale.detach().abs().cpu().numpy()

@@ -1,4 +1,4 @@
-"""What a design costs, and the design of a kind that costs as much as another."""
+"""Costs of designs, and the search for the design of a kind that has a given cost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HALVINGS = 40
 
 @dataclass(frozen=True)
 class Costs:
-    """Parameters, and FLOPs an image."""
+    """Number of parameters, and FLOPs per image."""
 
     params: int
     flops: int
@@ -29,9 +29,13 @@ class Costs:
 
 
 class Pricing:
-    """The costs of designs on one kind of image; networks are laid out without memory or arithmetic.
+    """Count the costs of designs for one shape of images.
 
-    model: the config of a network of the family. shape: of one image, (channels, *spatial).
+    Networks are built on the `meta` device, without memory or arithmetic, where this is possible.
+
+    Args:
+        model: The config of a network of the family.
+        shape: Shape of one image, (channels, *spatial).
     """
 
     def __init__(self, model: DictConfig, shape: tuple[int, ...]):
@@ -40,18 +44,20 @@ class Pricing:
         self._known: dict[Design, Costs] = {}
 
     def config(self, design: Design) -> DictConfig:
-        """The network's config with the design's choices."""
+        """Return the network's config with the choices of the design."""
         return OmegaConf.merge(self.model, design.arguments())
 
     def __call__(self, design: Design) -> Costs:
+        """Count the costs of a design. Each design is counted once."""
         if design not in self._known:
             try:
                 self._known[design] = self._counted(design, "meta")
-            except InputError:  # of networks that compute while they are built
+            except InputError:  # the network computes while it is built
                 self._known[design] = self._counted(design, "cpu")
         return self._known[design]
 
     def _counted(self, design: Design, device: str) -> Costs:
+        """Build the network on a device and count its costs."""
         with torch.device(device):
             network = build(self.config(design), "model").eval()
             image = torch.zeros(1, *self.shape)
@@ -59,9 +65,13 @@ class Pricing:
             return Costs(params, flops(network, image))
 
     def at_equal(self, kind: str, wanted: int, make: Callable[[float], Design], most: float) -> Design:
-        """Of `make(x)`, 0 < x <= most, whose cost grows with x, the one nearest to `wanted` by ratio.
+        """Find the design whose cost is nearest to a wanted cost by ratio.
 
-        kind: params or flops.
+        Args:
+            kind: params or flops.
+            wanted: The cost.
+            make: Function from x, 0 < x <= most, to a design. The cost must grow with x.
+            most: Largest x.
         """
         low, high = 0.0, most
         candidates = [make(most)]

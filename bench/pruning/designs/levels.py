@@ -1,4 +1,4 @@
-"""Levels: what designs share whose skips stay, and of which levels alone can go, from below."""
+"""Levels: a base class of designs that keep all their skips and can lose only their deepest levels."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from bench.pruning.designs.base import Cut, Pair, Place
 
 
 class Levels(ABC):
-    """A design by its levels, of which 1 is full resolution."""
+    """A design with numbered levels. Level 1 has full resolution."""
 
     @property
     @abstractmethod
-    def levels(self) -> int: ...
+    def levels(self) -> int:
+        """Number of levels."""
 
     @property
     @abstractmethod
     def fewest(self) -> int:
-        """Levels that a design of the family has at least."""
+        """Smallest number of levels of a design of the family."""
 
     @property
     @abstractmethod
     def stages(self) -> dict[int, str]:
-        """The tap of the encoder at each level that has a stage of it and a skip, finest first."""
+        """The encoder's tap at each level that has an encoder stage and a skip, finest level first."""
 
     @abstractmethod
     def from_below(self, level: int) -> str:
-        """The tap of what a level and those below it give to the decoder."""
+        """Return the tap through which a level and all levels below it reach the decoder."""
 
     @abstractmethod
-    def without_bottom(self) -> Self: ...
+    def without_bottom(self) -> Self:
+        """Remove the deepest level."""
 
     @abstractmethod
     def places(self) -> list[Place]: ...
@@ -41,11 +43,11 @@ class Levels(ABC):
         return [[place] for place in self.places()]
 
     def pairs(self) -> list[Pair]:
-        """A level, with all below it, given the one above it."""
+        """Pair each level, together with all levels below it, with the level above it."""
         levels = range(self.fewest + 1, self.levels + 1)
         return [Pair(f"level {level}", self.from_below(level), self.stages[level - 1]) for level in levels]
 
-    def gone_from(self, base: Self) -> list[str]:
+    def removed_parts(self, base: Self) -> list[str]:
         return [f"level {self.levels + 1}"] if self.levels < base.levels else []
 
     def cut(self, base: Self) -> Cut:

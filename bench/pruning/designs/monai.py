@@ -1,4 +1,4 @@
-"""Designs of MONAI's U-Nets: the channels of each level, and how many levels there are."""
+"""Designs of MONAI's U-Nets: the channels of each level and the number of levels."""
 
 from __future__ import annotations
 
@@ -12,22 +12,30 @@ from bench.pruning.designs.base import Place
 from bench.pruning.designs.levels import Levels
 from models import Monai
 
-WIDTHS = {"UNet": "channels", "AttentionUnet": "channels", "BasicUNet": "features"}  # argument that has them
-LEAST_WIDTH = {"UNet": 1, "AttentionUnet": 2, "BasicUNet": 2}  # two of them halve a width
-LEVELS_OF_BASIC = 5  # fixed by MONAI; its last number is the width of the decoder at full resolution
+WIDTHS = {"UNet": "channels", "AttentionUnet": "channels", "BasicUNet": "features"}  # the argument with the widths
+LEAST_WIDTH = {"UNet": 1, "AttentionUnet": 2, "BasicUNet": 2}  # 2 where the class halves a width
+LEVELS_OF_BASIC = 5  # fixed by MONAI; the last of its widths is that of the decoder at full resolution
 
 
 @dataclass(frozen=True)
 class MonaiDesign(Levels):
-    """network: of WIDTHS; channels: as its class takes them, those of the encoder and bottleneck first.
+    """Design of a U-Net of MONAI.
 
-    One number decides encoder and decoder of a level, where the encoder's channels are asked; MONAI's skips can't be
-    left out. Widths below the least that its class can be built with are raised to it.
-    convs: the convolutions of each, as the trained network names them; none of what is another layer there.
+    One number decides the widths of encoder and decoder of a level. Its tap reads the channels of the encoder. MONAI's
+    skips can't be switched off.
 
-    >>> design = MonaiDesign("UNet", (16, 32, 64), (2, 2), ((), (), ()))
-    >>> list(design.removals()), design.pairs()[-1]
-    (['level 3'], Pair(part='level 3', asked='bottleneck', given='enc2'))
+    Attributes:
+        network: Name of the class, a key of WIDTHS.
+        channels: Widths in the order of the class's argument, those of the encoder and the bottleneck first. Widths
+            that the class can't build are raised to its smallest width.
+        strides: Strides between the levels; empty if the class has no such argument.
+        convs: Paths of the convolutions of each slot in the trained network; empty for a level that has another layer
+            there.
+
+    Examples:
+        >>> design = MonaiDesign("UNet", (16, 32, 64), (2, 2), ((), (), ()))
+        >>> list(design.removals()), design.pairs()[-1]
+        (['level 3'], Pair(part='level 3', asked='bottleneck', given='enc2'))
     """
 
     network: str
@@ -39,8 +47,8 @@ class MonaiDesign(Levels):
     def of(cls, network: Monai) -> MonaiDesign:
         if network.name not in WIDTHS:
             raise InputError(
-                f"model.network: got {network.name}, where one number decides all widths, so that no part can be "
-                f"chosen alone; wanted one of {', '.join(WIDTHS)}, or a sweep over +model.arguments.{_number(network)}"
+                f"model.network: got {network.name}, in which one number decides all widths; wanted one of "
+                f"{', '.join(WIDTHS)}, or a sweep over +model.arguments.{_number(network)}"
             )
         inner = network.network
         modules = {tap.name: tap.module for tap in network.taps()}
@@ -87,11 +95,12 @@ class MonaiDesign(Levels):
 
 
 def _number(network: Monai) -> str:
+    """Return the argument that decides all widths of a network."""
     return "init_filters" if network.name == "SegResNet" else "feature_size"
 
 
 def _convs(network: nn.Module, path: str, width: int) -> tuple[str, ...]:
-    """The convolutions of a module that make so many channels."""
+    """Find the convolutions inside a module that have this number of output channels."""
     inside = network.get_submodule(path).named_modules()
     kinds = (nn.Conv2d, nn.Conv3d)
     return tuple(f"{path}.{name}" for name, part in inside if isinstance(part, kinds) and part.out_channels == width)

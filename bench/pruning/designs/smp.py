@@ -1,4 +1,4 @@
-"""Designs of segmentation-models-pytorch: the encoder by its name and depth, widths of the decoder."""
+"""Designs of segmentation-models-pytorch: name and depth of the encoder, widths of the decoder."""
 
 from __future__ import annotations
 
@@ -11,22 +11,28 @@ from bench.pruning.designs.base import Place
 from bench.pruning.designs.levels import Levels
 from models import Smp
 
-WITH_WIDTHS = ("unet", "manet")  # architectures whose decoder has a width for each block
+WITH_WIDTHS = ("unet", "manet")  # architectures whose decoder has one width per block
 LEAST_DEPTH = 2
 
 
 @dataclass(frozen=True)
 class SmpDesign(Levels):
-    """encoder: its name; decoder_channels: of each block, the deepest first, as many as the encoder has stages.
+    """Design of a network of segmentation-models-pytorch.
 
-    Widths inside the encoder go with its name, and the skips with its stages. Level 1 is full resolution, so that stage
-    i of the encoder is of level i + 1.
+    The encoder's name fixes the widths inside the encoder, and its stages fix the skips. Level 1 has full resolution,
+    so stage i of the encoder has level i + 1.
 
-    >>> design = SmpDesign("resnet34", (64, 32, 16))
-    >>> list(design.removals()), list(design.swaps())
-    (['level 4'], ['encoder resnet18'])
-    >>> design.removals()["level 4"].decoder_channels
-    (32, 16)
+    Attributes:
+        encoder: Name of the encoder.
+        decoder_channels: Channels of each block of the decoder, the deepest first. There are as many blocks as the
+            encoder has stages.
+
+    Examples:
+        >>> design = SmpDesign("resnet34", (64, 32, 16))
+        >>> list(design.removals()), list(design.swaps())
+        (['level 4'], ['encoder resnet18'])
+        >>> design.removals()["level 4"].decoder_channels
+        (32, 16)
     """
 
     encoder: str
@@ -36,14 +42,14 @@ class SmpDesign(Levels):
     def of(cls, network: Smp) -> SmpDesign:
         if network.architecture not in WITH_WIDTHS:
             raise InputError(
-                f"model.architecture: got {network.architecture}, whose parts can't be chosen one by one; wanted one "
+                f"model.architecture: got {network.architecture}, whose parts can't be chosen separately; wanted one "
                 f"of {', '.join(WITH_WIDTHS)}, or a sweep over its arguments"
             )
         return cls(network.encoder_name, tuple(network.decoder_channels))
 
     @property
     def depth(self) -> int:
-        """Stages of the encoder."""
+        """Number of stages of the encoder."""
         return len(self.decoder_channels)
 
     @property
@@ -76,7 +82,7 @@ class SmpDesign(Levels):
         return "bottleneck" if level == self.levels else f"decoder.blocks.{self.levels - 1 - level}"
 
     def swaps(self) -> dict[str, SmpDesign]:
-        from segmentation_models_pytorch.encoders import get_encoder_names  # here, because it is optional
+        from segmentation_models_pytorch.encoders import get_encoder_names  # optional package
 
         family = re.sub(r"\d+", "#", self.encoder, count=1)
         smaller = [name for name in get_encoder_names() if re.sub(r"\d+", "#", name, count=1) == family]
@@ -88,6 +94,6 @@ class SmpDesign(Levels):
 
 
 def _size(encoder: str) -> int:
-    """The number in an encoder's name, which grows with it in its family."""
+    """Return the number in an encoder's name, which grows with the encoder's size in its family."""
     found = re.search(r"\d+", encoder)
     return int(found.group()) if found else 0

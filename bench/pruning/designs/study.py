@@ -1,4 +1,4 @@
-"""A fixed set of designs around a base, on which diagnostics are held to what retraining says."""
+"""A fixed set of designs around a base, to compare diagnostics with the results of retraining."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ import numpy as np
 
 from bench.pruning.designs.base import Design, Place, flat, random_design, scaled, widths_of
 
-FACTORS = (2, 4, 8)  # by which uniform designs are narrower
+FACTORS = (2, 4, 8)  # divisors of the widths of uniform designs
 RANDOMS = 6
 
 
 def study_set(base: Design, seed: int) -> dict[str, Design]:
-    """Designs by name, the base first: parts gone, alone and together; single widths; uniform, flat, random.
+    """Build the designs of a study by name, the base first.
 
-    For a U-Net of five levels 30, for a chain of three stages and one layer 17.
+    The set has designs without one part or several parts, designs with single narrowed slots, and uniform, flat and
+    random designs. It has 30 designs for a U-Net of five levels and 17 for a chain of three stages and one fully
+    connected layer.
+
+    Args:
+        base: The base design.
+        seed: Seed of the random designs.
     """
     rng = np.random.default_rng([seed, 5])
     least = int(widths_of(base).min())
@@ -31,14 +37,14 @@ def study_set(base: Design, seed: int) -> dict[str, Design]:
 
 
 def _cuts(design: Design) -> Iterable[tuple[str, Design]]:
-    """Levels removed from below, one after the other: (the last one removed, what is left)."""
+    """Remove levels one after the other, the deepest first; yield (level removed last, design)."""
     while levels := [part for part in design.removals() if part.startswith("level")]:
         design = design.removals()[levels[0]]
         yield levels[0], design
 
 
 def _without_skips(base: Design) -> Iterable[tuple[str, Design]]:
-    """Two skips and more off together, from the top and from below: (their levels, the design)."""
+    """Switch off two or more skips together, from the finest or from the deepest; yield (their levels, design)."""
     skips = [part for part in base.removals() if part.startswith("skip")]
     for count in range(2, len(skips) + 1):
         for parts in (skips[:count], skips[-count:]):
@@ -49,6 +55,7 @@ def _without_skips(base: Design) -> Iterable[tuple[str, Design]]:
 
 
 def _narrowed(base: Design, places: list[Place], factor: float) -> Design:
+    """Multiply the widths of these slots by a factor."""
     names = [place.name for place in places]
     return base.with_widths([max(1, round(p.width * factor)) if p.name in names else p.width for p in base.places()])
 

@@ -10,18 +10,25 @@ import numpy as np
 from bench.pruning.designs.base import Cut, Pair, Place
 from models import UNet
 
-KEPT = 0.75  # the chance of a skip in a random design
+KEPT = 0.75  # probability of a skip in a random design
 
 
 @dataclass(frozen=True)
 class UNetDesign:
-    """widths: of the encoder's levels, bottleneck last; decoder_widths, skips: of the levels above it.
+    """Design of a U-Net.
 
-    >>> design = UNetDesign((8, 16, 32), (8, 16), ("cat", "cat"), convs=2)
-    >>> list(design.removals())
-    ['skip 1', 'skip 2', 'level 3']
-    >>> design.removals()["level 3"].widths
-    (8, 16)
+    Attributes:
+        widths: Channels of each level of the encoder, bottleneck last.
+        decoder_widths: Channels of each level of the decoder, full resolution first.
+        skips: Mode of the skip of each level above the bottleneck, full resolution first.
+        convs: Convolutions per level.
+
+    Examples:
+        >>> design = UNetDesign((8, 16, 32), (8, 16), ("cat", "cat"), convs=2)
+        >>> list(design.removals())
+        ['skip 1', 'skip 2', 'level 3']
+        >>> design.removals()["level 3"].widths
+        (8, 16)
     """
 
     widths: tuple[int, ...]
@@ -42,7 +49,7 @@ class UNetDesign:
 
     @property
     def depth(self) -> int:
-        """Levels above the bottom."""
+        """Number of levels above the bottleneck."""
         return len(self.skips)
 
     def places(self) -> list[Place]:
@@ -57,7 +64,7 @@ class UNetDesign:
         return Place(f"{side} {level}", convs[-1], width, tuple((f"{conv}.0", f"{conv}.1") for conv in convs))
 
     def tied(self) -> list[list[Place]]:
-        """Encoder and decoder of a level where they are equally wide: a decoder as narrow as it may be trains badly."""
+        """Tie encoder and decoder of a level if their widths are equal; a decoder of minimal width trains badly."""
         decoder = {place.name.split()[-1]: place for place in self.places()[self.depth + 1 :]}
         tied = []
         for place in self.places()[: self.depth + 1]:
@@ -73,9 +80,9 @@ class UNetDesign:
         return replace(self, widths=tuple(widths[:split]), decoder_widths=tuple(widths[split:])[::-1])
 
     def pairs(self) -> list[Pair]:
-        """A skip given what comes up from below it; a level, with all below it, given the skip above it.
+        """Pair each skip with the activation from below it, and each level with the skip above it.
 
-        What the skip holds is the encoder's last activation.
+        A level stands for itself and all levels below it. A skip carries the encoder's last activation of its level.
         """
         pairs = []
         for level, mode in self._levels():
@@ -85,29 +92,31 @@ class UNetDesign:
             pairs.append(Pair(f"level {level + 1}", up, branch))
         return pairs
 
-    def gone_from(self, base: UNetDesign) -> list[str]:
+    def removed_parts(self, base: UNetDesign) -> list[str]:
         levels = [f"level {self.depth + 2}"] if self.depth < base.depth else []
         pairs = enumerate(zip(self.skips, base.skips, strict=False), 1)
         return levels + [f"skip {level}" for level, (mode, before) in pairs if mode == "off" != before]
 
     def cut(self, base: UNetDesign) -> Cut:
-        """Skips down to the deepest change, and what comes up from below it: the label is decoded from these alone.
+        """Return the skips down to the deepest change and the activation that comes from below it.
 
-        Where the design ends above the base's bottom, that is the change: nothing comes up to its own bottom any more.
+        The decoder predicts the label from these taps alone. If the design has fewer levels than the base, its
+        bottleneck is the deepest change, because nothing reaches it from below.
 
-        >>> base = UNetDesign((8, 16, 32), (8, 16), ("cat", "cat"))
-        >>> base.removals()["skip 1"].cut(base)
-        Cut(gone=('enc1.conv2',), kept=('up1',))
-        >>> base.removals()["level 3"].cut(base)
-        Cut(gone=('up2',), kept=('enc1.conv2', 'enc2.conv2'))
+        Examples:
+            >>> base = UNetDesign((8, 16, 32), (8, 16), ("cat", "cat"))
+            >>> base.removals()["skip 1"].cut(base)
+            Cut(gone=('enc1.conv2',), kept=('up1',))
+            >>> base.removals()["level 3"].cut(base)
+            Cut(gone=('up2',), kept=('enc1.conv2', 'enc2.conv2'))
         """
         shorter = self.depth < base.depth
-        lost = [level for level, mode in self._levels() if mode == "off" != base.skips[level - 1]]
-        deepest = self.depth + 1 if shorter else max(lost, default=0)
+        without_skip = [level for level, mode in self._levels() if mode == "off" != base.skips[level - 1]]
+        deepest = self.depth + 1 if shorter else max(without_skip, default=0)
         if not deepest:
             return Cut()
         taps = {level: base.places()[level - 1].tap for level in range(1, deepest + 1)}
-        gone = [tap for level, tap in taps.items() if level in lost]
+        gone = [tap for level, tap in taps.items() if level in without_skip]
         kept = [tap for level, tap in taps.items() if level > self.depth or self.skips[level - 1] != "off"]
         (gone if shorter else kept).append(f"up{deepest}")
         return Cut(tuple(gone), tuple(kept))

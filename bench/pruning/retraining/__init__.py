@@ -1,1 +1,1 @@
-"""Retraining: designs trained as their base was, judged against controls, and handed over."""
+"""Retraining: train designs as their base was trained, judge them against baseline designs, export the best."""

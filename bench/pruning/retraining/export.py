@@ -15,23 +15,34 @@ from bench.errors import TrainingError, optional
 for chatty in ("onnx_ir", "onnxscript"):
     logging.getLogger(chatty).setLevel(logging.WARNING)
 
-TOLERANCE = 1e-4  # of the largest output
+TOLERANCE = 1e-4  # relative to the largest output
 
 
 def require_onnx(section: str) -> None:
-    """Raise InputError, which names this section, where a package that an export needs is not installed."""
+    """Check that the packages for the export are installed.
+
+    Raises:
+        InputError: A package is missing. The message starts with this section.
+    """
     with optional(section):
         for package in ("onnx", "onnxscript"):
             import_module(package)
 
 
 def to_onnx(network: torch.nn.Module, images: torch.Tensor) -> bytes:
-    """The network as ONNX by torch's own exporter, for any number of images of this size.
+    """Export a network with torch's own exporter, for any number of images of this size.
 
-    images: (n, channels, *spatial), to trace and to check by.
-    Raises TrainingError where the file, run by ONNX's reference evaluator, does not give the network's output.
+    Args:
+        network: The network.
+        images: (n, channels, *spatial), used to trace and to check the network.
+
+    Returns:
+        The content of the ONNX file.
+
+    Raises:
+        TrainingError: The file, run by ONNX's reference evaluator, does not give the output of the network.
     """
-    import onnx.reference  # here, because only a hand-over needs it
+    import onnx.reference  # optional package
 
     network = network.cpu().eval()
     with torch.no_grad():
@@ -48,6 +59,6 @@ def to_onnx(network: torch.nn.Module, images: torch.Tensor) -> bytes:
     furthest = float(np.abs(got - wanted).max() / np.abs(wanted).max())
     if not furthest <= TOLERANCE:
         raise TrainingError(
-            f"export: the ONNX file's output is off by {furthest:.2g} of the largest, wanted {TOLERANCE}"
+            f"export: the ONNX file's output differs by {furthest:.2g} of the largest, wanted at most {TOLERANCE}"
         )
     return exported

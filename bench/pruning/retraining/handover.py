@@ -1,4 +1,4 @@
-"""Hand-over: yamls of the proposals, the chosen network as ONNX, and what it keeps of the base's information."""
+"""Results of `propose`: yaml files of the proposals, the chosen network as ONNX and its information."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bench.tracking import records
 
 
 def hand_out(retraining: Retraining, proposals: Sequence[Proposal]) -> None:
-    """The yaml of every proposal in the folder and with the run."""
+    """Write the yaml of each proposal into the folder and into the run."""
     retraining.write({proposal.name: proposal.design for proposal in proposals})
     for proposal in proposals:
         path = f"model/{proposal.name}.yaml"
@@ -30,13 +30,17 @@ def hand_out(retraining: Retraining, proposals: Sequence[Proposal]) -> None:
 
 
 def hand_over(tracked: tracking.Run, base: Base, verified: Verified) -> None:
-    """The chosen proposal's best network by validation, as ONNX beside the id of its run, for `bench.load`."""
+    """Log the best network of the chosen proposal as ONNX, and the id of its run for `bench.load`.
+
+    The best network has the highest validation score of all seeds.
+    """
     run = best_run(verified, verified.chosen.name)
     tracked.tag("proposal", run)
     tracked.file(to_onnx(load(run, tracked.store.uri, base.trust), base.data.val.images[:2]), "proposal.onnx")
 
 
 def best_run(verified: Verified, design: str) -> str:
+    """Return the run of a design with the highest validation score."""
     runs = verified.runs[verified.runs["design"] == design]
     return runs.loc[runs["val_score"].idxmax(), "run"]
 
@@ -44,9 +48,17 @@ def best_run(verified: Verified, design: str) -> str:
 def what_is_kept(
     base: Base, verified: Verified, estimators: Mapping[str, Estimator], samples: int, seed: int, tracked: tracking.Run
 ) -> Figure:
-    """I(T;Y) along base, chosen proposal and a control of as many parameters, each with its untrained network.
+    """Plot I(T;Y) of the base, the chosen proposal and a baseline design, each with its untrained reference.
 
-    samples: images to measure on, at most.
+    The baseline design is the flat design of as many parameters as the proposal.
+
+    Args:
+        base: The trained base.
+        verified: The results of retraining.
+        estimators: Estimators by name. The first one is used.
+        samples: Largest number of images to measure on.
+        seed: Seed of the measurement.
+        tracked: The run to which the tables of layers are logged.
     """
     shown = ["base", verified.chosen.name]
     shown += [name for name in verified.designs["design"] if name.startswith("flat_at_params")]

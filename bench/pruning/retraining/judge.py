@@ -1,4 +1,4 @@
-"""Judging retrained designs: paired effects with intervals over seeds and images, verdicts, the Pareto front."""
+"""Judge retrained designs: paired effects with intervals over seeds and images, verdicts and the Pareto front."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Verdict = Literal["better", "no worse", "worse", "undecided", "same design", "no
 
 
 def verdict(difference: Interval, margin: float) -> Verdict:
-    """Judge a difference of scores of which more is better.
+    """Judge a difference of scores. Higher scores are better.
 
     Args:
-        difference: of a design and what it is compared with.
-        margin: a design is no worse where its loss is below the margin with 95 % confidence.
+        difference: Score of a design minus the score of the design that it is compared with.
+        margin: A design is no worse if its loss is below the margin with 95 % confidence.
 
     Examples:
         >>> verdict(Interval(-0.002, -0.006, 0.002), margin=0.01)
@@ -31,9 +31,14 @@ def verdict(difference: Interval, margin: float) -> Verdict:
 
 
 def paired(images: pd.DataFrame, design: str, control: str) -> Interval:
-    """How much higher a design scores than a control, over the seeds, images and groups that both were tested on.
+    """Compute how much higher a design scores than a baseline design.
 
-    images: rows (design, seed, name, group, score, weight), the weights of a seed's images adding up to 1.
+    The mean is over the seeds, images and groups on which both were tested.
+
+    Args:
+        images: Rows (design, seed, name, group, score, weight). The weights of the images of a seed add up to 1.
+        design: Name of the design.
+        control: Name of the baseline design.
     """
     sides = (images[images["design"] == side].set_index(["seed", "name"]) for side in (design, control))
     both = next(sides).join(next(sides)["score"], rsuffix="_control", how="inner").reset_index()
@@ -42,16 +47,19 @@ def paired(images: pd.DataFrame, design: str, control: str) -> Interval:
 
 
 def spread(images: pd.DataFrame, design: str) -> Interval:
-    """A design's own score with its interval over seeds and groups."""
+    """Compute the mean score of a design with its interval over seeds and groups."""
     return _over_groups(images[images["design"] == design], "score")
 
 
 def over_groups(images: pd.DataFrame) -> Interval:
-    """The score of one design from one seed with its interval over groups alone: t of groups - 1 degrees of freedom.
+    """Compute the score of one design from one seed with its interval over groups alone.
 
-    >>> rows = {"name": [0, 1], "group": [0, 1], "score": [0.0, 1.0], "weight": [0.5, 0.5]}
-    >>> over_groups(pd.DataFrame(rows)).mean
-    0.5
+    The interval uses Student's t distribution with groups - 1 degrees of freedom.
+
+    Examples:
+        >>> rows = {"name": [0, 1], "group": [0, 1], "score": [0.0, 1.0], "weight": [0.5, 0.5]}
+        >>> over_groups(pd.DataFrame(rows)).mean
+        0.5
     """
     share = images["weight"] / images["weight"].sum()
     mean = (share * images["score"]).sum()
@@ -60,7 +68,7 @@ def over_groups(images: pd.DataFrame) -> Interval:
 
 
 def _over_groups(rows: pd.DataFrame, column: str) -> Interval:
-    """The weighted mean of a column. A group varies by its distance from its seed's mean, not by its size."""
+    """Compute the weighted mean of a column. A group varies by its distance from its seed's mean, not by its size."""
     rows = rows.assign(share=rows["weight"] / rows.groupby("seed")["weight"].transform("sum"))
     means = (rows["share"] * rows[column]).groupby(rows["seed"]).sum()  # (seeds,)
     rows = rows.assign(part=rows["share"] * (rows[column] - rows["seed"].map(means)))
@@ -69,10 +77,13 @@ def _over_groups(rows: pd.DataFrame, column: str) -> Interval:
 
 
 def pareto(table: pd.DataFrame, cost: str, score: str = "score") -> pd.Series:
-    """Whether each row is on the front: no other row has as much score for less cost, or more for as much.
+    """Find the rows on the Pareto front.
 
-    >>> pareto(pd.DataFrame({"params": [1, 2, 3], "score": [0.5, 0.9, 0.8]}), "params").tolist()
-    [True, True, False]
+    A row is on the front if no other row has at least its score at less cost, or a higher score at no more cost.
+
+    Examples:
+        >>> pareto(pd.DataFrame({"params": [1, 2, 3], "score": [0.5, 0.9, 0.8]}), "params").tolist()
+        [True, True, False]
     """
     on_front = [
         not (

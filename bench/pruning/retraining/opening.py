@@ -1,4 +1,4 @@
-"""Opening: what the commands that ask and retrain begin with, a trained base and the run that holds what follows."""
+"""Start of the commands that measure and retrain designs: a trained base and the run that holds the results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.config.build import build_each
 from bench.config.prepare import prepare, prepare_training
 from bench.estimators import Estimator
 from bench.pruning.retraining.training import Retraining
-from bench.pruning.search.asker import Asker, askable, way_of
+from bench.pruning.search.asker import Asker, select_views, way_of
 from bench.pruning.search.base import Base, build_base
 from bench.tracking.store import connect
 from bench.tracking.trust import trusted_by
@@ -22,7 +22,15 @@ from bench.tracking.trust import trusted_by
 
 @dataclass(frozen=True)
 class Opened:
-    """base: trained, on the run's device. tracked: the run, parent of all that is retrained."""
+    """A base and the run that holds all results.
+
+    Attributes:
+        config: The config of the command.
+        base: The trained base, on the run's device.
+        estimators: Estimators by name.
+        tracked: The run, which is the parent of all retrained designs.
+        retraining: Trains designs.
+    """
 
     config: DictConfig
     base: Base
@@ -32,7 +40,7 @@ class Opened:
 
     @contextmanager
     def asker(self) -> Iterator[Asker]:
-        """Of the base; whatever ends the asking, all questions asked so far are logged."""
+        """Build the Asker of the base. When the `with` block ends, also by an error, its questions are logged."""
         base, ask = self.base, self.config.ask
         asker = Asker(
             base.network, base.data, base.design, self.estimators,
@@ -46,7 +54,11 @@ class Opened:
 
 @contextmanager
 def opened(config: DictConfig, command: str) -> Iterator[Opened]:
-    """The base of a tracked run, or a fresh one that is trained as the first of the new run's children."""
+    """Load the base of a tracked run, or train a new base as the first child of the new run.
+
+    Raises:
+        InputError: A setting does not fit the base. The check comes before any training.
+    """
     device = prepare(config)
     estimators = build_each(config.estimator, "estimator", Estimator)
     for estimator in estimators.values():
@@ -56,9 +68,9 @@ def opened(config: DictConfig, command: str) -> Iterator[Opened]:
         base = Base.of_run(store, config.run, trusted_by(config))
     else:
         base = build_base(config)
-        prepare_training(config.train, base.network, base.data, store.uri, trusted_by(config))  # or InputError
+        prepare_training(config.train, base.network, base.data, store.uri, trusted_by(config))
 
-    views = askable(base.data, config.ask.views)  # or InputError, before anything is trained
+    views = select_views(base.data, config.ask.views)
     if config.ask.get("rule") == "search":
         way_of(config.ask.by, list(estimators), views)
 

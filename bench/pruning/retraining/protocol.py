@@ -1,4 +1,4 @@
-"""The protocol of retraining: its rules in words, written down before, and the order in which proposals are chosen."""
+"""The protocol of retraining: its rules in words, logged before the first training, and the order of the proposals."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.proposals import Proposal
 
 PROTOCOL = """\
-Written before any design was retrained.
-Asking, choosing among designs and among proposals: training and validation data alone.
-Retrained alike: the base, the proposals and, at the chosen proposal's parameters and FLOPs, the controls;
-seeds {seeds}; {epochs} epochs each, the best checkpoint by validation.
-Of more than {finalists} proposals for a target of cost, the first {finalists} by this rule after {screening} seeds are
-trained from all.
-Chosen: {rule}.
-Judged once, on the test data: {metric}, paired by seed and test image, 95 % intervals over seeds and images or
-patients.
-Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Else undecided.
-Same design: a control that came out as what is judged.
+These rules were written before any design was retrained.
+Information is estimated, and designs and proposals are chosen, with training and validation data alone.
+Base, proposals and baseline designs are retrained alike: seeds {seeds}; {epochs} epochs each; the best checkpoint by
+validation is kept. The baseline designs have the parameters or the FLOPs of the chosen proposal.
+If a target of cost has more than {finalists} proposals, {screening} seeds of each are trained first. The first
+{finalists} proposals by the rule below are then trained from all seeds.
+The chosen proposal is {rule}.
+It is judged once, on the test data: {metric}, paired by seed and test image, with 95 % intervals over seeds and images
+or patients.
+Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Undecided: all other cases.
+Same design: the baseline design is equal to the chosen proposal.
 """
 SCREENING = 2  # seeds
 FINALISTS = 2  # proposals
 
 
 def protocol(config: DictConfig, retraining: Retraining) -> str:
-    """The rules of this run, in words."""
-    loss = "any" if config.target.loss is None else f"at most {config.target.loss}"
-    first = "leanest" if not by_cost(config) else "of the target's cost with the lowest rank score"
-    rule = f"the proposal {first} whose mean validation score is {loss} below the base's, else the best there"
+    """Describe the rules of this run in words."""
+    first = "of the target's cost with the lowest rank score" if by_cost(config) else "with the fewest parameters"
+    rule = f"the proposal {first}"
+    if config.target.loss is not None:
+        rule += f" whose mean validation score is at most {config.target.loss} below the base's"
+        rule += ", else the proposal with the best score"
     return PROTOCOL.format(
         seeds=", ".join(map(str, retraining.seeds)),
         epochs=retraining.epochs,
@@ -46,15 +48,24 @@ def protocol(config: DictConfig, retraining: Retraining) -> str:
 
 
 def metric_of(task: str) -> str:
-    """What designs are judged by on the test data; a run logs it under this name, `test/balanced_accuracy` say."""
+    """Return the name of the metric by which designs are judged on the test data, such as `balanced accuracy`.
+
+    A run logs it as `test/balanced_accuracy`.
+    """
     return {"segmentation": "Dice", "classification": "balanced accuracy", "multilabel": "accuracy"}[task]
 
 
 def in_order(config: DictConfig, proposals: Sequence[Proposal], results: Retrained) -> list[tuple[Proposal, float]]:
-    """The proposals as they are to be chosen, by validation alone, each with what it lost there against the base.
+    """Order the proposals by the rule of choice, with validation data alone.
 
-    Validation rules out, and what was asked decides: first those within target.loss, by rank score where there is a
-    target of cost, or else by their parameters; then the others by their loss.
+    Proposals within target.loss come first. They are ordered by rank score if there is a target of cost, else by their
+    number of parameters. The other proposals follow by their validation loss.
+
+    Returns:
+        Each proposal with its loss of validation score against the base.
+
+    Raises:
+        InputError: Fewer than 2 seeds have results for the base and all proposals.
     """
     runs = results.runs[results.runs["seed"].isin(results.seeds)]
     means = runs.groupby("design")["val_score"].mean()
@@ -62,7 +73,7 @@ def in_order(config: DictConfig, proposals: Sequence[Proposal], results: Retrain
     if len(results.seeds) < 2 or "base" not in means.index or not proposals:
         raise InputError(
             f"retrain: got {len(results.seeds)} seeds for which base and proposals were all trained, wanted 2 or more; "
-            "raise retrain.minutes or retrain.runs, or see the failed runs"
+            "raise retrain.minutes or retrain.runs, or check the failed runs"
         )
     lost = {proposal.name: float(means["base"] - means[proposal.name]) for proposal in proposals}
     most = inf if config.target.loss is None else config.target.loss
@@ -77,5 +88,5 @@ def in_order(config: DictConfig, proposals: Sequence[Proposal], results: Retrain
 
 
 def by_cost(config: DictConfig) -> bool:
-    """Whether a target of cost is given, which all proposals then meet."""
+    """Whether there is a target of cost. All proposals then meet it."""
     return config.target.params is not None or config.target.flops is not None

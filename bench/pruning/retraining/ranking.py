@@ -1,4 +1,4 @@
-"""Ranking: how well a score ranks designs by their loss, and how well any could."""
+"""Ranking: how well a score ranks designs by their loss, and the best correlation that any score can have."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ RESAMPLES = 2000
 
 
 def agreement(scores: np.ndarray, losses: np.ndarray, seed: int) -> Interval:
-    """Spearman correlation of (designs,) scores and losses, with its 95 % bootstrap interval over designs.
+    """Compute the Spearman correlation of scores and losses with its 95 % bootstrap interval over designs.
 
-    NaN where a side does not vary.
+    Args:
+        scores: (designs,).
+        losses: (designs,).
+        seed: Seed of the bootstrap.
 
-    >>> agreement(np.arange(10.0), np.arange(10.0) ** 2, seed=0).mean
-    1.0
+    Returns:
+        The interval; NaN if one side does not vary.
+
+    Examples:
+        >>> agreement(np.arange(10.0), np.arange(10.0) ** 2, seed=0).mean
+        1.0
     """
     found = float(spearman(scores, losses))
     if np.isnan(found):
@@ -25,11 +32,19 @@ def agreement(scores: np.ndarray, losses: np.ndarray, seed: int) -> Interval:
 
 
 def ceiling(losses: np.ndarray, seed: int) -> Interval:
-    """What a perfect score would reach: losses (designs, seeds) are noisy, and so are the ranks of their means.
+    """Estimate the correlation of a perfect score with the losses, which are noisy.
 
-    The designs' true losses are drawn as normal with the variance that their means have beyond the noise of the seeds,
-    around means that are shrunk accordingly; the score is the truth, and the loss is truth with new noise. NaN where
-    the means differ no more than the noise of the seeds explains: then there is nothing to rank.
+    The true losses of the designs are drawn from normal distributions around the means, which are shrunk. Their
+    variance is the variance of the means that the noise of the seeds does not explain. The score is the true loss. The
+    measured loss is the true loss with new noise.
+
+    Args:
+        losses: (designs, seeds).
+        seed: Seed of the draws.
+
+    Returns:
+        The interval; NaN if the noise of the seeds explains all differences of the means, so that there is nothing to
+            rank.
     """
     rng = np.random.default_rng(seed)
     means, noise = losses.mean(axis=1), standard_error(losses, axis=1)

@@ -1,4 +1,4 @@
-"""Retrained: what the sweep of a command gave, a row per design and seed, and the score of every test image."""
+"""Results of a sweep of designs: a row per design and seed, and the score of each test image."""
 
 from __future__ import annotations
 
@@ -24,26 +24,46 @@ KEPT = {
 
 @dataclass(frozen=True)
 class Retrained:
-    """What retraining gave. runs: a row per design and seed. images: a row per design, seed and test image."""
+    """Results of retraining.
+
+    Attributes:
+        runs: A row per design and seed.
+        images: A row per design, seed and test image.
+    """
 
     runs: pd.DataFrame
     images: pd.DataFrame
 
     @property
     def seeds(self) -> list[int]:
-        """Those for which every design was trained."""
+        """The seeds for which all designs were trained."""
         trained = self.runs.groupby("seed")["design"].nunique()
         return sorted(trained.index[trained == trained.max()])
 
 
 def retrained(parent: tracking.Run, names: Collection[str], test: bool) -> Retrained:
-    """The finished runs of a sweep of these designs. test: whether to read how they did on the test data."""
+    """Read the finished runs of a sweep of these designs.
+
+    Args:
+        parent: The parent run of the sweep.
+        names: Names of the designs.
+        test: Whether to read the scores on the test data.
+    """
     designs = {run: design.rpartition("=")[2] for run, design in jobs.of_sweep(parent.store, parent.id).items()}
     return results_of(parent.store, {run: name for run, name in designs.items() if name in names}, test)
 
 
 def results_of(store: Store, designs: Mapping[str, str], test: bool) -> Retrained:
-    """Finished runs by id, each with the name of its design. test: whether to read how they did on the test data."""
+    """Read finished runs.
+
+    Args:
+        store: The store of the runs.
+        designs: The name of the design of each run, by the run's id.
+        test: Whether to read the scores on the test data.
+
+    Raises:
+        InputError: A run did not train a network to the end.
+    """
     rows, images = [], []
     for run_id, design in designs.items():
         run = store.client.get_run(run_id)
@@ -62,7 +82,10 @@ def results_of(store: Store, designs: Mapping[str, str], test: bool) -> Retraine
 
 
 def _scores(test: pd.DataFrame) -> pd.DataFrame:
-    """name, group, score and weight of each test image: its Dice, or whether it was right, classes of equal weight."""
+    """Compute name, group, score and weight of each test image.
+
+    The score is Dice, or 1 for a correct and 0 for a wrong class. Classes have equal weight.
+    """
     score = test["dice"] if "dice" in test else test["correct"]
     if "class" in test:
         weight = 1 / test.groupby("class")["class"].transform("size") / test["class"].nunique()

@@ -1,4 +1,4 @@
-"""Retraining: designs as model yamls, and one sweep of `python -m bench` over them as a child process."""
+"""Retraining: designs as model yaml files, and one sweep of `python -m bench` over them as a child process."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from bench.pruning.search.base import Base
 
 log = logging.getLogger(__name__)
 
-GRACE = 60  # seconds for stopped jobs to log what they have
-HEADER = "# @package _global_\n# The data and the training of the base; nothing is measured but accuracy and cost.\n"
+GRACE = 60  # seconds for stopped jobs to log their results
+HEADER = "# @package _global_\n# Data and training of the base. Only accuracy and cost are measured.\n"
 SILENT = {
     "calibration": False,
     "probe": {"epochs": [], "untrained_seeds": 0},
@@ -32,9 +32,14 @@ SILENT = {
 
 
 class Retraining:
-    """Trains designs as the base was trained, as children of one run and within a budget of minutes and runs.
+    """Train designs as the base was trained, as children of one run, within a budget of minutes and runs.
 
-    config: seeds, epochs, minutes, runs, overrides. folder: of the designs' yamls. seed: the first.
+    Args:
+        config: seeds, epochs, minutes, runs and overrides.
+        base: The base.
+        tracked: The parent run.
+        folder: Folder of the yaml files of the designs.
+        seed: The first seed.
     """
 
     def __init__(self, config: DictConfig, base: Base, tracked: tracking.Run, folder: Path, seed: int):
@@ -48,20 +53,28 @@ class Retraining:
 
     @property
     def epochs(self) -> int:
-        """Of every training, the base's where none are asked for."""
+        """Number of epochs of each training; by default that of the base."""
         return self.base.config.train.epochs if self.config.epochs is None else self.config.epochs
 
     def train_base(self) -> None:
         """Train a base that has no run yet, from the first seed."""
         self.write({"base": self.base.design})
-        retrain(self.folder, ["base"], self.seeds[:1], self.tracked, self._launching([]))
+        retrain(self.folder, ["base"], self.seeds[:1], self.tracked, self._launcher_overrides([]))
         runs = retrained(self.tracked, ["base"], test=False).runs
         if runs.empty:
-            raise InputError("run: the fresh base could not be trained; its run in MLflow says why")
+            raise InputError("run: the training of the base failed; its run in MLflow shows the error")
         self.base = Base.of_run(self.tracked.store, runs["run"].iloc[0], self.base.trust)
 
     def __call__(self, designs: Mapping[str, Design], seeds: Sequence[int] | None = None) -> list[str]:
-        """Train designs from these seeds, all by default, or as many as the budget allows; returns what was not run."""
+        """Train designs, as far as the budget allows.
+
+        Args:
+            designs: Designs by name.
+            seeds: Seeds of each design. None takes all seeds.
+
+        Returns:
+            Descriptions of the trainings that were not run.
+        """
         if not designs:
             return []
         self.write(designs)
@@ -75,34 +88,43 @@ class Retraining:
             minutes = max(0.0, self.config.minutes - (time.monotonic() - self.started) / 60)
         self.spent = self._spent(designs, seeds)
         if seeds:
-            retrain(self.folder, list(designs), seeds, self.tracked, self._launching(self.config.overrides), minutes)
+            retrain(
+                self.folder,
+                list(designs),
+                seeds,
+                self.tracked,
+                self._launcher_overrides(self.config.overrides),
+                minutes,
+            )
         done = set(self.read(designs, test=False).runs.groupby(["design", "seed"]).groups)
         missing = [f"{name} seed {seed}" for seed in wanted for name in designs if (name, seed) not in done]
         if missing:
-            log.warning("not run, for the budget or a failure: %s", ", ".join(missing))
+            log.warning("not run because of the budget or a failure: %s", ", ".join(missing))
         return missing
 
-    def _launching(self, overrides: Sequence[str]) -> list[str]:
-        """Overrides of a child that permits what this call permits, for the config of a teacher."""
+    def _launcher_overrides(self, overrides: Sequence[str]) -> list[str]:
+        """Return overrides of a child that permit what this call permits. The config of a teacher needs them."""
         return [*([f"trust=[{','.join(self.base.trust)}]"] if self.base.trust else []), *overrides]
 
     def _spent(self, designs: Collection[str], seeds: Sequence[int]) -> set[tuple[str, int]]:
-        """The runs so far and these."""
+        """Return the runs so far together with these runs."""
         return self.spent | {(name, seed) for name in designs for seed in seeds}
 
     def read(self, names: Collection[str], test: bool) -> Retrained:
+        """Read the results of these designs."""
         return retrained(self.tracked, names, test)
 
     def write(self, designs: Mapping[str, Design]) -> None:
+        """Write the yaml files of these designs."""
         config = self.base.config.copy()
         config.train.epochs = self.epochs
         write_designs(self.folder, designs, self.base.pricing, config)
 
 
 def write_designs(folder: Path, designs: Mapping[str, Design], pricing: Pricing, base: DictConfig) -> None:
-    """A folder that Hydra takes as `--config-dir`: a model yaml for each design, and the base's data and training.
+    """Write a folder for Hydra's `--config-dir`: a model yaml for each design, and data and training of the base.
 
-    `python -m bench --config-dir FOLDER +experiment=retrain model=NAME` then trains a design as the base was.
+    `python -m bench --config-dir FOLDER +experiment=retrain model=NAME` then trains a design as the base was trained.
     """
     for name, design in designs.items():
         config = pricing.config(design)
@@ -125,6 +147,7 @@ def write_designs(folder: Path, designs: Mapping[str, Design], pricing: Pricing,
 
 
 def _write(path: Path, text: str) -> None:
+    """Write a file, and create its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
@@ -139,10 +162,20 @@ def retrain(
 ) -> None:
     """Train designs of a folder from these seeds, as children of a run.
 
-    One sweep of `python -m bench` in a process of its own, since Hydra can't be entered twice; all designs of one seed
-    before those of the next, so that a budget of minutes, after which it is stopped, leaves whole seeds. What has been
-    trained before in the experiment is not trained again. launcher: further overrides, such as hydra/launcher=joblib.
-    Raises InputError where the child refuses its input.
+    One sweep of `python -m bench` runs in its own process, because Hydra can't be entered twice. All designs of one
+    seed come before those of the next seed. A budget of minutes, after which the sweep is stopped, therefore leaves
+    complete seeds. Trainings that the experiment already holds are not repeated.
+
+    Args:
+        folder: Folder of the yaml files.
+        names: Names of the designs.
+        seeds: Seeds of each design.
+        parent: The parent run.
+        launcher: Further overrides, such as hydra/launcher=joblib.
+        minutes: The budget. None has no limit.
+
+    Raises:
+        InputError: The child refuses its input.
     """
     store = parent.store
     experiment = store.client.get_experiment(store.experiment_id).name
@@ -160,18 +193,18 @@ def retrain(
         code = child.wait(None if minutes is None else 60 * minutes)
     except subprocess.TimeoutExpired:
         _stop(child)
-        log.warning("stopped retraining after %.3g minutes, the budget", minutes)
+        log.warning("retraining stopped after %.3g minutes: the budget is spent", minutes)
         code = 0
     except BaseException:
         _stop(child)
         raise
     if code == 2:
-        raise InputError("retrain: the sweep refused its input, as said above")
+        raise InputError("retrain: the sweep refused its input; see its error above")
 
 
 def _stop(child: subprocess.Popen) -> None:
-    """End a child and the jobs that it started; they log what they have."""
-    os.killpg(child.pid, signal.SIGTERM)  # a process in the background of a shell would not heed SIGINT
+    """Stop a child and its jobs. They log their results so far."""
+    os.killpg(child.pid, signal.SIGTERM)  # background processes of a shell ignore SIGINT
     try:
         child.wait(GRACE)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""Verifying: base, proposals and controls of equal cost, retrained alike, chosen by validation and judged by test."""
+"""Verify: retrain base, proposals and baseline designs alike, choose by validation data and judge by test data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Verified:
-    """What retraining said. chosen: the proposal. designs, comparisons: tables; runs: one for each design and seed."""
+    """Results of retraining.
+
+    Attributes:
+        chosen: The chosen proposal.
+        designs: Table with a row per design.
+        comparisons: Table of the chosen proposal against the base and the baseline designs.
+        runs: Table with a row per design and seed.
+    """
 
     chosen: Proposal
     designs: pd.DataFrame
@@ -34,19 +41,17 @@ class Verified:
 
 
 def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retraining) -> Verified:
-    """Retrain, choose and judge; logs tables and figures as it goes."""
+    """Retrain, choose and judge proposals, and log tables and figures."""
     base, tracked = retraining.base, retraining.tracked
     tracked.text(protocol(config, retraining), "protocol.txt")
-    finalists, missing = screened(config, base, proposals, retraining)
+    finalists, missing = screen_proposals(config, base, proposals, retraining)
     first = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
     trained = ["base", *(proposal.name for proposal in finalists)]
     missing += retraining({name: first[name] for name in trained})
     chosen, lost = in_order(config, finalists, retraining.read(trained, test=False))[0]
     if config.target.loss is not None and lost > config.target.loss:
-        wanted = (
-            "target.loss: got %s, which no proposal meets; %s, judged as the nearest, loses %.4f on validation data"
-        )
-        log.warning(wanted, config.target.loss, chosen.name, lost)
+        message = "target.loss: got %s, which no proposal meets; the nearest, %s, loses %.4f on validation data"
+        log.warning(message, config.target.loss, chosen.name, lost)
 
     rng = named_rng(config.seed, "random designs")
     named = controls(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
@@ -71,10 +76,14 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     return Verified(chosen, designs, compared, results.runs)
 
 
-def screened(
+def screen_proposals(
     config: DictConfig, base: Base, proposals: Sequence[Proposal], retraining: Retraining
 ) -> tuple[Sequence[Proposal], list[str]]:
-    """The proposals to train from all seeds, by validation after the first few, and what was not run for it."""
+    """Select the proposals to train from all seeds, by the validation score from the first seeds.
+
+    Returns:
+        The proposals, and descriptions of the trainings that were not run.
+    """
     if not by_cost(config) or len(proposals) <= FINALISTS:
         return proposals, []
     designs = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
@@ -84,7 +93,7 @@ def screened(
 
 
 def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mapping[str, float]) -> pd.DataFrame:
-    """A row per design: mean scores with intervals over seeds and images, costs, and where it is on a Pareto front."""
+    """Build a table with a row per design: mean scores with intervals over seeds and images, costs, Pareto fronts."""
     rows = []
     for name, kind in kinds.items():
         runs = results.runs[results.runs["design"] == name]
@@ -101,7 +110,7 @@ def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mappi
 
 
 def comparisons(results: Retrained, chosen: Proposal, controls: Mapping[str, str], config: DictConfig) -> pd.DataFrame:
-    """The chosen proposal against base and controls: its gain with interval, the verdict, the costs' ratios."""
+    """Compare the chosen proposal with base and baseline designs: gain with interval, verdict, ratios of costs."""
     rows = []
     costs = results.runs.groupby("design")[["params", "flops"]].first()
     for name, trained in controls.items():
@@ -125,7 +134,7 @@ def comparisons(results: Retrained, chosen: Proposal, controls: Mapping[str, str
 
 
 def curves(tracked: tracking.Run, runs: pd.DataFrame) -> pd.DataFrame:
-    """Validation score of every run by epoch."""
+    """Read the validation score of each run by epoch."""
     points = [
         {"design": row.design, "seed": row.seed, "epoch": epoch, "score": score}
         for row in runs.itertuples()

@@ -1,1 +1,1 @@
-"""Asking: what the parts of a trained network tell of the label, and the leaner designs that follow."""
+"""Search: the information about the label in the parts of a trained network, and the leaner designs that follow."""

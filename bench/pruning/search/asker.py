@@ -1,4 +1,4 @@
-"""Asking: what the parts of a network that a design gives up tell of the label, given the parts that it keeps."""
+"""Information loss of designs: information about the label in the removed parts, given the parts that are kept."""
 
 from __future__ import annotations
 
@@ -19,15 +19,19 @@ from bench.pruning.designs import Design, Pair, taps_of
 from bench.pruning.search.channels import Channels, Selection
 
 READINGS = ("cut_and_narrowest", "cut", "pairs")
-CROWDING = 0.5  # of what the most telling place tells, charged to a design whose narrowest place has one channel
+CROWDING = 0.5  # share of the peak information that is charged if the narrowest slot has one channel
 LEAST_IMAGES = 32
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Bits that a design gives up of what the base's layers tell of the label, with a 95 % interval.
+    """Information about the label that a design loses, in bits, with a 95 % interval.
 
-    reliable: whether every number in it is.
+    Attributes:
+        bits: Information in the removed parts of the base, given the kept parts.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        reliable: Whether all estimates in it are reliable.
     """
 
     bits: float
@@ -36,31 +40,48 @@ class Loss:
     reliable: bool
 
     @classmethod
-    def total(cls, gains: Sequence[Loss]) -> Loss:
-        """The sum; the intervals add up as those of independent errors."""
-        bits = sum(gain.bits for gain in gains)
-        below = np.sqrt(sum((gain.bits - gain.low) ** 2 for gain in gains))
-        above = np.sqrt(sum((gain.high - gain.bits) ** 2 for gain in gains))
-        return cls(bits, bits - float(below), bits + float(above), all(gain.reliable for gain in gains))
+    def total(cls, losses: Sequence[Loss]) -> Loss:
+        """Add losses. The intervals add up as those of independent errors."""
+        bits = sum(loss.bits for loss in losses)
+        below = np.sqrt(sum((loss.bits - loss.low) ** 2 for loss in losses))
+        above = np.sqrt(sum((loss.high - loss.bits) ** 2 for loss in losses))
+        return cls(bits, bits - float(below), bits + float(above), all(loss.reliable for loss in losses))
 
 
-def askable(data: Data, views: Sequence[str] | None) -> list[str]:
-    """The views to ask in; InputError where these data can't be asked by."""
+def select_views(data: Data, views: Sequence[str] | None) -> list[str]:
+    """Return the views to measure in.
+
+    Raises:
+        InputError: The data have fewer than 32 images for training and validation, or they lack a view.
+    """
     images = len(data.train) + len(data.val)
     if images < LEAST_IMAGES:
         raise InputError(
-            f"dataset {data.name}: got {images} images to train and validate on, wanted at least {LEAST_IMAGES} to ask "
-            "by; add images or raise their share"
+            f"dataset {data.name}: got {images} images to train and validate on, wanted at least {LEAST_IMAGES}; add "
+            "images or raise the shares of these splits"
         )
     return views_of(data, views)
 
 
 class Asker:
-    """Asks a trained network, on training and validation data, what a change of its design would give up.
+    """Measure the information about the label that a change of design removes from a trained network.
 
-    samples: about how many; where labels are masks, locations in as many images as leave at least 2 an axis in each.
-    A question is always: what do the channels that go tell of the label, given those that stay? Every answer is kept,
-    for the table, and because designs share most questions.
+    Each question has the same form: how much information about the label do the removed channels have, given the kept
+    channels? The samples come from training and validation data. Answers are stored for the table, and because designs
+    share most questions.
+
+    Args:
+        network: The trained network.
+        data: Its data.
+        base: Its design.
+        estimators: Estimators by name.
+        seed: Seed of all random choices.
+        views: Views to measure in. None takes all views of the data.
+        samples: Approximate number of samples. For masks a sample is a location, and the number of images is limited so
+            that each image has at least 2 locations per axis.
+
+    Raises:
+        InputError: As `select_views`.
     """
 
     def __init__(
@@ -74,7 +95,7 @@ class Asker:
         views: Sequence[str] | None = None,
         samples: int = 2400,
     ):
-        chosen, images = askable(data, views), data.split("trainval")
+        chosen, images = select_views(data, views), data.split("trainval")
         self.base = base
         self.seed = seed
         self.estimators = dict(estimators)
@@ -93,14 +114,18 @@ class Asker:
 
     @property
     def asked(self) -> pd.DataFrame:
-        """Every question that was asked, with its answer."""
+        """All questions so far with their answers."""
         return pd.DataFrame(self._rows)
 
-    def gain(self, estimator: str, view: str, what: str, going: Selection, given: Selection) -> Loss:
-        """What the going channels tell of the label given others; NaN where the estimator refused."""
-        key = (estimator, view, *(tuple(sorted(side.items())) for side in (going, given)))
+    def information_loss(self, estimator: str, view: str, what: str, removed: Selection, given: Selection) -> Loss:
+        """Estimate the information of the removed channels about the label, given other channels.
+
+        Returns:
+            Excess over the null, in bits; NaN if the estimator can't estimate it.
+        """
+        key = (estimator, view, *(tuple(sorted(side.items())) for side in (removed, given)))
         if key not in self._answers:
-            self._answers[key] = self._ask(estimator, view, what, going, given)
+            self._answers[key] = self._ask(estimator, view, what, removed, given)
         answer = self._answers[key]
         if isinstance(answer, EstimationError):
             return Loss(np.nan, np.nan, np.nan, False)
@@ -108,11 +133,12 @@ class Asker:
         return Loss(answer.excess, answer.interval[0] + shift, answer.interval[1] + shift, bool(answer.reliable))
 
     def _ask(
-        self, estimator: str, view: str, what: str, going: Selection, given: Selection
+        self, estimator: str, view: str, what: str, removed: Selection, given: Selection
     ) -> Estimate | EstimationError:
+        """Estimate the answer to one question, and store it as a row of the table."""
         row = {
             "what": what,
-            "going": _words(going),
+            "going": _words(removed),
             "given": _words(given),
             "view": view,
             "estimator": estimator,
@@ -120,7 +146,7 @@ class Asker:
         channels, rng = self.channels[view], named_rng(self.seed, estimator, view, row["going"], row["given"])
         try:
             answer = self.estimators[estimator].estimate(
-                channels.side(going), channels.target, given=channels.side(given) if given else None, rng=rng
+                channels.side(removed), channels.target, given=channels.side(given) if given else None, rng=rng
             )
             self._rows.append(row | answer.row())
         except EstimationError as error:
@@ -129,8 +155,11 @@ class Asker:
         return answer
 
     def structure(self, design: Design, estimator: str, view: str, reading: str = "cut") -> Loss:
-        """What the levels and skips that a design gives up tell, given what else is decoded; or pair by pair."""
-        gone = design.gone_from(self.base)
+        """Estimate the information in the removed levels and skips, given the other input of the decoder.
+
+        With the reading `pairs`, add the answers of `pair` for each removed part.
+        """
+        gone = design.removed_parts(self.base)
         if reading == "pairs":
             return Loss.total([self.pair(part, estimator, view) for part in gone])
         cut = design.cut(self.base)
@@ -139,22 +168,23 @@ class Asker:
         return self._taps(" and ".join(gone), cut.gone, cut.kept, estimator, view)
 
     def pair(self, part: str, estimator: str, view: str) -> Loss:
-        """The question of a skip given what comes from below, or of what comes from below given the skip."""
+        """Estimate the information in a skip given the activation from below it, or the reverse."""
         pair: Pair = self.pairs[part]
         return self._taps(part, [pair.asked], [pair.given], estimator, view)
 
     def width(self, place: str, width: int, estimator: str, view: str) -> Loss:
-        """What the channels of a place beyond the first `width` tell given these."""
+        """Estimate the information in the channels of a slot beyond the first `width`, given these first channels."""
         order, tap = self.order[place], self.tap_of[place]
         if width >= len(order):
             return Loss.total([])
-        going, given = ({tap: tuple(sorted(part))} for part in (order[width:], order[:width]))
-        return self.gain(estimator, view, f"channels of {place}", going, given)
+        removed, given = ({tap: tuple(sorted(part))} for part in (order[width:], order[:width]))
+        return self.information_loss(estimator, view, f"channels of {place}", removed, given)
 
     def loss(self, design: Design, estimator: str, view: str, reading: str = READINGS[0]) -> Loss:
-        """What a design gives up in all: its levels and skips, and the channels of every place that it keeps.
+        """Add the losses of a design: its removed levels and skips, and the removed channels of each remaining slot.
 
-        By the first reading with a charge for the narrowest place, since narrow layers train badly whatever they tell.
+        The reading `cut_and_narrowest` adds a charge for the narrowest slot, because narrow layers train badly whatever
+        their information.
         """
         widths = [self.width(place.name, place.width, estimator, view) for place in design.places()]
         bits = Loss.total([self.structure(design, estimator, view, reading), *widths])
@@ -164,30 +194,36 @@ class Asker:
         return replace(bits, bits=bits.bits + charge, low=bits.low + charge, high=bits.high + charge)
 
     def charge(self, design: Design, estimator: str, view: str) -> float:
-        """Bits charged for the narrowest place."""
-        return CROWDING * self.told(estimator, view) / min(place.width for place in design.places())
+        """Return the charge for the narrowest slot, in bits."""
+        return CROWDING * self.peak_information(estimator, view) / min(place.width for place in design.places())
 
-    def told(self, estimator: str, view: str) -> float:
-        """Bits of the label that the most telling place of the base has, over its null; NaN without any answer."""
+    def peak_information(self, estimator: str, view: str) -> float:
+        """Return the largest information about the label of any slot of the base.
+
+        Returns:
+            Bits over the null; NaN if there is no estimate for any slot.
+        """
         bits = [self.place(place, estimator, view).bits for place in self.tap_of]
-        return max((told for told in bits if not np.isnan(told)), default=np.nan)
+        return max((value for value in bits if not np.isnan(value)), default=np.nan)
 
     def place(self, place: str, estimator: str, view: str) -> Loss:
-        """What all channels of a place tell of the label."""
+        """Estimate the information about the label in all channels of a slot."""
         return self._taps(place, [self.tap_of[place]], [], estimator, view)
 
     def diagnostics(self) -> Iterator[tuple[str, str]]:
-        """(estimator, view) of every way to ask."""
+        """Yield each pair (estimator, view)."""
         for view in self.channels:
             for estimator in self.estimators:
                 yield estimator, view
 
-    def _taps(self, what: str, going: Sequence[str], given: Sequence[str], estimator: str, view: str) -> Loss:
-        return self.gain(estimator, view, what, *(self.channels[view].all_of(side) for side in (going, given)))
+    def _taps(self, what: str, removed: Sequence[str], given: Sequence[str], estimator: str, view: str) -> Loss:
+        return self.information_loss(
+            estimator, view, what, *(self.channels[view].all_of(side) for side in (removed, given))
+        )
 
 
 def views_of(data: Data, views: Sequence[str] | None) -> list[str]:
-    """The views asked for, or all that the data have: locations of masks, or whole images."""
+    """Return the views that are asked for, or all views of the data: locations for masks, whole images otherwise."""
     known = list(REACH) if data.task == "segmentation" else ["image"]
     if unknown := set(views or known) - set(known):
         raise InputError(f"ask.views: got {min(unknown)!r} for {data.task}, wanted any of {', '.join(known)}")
@@ -195,10 +231,11 @@ def views_of(data: Data, views: Sequence[str] | None) -> list[str]:
 
 
 def way_of(by: str | None, estimators: Sequence[str], views: Sequence[str]) -> tuple[str, str]:
-    """Estimator and view that decide what may go: those named, as `estimator.view`, or the first.
+    """Select the estimator and view that decide about removals: those named, as `estimator.view`, or the first.
 
-    >>> way_of("probe.patch", ["probe"], ["pixel", "patch"])
-    ('probe', 'patch')
+    Examples:
+        >>> way_of("probe.patch", ["probe"], ["pixel", "patch"])
+        ('probe', 'patch')
     """
     ways = {f"{estimator}.{view}": (estimator, view) for view in views for estimator in estimators}
     by = by or next(iter(ways))

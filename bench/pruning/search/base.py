@@ -1,4 +1,4 @@
-"""Base: the network that designs are made leaner from, with its data and config."""
+"""Base: the network from which leaner designs are made, with its data and config."""
 
 from __future__ import annotations
 
@@ -23,9 +23,16 @@ LATENCY_BATCH = 16
 
 @dataclass(frozen=True)
 class Base:
-    """run: the id of the run that trained it, None where it is still to be trained. config: what trains it.
+    """A network, its data, its config and its design.
 
-    trust: what the user permits stored configs to name, for this call.
+    Attributes:
+        run: Id of the run that trained it; None if it is not trained yet.
+        config: The config of its training.
+        data: The data of its training.
+        network: The network.
+        design: The design of the network.
+        pricing: Counts the costs of designs.
+        trust: Names that the user permits in stored configs, for this call.
     """
 
     run: str | None
@@ -37,7 +44,10 @@ class Base:
     trust: Sequence[str] = ()
 
     def latency_ms(self, design: Design) -> float:
-        """Of a design's forward pass over at most 16 validation images, on the CPU; nothing else should run."""
+        """Measure the forward pass of a design on the CPU, in ms, with at most 16 validation images.
+
+        Other processes on the machine disturb the measurement.
+        """
         network = build_network(self.pricing.config(design), self.config.seed).eval()
         return latency_ms(network, self.data.val.images[:LATENCY_BATCH])
 
@@ -45,16 +55,21 @@ class Base:
     def of(
         cls, run: str | None, config: DictConfig, data: Data, network: torch.nn.Module, trust: Sequence[str] = ()
     ) -> Base:
-        """Raises InputError for a network whose parts can't be chosen."""
+        """Build a base from a network.
+
+        Raises:
+            InputError: The parts of the network can't be chosen.
+        """
         pricing = Pricing(config.model, tuple(data.train.images.shape[1:]))
         return cls(run, config, data, network, design_of(network), pricing, trust)
 
     @classmethod
     def of_run(cls, store: Store, run: str, trust: Sequence[str] = ()) -> Base:
-        """A tracked run as a base.
+        """Load the network of a tracked run as a base.
 
-        Raises InputError where it did not finish, its weights or its data are gone, its config names parts that are
-        not permitted, or it began from pretrained weights, which retraining would fetch.
+        Raises:
+            InputError: The run did not finish, its weights or data are missing, or its config has names that are not
+                permitted. Also if the network started from pretrained weights, because retraining would download them.
         """
         card = records.card_of(store, run)
         config, weights = records.saved_network(run, store.uri, trust)
@@ -67,13 +82,13 @@ class Base:
         if data.fingerprint != card["fingerprint"]:
             raise InputError(
                 f"run: {run} was trained on data with fingerprint {card['fingerprint']}, and {root} now holds "
-                f"{data.fingerprint}; bring the data back or train a new base"
+                f"{data.fingerprint}; restore the data or train a new base"
             )
         return cls.of(run, config, data, build_stored(config, weights, run, trust), trust)
 
 
 def build_base(config: DictConfig) -> Base:
-    """A base that is still to be trained; sets what the data determines of the model's config."""
+    """Build a base that is not trained yet, and set the fields of the model's config that depend on the data."""
     data = build(config.dataset, "dataset", Data)
     fill_in(config.model, data)
     network = build_network(config.model, config.seed)

@@ -1,4 +1,4 @@
-"""Channels: what single channels of a network's layers hold at the same samples, and which to keep first."""
+"""Channels: the values of single channels of a network's layers at the same samples, and their order by information."""
 
 from __future__ import annotations
 
@@ -20,10 +20,23 @@ Selection = Mapping[str, tuple[int, ...]]  # tap -> its channels
 
 
 class Channels:
-    """The channels of some taps at the same samples, and the label there, in one view.
+    """The channels of some taps and the label at the same samples, in one view.
 
-    view: `pixel` or `patch`, where labels are masks: a channel's value or 3×3 neighbourhood at a location; `image`: its
-    map, averaged over at most 4 cells a side. samples: images to read. pixels: locations in all.
+    In the views `pixel` and `patch`, which need masks, a sample is a location: the value of a channel or its 3×3
+    neighbourhood. In the view `image` a sample is an image: the map of a channel, averaged over at most 4 cells per
+    side.
+
+    Args:
+        network: The trained network.
+        data: Its data.
+        samples: The images to read.
+        taps: The taps.
+        view: `pixel`, `patch` or `image`.
+        pixels: Number of locations in all images together.
+        seed: Seed of the locations.
+
+    Raises:
+        InputError: A tap can't be read at locations.
     """
 
     def __init__(
@@ -54,13 +67,14 @@ class Channels:
             self.columns = averaged(network, samples, taps)
 
     def all_of(self, taps: Iterable[str]) -> dict[str, tuple[int, ...]]:
+        """Select all channels of these taps."""
         return {tap: tuple(range(self.columns[tap].shape[1])) for tap in taps}
 
     def side(self, selection: Selection) -> Variable:
-        """The selected channels, joined."""
+        """Join the selected channels into one Variable."""
         parts = [self.columns[tap][:, list(chosen)].reshape(self.target.n, -1) for tap, chosen in selection.items()]
         return Variable.of(np.concatenate(parts, axis=1), self.target.groups)
 
     def order(self, tap: str, rng: np.random.Generator) -> list[int]:
-        """The tap's channels, each next one adding most to what those before it tell of the label."""
+        """Order the channels of a tap greedily: each next channel adds most information about the label."""
         return in_order(self.columns[tap], self.target.labels, self.target.groups, rng)

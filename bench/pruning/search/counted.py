@@ -1,4 +1,4 @@
-"""Designs by how many filters are enough: the counts that a run's filter_count recommends, and around them."""
+"""Designs from the numbers of filters that a run's `filter_count` diagnostic recommends."""
 
 from __future__ import annotations
 
@@ -15,10 +15,19 @@ from bench.pruning.search.search import Step
 
 
 class Counted:
-    """Reads what a run measured of its layers' first k feature maps in random order, by one estimator.
+    """Propose designs from the information in the first k feature maps of each layer, in random order.
 
-    found: its `filter_count` table. curves: its `filters` table. told: excess bits of Y in the most telling layer.
-    Raises InputError where no layer of the base has a recommended count by this estimator.
+    Args:
+        base: The base, whose run measured the information.
+        found: The run's table `filter_count`.
+        curves: The run's table `filters`.
+        estimator: Name of the estimator whose rows are used.
+
+    Attributes:
+        told: Largest excess information about the label of any layer, bits.
+
+    Raises:
+        InputError: This estimator recommends a number of filters for no layer of the base.
     """
 
     def __init__(self, base: Base, found: pd.DataFrame, curves: pd.DataFrame, estimator: str):
@@ -30,7 +39,7 @@ class Counted:
         if not self.places:
             others = ", ".join(found.dropna(subset=["recommended"])["estimator"].unique())
             raise InputError(
-                f"ask.by: got {estimator}, by which the run's filter_count recommends a number for no layer; "
+                f"ask.by: got {estimator}, for which the run's filter_count recommends no number in any layer; "
                 f"wanted {f'one of {others}' if others else 'another run'}"
             )
         if strange := [place.tap for place in self.places if (place.tap, 1) not in self.curves.index]:
@@ -38,17 +47,18 @@ class Counted:
         self.told = max(self._excess(place, place.width).bits for place in self.places)
 
     def proposals(self, factors: Sequence[float]) -> list[Proposal]:
-        """The base with the recommended counts times each factor, by falling cost."""
+        """Multiply the recommended numbers of filters by each factor; order the designs by falling parameters."""
         steps = [step for step in map(self._steps, factors) if step]
         distinct = {each[-1].design: each for each in steps}
         ranked = sorted(distinct, key=lambda design: -self.base.pricing(design).params)
         found = []
         for rank, design in enumerate(ranked, 1):
-            lost = self._lost(distinct[design])
+            lost = self._largest_loss(distinct[design])
             found.append(Proposal(f"lean_{rank}", design, distinct[design], self.base.pricing(design), lost, lost))
         return found
 
     def _steps(self, factor: float) -> list[Step]:
+        """Narrow each slot to the recommended number times the factor."""
         design, steps = self.base.design, []
         for place in self.places:
             enough = self.recommended[place.tap]
@@ -57,21 +67,27 @@ class Counted:
                 widths = [count if each.name == place.name else each.width for each in design.places()]
                 design = design.with_widths(widths)
                 change = f"{place.name} with {count} of {place.width} channels: the others tell"
-                steps.append(Step(place.name, change, design, self._given_up(place, count), bool(count >= enough)))
+                steps.append(
+                    Step(place.name, change, design, self._information_loss(place, count), bool(count >= enough))
+                )
         return steps
 
-    def _lost(self, steps: Sequence[Step]) -> Loss:
-        """Of the layer that gives up most: layers tell the same label, so that their losses do not add up."""
-        return max((step.gain for step in steps), key=lambda loss: loss.bits)
+    def _largest_loss(self, steps: Sequence[Step]) -> Loss:
+        """Return the loss of the layer that loses most. Layers share information, so their losses do not add up."""
+        return max((step.information_loss for step in steps), key=lambda loss: loss.bits)
 
-    def _given_up(self, place: Place, count: int) -> Loss:
-        """What all maps tell beyond the first `count`, or as many as were asked next below."""
+    def _information_loss(self, place: Place, count: int) -> Loss:
+        """Subtract the information of the first `count` maps from that of all maps.
+
+        If `count` was not measured, the next smaller measured number is used.
+        """
         every, first = self._excess(place, place.width), self._excess(place, count)
         reach = ((every.high - every.bits) ** 2 + (first.high - first.bits) ** 2) ** 0.5
         bits = every.bits - first.bits
         return Loss(bits, bits - reach, bits + reach, every.reliable and first.reliable)
 
     def _excess(self, place: Place, count: int) -> Loss:
+        """Return the information of the first `count` maps over the null."""
         curve = self.curves.loc[place.tap]
         row = curve[curve.index <= count].iloc[-1]
         null, reliable = row["null_mean"], pd.notna(row["reliable"]) and bool(row["reliable"])

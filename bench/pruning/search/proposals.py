@@ -1,4 +1,4 @@
-"""Proposals: a ranked set of leaner designs, each with what it costs, what it gives up, and why."""
+"""Proposals: a ranked set of leaner designs with their costs, their information loss and the reasons."""
 
 from __future__ import annotations
 
@@ -15,14 +15,22 @@ from bench.pruning.search.asker import Asker, Loss
 from bench.pruning.search.base import Base
 from bench.pruning.search.search import Search, Step, of_each_part
 
-LEANER = (2, 4)  # how many times fewer parameters and FLOPs than the leanest design that the margin allows
+LEANER = (2, 4)  # divisors of the parameters and FLOPs of the leanest design that the margin allows
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A design and the removals that led to it. loss: bits given up in all; score: with the charge, to rank by.
+    """A leaner design and the removals that led to it.
 
-    swap: what it has in place of a part of the base, of which nothing can be asked; its loss and score are NaN.
+    Attributes:
+        name: Name of the proposal.
+        design: The design.
+        steps: The removals.
+        costs: The costs of the design.
+        loss: Total information loss, bits.
+        score: Loss with the charge for the narrowest slot, by which proposals are ranked.
+        swap: The smaller version that replaces a part of the base. The base has no information about it, so loss and
+            score are NaN.
     """
 
     name: str
@@ -35,45 +43,54 @@ class Proposal:
 
     @property
     def within_margin(self) -> bool:
-        """Whether every removal was one that the numbers allow."""
+        """Whether all removals are below the margin."""
         return self.swap is None and all(step.may_go for step in of_each_part(self.steps))
 
-    def why(self, told: float) -> str:
-        """Why its parts went, in sentences."""
+    def why(self, peak: float) -> str:
+        """Describe in sentences why the parts were removed."""
         if self.swap:
             return f"{self.swap} in place of the base's: another network, of which the base can't be asked"
-        return "\n".join(step.sentence(told) for step in of_each_part(self.steps))
+        return "\n".join(step.sentence(peak) for step in of_each_part(self.steps))
 
     def overrides(self) -> str:
-        """What follows `python -m bench` to train this design in place of the base's."""
+        """Return the overrides of `python -m bench` that train this design instead of the base's."""
         return " ".join(_overrides("model", self.design.arguments()))
 
 
 def propose_designs(search: Search, base: Design, target: Mapping[str, float | None]) -> list[Proposal]:
-    """Designs by falling cost, each from the parts that may go and the channels that tell least.
+    """Propose leaner designs, ordered by falling number of parameters.
 
-    target: params and flops as shares of the base's. With either: several structures, from the base's own over the
-    parts that may go to further bottom levels, and each without the next part too, are narrowed until the target is
-    met: bits rank designs of one structure better than structures, so that retraining is to choose.
-    Without: what may go, and half and a quarter of that design's cost, for retraining to say how far one may go.
-    Raises InputError for a target that not even one channel everywhere meets.
+    With a target, several structures are narrowed until they meet it. These are the structure of the base, the
+    structure after each part that may be removed and after each further bottom level, and each of them without its next
+    part. Bits rank designs of one structure better than they rank structures, so retraining chooses the structure.
+
+    Without a target, the removals are those that the margin allows. Further designs have half and a quarter of the cost
+    of the leanest of these. Retraining then shows how much can be removed.
+
+    Args:
+        search: Finds the removals.
+        base: The design to start from.
+        target: params and flops as shares of the costs of the base; None for no target.
+
+    Raises:
+        InputError: Even one channel in each slot does not meet the target.
     """
     costs = search.pricing(base)
     wanted = {kind: max(1, int(share * costs[kind])) for kind, share in target.items() if kind != "loss" and share}
     parts = list(search.parts(base))
     if wanted:
-        removed = [*parts, *search.bottoms(_after(parts, base))]
+        removed = [*parts, *search.bottoms(_last_design(parts, base))]
         structures = [removed[:count] for count in range(len(removed) + 1)]
-        _check_met(_narrowed(structures[-1], base, search, wanted), base, search, wanted, target)
-        structures += [[*gone, *search.next_part(_after(gone, base))] for gone in structures]
-        found = [_narrowed(gone, base, search, wanted) for gone in structures]
-        found = [steps for steps in found if _missed(_after(steps, base), search, wanted) is None]
+        _check_met(_narrow(structures[-1], base, search, wanted), base, search, wanted, target)
+        structures += [[*gone, *search.next_part(_last_design(gone, base))] for gone in structures]
+        found = [_narrow(gone, base, search, wanted) for gone in structures]
+        found = [steps for steps in found if _exceeded_cost(_last_design(steps, base), search, wanted) is None]
     else:
-        allowed = [*parts, *search.channels(_after(parts, base))]
-        start = _after(allowed, base)
+        allowed = [*parts, *search.channels(_last_design(parts, base))]
+        start = _last_design(allowed, base)
         halves = ({kind: search.pricing(start)[kind] // times for kind in ("params", "flops")} for times in LEANER)
         found = [parts, allowed, *([*allowed, *search.channels(start, most)] for most in halves)]
-    distinct = {_after(steps, base): steps for steps in reversed(found) if steps}
+    distinct = {_last_design(steps, base): steps for steps in reversed(found) if steps}
     ranked = sorted(distinct, key=lambda design: -search.pricing(design).params)
     narrower = [
         Proposal(f"lean_{rank}", design, distinct[design], search.pricing(design), *search.losses(design))
@@ -83,11 +100,12 @@ def propose_designs(search: Search, base: Design, target: Mapping[str, float | N
     return narrower + [
         Proposal(f"swap_{rank}", design, (), search.pricing(design), unknown, unknown, swap)
         for rank, (swap, design) in enumerate(base.swaps().items(), 1)
-        if _missed(design, search, wanted) is None
+        if _exceeded_cost(design, search, wanted) is None
     ]
 
 
 def _overrides(path: str, values: Mapping) -> Iterator[str]:
+    """Yield an override for each argument, with nested keys."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _overrides(f"++{path.lstrip('+')}.{key}", value)  # a key that the config may not have
@@ -97,16 +115,18 @@ def _overrides(path: str, values: Mapping) -> Iterator[str]:
             )
 
 
-def _after(steps: Sequence[Step], base: Design) -> Design:
+def _last_design(steps: Sequence[Step], base: Design) -> Design:
+    """Return the design after the last step."""
     return steps[-1].design if steps else base
 
 
-def _narrowed(gone: Sequence[Step], base: Design, search: Search, wanted: Mapping[str, int]) -> list[Step]:
-    return [*gone, *search.channels(_after(gone, base), wanted)]
+def _narrow(gone: Sequence[Step], base: Design, search: Search, wanted: Mapping[str, int]) -> list[Step]:
+    """Narrow the slots after these removals until the target is met."""
+    return [*gone, *search.channels(_last_design(gone, base), wanted)]
 
 
-def _missed(design: Design, search: Search, wanted: Mapping[str, int]) -> str | None:
-    """The first cost that a design has too much of."""
+def _exceeded_cost(design: Design, search: Search, wanted: Mapping[str, int]) -> str | None:
+    """Return the first kind of cost that exceeds its target, or None."""
     costs = search.pricing(design)
     return next((kind for kind, most in wanted.items() if costs[kind] > most), None)
 
@@ -114,17 +134,18 @@ def _missed(design: Design, search: Search, wanted: Mapping[str, int]) -> str | 
 def _check_met(
     steps: Sequence[Step], base: Design, search: Search, wanted: Mapping[str, int], target: Mapping[str, float | None]
 ) -> None:
-    leanest = _after(steps, base)
-    if kind := _missed(leanest, search, wanted):
+    """Raise InputError if the design after these steps does not meet the target."""
+    leanest = _last_design(steps, base)
+    if kind := _exceeded_cost(leanest, search, wanted):
         costs, whole, loss = search.pricing(leanest), search.pricing(base), search.losses(leanest)[0]
         raise InputError(
             f"target.{kind}: got {target[kind]}, wanted at least {costs[kind] / whole[kind]:.3g}, as "
-            f"the leanest design has ({leanest.arguments()}); it gives up {loss.bits:.3f} of {search.told:.3f} bits"
+            f"the leanest design has ({leanest.arguments()}); it loses {loss.bits:.3f} of {search.told:.3f} bits"
         )
 
 
-def ranked(proposals: Sequence[Proposal], base: Base, told: float) -> pd.DataFrame:
-    """A row per proposal: its choices, costs, the rank score with its interval, and the sentences why."""
+def ranked(proposals: Sequence[Proposal], base: Base, peak: float) -> pd.DataFrame:
+    """Build the table of proposals: design, costs, rank score with its interval, information loss and reasons."""
     whole = base.pricing(base.design)
     return pd.DataFrame(
         {
@@ -143,21 +164,21 @@ def ranked(proposals: Sequence[Proposal], base: Base, told: float) -> pd.DataFra
             "high": proposal.loss.high,
             "reliable": proposal.loss.reliable,
             "within_margin": proposal.within_margin,
-            "why": proposal.why(told),
+            "why": proposal.why(peak),
         }
         for proposal in proposals
     )
 
 
 def answers(asker: Asker) -> pd.DataFrame:
-    """The question of every part of a network on its own, and of every place, by every estimator and view."""
+    """Build the table of the information in each part and in each slot alone, by all estimators and views."""
     rows = []
     for estimator, view in asker.diagnostics():
         questions = {part: asker.pair(part, estimator, view) for part in asker.pairs}
         questions |= {place: asker.place(place, estimator, view) for place in asker.tap_of}
         rows += [
-            {"estimator": estimator, "view": view, "part": part, "bits": gain.bits, "low": gain.low, "high": gain.high,
-             "reliable": gain.reliable}
-            for part, gain in questions.items()
+            {"estimator": estimator, "view": view, "part": part, "bits": loss.bits, "low": loss.low, "high": loss.high,
+             "reliable": loss.reliable}
+            for part, loss in questions.items()
         ]  # fmt: skip
     return pd.DataFrame(rows)

@@ -103,11 +103,11 @@ def test_a_block_keeps_its_weights_where_a_level_below_it_is_gone(smp):
 
 
 @pytest.mark.processes
-def test_a_control_that_cannot_cost_as_much_is_told_of(smp, caplog):
+def test_a_baseline_design_that_cannot_cost_the_same_is_logged(smp, caplog):
     network, pricing = smp
     base = design_of(network)
     widest = base.with_widths([512, 512, 512, 512])
     found = controls(widest, base, network, pricing, 0, np.random.default_rng(0))
     ratio = pricing(found["uniform_at_params"]).params / pricing(widest).params
     assert found["uniform_at_params"] == base
-    assert f"control uniform_at_params: no design of its kind costs the same; it has {ratio:.2f} times" in caplog.text
+    assert f"uniform_at_params: no such design costs the same; its params are {ratio:.2f} times" in caplog.text

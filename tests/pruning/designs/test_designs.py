@@ -81,7 +81,7 @@ def test_questions_about_any_leaner_design_read_taps_that_are_known_beforehand(b
 def test_removals_name_what_goes():
     design = BASE.removals()["level 5"].removals()["skip 1"]
     assert design.skips == ("off", "cat", "cat")
-    assert design.gone_from(BASE) == ["level 5", "skip 1"]
+    assert design.removed_parts(BASE) == ["level 5", "skip 1"]
     assert design.cut(BASE) == Cut(("enc1.conv2", "up4"), ("enc2.conv2", "enc3.conv2", "enc4.conv2"))
     assert "skip 1" not in design.removals()
 

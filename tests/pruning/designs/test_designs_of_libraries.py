@@ -47,7 +47,7 @@ def test_designs_of_libraries_are_those_of_their_networks(name):
         for layer, _ in place.made_by:
             assert network.get_submodule(layer).weight.shape[0] == place.width
     for part, left in design.removals().items():
-        assert left.gone_from(design) == [part]
+        assert left.removed_parts(design) == [part]
         cut = left.cut(design)
         assert set(cut.gone + cut.kept) <= set(taps)
         assert cut.gone == (next(pair.asked for pair in design.pairs() if pair.part == part),)

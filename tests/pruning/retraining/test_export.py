@@ -33,5 +33,5 @@ def test_a_file_that_differs_is_refused(monkeypatch):
             return [np.zeros((2, 1, 16, 16), np.float32)]
 
     monkeypatch.setattr("onnx.reference.ReferenceEvaluator", Other)
-    with pytest.raises(TrainingError, match="off by 1 of the largest"):
+    with pytest.raises(TrainingError, match="differs by 1 of the largest"):
         export.to_onnx(UNet(1, 1, widths=(2, 3)), torch.randn(2, 1, 16, 16))

@@ -13,7 +13,7 @@ from bench.pruning.designs.costs import Costs
 from bench.pruning.retraining.protocol import in_order, protocol
 from bench.pruning.retraining.results import Retrained
 from bench.pruning.retraining.training import Retraining
-from bench.pruning.retraining.verify import comparisons, screened
+from bench.pruning.retraining.verify import comparisons, screen_proposals
 from bench.pruning.search.asker import Loss
 from bench.pruning.search.proposals import Proposal
 
@@ -62,7 +62,7 @@ def target(params=None, flops=None, loss=0.01):
 def test_two_seeds_screen_many_proposals():
     """Those that lose too much are out; of the others the rank score decides."""
     training = Trains({"base": 0.9, "lean_1": 0.7, "lean_2": 0.892, "lean_3": 0.899, "lean_4": 0.91})
-    finalists, _ = screened(target(params=0.99), Named, PROPOSALS[1:], training)
+    finalists, _ = screen_proposals(target(params=0.99), Named, PROPOSALS[1:], training)
     assert [proposal.name for proposal in finalists] == ["lean_2", "lean_3"]
     assert training.calls == [(["base", "lean_2", "lean_3", "lean_4"], [0, 1])]
 
@@ -70,7 +70,7 @@ def test_two_seeds_screen_many_proposals():
 @pytest.mark.parametrize(("wanted", "count"), [(target(), 4), (target(params=0.5), 2)])
 def test_without_a_target_of_cost_or_with_few_there_is_no_screening(wanted, count):
     training = Trains({})
-    assert screened(wanted, Named, PROPOSALS[:count], training) == (PROPOSALS[:count], [])
+    assert screen_proposals(wanted, Named, PROPOSALS[:count], training) == (PROPOSALS[:count], [])
     assert not training.calls
 
 

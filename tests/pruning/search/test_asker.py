@@ -8,7 +8,7 @@ from bench.datasets.data import Data, Split
 from bench.errors import EstimationError, InputError
 from bench.estimators import VInformation
 from bench.pruning.designs import design_of
-from bench.pruning.search.asker import Asker, Loss, askable
+from bench.pruning.search.asker import Asker, Loss, select_views
 from models import UNet
 
 NETWORK = UNet(1, 1, widths=(4, 4, 4), norm="none")
@@ -75,7 +75,7 @@ def test_the_narrowest_place_is_charged(asker):
     """Half of what the most telling place tells, over the channels of the narrowest; none for the base itself."""
     narrow = BASE.with_widths([4, 2, 4, 4, 4])
     bits, charged = (asker.loss(narrow, "probe", "pixel", reading) for reading in ("cut", "cut_and_narrowest"))
-    assert charged.bits - bits.bits == pytest.approx(0.5 * asker.told("probe", "pixel") * (1 / 2 - 1 / 4))
+    assert charged.bits - bits.bits == pytest.approx(0.5 * asker.peak_information("probe", "pixel") * (1 / 2 - 1 / 4))
     assert charged.high - charged.low == pytest.approx(bits.high - bits.low)
     assert asker.loss(BASE, "probe", "pixel") == Loss(0, 0, 0, True)
 
@@ -113,5 +113,5 @@ def test_32_images_are_enough_and_both_views_are_asked_in():
     images = torch.rand(16, 1, 8, 8)
     split = Split(images, (images[:, 0] > 0.5).long(), np.arange(16), tuple(map(str, range(16))))
     data = Data("made", "segmentation", ("background", "bright"), split, split, split)
-    assert askable(data, None) == ["pixel", "patch"]
-    assert askable(data, ["patch"]) == ["patch"]
+    assert select_views(data, None) == ["pixel", "patch"]
+    assert select_views(data, ["patch"]) == ["patch"]

@@ -87,12 +87,12 @@ def test_a_design_loses_what_its_worst_layer_loses(base):
     other = curves[curves["about"] == "Y"].assign(tap="conv2", excess=[0.1, 0.15, 0.4], count=[1, 3, 6])
     counted = Counted(base, found.assign(recommended=[4.0, 3.0]), pd.concat([curves, other]), "renyi")
     (proposal,) = counted.proposals([1])
-    assert [step.gain.bits for step in proposal.steps] == pytest.approx([0.1, 0.25])
+    assert [step.information_loss.bits for step in proposal.steps] == pytest.approx([0.1, 0.25])
     assert proposal.loss.bits == pytest.approx(0.25)
 
 
 def test_an_estimator_that_recommends_nothing_is_refused_by_name(base):
-    with pytest.raises(InputError, match=r"ask\.by: got kde, by which .* no layer; wanted one of renyi"):
+    with pytest.raises(InputError, match=r"ask\.by: got kde, for which .* any layer; wanted one of renyi"):
         Counted(base, *tables(4.0, {1: 0.2, 8: 1.0}), "kde")
     with pytest.raises(InputError, match="wanted another run"):
         Counted(base, *tables(np.nan, {1: 0.2, 8: 1.0}), "renyi")

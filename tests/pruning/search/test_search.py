@@ -31,7 +31,7 @@ class KnownAsker:
         self.bits, self.twins, self.error, self.unreliable = bits, set(twins), error, set(unreliable)
         self.base = BASE
 
-    def told(self, *_):
+    def peak_information(self, *_):
         return 1.0
 
     def joint(self, places):
@@ -168,14 +168,14 @@ def test_a_target_is_met_without_the_next_part_too():
 
 def test_a_target_that_nothing_meets_says_what_can():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
-    with pytest.raises(InputError, match=r"target.params: got 0.001, wanted at least .* gives up .* bits"):
+    with pytest.raises(InputError, match=r"target.params: got 0.001, wanted at least .* loses .* bits"):
         propose_designs(search(asker), BASE, {"params": 0.001})
 
 
 def test_a_diagnostic_that_finds_nothing_is_refused():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
-    asker.told = lambda *_: -0.01
-    with pytest.raises(InputError, match="finds nothing of the label"):
+    asker.peak_information = lambda *_: -0.01
+    with pytest.raises(InputError, match="finds no information about the label"):
         search(asker)
 
 
@@ -202,7 +202,7 @@ def test_a_step_costs_what_it_tells_and_what_it_adds_to_the_charge():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     narrower = BASE.with_widths([min(place.width, 2) for place in BASE.places()])
     step = Step("all", "narrower", narrower, Loss(0.3, 0.2, 0.4, True), True)
-    lost = search(asker)._lost(BASE, Loss(0.1, 0.0, 0.2, True), step)
+    lost = search(asker)._step_loss(BASE, Loss(0.1, 0.0, 0.2, True), step)
     assert lost == pytest.approx(0.3 - 0.1 + 0.01 / 2 - 0.01 / 4)  # the narrowest layer: 2 channels after 4
 
 
