@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PER_CORE := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run ui server test test-processes test-slow perf perf-tracking screenshots mutate lint
+.PHONY: run ui server test test-processes test-slow perf perf-tracking screenshots mutate golden lint
 
 run: $(INSTALLED) ## the default run: built-in phantoms, a small U-Net; ARGS='...' adds overrides
 	$(BIN)/python -m bench $(ARGS)
@@ -36,6 +36,10 @@ perf: $(INSTALLED) ## ratios of times in one run; minutes
 
 mutate: $(INSTALLED) ## small faults put into the code, of which the tests are to find 90 %; ROOM=, FILE=, N= mutants a file, SEED=; an hour; docs/TESTING.md
 	$(ONE_THREAD) nice -n 15 $(BIN)/python tests/mutation/mutate.py --count $(N) --seed $(SEED) $(if $(ROOM),--room '$(ROOM)') $(if $(FILE),--file $(FILE))
+
+golden: $(INSTALLED) ## the outputs of commit BASE and of the working tree, compared to the last digit; NAMES='calibrate sweep'; minutes
+	$(if $(BASE),,$(error BASE: wanted the commit to compare with, such as make golden BASE=main))
+	$(BIN)/python tests/golden/golden.py against $(BASE) $(NAMES)
 
 screenshots: $(INSTALLED) ## docs/ui_*.png of the newest sweep in STORE, by chromium
 	$(BIN)/python tests/screenshots.py $(STORE)

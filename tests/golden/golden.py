@@ -2,9 +2,10 @@
 
     python tests/golden/golden.py record CHECKOUT OUT      runs commands.toml with the code of CHECKOUT
     python tests/golden/golden.py compare OLD NEW          exit code 1 where two recordings differ
+    python tests/golden/golden.py against COMMIT           records a commit and the working tree, and compares them
 
 Compared are every table, metric, parameter and printed line. What differs between two runs of one version, such as
-times, is left out. renamed.toml says what was renamed on purpose. `make golden BASE=COMMIT` does all three.
+times, is left out. renamed.toml says what was renamed on purpose. `make golden BASE=COMMIT` runs `against`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +26,7 @@ import pandas as pd
 from mlflow import MlflowClient
 
 HERE = Path(__file__).parent
+COMMANDS = tomllib.loads((HERE / "commands.toml").read_text())
 VOLATILE = re.compile(r"seconds|minutes|latency|memory|_ms|git|version|host|owner|fingerprint")
 MASKED = (
     (r"\b[0-9a-f]{32}\b", "RUN"),
@@ -37,7 +40,7 @@ MASKED = (
 def record(checkout: Path, out: Path, only: list[str]) -> None:
     """Run the commands with the code of a checkout, each group in a folder of its own, and write what they gave."""
     environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    for name, group in tomllib.loads((HERE / "commands.toml").read_text()).items():
+    for name, group in COMMANDS.items():
         if only and name not in only:
             continue
         folder = out / name
@@ -120,7 +123,7 @@ def differences(old: Path, new: Path, renamed: dict[str, str]) -> Iterator[str]:
         if len(before) != len(after):
             yield f"{path}: {len(before)} lines became {len(after)}"
         for number, (one, other) in enumerate(zip(before, after, strict=False), 1):
-            if one != other:
+            if one.split() != other.split():  # columns of a printed table may be padded in another way
                 yield f"{path}:{number}\n  - {one[:300]}\n  + {other[:300]}"
                 break
 
@@ -136,23 +139,49 @@ def _renamed(text: str, renamed: dict[str, str]) -> str:
     return text
 
 
+def compare(old: Path, new: Path) -> int:
+    """Print what differs between two recordings; returns the exit code, 1 where something does."""
+    found = list(differences(old, new, tomllib.loads((HERE / "renamed.toml").read_text())))
+    print("\n".join(found) or "the recordings are equal")
+    return int(bool(found))
+
+
+def against(commit: str, only: list[str]) -> int:
+    """Record a commit and the working tree in a temporary folder, which is kept, and compare them."""
+    folder = Path(tempfile.mkdtemp(prefix="golden-"))
+    checkout = folder / "checkout"
+    subprocess.run(["git", "worktree", "add", "--quiet", "--detach", checkout, commit], cwd=HERE, check=True)
+    try:
+        record(checkout, folder / "old", only)
+    finally:
+        subprocess.run(["git", "worktree", "remove", "--force", checkout], cwd=HERE, check=True)
+    record(HERE.parents[1], folder / "new", only)
+    print(f"recordings: {folder / 'old'} and {folder / 'new'}")
+    return compare(folder / "old", folder / "new")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     recording = commands.add_parser("record")
     recording.add_argument("checkout", type=Path)
     recording.add_argument("out", type=Path)
-    recording.add_argument("only", nargs="*")
     comparing = commands.add_parser("compare")
     comparing.add_argument("old", type=Path)
     comparing.add_argument("new", type=Path)
+    committed = commands.add_parser("against")
+    committed.add_argument("commit")
+    for records in (recording, committed):
+        records.add_argument("only", nargs="*", help=f"of {', '.join(COMMANDS)}; all where none is given")
     asked = parser.parse_args()
+    if unknown := set(getattr(asked, "only", ())) - set(COMMANDS):
+        parser.error(f"got {min(unknown)!r}, wanted names of commands.toml: {', '.join(COMMANDS)}")
     if asked.command == "record":
         record(asked.checkout.resolve(), asked.out.resolve(), asked.only)
         return 0
-    found = list(differences(asked.old, asked.new, tomllib.loads((HERE / "renamed.toml").read_text())))
-    print("\n".join(found) or "the recordings are equal")
-    return int(bool(found))
+    if asked.command == "against":
+        return against(asked.commit, asked.only)
+    return compare(asked.old, asked.new)
 
 
 if __name__ == "__main__":
