@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 COMMANDS = tomllib.loads((HERE / "commands.toml").read_text())
 VOLATILE = re.compile(r"seconds|minutes|latency|memory|_ms|git|version|host|owner|fingerprint")
 MASKED = (
+    (r"\[\d{4}-\d\d-\d\d [\d:,]+\]", "[WHEN]"),
     (r"\b[0-9a-f]{32}\b", "RUN"),
     (r"\b[\d.,]+ (ms|s)\b", "TIME"),
     (r"(/[\w.-]+){2,}", "PATH"),
