@@ -16,7 +16,7 @@ def test_help_names_every_choice_and_the_config(tmp_path):
     assert ended.code == 0
     for group in ("dataset", "diagnostic", "estimator", "experiment", "model", "task", "preset"):
         assert f"{group}: {', '.join(names(group))}\n" in ended.out
-    assert "python -m bench [verb] [overrides]" in ended.out
+    assert "python -m bench [COMMAND] [OVERRIDES]" in ended.out
     assert "untrained_seeds: 3" in ended.out
 
 

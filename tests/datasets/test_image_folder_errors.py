@@ -14,7 +14,7 @@ LAST_FOUR_TEST = ["train"] * 6 + ["test"] * 4
     [
         ({"stem": "zz"}, {}, r"index.csv: stems without an image: zz"),
         ({"stem": "a1"}, {}, r"index.csv: stems listed twice: a1"),
-        (None, {}, r"index.csv: stems missing: a0; wanted each image once"),
+        (None, {}, r"index.csv: stems missing: a0, wanted each image once"),
         ({"split": "dev"}, {}, r"index.csv: got split 'dev', wanted one of \['train', 'val', 'valid'"),
         ({}, {"group": "person"}, r"index.csv: got columns stem, split, patient, wanted person"),
         ({}, {"split": "fold"}, r"index.csv: got columns stem, split, patient, wanted fold"),

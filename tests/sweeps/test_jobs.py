@@ -7,13 +7,15 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from running import uri, with_store
+from sklearn.neighbors import NearestNeighbors
 
 from bench import tracking
-from bench.sweeps import claims, jobs
+from bench.sweeps import claims, jobs, workers
 from bench.tracking import records
 from bench.tracking.offline.heartbeat import BEAT, MISSED, OWNER, SECONDS, is_alive, owner_of, owner_tags
 from bench.tracking.store import connect
@@ -171,3 +173,9 @@ def test_the_newest_of_many_sweeps_comes_first(store, monkeypatch, others):
     assert len(found) == others + 1
     assert found[0].info.run_name == "the last"
     assert [run.info.run_name for run in jobs.sweeps(store, "the last")] == ["the last"]
+
+
+def test_libraries_that_use_joblib_work_in_the_process_of_a_sweep():
+    workers.register()
+    neighbours = NearestNeighbors(n_neighbors=1).fit(np.array([[0.0], [1.0], [3.0]])).kneighbors()[1]
+    assert neighbours.ravel().tolist() == [1, 0, 1]
