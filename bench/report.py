@@ -132,7 +132,7 @@ def validity_report(board: pd.DataFrame, judged_on: str, dataset: str) -> str:
 
 def _ceiling(row) -> str:
     if pd.isna(row["ceiling"]):
-        return "the designs' losses differ no more than the noise between seeds explains; no diagnostic can be judged"
+        return "the noise between seeds explains all differences of the designs' losses; no diagnostic can be judged"
     return (
         f"a perfect diagnostic would reach {row['ceiling']:.2f} ({row['ceiling_low']:.2f} to "
         f"{row['ceiling_high']:.2f}), for the noise between seeds"

@@ -31,8 +31,8 @@ def ceiling(losses: np.ndarray, seed: int) -> Effect:
     """What a perfect score would reach: losses (designs, seeds) are noisy, and so are the ranks of their means.
 
     The designs' true losses are drawn as normal with the variance that their means have beyond the noise of the seeds,
-    around means that are shrunk accordingly; the score is the truth, and the loss is truth with new noise. NaN where
-    the means differ no more than the noise of the seeds explains: then there is nothing to rank.
+    around means that are shrunk accordingly; the score is the truth, and the loss is truth with new noise. NaN if
+    the noise of the seeds explains all differences of the means, because then there is nothing to rank.
     """
     rng = np.random.default_rng(seed)
     designs, seeds = losses.shape
