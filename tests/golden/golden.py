@@ -68,7 +68,27 @@ def masked(text: str) -> str:
     """
     for pattern, word in MASKED:
         text = re.sub(pattern, word, text)
-    return text
+    return _without_times(text)
+
+
+def _without_times(text: str) -> str:
+    r"""Remove the last column of each printed table if it holds times.
+
+    >>> _without_times("    rmse seconds\nksg   0.2     0.1\n\nend")
+    ' rmse\nksg 0.2\n\nend'
+    """
+    lines, width = [], 0
+    for line in text.split("\n"):
+        words = line.split()
+        if words and VOLATILE.fullmatch(words[-1]):
+            width = len(words) + 1  # with the name of a row
+            lines.append(" " + " ".join(words[:-1]))
+        elif width and len(words) == width:
+            lines.append(" ".join(words[:-1]))
+        else:
+            width = 0
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def _client(folder: Path) -> MlflowClient:
