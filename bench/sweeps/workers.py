@@ -31,7 +31,7 @@ class Workers(ParallelBackendBase):
     supports_retrieve_callback = True
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
-        if n_jobs is None:  # as libraries ask, such as scikit-learn, that use joblib in the same process
+        if n_jobs is None:  # a library in this process, such as scikit-learn, asks without a number
             return 1
         return n_jobs if n_jobs > 0 else max(1, cpu_count() + 1 + n_jobs)
 

@@ -8,8 +8,8 @@ from bench.information.variables import Variable
 RATE, STEPS = 0.1, 10
 
 
-def moved(gradients, **settings):
-    """Where a weight of 0 is after steps with these gradients; each step counts as better than the last."""
+def final_weight(gradients, **settings):
+    """Return a weight that begins at 0 after steps with these gradients; each step counts as an improvement."""
     weight, given, reached = torch.zeros(1, 1, 1, dtype=torch.float64), iter(gradients), iter(range(0, -1000, -1))
     trained(
         [weight],
@@ -39,12 +39,12 @@ def test_principal_coordinates_share_one_scale():
 @pytest.mark.parametrize("gradient", [0.01, 1.0, 300.0])
 def test_a_constant_gradient_moves_a_weight_by_the_rate_whatever_its_size(gradient):
     """The rate falls along a cosine, whose mean over the steps is (STEPS + 1) / 2 STEPS."""
-    assert moved([gradient] * (STEPS + 1)) == pytest.approx(-RATE * (STEPS + 1) / 2)
+    assert final_weight([gradient] * (STEPS + 1)) == pytest.approx(-RATE * (STEPS + 1) / 2)
 
 
 def test_a_gradient_far_above_the_recent_ones_is_cut_to_spike_times_their_size():
     usual, spiked, cut = [3.0] * STEPS, [3.0] * STEPS, [3.0] * STEPS
     spiked[4], cut[4] = 3000.0, 6.0
-    assert moved(spiked, spike=2.0) == pytest.approx(moved(cut), rel=1e-12)
-    assert moved(spiked, spike=2.0) != pytest.approx(moved(usual), rel=1e-3)
-    assert moved(usual, spike=2.0) == moved(usual)
+    assert final_weight(spiked, spike=2.0) == pytest.approx(final_weight(cut), rel=1e-12)
+    assert final_weight(spiked, spike=2.0) != pytest.approx(final_weight(usual), rel=1e-3)
+    assert final_weight(usual, spike=2.0) == final_weight(usual)

@@ -4,8 +4,9 @@
     python tests/golden/golden.py compare OLD NEW          exit code 1 where two recordings differ
     python tests/golden/golden.py against COMMIT           records a commit and the working tree, and compares them
 
-Compared are every table, metric, parameter and printed line. What differs between two runs of one version, such as
-times, is left out. renamed.toml says what was renamed on purpose. `make golden BASE=COMMIT` runs `against`.
+The comparison covers every table, metric, parameter and printed line. It leaves out values that differ between two runs
+of the same code, such as times. renamed.toml lists names that were changed on purpose. `make golden BASE=COMMIT` calls
+`against`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ MASKED = (
 
 
 def record(checkout: Path, out: Path, only: list[str]) -> None:
-    """Run the commands with the code of a checkout, each group in a folder of its own, and write what they gave."""
+    """Run the commands with the code of a checkout, and write their outputs; SystemExit if one of them fails."""
     environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     for name, group in COMMANDS.items():
         if only and name not in only:
@@ -52,20 +53,42 @@ def record(checkout: Path, out: Path, only: list[str]) -> None:
             ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
             (folder / f"{number}.out.txt").write_text(f"exit code {ended.returncode}\n{masked(ended.stdout)}")
             (folder / f"{number}.err.txt").write_text(ended.stderr)
+            if ended.returncode:
+                sys.exit(f"golden: {name}: `python -m bench {line}` failed: {ended.stderr[-300:]}")
         for number, run in enumerate(_runs(folder)):
             _write_run(run, folder, number)
         print(f"recorded {name}", flush=True)
 
 
 def masked(text: str) -> str:
-    """A text without what differs between two runs of one version.
+    """Replace what differs between two runs of the same code.
 
     >>> masked("run 0123456789abcdef0123456789abcdef took 1.5 s")
     'run RUN took TIME'
     """
     for pattern, word in MASKED:
         text = re.sub(pattern, word, text)
-    return text
+    return _without_times(text)
+
+
+def _without_times(text: str) -> str:
+    r"""Remove the last column of each printed table if it holds times.
+
+    >>> _without_times("    rmse seconds\nksg   0.2     0.1\n\nend")
+    ' rmse\nksg 0.2\n\nend'
+    """
+    lines, width = [], 0
+    for line in text.split("\n"):
+        words = line.split()
+        if words and VOLATILE.fullmatch(words[-1]):
+            width = len(words) + 1  # with the name of a row
+            lines.append(" " + " ".join(words[:-1]))
+        elif width and len(words) == width:
+            lines.append(" ".join(words[:-1]))
+        else:
+            width = 0
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def _client(folder: Path) -> MlflowClient:
@@ -105,7 +128,7 @@ def _write_run(run, folder: Path, number: int) -> None:
 
 
 def _lasting(path: Path) -> str:
-    """A csv file without the columns that differ between two runs of one version."""
+    """Return a csv file without the columns that differ between two runs of the same code."""
     if not path.read_text().strip():
         return ""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -113,7 +136,7 @@ def _lasting(path: Path) -> str:
 
 
 def differences(old: Path, new: Path, renamed: dict[str, str]) -> Iterator[str]:
-    """What differs between two recordings, a line each."""
+    """Yield the first difference of each file of two recordings."""
     names = [{path.relative_to(root) for path in root.rglob("*") if _compared(path, root)} for root in (old, new)]
     wanted = {Path(_renamed(str(path), renamed)): path for path in names[0]}
     for path in sorted(wanted.keys() ^ names[1]):
@@ -124,7 +147,8 @@ def differences(old: Path, new: Path, renamed: dict[str, str]) -> Iterator[str]:
         if len(before) != len(after):
             yield f"{path}: {len(before)} lines became {len(after)}"
         for number, (one, other) in enumerate(zip(before, after, strict=False), 1):
-            if one.split() != other.split():  # columns of a printed table may be padded in another way
+            printed = path.name.endswith(".out.txt")  # whose columns may be padded in another way
+            if one.split() != other.split() if printed else one != other:
                 yield f"{path}:{number}\n  - {one[:300]}\n  + {other[:300]}"
                 break
 
@@ -141,7 +165,7 @@ def _renamed(text: str, renamed: dict[str, str]) -> str:
 
 
 def compare(old: Path, new: Path) -> int:
-    """Print what differs between two recordings; returns the exit code, 1 where something does."""
+    """Print the differences of two recordings; return the exit code, 1 if there are any."""
     found = list(differences(old, new, tomllib.loads((HERE / "renamed.toml").read_text())))
     print("\n".join(found) or "the recordings are equal")
     return int(bool(found))
@@ -173,7 +197,7 @@ def main() -> int:
     committed = commands.add_parser("against")
     committed.add_argument("commit")
     for records in (recording, committed):
-        records.add_argument("only", nargs="*", help=f"of {', '.join(COMMANDS)}; all where none is given")
+        records.add_argument("only", nargs="*", help=f"of {', '.join(COMMANDS)}; all if none is given")
     asked = parser.parse_args()
     if unknown := set(getattr(asked, "only", ())) - set(COMMANDS):
         parser.error(f"got {min(unknown)!r}, wanted names of commands.toml: {', '.join(COMMANDS)}")

@@ -45,3 +45,9 @@ def test_an_unknown_name_is_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         exit_code(monkeypatch, "against", "main", "calibrated")
     assert "got 'calibrated', wanted names of commands.toml: default, lee2021" in capsys.readouterr().err
+
+
+def test_a_command_that_fails_is_no_recording(tmp_path, monkeypatch):
+    monkeypatch.setattr(golden, "COMMANDS", {"bad": {"run": ["nope"]}})
+    with pytest.raises(SystemExit, match=r"golden: bad: `python -m bench nope` failed: bench: verb: got 'nope'"):
+        golden.record(golden.HERE.parents[1], tmp_path, [])

@@ -9,51 +9,13 @@ from hydra.utils import get_object, instantiate
 from scipy import stats
 from scipy.integrate import quad
 from scipy.special import ndtr, rel_entr
+from truths import assert_mean, gaussian_bits, log_ratio, rng
 
 from bench.__main__ import CONF
-from bench.known_truth import AdditiveUniform, Blob, Discretised, Gaussian, Mixture, Student, Task, Transformed
+from bench.known_truth import AdditiveUniform, Blob, Discretised, Gaussian, Student, Task, Transformed
 
 NAMES = sorted(path.stem for path in (CONF / "task").glob("*.yaml"))
 DIMS = {"swiss_roll": 1, "blob": 2}
-
-
-def rng(seed=0):
-    return np.random.default_rng(seed)
-
-
-def gaussian_bits(t, target):
-    """Plug-in information of standard normal pairs, by their correlations."""
-    rho = np.array([np.corrcoef(a, b)[0, 1] for a, b in zip(t.T, target.T, strict=True)])
-    return -0.5 * np.log2(1 - rho**2).sum()
-
-
-def log_ratio(family, t, target, rho):
-    """log2 p(t, target) / p(t) p(target) of each sample, for an elliptical family of scipy."""
-    dim = t.shape[1]
-    shape = np.kron([[1, rho], [rho, 1]], np.eye(dim))
-    both = family(shape=shape).logpdf(np.hstack([t, target]))
-    return (both - family(shape=np.eye(dim)).logpdf(t) - family(shape=np.eye(dim)).logpdf(target)) / np.log(2)
-
-
-def gaussian(shape):
-    return stats.multivariate_normal(cov=shape)
-
-
-def assert_mean(draws, wanted):
-    error = np.std(draws) / np.sqrt(len(draws))
-    assert np.mean(draws) == pytest.approx(wanted, abs=4 * error)
-    assert error < 0.02
-
-
-def histogram_bits(x, label, bins=80):
-    """Plug-in information of equally filled bins of x, with the bias of Miller and Madow taken off."""
-    cells = np.argsort(np.argsort(x)) * bins // len(x)
-    joint = np.zeros((bins, label.max() + 1))
-    np.add.at(joint, (cells, label), 1 / len(x))
-    free = np.outer(joint.sum(axis=1), joint.sum(axis=0))
-    seen = joint > 0
-    bias = (bins - 1) * label.max() / (2 * len(x) * np.log(2))
-    return (joint[seen] * np.log2(joint[seen] / free[seen])).sum() - bias
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -147,49 +109,6 @@ def test_uniform_samples():
         AdditiveUniform(0, 1)
 
 
-@pytest.mark.parametrize(("bits", "dim"), [(0.5, 1), (1, 2), (4, 3)])
-def test_mixture(bits, dim):
-    t, target = Mixture(bits, dim).sample(40_000, rng())
-    tied = (t == 0).all(axis=1)
-    np.testing.assert_array_equal(tied, (target == 0).all(axis=1))
-    assert 0 < tied.mean() < 0.26
-    q = tied.mean()
-    rho = np.corrcoef(t[~tied, 0], target[~tied, 0])[0, 1]
-    ratio = np.full(len(t), -np.log2(q))
-    ratio[~tied] = log_ratio(gaussian, t[~tied], target[~tied], rho) - np.log2(1 - q)
-    assert_mean(ratio, bits)
-
-
-def test_independent_mixture_has_no_ties():
-    t, target = Mixture(0, 2).sample(10_000, rng())
-    assert (t != 0).all()
-    assert gaussian_bits(t, target) < 0.005
-
-
-@pytest.mark.parametrize(("bits", "dim", "classes"), [(0.2, 1, 2), (1, 1, 4), (1.8, 1, 4), (1, 4, 4), (2, 3, 8)])
-def test_discretised(bits, dim, classes):
-    t, label = Discretised(bits, dim, classes).sample(200_000, rng())
-    assert np.bincount(label) / len(label) == pytest.approx(np.full(classes, 1 / classes), abs=0.005)
-    means = np.array([t[label == k].mean(axis=0) for k in range(classes)])
-    informative = np.linalg.svd(means)[2][0]
-    assert t.std(axis=0) == pytest.approx(np.ones(dim), abs=0.02)
-    assert histogram_bits(t @ informative, label) == pytest.approx(bits, abs=0.01)
-    if dim > 1:
-        across = np.linalg.svd(means)[2][-1]
-        assert histogram_bits(t @ across, label) == pytest.approx(0, abs=0.002)
-        assert max(histogram_bits(column, label) for column in t.T) < 0.99 * bits
-
-
-def test_discretised_at_its_ends():
-    t, label = Discretised(2, 1, 4).sample(1000, rng())
-    sides = np.sort([[t[label == k].min(), t[label == k].max()] for k in range(4)], axis=0)
-    assert (sides[1:, 0] > sides[:-1, 1]).all()
-    with pytest.raises(ValueError, match=r"bits: got 2\.1, wanted at most 2 for classes=4"):
-        Discretised(2.1, 1, 4)
-    t, label = Discretised(0, 1, 4).sample(100_000, rng())
-    assert histogram_bits(t[:, 0], label) == pytest.approx(0, abs=0.002)
-
-
 def test_the_blob_shows_its_parameters():
     images, target = Blob(3, 2).sample(200, rng())
     plain, same = Gaussian(3, 2).sample(200, rng())
@@ -229,10 +148,3 @@ def test_a_blob_is_a_gaussian_of_two_pixels():
     images, _ = Blob(bits=1, dim=2).sample(5, np.random.default_rng(0))
     for axis in (1, 2):
         np.testing.assert_allclose(np.diff(np.log(images), n=2, axis=axis), -1 / 4, rtol=1e-6)
-
-
-def test_at_most_a_quarter_of_a_mixture_is_tied():
-    mixture = Mixture(bits=4, dim=2)
-    assert mixture.tied == pytest.approx(0.25)
-    h = 2 - 0.75 * np.log2(3)  # of 1/4
-    assert mixture.gaussian.bits == pytest.approx((4 - h) / 0.75)

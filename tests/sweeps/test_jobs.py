@@ -175,7 +175,7 @@ def test_the_newest_of_many_sweeps_comes_first(store, monkeypatch, others):
     assert [run.info.run_name for run in jobs.sweeps(store, "the last")] == ["the last"]
 
 
-def test_libraries_that_use_joblib_work_in_the_process_of_a_sweep():
+def test_scikit_learn_works_in_the_process_of_a_sweep():
     workers.register()
     neighbours = NearestNeighbors(n_neighbors=1).fit(np.array([[0.0], [1.0], [3.0]])).kneighbors()[1]
     assert neighbours.ravel().tolist() == [1, 0, 1]

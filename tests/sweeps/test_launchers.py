@@ -66,9 +66,9 @@ def test_a_worker_of_joblib_that_is_killed_ends_its_own_job_alone(tmp_path, kill
     many = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     with process(folder, "-m", *many, f"train.epochs={endless},1,2", *rest) as sweep:
         try:
-            while_it_lasts(sweep, lambda: any(trains_for(run, endless) for run in runs(folder)))
+            wait_until(sweep, lambda: any(trains_for(run, endless) for run in runs(folder)))
             if kill_last:
-                while_it_lasts(sweep, lambda: len([run for run in runs(folder) if run.info.status == "FINISHED"]) == 2)
+                wait_until(sweep, lambda: len([run for run in runs(folder) if run.info.status == "FINISHED"]) == 2)
             (trains,) = (run for run in runs(folder) if trains_for(run, endless))
             os.kill(json.loads(trains.data.tags[OWNER])["pid"], signal.SIGKILL)
             _, err = sweep.communicate(timeout=200)
@@ -82,9 +82,9 @@ def test_a_worker_of_joblib_that_is_killed_ends_its_own_job_alone(tmp_path, kill
     assert statuses == {endless: "KILLED", "1": "FINISHED", "2": "FINISHED"}
 
 
-def while_it_lasts(sweep, has_come):
+def wait_until(sweep, condition):
     by = time.monotonic() + 200
-    while not has_come():
+    while not condition():
         assert sweep.poll() is None, sweep.communicate()
         assert time.monotonic() < by
         time.sleep(0.5)

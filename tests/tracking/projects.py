@@ -8,6 +8,8 @@ from running import uri
 
 from bench.tracking.store import connect
 
+ALONE = ("estimator=[]", "diagnostic=[]")  # train and evaluate, measure nothing
+
 
 def logged(folder: Path, name: str) -> str:
     """Log a file of this name to a new run and return the id of the run."""

@@ -8,30 +8,11 @@ from unittest.mock import patch
 import mlflow
 import pytest
 from mlflow import MlflowClient
-from projects import logged, read_by_mlflow
+from projects import ALONE, logged, read_by_mlflow
 from running import artifact, assert_refused, command, runs, tiny, uri, with_store
 
 from bench.errors import InputError
 from bench.tracking.store import client_of, connect
-
-ALONE = ("estimator=[]", "diagnostic=[]")
-ODD = (
-    "o'brien",
-    'a "quoted" one',
-    "100%20",
-    "100% of it",
-    "a [1]* b",
-    "why?",
-    "100%?#\n",
-    "a..b",
-    "a#b",
-    "${oc.env:HOME}",
-    "a;b=c, [d] {e}",
-    "größe",
-    "$x$",
-    "back\\slash\\",
-)
-ALL_ODD = [*ODD[:3], *(pytest.param(name, marks=pytest.mark.processes) for name in ODD[3:])]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from contextlib import chdir
 
 import pytest
 from hydra import compose, initialize_config_dir
-from projects import logged, read_by_mlflow
+from projects import ALONE, logged, read_by_mlflow
 from running import CONF, assert_refused, runs, tiny
 
 from bench.config.composing import quoted
@@ -14,7 +14,6 @@ from bench.errors import InputError
 from bench.tracking import sqlite
 from bench.tracking.store import connect
 
-ALONE = ("estimator=[]", "diagnostic=[]")
 ODD = (
     "o'brien",
     'a "quoted" one',

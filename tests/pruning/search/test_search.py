@@ -121,7 +121,7 @@ def test_channels_that_tell_the_same_go_where_they_cost_most():
     assert (first.part, first.design.widths) == ("encoder 3", (4, 8, 13))
 
 
-def test_channels_come_down_to_the_target_and_what_is_saved_beyond_it_is_given_back():
+def test_channels_are_removed_until_the_target_is_met_and_then_restored_up_to_it():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     costs = [PRICING(step.design)["params"] for step in search(asker).channels(BASE, {"params": 3000})]
     met = next(number for number, cost in enumerate(costs) if cost <= 3000)
