@@ -5,6 +5,7 @@ import sys
 import pytest
 from running import assert_refused, command, tiny
 
+import models
 from bench.config.arguments import target_of
 from bench.datasets.nifti import nifti_header
 from bench.errors import InputError, missing_extra, optional
@@ -32,6 +33,7 @@ def hide(monkeypatch):
         for name in [*sys.modules]:
             if name.split(".")[0] == package or name == "models.resnet":
                 monkeypatch.delitem(sys.modules, name)
+        monkeypatch.delitem(vars(models), "ResNet", raising=False)
         monkeypatch.setattr(sys, "meta_path", [Absent(package), *sys.meta_path])
 
     return hidden
