@@ -75,12 +75,12 @@ def run(config: DictConfig) -> str | float | list[float]:
                 tracked.curves(table.layer_points(epoch))
 
         try:
-            for seed in range(config.seed + 1, config.seed + 1 + untrained_seeds):
-                untrained = build_network(config.model, seed).to(device)
-                measure(untrained, Moment(0, Weights.UNTRAINED, seed))
             best = fit(model, data, **training, seed=config.seed, on_epoch=on_epoch)
             tracked.weights(model.state_dict())
             measure(model, Moment(best.epoch, Weights.BEST, config.seed))
+            for seed in range(config.seed + 1, config.seed + 1 + untrained_seeds):
+                untrained = build_network(config.model, seed).to(device)
+                measure(untrained, Moment(0, Weights.UNTRAINED, seed))
             table.share_responses()
         finally:
             tracked.table(table.frame, "layers.csv")

@@ -36,7 +36,7 @@ def prepare(config: DictConfig) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     fix_threads(config.threads)
     seed_everything(config.seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
     name = "cuda" if config.device != "cpu" and torch.cuda.is_available() else "cpu"
     return torch.device(name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import linregress
+import scipy
 
 from bench.information.statistics import Interval, t_half_width
 from bench.information.tables import Weights
@@ -76,5 +76,5 @@ def _slope(x: np.ndarray, y: np.ndarray) -> Interval | None:
     """Fit a least-squares slope with its 95 % interval; None for fewer than 3 points."""
     if len(x) < LEAST:
         return None
-    fit = linregress(x, y)
+    fit = scipy.stats.linregress(x, y)
     return Interval.around(fit.slope, t_half_width(fit.stderr if fit.stderr > 0 else 0.0, len(x) - 2))

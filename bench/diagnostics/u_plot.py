@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from bench import plots
 from bench.diagnostics.base import Diagnostic, Findings
 from bench.errors import InputError
 from bench.information.tables import LayerTable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def plot_u(table: LayerTable, estimator: str | None = None) -> Figure:

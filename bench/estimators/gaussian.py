@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 from scipy.special import digamma
-from sklearn.covariance import ledoit_wolf_shrinkage
 
 from bench.errors import EstimationError
 from bench.estimators.base import above_zero, at_least, variables_of
@@ -93,6 +92,8 @@ class Correlations(Statistic):
 
     def bits(self, partners):
         if self.shrinkage == "ledoit_wolf":
+            from sklearn.covariance import ledoit_wolf_shrinkage  # here, because scikit-learn takes a second to load
+
             own, table = self.sides
             pair = own, table[partners]
             shrinkage = ledoit_wolf_shrinkage(np.hstack(pair), assume_centered=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from scipy.spatial.distance import cdist
-from sklearn.neighbors import KDTree
 
 from bench.information.reductions import Distances, distinct_rows
 from bench.information.variables import TIED, Variable
+
+if TYPE_CHECKING:
+    from sklearn.neighbors import KDTree
 
 TREE_COLUMNS = 8  # of all variables together; with more columns, the matrix of distances is faster
 TREE_SAMPLES = 600  # with fewer samples, the matrix of distances is faster
@@ -116,6 +118,8 @@ class Columns:
         return np.abs(self.columns[neighbours] - self.columns[:, None]).max(axis=(1, 2))
 
     def _tree(self, block) -> KDTree:
+        from sklearn.neighbors import KDTree  # here, because scikit-learn takes a second to load
+
         key = b"" if isinstance(block, slice) else block.tobytes()
         if key not in self.trees:
             self.trees[key] = KDTree(self.columns[block], metric="chebyshev")

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial import cKDTree
+import scipy  # it loads its modules when they are first used
 
 from bench.estimators.base import Answer, Estimator, null_of
 from bench.information.statistics import jackknife_standard_error, normal_interval
@@ -145,7 +144,8 @@ def permuted_given(given: Variable, groups: np.ndarray, count: int, rng: np.rand
     near = given.coordinates(COLUMNS) if given.labels is None else given.labels[:, None].astype(np.float64)
     neighbours = None
     if not grouped and given.labels is None:
-        neighbours = cKDTree(near).query(near, min(NEIGHBOURS + 1, len(near)))[1]  # (n, 6), with the sample itself
+        tree = scipy.spatial.cKDTree(near)
+        neighbours = tree.query(near, min(NEIGHBOURS + 1, len(near)))[1]  # (n, 6), with the sample itself
     for _ in range(count):
         if grouped:
             yield _from_other_groups(near, groups, rng)
@@ -182,5 +182,5 @@ def _from_other_groups(near: np.ndarray, groups: np.ndarray, rng: np.random.Gene
         apart = ((near[own][:, None] - near[theirs][None]) ** 2).sum(axis=2)  # (own, theirs)
         apart = np.tile(apart, -(-len(own) // len(theirs)))  # samples of a smaller group are used more than once
         apart += 1e-9 * rng.random(apart.shape)  # equal distances are ordered at random
-        moved[own] = theirs[linear_sum_assignment(apart)[1] % len(theirs)]
+        moved[own] = theirs[scipy.optimize.linear_sum_assignment(apart)[1] % len(theirs)]
     return moved

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
-from scipy.stats import t as student
+import scipy  # it loads its modules when they are first used; scipy.stats takes a second
 
 from bench.errors import InputError
 
@@ -85,7 +84,7 @@ def t_half_width(error, degrees):
         >>> round(float(t_half_width(1.0, 2)), 4)
         4.3027
     """
-    return student.ppf(TAILS[1], degrees) * error
+    return scipy.stats.t.ppf(TAILS[1], degrees) * error
 
 
 def t_interval(values: np.ndarray) -> Interval:
@@ -245,6 +244,6 @@ def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         >>> spearman(np.array([1, 2, 4]), np.array([[1, 2, 3], [3, 2, 1]])).tolist()
         [1.0, -1.0]
     """
-    a, b = (rankdata(side, axis=-1) - (side.shape[-1] + 1) / 2 for side in (a, b))
+    a, b = (scipy.stats.rankdata(side, axis=-1) - (side.shape[-1] + 1) / 2 for side in (a, b))
     with np.errstate(invalid="ignore"):
         return (a * b).sum(axis=-1) / np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
+import scipy
 
 from bench import plots
 from bench.diagnostics.base import Findings
@@ -186,4 +186,4 @@ def _rank(values: pd.Series, others: pd.Series) -> float:
     both = pd.concat([values, others], axis=1).dropna()
     if len(both) < MIN_PAIRS or (both.nunique() < 2).any():
         return np.nan
-    return float(spearmanr(both.iloc[:, 0], both.iloc[:, 1]).statistic)
+    return float(scipy.stats.spearmanr(both.iloc[:, 0], both.iloc[:, 1]).statistic)

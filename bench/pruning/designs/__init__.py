@@ -1,15 +1,20 @@
-"""Designs: the free choices of an architecture. Each family of networks has one file."""
+"""Designs: the free choices of an architecture. Each family of networks has one file.
 
+Networks of other libraries take seconds to load, so a family loads when it is first used.
+"""
+
+import lazy_loader
 from torch import nn
 
 from bench.errors import InputError
 from bench.pruning.designs.base import Cut, Design, Pair, Place, flat, random_design, scaled, taps_of, widths_of
-from bench.pruning.designs.cnn import CNNDesign
-from bench.pruning.designs.monai import MonaiDesign
-from bench.pruning.designs.smp import SmpDesign
-from bench.pruning.designs.unet import UNetDesign
-from models import CNN, Monai, Smp, UNet
 
+FAMILIES = {"UNet": "UNetDesign", "CNN": "CNNDesign", "Smp": "SmpDesign", "Monai": "MonaiDesign"}  # by class of models
+
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={"cnn": ["CNNDesign"], "monai": ["MonaiDesign"], "smp": ["SmpDesign"], "unet": ["UNetDesign"]},
+)
 __all__ = [
     "CNNDesign",
     "Cut",
@@ -27,8 +32,6 @@ __all__ = [
     "widths_of",
 ]
 
-FAMILIES = {UNet: UNetDesign, CNN: CNNDesign, Smp: SmpDesign, Monai: MonaiDesign}
-
 
 def design_of(network: nn.Module) -> Design:
     """Return the design of a network.
@@ -36,10 +39,10 @@ def design_of(network: nn.Module) -> Design:
     Raises:
         InputError: The network belongs to no family with designs. The message lists the families.
     """
-    for kind, family in FAMILIES.items():
-        if isinstance(network, kind):
-            return family.of(network)
-    known = ", ".join(f"models.{kind.__name__}" for kind in FAMILIES)
+    for kind in type(network).__mro__:
+        if kind.__module__.startswith("models.") and kind.__name__ in FAMILIES:
+            return __getattr__(FAMILIES[kind.__name__]).of(network)
+    known = ", ".join(f"models.{name}" for name in FAMILIES)
     raise InputError(
         f"model: got {type(network).__module__}.{type(network).__name__}, whose parts can't be switched; "
         f"wanted one of {known}"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from bench import plots, tracking
 from bench.config.build import build_network, build_stored
@@ -19,6 +18,9 @@ from bench.pruning.search.base import Base
 from bench.pruning.search.proposals import Proposal
 from bench.sweeps.summary import profile
 from bench.tracking import records
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def hand_out(retraining: Retraining, proposals: Sequence[Proposal]) -> None:
