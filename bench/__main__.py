@@ -15,12 +15,12 @@ from omegaconf import DictConfig
 
 from bench.config import CONF
 from bench.config.checks import CHECKS
-from bench.config.composing import clearer
+from bench.config.composing import explain_hydra
 from bench.config.folders import refuse_folder
 from bench.config.settings import register
-from bench.errors import InputError, leave
-from bench.signals import heed_stops
-from bench.sweeps.callback import end_after
+from bench.errors import InputError, exit_with
+from bench.signals import handle_stop_signals
+from bench.sweeps.callback import end_sweep
 from bench.tracking.addresses import refuse_secrets
 
 # command, which is also the name of its module and function -> its config
@@ -34,32 +34,32 @@ def main() -> None:
 
     HYDRA_FULL_ERROR=1 in the environment shows the traceback instead.
     """
-    heed_stops()
+    handle_stop_signals()
     try:
         refuse_secrets(sys.argv[1:])  # before Hydra writes them to .hydra/
         refuse_folder(Path.cwd())
         name = take_command(sys.argv)
 
         def job(config: DictConfig):
-            heed_stops()  # in a launcher's process too
+            handle_stop_signals()  # in a launcher's process too
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                from bench.sweeps.parent import do_job  # here, because MLflow takes seconds to load
+                from bench.sweeps.parent import run_job  # here, because MLflow takes seconds to load
 
-                return do_job(partial(run_command, name), config)
+                return run_job(partial(run_command, name), config)
             try:
                 return run_command(name, config)
             except Exception as error:
-                leave(error)
+                exit_with(error)
 
         os.environ.setdefault("BENCH_TRACEBACK", os.environ.get("HYDRA_FULL_ERROR", "0"))
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, where it would print and exit with its own code
         register()
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=COMMANDS[name])(job)()
     except BaseException as error:  # SystemExit too, which components of others may raise within a job
-        fault = end_after(clearer(error))
+        fault = end_sweep(explain_hydra(error))
         if isinstance(error, SystemExit):
             raise
-        leave(fault)
+        exit_with(fault)
 
 
 def run_command(name: str, config: DictConfig):

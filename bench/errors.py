@@ -160,7 +160,7 @@ def explain(error: BaseException) -> tuple[int, str] | None:
     return None
 
 
-def leave(error: BaseException) -> NoReturn:
+def exit_with(error: BaseException) -> NoReturn:
     """End the process after an error.
 
     A known fault prints one line. A defect prints a traceback. With BENCH_TRACEBACK=1 every error prints a traceback.

@@ -14,7 +14,7 @@ QUIET_SECONDS = 10  # after the first signal; further signals in this time are i
 _first: list[float] = []  # time of the first signal
 
 
-def heed_stops() -> None:
+def handle_stop_signals() -> None:
     """Install handlers so that a signal that stops a process raises KeyboardInterrupt once.
 
     A signal that the process ignores stays ignored, such as SIGHUP under nohup or Ctrl-C for a background job of a

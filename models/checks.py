@@ -66,21 +66,21 @@ def choice(name: str, got: Any, options: Collection[Any]) -> Any:
     return got
 
 
-def per_place(name: str, got: Any, places: int, place: str) -> tuple[Any, ...]:
-    """Return one entry per place, such as a stage. A single value stands for all places.
+def one_per(name: str, got: Any, count: int, part: str) -> tuple[Any, ...]:
+    """Return one entry per part, such as a stage. A single value stands for all parts.
 
     Examples:
-        >>> per_place("padding", "same", 2, "stage"), per_place("padding", ["same", "valid"], 2, "stage")
+        >>> one_per("padding", "same", 2, "stage"), one_per("padding", ["same", "valid"], 2, "stage")
         (('same', 'same'), ('same', 'valid'))
-        >>> per_place("padding", ["same"], 2, "stage")
+        >>> one_per("padding", ["same"], 2, "stage")
         Traceback (most recent call last):
         ValueError: padding: got ['same'], wanted one entry per stage, 2 in all; add 1
     """
     if isinstance(got, str) or not isinstance(got, Sequence):
-        return (got,) * places
-    if len(got) != places:
-        fix = f"add {places - len(got)}" if len(got) < places else f"remove {len(got) - places}"
-        raise ValueError(f"{name}: got {got!r}, wanted one entry per {place}, {places} in all; {fix}")
+        return (got,) * count
+    if len(got) != count:
+        fix = f"add {count - len(got)}" if len(got) < count else f"remove {len(got) - count}"
+        raise ValueError(f"{name}: got {got!r}, wanted one entry per {part}, {count} in all; {fix}")
     return tuple(got)
 
 

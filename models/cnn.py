@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models import checks
 from models.blocks import SPATIAL_DIMS, ConvBlock, initialise, layer, nonlinearity
-from models.taps import Tap, along, sigmoid, softmax
+from models.taps import Tap, order_taps, sigmoid, softmax
 
 PADDINGS = ("same", "valid")
 POOLS = {"max": "MaxPool", "avg": "AvgPool"}
@@ -144,10 +144,10 @@ class CNN(nn.Module):
     def taps(self) -> list[Tap]:
         """Return the taps in forward order: convolution blocks, fully connected layers and the output."""
         stages, layers = len(self.filters), len(self.hidden)
-        places = [(name, "feature", stage.number) for stage in self._stages for name in stage.names]
-        places += [(f"fc{i}", "classifier", stages + i) for i in range(1, layers + 1)]
-        places.append(("out", "output", stages + layers + 1))
-        return along(places, output=sigmoid if self.multilabel else softmax)
+        points = [(name, "feature", stage.number) for stage in self._stages for name in stage.names]
+        points += [(f"fc{i}", "classifier", stages + i) for i in range(1, layers + 1)]
+        points.append(("out", "output", stages + layers + 1))
+        return order_taps(points, output=sigmoid if self.multilabel else softmax)
 
     def _check_size(self, size: tuple[int, ...]) -> None:
         """Check that images of this size fit the network."""
@@ -170,5 +170,5 @@ class CNN(nn.Module):
 def _stages(filters: tuple[int, ...], *settings: Any) -> list[_Stage]:
     """Build the stages from the settings per stage."""
     names = ("kernel_size", "padding", "convs_per_stage")
-    columns = [checks.per_place(name, got, len(filters), "stage") for name, got in zip(names, settings, strict=True)]
+    columns = [checks.one_per(name, got, len(filters), "stage") for name, got in zip(names, settings, strict=True)]
     return [_Stage(number, *row) for number, row in enumerate(zip(filters, *columns, strict=True), 1)]

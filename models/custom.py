@@ -51,11 +51,11 @@ class Custom(nn.Module):
         if not isinstance(network, nn.Module):
             raise ValueError(f"network: got {network!r}, wanted the _target_ of a torch.nn.Module with its arguments")
         self.network = network
-        self.places = [_make_tap(tap) for tap in taps or ()]
+        self.points = [_make_tap(tap) for tap in taps or ()]
         self.in_channels = checks.count("in_channels", in_channels)
         self.input_size = checks.counts("input_size", input_size)
         self.multilabel = multilabel
-        if self.places and self.places[-1].role != "output":
+        if self.points and self.points[-1].role != "output":
             raise ValueError("taps: wanted a list that ends in the output; give the last one the role output")
         self.taps()  # errors in a path come first
         self._read_channels({tap["module"]: tap["channels"] for tap in taps or () if "channels" in tap})
@@ -65,15 +65,15 @@ class Custom(nn.Module):
 
     def taps(self) -> list[Tap]:
         """Return the given taps with their levels."""
-        taps = traced_taps(self.network, self._image(), self.places, self.multilabel)
+        taps = traced_taps(self.network, self._image(), self.points, self.multilabel)
         return [replace(tap, module=f"network.{tap.module}") for tap in taps]
 
     def _read_channels(self, given: Mapping[str, str]) -> None:
         """Set the transform of taps whose channels are on the last axis, so that they move to the second."""
-        unknown = [tap.module for tap in self.places if tap.role != "output" and tap.module not in given]
+        unknown = [tap.module for tap in self.points if tap.role != "output" and tap.module not in given]
         found = layouts(self.network, self._image(), unknown) | given
-        self.places = [
-            replace(tap, transform=channels_to_front) if found.get(tap.module) == "last" else tap for tap in self.places
+        self.points = [
+            replace(tap, transform=channels_to_front) if found.get(tap.module) == "last" else tap for tap in self.points
         ]
 
     def _image(self) -> Tensor:

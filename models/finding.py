@@ -68,8 +68,8 @@ def named_layers(network: nn.Module, image: Tensor, patterns: Sequence[str]) -> 
     roles = {layer["module"]: layer["role"] for layer in found}
     named = [path for path in seen if any(fnmatchcase(path, pattern) for pattern in patterns)]
     output = found[-1]["module"]
-    places = [{"module": path, "role": roles.get(path, "feature")} for path in named if path != output]
-    return [*places, {"module": output, "role": "output"}]
+    points = [{"module": path, "role": roles.get(path, "feature")} for path in named if path != output]
+    return [*points, {"module": output, "role": "output"}]
 
 
 def _blocks(network: nn.Module, seen: Mapping[str, Call]) -> Iterator[Call]:

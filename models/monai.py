@@ -55,7 +55,7 @@ class Monai(nn.Module):
         adapt = ADAPTED[checks.choice("network", network, ADAPTED)]
         common = {"in_channels": in_channels, "out_channels": out_channels, "spatial_dims": spatial_dims}
         with wrap_errors(f"MONAI's {network}"):
-            self.network, self.multiple, self.places = adapt(common | dict(arguments or {}), self.input_size)
+            self.network, self.multiple, self.points = adapt(common | dict(arguments or {}), self.input_size)
         self.out = nn.Identity()
 
     @property
@@ -71,4 +71,4 @@ class Monai(nn.Module):
     def taps(self) -> list[Tap]:
         """Return the taps: encoder stages, bottleneck, up-samplings, skips, blocks of the decoder and the output."""
         image = torch.zeros(1, self.in_channels, *self.input_size, device=device_of(self))
-        return traced_taps(self, pad(image, self.multiple)[0], [*self.places, make_tap("out", "out", "output")])
+        return traced_taps(self, pad(image, self.multiple)[0], [*self.points, make_tap("out", "out", "output")])

@@ -72,11 +72,11 @@ def _attention_unet(arguments: dict, size: Sequence[int]) -> Adapted:
     network = nets.AttentionUnet(**_strided(arguments))
     layers = ["network.model.1" + ".submodule.1" * i for i in range(len(network.channels) - 1)]
     encoder = ["network.model.0", *(f"{layer}.submodule.0" for layer in layers[:-1])]
-    places = [make_tap(f"enc{i}", path, "encoder") for i, path in enumerate(encoder, 1)]
-    places.append(make_tap("bottleneck", f"{layers[-1]}.submodule", "bottleneck"))
+    taps = [make_tap(f"enc{i}", path, "encoder") for i, path in enumerate(encoder, 1)]
+    taps.append(make_tap("bottleneck", f"{layers[-1]}.submodule", "bottleneck"))
     for i, layer in reversed(list(enumerate(layers, 1))):
-        places += _step(i, up=f"{layer}.upconv", skip=f"{layer}.attention", block=f"{layer}.merge")
-    return network, prod(network.strides), places
+        taps += _step(i, up=f"{layer}.upconv", skip=f"{layer}.attention", block=f"{layer}.merge")
+    return network, prod(network.strides), taps
 
 
 def _strided(arguments: dict) -> dict:
@@ -87,14 +87,14 @@ def _strided(arguments: dict) -> dict:
 def _basic_unet(arguments: dict, size: Sequence[int]) -> Adapted:
     network = nets.BasicUNet(**arguments)
     network.features = tuple(arguments.get("features", (32, 32, 64, 128, 256, 32)))  # MONAI's default
-    places = [make_tap("enc1", "network.conv_0", "encoder")]
-    places += [make_tap(f"enc{i + 1}", f"network.down_{i}", "encoder") for i in (1, 2, 3)]
-    places.append(make_tap("bottleneck", "network.down_4", "bottleneck"))
+    taps = [make_tap("enc1", "network.conv_0", "encoder")]
+    taps += [make_tap(f"enc{i + 1}", f"network.down_{i}", "encoder") for i in (1, 2, 3)]
+    taps.append(make_tap("bottleneck", "network.down_4", "bottleneck"))
     for i in (4, 3, 2, 1):
         setattr(network, f"upcat_{i}", Merging(network.get_submodule(f"upcat_{i}"), network.features[i - 1]))
         path = f"network.upcat_{i}"
-        places += _step(i, up=f"{path}.block.upsample", skip=f"{path}.skip", block=path)
-    return network, 2**4, places
+        taps += _step(i, up=f"{path}.block.upsample", skip=f"{path}.skip", block=path)
+    return network, 2**4, taps
 
 
 def _step(number: int, up: str, skip: str, block: str) -> list[Tap]:
@@ -106,12 +106,12 @@ def _step(number: int, up: str, skip: str, block: str) -> list[Tap]:
 def _segresnet(arguments: dict, size: Sequence[int]) -> Adapted:
     network = SegResNet(**arguments)
     *above, bottom = [f"network.down_layers.{i}" for i in range(len(network.down_layers))]
-    places = [make_tap(f"enc{i}", path, "encoder") for i, path in enumerate(above, 1)]
-    places.append(make_tap("bottleneck", bottom, "bottleneck"))
+    taps = [make_tap(f"enc{i}", path, "encoder") for i, path in enumerate(above, 1)]
+    taps.append(make_tap("bottleneck", bottom, "bottleneck"))
     for i in range(len(above)):
         up, skip, block = (f"network.{part}.{i}" for part in ("up_samples", "skips", "up_layers"))
-        places += _step(len(above) - i, up, skip, block)
-    return network, 2 ** len(above), places
+        taps += _step(len(above) - i, up, skip, block)
+    return network, 2 ** len(above), taps
 
 
 def _unetr(arguments: dict, size: Sequence[int]) -> Adapted:
@@ -119,12 +119,12 @@ def _unetr(arguments: dict, size: Sequence[int]) -> Adapted:
     grid = [-(-length // side) for length in size]
     network = nets.UNETR(**{"img_size": [side * cells for cells in grid]} | arguments)
     maps = partial(_maps, grid=grid)
-    places = [make_tap(f"vit{i}", f"network.vit.blocks.{i}", "encoder", maps) for i in (3, 6, 9)]
-    places.append(make_tap("bottleneck", "network.vit.norm", "bottleneck", maps))
+    taps = [make_tap(f"vit{i}", f"network.vit.blocks.{i}", "encoder", maps) for i in (3, 6, 9)]
+    taps.append(make_tap("bottleneck", "network.vit.norm", "bottleneck", maps))
     for i in (4, 3, 2, 1):
         path = f"network.decoder{i + 1}"
-        places += _step(i, up=f"{path}.transp_conv", skip=f"network.encoder{i}", block=path)
-    return network, side, places
+        taps += _step(i, up=f"{path}.transp_conv", skip=f"network.encoder{i}", block=path)
+    return network, side, taps
 
 
 def _maps(tokens: Tensor, grid: Sequence[int]) -> Tensor:
@@ -135,15 +135,15 @@ def _maps(tokens: Tensor, grid: Sequence[int]) -> Tensor:
 def _swin_unetr(arguments: dict, size: Sequence[int]) -> Adapted:
     network = nets.SwinUNETR(**arguments)
     network.decoder5 = Merging(network.decoder5, 8 * arguments.get("feature_size", 24))
-    places = [make_tap("enc1", "network.swinViT.patch_embed", "encoder")]
-    places += [make_tap(f"enc{i + 1}", f"network.swinViT.layers{i}.0", "encoder") for i in (1, 2, 3, 4)]
-    places += [make_tap("bottleneck", "network.encoder10", "bottleneck")]
+    taps = [make_tap("enc1", "network.swinViT.patch_embed", "encoder")]
+    taps += [make_tap(f"enc{i + 1}", f"network.swinViT.layers{i}.0", "encoder") for i in (1, 2, 3, 4)]
+    taps += [make_tap("bottleneck", "network.encoder10", "bottleneck")]
     path = "network.decoder5"
-    places += _step(5, up=f"{path}.block.transp_conv", skip=f"{path}.skip", block=path)
+    taps += _step(5, up=f"{path}.block.transp_conv", skip=f"{path}.skip", block=path)
     for i in (4, 3, 2, 1):
         path = f"network.decoder{i}"
-        places += _step(i, up=f"{path}.transp_conv", skip=f"network.encoder{i}", block=path)
-    return network, network.patch_size**5, places
+        taps += _step(i, up=f"{path}.transp_conv", skip=f"network.encoder{i}", block=path)
+    return network, network.patch_size**5, taps
 
 
 ADAPTED: dict[str, Callable[[dict, Sequence[int]], Adapted]] = {

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from models import checks
 from models.blocks import initialise
-from models.taps import Tap, along, sigmoid, softmax
+from models.taps import Tap, order_taps, sigmoid, softmax
 
 BLOCKS = {"basic": resnet.BasicBlock, "bottleneck": resnet.Bottleneck}
 STEMS = {
@@ -116,10 +116,10 @@ class ResNet(resnet.ResNet):
 
     def taps(self) -> list[Tap]:
         """Return the taps in forward order: stem, stages, the global pool and the output."""
-        places = [(info["module"], "feature", info["reduction"].bit_length()) for info in self.feature_info]
-        level = places[-1][2]
-        places += [("global_pool", "classifier", level + 1), ("fc", "output", level + 2)]
-        return along(places, output=sigmoid if self.multilabel else softmax)
+        points = [(info["module"], "feature", info["reduction"].bit_length()) for info in self.feature_info]
+        level = points[-1][2]
+        points += [("global_pool", "classifier", level + 1), ("fc", "output", level + 2)]
+        return order_taps(points, output=sigmoid if self.multilabel else softmax)
 
 
 def _channels(filters: Any, stem_filters: Any, width: Any) -> tuple[tuple[int, ...], int]:
@@ -139,7 +139,7 @@ def _channels(filters: Any, stem_filters: Any, width: Any) -> tuple[tuple[int, .
 
 def _blocks(got: Any, stages: int) -> tuple[int, ...]:
     """Return the number of blocks of each stage."""
-    blocks = checks.per_place("blocks_per_stage", got, stages, "stage")
+    blocks = checks.one_per("blocks_per_stage", got, stages, "stage")
     blocks = checks.counts("blocks_per_stage", blocks, fix="give a list such as [2, 2]")
     if sum(blocks) == 1:
         raise ValueError(

@@ -157,14 +157,14 @@ class Smp(nn.Module):
         before = [i for i in self.stages if int(i) < int(deepest)]
         skips = [make_tap(f"skip{i}", f"stages.{i}", "skip") for i in reversed(above)]
         blocks = [make_tap(path, path, "decoder") for path in _blocks(seen)]
-        places = [make_tap(f"enc{i}", f"stages.{i}", "encoder") for i in before]
-        places.append(make_tap("bottleneck", f"stages.{deepest}", "bottleneck"))
+        points = [make_tap(f"enc{i}", f"stages.{i}", "encoder") for i in before]
+        points.append(make_tap("bottleneck", f"stages.{deepest}", "bottleneck"))
         if self.architecture in STEPWISE:
             for block in blocks:
-                places += [skips.pop(0), block] if skips and block.name.startswith("decoder.blocks.") else [block]
+                points += [skips.pop(0), block] if skips and block.name.startswith("decoder.blocks.") else [block]
         else:
-            places += [*blocks, *skips]
-        return traced_taps(self, self._zeros(), [*places, make_tap("out", "out", "output")])
+            points += [*blocks, *skips]
+        return traced_taps(self, self._zeros(), [*points, make_tap("out", "out", "output")])
 
 
 def _blocks(seen: Mapping[str, Call]) -> list[str]:

@@ -52,14 +52,14 @@ class Tap:
             )
 
 
-def along(places: Iterable[tuple[str, Role, int]], *, output: Callable[[Tensor], Tensor]) -> list[Tap]:
+def order_taps(points: Iterable[tuple[str, Role, int]], *, output: Callable[[Tensor], Tensor]) -> list[Tap]:
     """Make taps from (module path, role, level) in the order of the forward pass. Each has the name of its module.
 
     Args:
-        places: Path, role and level of each tap.
+        points: Path, role and level of each tap.
         output: Transform of the tap with the role `output`.
     """
     return [
         Tap(path, path, role, level, order, output if role == "output" else None)
-        for order, (path, role, level) in enumerate(places)
+        for order, (path, role, level) in enumerate(points)
     ]

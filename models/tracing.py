@@ -157,13 +157,13 @@ def make_tap(name: str, module: str, role: Role, transform: Callable[[Tensor], T
     return Tap(name, module, role, 1, 0, transform)
 
 
-def traced_taps(network: nn.Module, image: Tensor, places: Sequence[Tap], multilabel: bool = False) -> list[Tap]:
+def traced_taps(network: nn.Module, image: Tensor, points: Sequence[Tap], multilabel: bool = False) -> list[Tap]:
     """Set the level and the order of taps.
 
     Args:
         network: The network.
         image: Zeros, (1, C, *spatial).
-        places: The taps in the order of the forward pass.
+        points: The taps in the order of the forward pass.
         multilabel: Whether the output's tap turns logits into independent probabilities, by sigmoids.
 
     Raises:
@@ -172,7 +172,7 @@ def traced_taps(network: nn.Module, image: Tensor, places: Sequence[Tap], multil
     """
     known, seen = dict(network.named_modules()), calls(network, image)
     taps: list[Tap] = []
-    for order, tap in enumerate(places):
+    for order, tap in enumerate(points):
         if fault := _fault(tap.module, known, seen):
             raise ValueError(f"taps: got {tap.module!r}, {fault}; `python -m bench taps` lists the modules")
         output, transform = seen[tap.module].output, tap.transform

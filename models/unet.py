@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models import checks
 from models.blocks import ConvBlock, initialise, layer
 from models.padding import pad
-from models.taps import Tap, along, sigmoid, softmax
+from models.taps import Tap, order_taps, sigmoid, softmax
 
 SKIPS = {"all": "cat", "none": "off", "add": "add"}
 MODES = ("cat", "add", "off")
@@ -152,15 +152,15 @@ class UNet(nn.Module):
     def taps(self) -> list[Tap]:
         """Return the taps in forward order: convolution blocks, up-convolutions, connected skips and the output."""
         convs = [f"conv{i + 1}" for i in range(self.convs_per_level)]
-        places = [(f"enc{number}.{conv}", "encoder", number) for number in self.levels for conv in convs]
-        places += [(f"bottleneck.{conv}", "bottleneck", self.depth + 1) for conv in convs]
+        points = [(f"enc{number}.{conv}", "encoder", number) for number in self.levels for conv in convs]
+        points += [(f"bottleneck.{conv}", "bottleneck", self.depth + 1) for conv in convs]
         for number in reversed(self.levels):
-            places.append((f"up{number}", "up", number))
+            points.append((f"up{number}", "up", number))
             if self.skips[number - 1] != "off":
-                places.append((f"skip{number}", "skip", number))
-            places += [(f"dec{number}.{conv}", "decoder", number) for conv in convs]
-        places.append(("out", "output", 1))
-        return along(places, output=sigmoid if self.out_channels == 1 else softmax)
+                points.append((f"skip{number}", "skip", number))
+            points += [(f"dec{number}.{conv}", "decoder", number) for conv in convs]
+        points.append(("out", "output", 1))
+        return order_taps(points, output=sigmoid if self.out_channels == 1 else softmax)
 
 
 def _skip_modes(skips: Any, depth: int) -> tuple[str, ...]:
@@ -171,7 +171,7 @@ def _skip_modes(skips: Any, depth: int) -> tuple[str, ...]:
         wanted = f"{', '.join(SKIPS)} or a list of {', '.join(MODES)}"
         raise ValueError(f"skips: got {skips!r}, wanted {wanted}; give one mode per level to mix them")
     # YAML reads a bare off as False
-    modes = ["off" if mode is False else mode for mode in checks.per_place("skips", skips, depth, "level")]
+    modes = ["off" if mode is False else mode for mode in checks.one_per("skips", skips, depth, "level")]
     return tuple(checks.choice("skips", mode, MODES) for mode in modes)
 
 
@@ -181,7 +181,7 @@ def _decoder_widths(got: Any, widths: tuple[int, ...]) -> tuple[int, ...]:
         return widths[:-1]
     fix = "give one per level above the bottleneck, such as [8, 16]"
     decoder = checks.counts("decoder_widths", got, fix=fix)
-    return checks.per_place("decoder_widths", decoder, len(widths) - 1, "level above the bottleneck")
+    return checks.one_per("decoder_widths", decoder, len(widths) - 1, "level above the bottleneck")
 
 
 def _up(up: str, in_channels: int, out_channels: int, spatial_dims: int) -> nn.Module:

@@ -19,7 +19,7 @@ def heeding(monkeypatch):
 
 @pytest.mark.parametrize("sent", signals.STOPS)
 def test_the_first_interrupts_and_the_next_ones_are_passed_over(heeding, sent):
-    signals.heed_stops()
+    signals.handle_stop_signals()
     assert not signals.is_stopped()
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), sent)
@@ -32,7 +32,7 @@ def test_a_later_one_ends_the_process_at_once(heeding, monkeypatch):
     ended = []
     monkeypatch.setattr(os, "_exit", ended.append)
     monkeypatch.setattr(signals, "QUIET_SECONDS", -1)
-    signals.heed_stops()
+    signals.handle_stop_signals()
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGINT)
@@ -42,7 +42,7 @@ def test_a_later_one_ends_the_process_at_once(heeding, monkeypatch):
 def test_what_is_ignored_stays_so_except_the_stop_of_a_cluster(heeding):
     for sent in signals.STOPS:
         signal.signal(sent, signal.SIG_IGN)
-    signals.heed_stops()
+    signals.handle_stop_signals()
     ignored = {sent for sent in signals.STOPS if signal.getsignal(sent) == signal.SIG_IGN}
     assert ignored == {signal.SIGINT, signal.SIGHUP}
     os.kill(os.getpid(), signal.SIGHUP)

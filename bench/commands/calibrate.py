@@ -1,4 +1,4 @@
-"""The command `calibrate`: compare estimators with known information, over tasks, dimensions, samples and repeats."""
+"""The command `calibrate`: compare estimators with known information, over benchmarks and settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.datasets.data import Data
 from bench.errors import REFUSALS, EstimationError, InputError
 from bench.estimators import Estimator
 from bench.information.variables import Variable
-from bench.known_truth import Task, plant, with_response
+from bench.known_truth import Benchmark, plant, with_response
 from bench.known_truth.scores import applicability, scored
 from bench.layers.probe import Probe
 from bench.layers.selection import named_rng
@@ -36,7 +36,7 @@ class Question:
     """A pair of variables with known information, drawn again for each repeat.
 
     Attributes:
-        family: Name of the task, or of the tap on which truth is planted.
+        family: Name of the benchmark, or of the tap on which truth is planted.
         dim: Number of dimensions of t.
         n: Number of samples.
         draw: Function from a generator to t, the target and the information between them in bits. It raises
@@ -56,21 +56,21 @@ def calibrate(config: DictConfig) -> str:
         The id of the run.
 
     Raises:
-        InputError: If no task supports the bits and dims of the config.
+        InputError: If no benchmark supports the bits and dims of the config.
     """
     device = prepare(config)
     estimators = build_each(config.estimator, "estimator", Estimator)
-    tasks = build_each(config.task, "task", partial)
-    task_questions = [*of_tasks(config, tasks)]
+    benchmarks = build_each(config.benchmark, "benchmark", partial)
+    from_benchmarks = [*benchmark_questions(config, benchmarks)]
     planting = None if config.planted is None else Planting.of(config, estimators, device)
-    if not (task_questions or planting):
-        raise InputError("bits and dims: got none that a task supports, wanted values such as bits=[1] dims=[1]")
+    if not (from_benchmarks or planting):
+        raise InputError("bits and dims: got none that a benchmark supports, wanted values such as bits=[1] dims=[1]")
     store = connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
     with tracking.started(store, config.tracking.name or "calibrate", {}, config.tracking.parent) as tracked:
         tracked.config(config)
         rows: list[dict] = []
         try:
-            questions = [*task_questions, *(planting.questions(config.seed) if planting else ())]
+            questions = [*from_benchmarks, *(planting.questions(config.seed) if planting else ())]
             for question in tqdm(questions, "calibrate", unit="question", leave=False, disable=None):
                 rows.extend(answers(question, estimators, config))
         finally:
@@ -84,32 +84,32 @@ def calibrate(config: DictConfig) -> str:
     return tracked.id
 
 
-def of_tasks(config: DictConfig, tasks: dict[str, Callable]) -> Iterator[Question]:
-    """Yield a question for each task and each combination of bits, dims and n that the task supports.
+def benchmark_questions(config: DictConfig, benchmarks: dict[str, Callable]) -> Iterator[Question]:
+    """Yield a question for each benchmark and each combination of bits, dims and n that the benchmark supports.
 
     Raises:
-        InputError: If a task refuses a setting other than bits and dim.
+        InputError: If a benchmark refuses a setting other than bits and dim.
     """
-    for family, make in tasks.items():
+    for family, make in benchmarks.items():
         for bits in config.bits:
             for dim in config.dims:
                 try:
-                    task = require_kind(make(bits=float(bits), dim=dim), f"task.{family}", Task)
+                    benchmark = require_kind(make(bits=float(bits), dim=dim), f"benchmark.{family}", Benchmark)
                 except REFUSALS as error:
                     if isinstance(error, InputError) or not str(error).startswith(("bits:", "dim:")):
-                        raise InputError(f"task.{family}: {error_line(error)}") from error
-                    log.info("%s has no task of %s bits in %s dimensions: %s", family, bits, dim, error)
+                        raise InputError(f"benchmark.{family}: {error_line(error)}") from error
+                    log.info("%s has no benchmark of %s bits in %s dimensions: %s", family, bits, dim, error)
                     continue
                 for n in config.n:
-                    yield Question(family, dim, n, _sampler(task, n))
+                    yield Question(family, dim, n, _sampler(benchmark, n))
 
 
-def _sampler(task, n: int) -> Callable:
-    """Return a function that draws n samples of a task."""
+def _sampler(benchmark, n: int) -> Callable:
+    """Return a function that draws n samples of a benchmark."""
 
     def draw(rng):
-        t, target = task.sample(n, rng)
-        return Variable.of(t), Variable.of(target), task.bits
+        t, target = benchmark.sample(n, rng)
+        return Variable.of(t), Variable.of(target), benchmark.bits
 
     return draw
 
@@ -188,6 +188,6 @@ def report(scores: pd.DataFrame, run_id: str, uri: str) -> str:
     columns = ["rmse", "excess_rmse", "spread", "covers_truth", "significant_right", "reliable_right", "seconds"]
     return (
         f"\n{means[columns].mean().round(3).rename_axis(None).to_string()}\n"
-        f"means over {scores['family'].nunique()} families of tasks; bits, shares, seconds\n"
+        f"means over {scores['family'].nunique()} families of benchmarks; bits, shares, seconds\n"
         f"run {run_id} in {uri}: calibration.csv, tables/, figures/calibration.png\n"
     )

@@ -11,11 +11,11 @@ from omegaconf import DictConfig
 
 from bench.errors import InputError
 from bench.pruning.retraining.export import require_onnx
-from bench.pruning.retraining.handover import hand_out, hand_over, what_is_kept
-from bench.pruning.retraining.opening import Opened, opened
+from bench.pruning.retraining.outputs import log_chosen, plot_kept_information, write_proposals
 from bench.pruning.retraining.protocol import metric_of
+from bench.pruning.retraining.study import Study, open_study
 from bench.pruning.retraining.verify import verify
-from bench.pruning.search.asker import way_of
+from bench.pruning.search.asker import choose_estimator_and_view
 from bench.pruning.search.counted import Counted
 from bench.pruning.search.proposals import Proposal, answers, propose_designs, ranked
 from bench.pruning.search.search import Search
@@ -30,24 +30,24 @@ def propose(config: DictConfig) -> str:
     """
     if config.verify:
         require_onnx("verify=true")  # checked here, because retraining takes hours
-    with opened(config, "propose") as study:
+    with open_study(config, "propose") as study:
         base, tracked, retraining = study.base, study.tracked, study.retraining
         proposals, peak_bits = RULES[config.ask.rule](config, study)
         table = ranked(proposals, base, peak_bits)
         tracked.table(table, "tables/proposals.csv")
-        hand_out(retraining, proposals)
+        write_proposals(retraining, proposals)
         sys.stdout.write(proposal_report(table, retraining.folder))
         if config.verify:
             verified = verify(config, proposals, retraining)
             sys.stdout.write(verdict_report(verified, metric_of(base.data.task)))
-            hand_over(tracked, base, verified)
-            kept = what_is_kept(base, verified, study.estimators, config.ask.samples, config.seed, tracked)
-            tracked.figure(kept, "figures/what_is_kept.png")
+            log_chosen(tracked, base, verified)
+            kept = plot_kept_information(base, verified, study.estimators, config.ask.samples, config.seed, tracked)
+            tracked.figure(kept, "figures/plot_kept_information.png")
     sys.stdout.write(f"run {tracked.id} in {tracked.store.uri}\n")
     return tracked.id
 
 
-def by_search(config: DictConfig, study: Opened) -> tuple[list[Proposal], float]:
+def by_search(config: DictConfig, study: Study) -> tuple[list[Proposal], float]:
     """Propose designs by a search that measures the remaining parts again after each removal.
 
     Returns:
@@ -58,7 +58,7 @@ def by_search(config: DictConfig, study: Opened) -> tuple[list[Proposal], float]
     """
     base = study.base
     with study.asker() as asker:
-        by = way_of(config.ask.by, list(asker.estimators), list(asker.channels))
+        by = choose_estimator_and_view(config.ask.by, list(asker.estimators), list(asker.channels))
         search = Search(asker, base.pricing, *by, config.ask.margin)
         proposals = propose_designs(search, base.design, config.target)
         study.tracked.table(answers(asker), "tables/answers.csv")
@@ -70,7 +70,7 @@ def by_search(config: DictConfig, study: Opened) -> tuple[list[Proposal], float]
     return proposals, search.told
 
 
-def by_filter_count(config: DictConfig, study: Opened) -> tuple[list[Proposal], float]:
+def by_filter_count(config: DictConfig, study: Study) -> tuple[list[Proposal], float]:
     """Propose designs from the numbers of filters that the run of the base recommends.
 
     Returns:
@@ -129,7 +129,7 @@ def verdict_report(verified, metric: str) -> str:
     scores = verified.designs.set_index("design")[
         ["score", "low", "high", "val_score", "params", "flops", "seeds"]
     ].round(4)
-    verdicts = verified.comparisons.drop(columns="proposal").set_index("control").rename_axis(None).round(4)
+    verdicts = verified.comparisons.drop(columns="proposal").set_index("baseline").rename_axis(None).round(4)
     return (
         f"\n{scores.rename_axis(None).to_string()}\n{metric} on test data, 95 % over seeds and images\n\n"
         f"{verdicts.to_string()}\n"

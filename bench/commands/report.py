@@ -104,6 +104,6 @@ def _bits(value: float) -> str:
 
 
 def _reliable(rows: pd.DataFrame) -> pd.Series:
-    """Return yes, no, `control` if only untrained references can judge the number, or - if there is no number."""
-    words = rows["reliable"].map({True: "yes", False: "no"}).fillna("control")
+    """Return yes, no, `reference` if only untrained references can judge the number, or - if there is no number."""
+    words = rows["reliable"].map({True: "yes", False: "no"}).fillna("reference")
     return words.where(rows["bits"].notna(), "-")

@@ -13,9 +13,9 @@ from bench.errors import InputError
 from bench.pruning.designs import widths_of
 from bench.pruning.designs.costs import Pricing
 from bench.pruning.designs.study import study_set
-from bench.pruning.retraining.opening import opened
 from bench.pruning.retraining.ranking import agreement, ceiling
 from bench.pruning.retraining.results import Retrained
+from bench.pruning.retraining.study import open_study
 from bench.pruning.search.asker import READINGS, Asker
 
 
@@ -25,7 +25,7 @@ def validity(config: DictConfig) -> str:
     Returns:
         The id of the run.
     """
-    with opened(config, "validity") as study:
+    with open_study(config, "validity") as study:
         base, tracked, retraining = study.base, study.tracked, study.retraining
         designs = study_set(base.design, config.seed)
         tracked.text("\n".join(retraining(designs)), "not_run.txt")
@@ -34,7 +34,7 @@ def validity(config: DictConfig) -> str:
 
         with study.asker() as asker:
             retrained = {name: design for name, design in designs.items() if name in losses.index}
-            scored = pd.DataFrame([*scores(asker, retrained), *controls(base.pricing, retrained)])
+            scored = pd.DataFrame([*scores(asker, retrained), *baseline_scores(base.pricing, retrained)])
         board = leaderboard(scored, losses, config.seed)
         tracked.table(scored.assign(loss=scored["design"].map(losses.mean(axis=1))), "tables/scores.csv")
         tracked.table(board, "tables/validity.csv")
@@ -87,7 +87,7 @@ def scores(asker: Asker, designs: dict) -> list[dict]:
     ]
 
 
-def controls(pricing: Pricing, designs: dict) -> list[dict]:
+def baseline_scores(pricing: Pricing, designs: dict) -> list[dict]:
     """Score every design without data: by its number of parameters, FLOPs, or channels of its narrowest layer."""
     sizes = {
         "params": lambda design: pricing(design).params,
@@ -95,7 +95,7 @@ def controls(pricing: Pricing, designs: dict) -> list[dict]:
         "narrowest": lambda design: int(widths_of(design).min()),
     }
     return [
-        {"diagnostic": f"control.{kind}", "estimator": "control", "view": "none", "reading": kind, "design": name}
+        {"diagnostic": f"baseline.{kind}", "estimator": "baseline", "view": "none", "reading": kind, "design": name}
         | dict.fromkeys(("bits", "low", "high"), -log2(size_of(design)))
         | {"reliable": True}
         for kind, size_of in sizes.items()

@@ -36,8 +36,8 @@ def designs_table(
         - score, low, high: Score on test data with its 95 % interval, `over` seeds and images, or over images alone if
           the design has one seed.
         - narrowest_…, most_…: Result of `layers.reading`, in bits.
-        - rows: Number of estimates of the best checkpoints. reliable: how many of them are reliable. control: how many
-          of them only untrained references can judge.
+        - rows: Number of estimates of the best checkpoints. reliable: how many of them are reliable. reference_only:
+          how many of them only untrained references can judge.
         - front.COST: Whether the design is on the Pareto front of score against this cost.
         - gain, gain_low, gain_high, verdict: Gain of score over the reference, if both have 2 seeds in common.
     """
@@ -123,7 +123,11 @@ def accuracy(runs: Runs, frame: pd.DataFrame, metric: str) -> dict[str, object]:
 def reliability(tables: Iterable[LayerTable]) -> dict[str, int]:
     """Count the estimates, those that are reliable, and those that only untrained references can judge."""
     reliable = _numbers(tables)["reliable"]
-    return {"rows": len(reliable), "reliable": int(reliable.eq(True).sum()), "control": int(reliable.isna().sum())}
+    return {
+        "rows": len(reliable),
+        "reliable": int(reliable.eq(True).sum()),
+        "reference_only": int(reliable.isna().sum()),
+    }
 
 
 def describe_reliability(tables: Iterable[LayerTable]) -> list[str]:
@@ -137,13 +141,13 @@ def lacks_planted_truth(tables: Iterable[LayerTable]) -> bool:
 
     Examples:
         >>> row = {"weights": "best", "bits": 1.0, "reliable": True}
-        >>> lacks_planted_truth([LayerTable([row | {"found": True}])])
+        >>> lacks_planted_truth([LayerTable([row | {"recovered_ok": True}])])
         False
-        >>> lacks_planted_truth([LayerTable([row | {"found": None}])])
+        >>> lacks_planted_truth([LayerTable([row | {"recovered_ok": None}])])
         True
     """
     numbers = _numbers(tables)
-    return bool((numbers["reliable"].eq(True) & numbers["found"].isna()).any())
+    return bool((numbers["reliable"].eq(True) & numbers["recovered_ok"].isna()).any())
 
 
 def _numbers(tables: Iterable[LayerTable]) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def pool_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     table = (
         rows.groupby(key, sort=False, dropna=False)
         .agg(
-            **{column: (column, "first") for column in ("order", "place", "role", "of")},
+            **{column: (column, "first") for column in ("order", "relative_depth", "role", "of")},
             seeds=("seed", "nunique"),
             bits=("bits", "mean"),
             excess=("excess", "mean"),
@@ -100,7 +100,8 @@ def differences(table: pd.DataFrame, reference: str) -> pd.DataFrame:
     References:
         Banerjee 1960, Sankhyā 22:357.
     """
-    own = table[table["design"] == reference].drop(columns=["design", "place", "role", "order", "bits", "excess"])
+    others = ["design", "relative_depth", "role", "order", "bits", "excess"]
+    own = table[table["design"] == reference].drop(columns=others)
     both = table[table["design"] != reference].merge(own, on=[*QUESTION, "of"], suffixes=("", "_reference"))
     several = (both["seeds"] > 1) & (both["seeds_reference"] > 1)
     squares = [both[f"reach_images{side}"] ** 2 for side in ("", "_reference")]
@@ -115,7 +116,7 @@ def differences(table: pd.DataFrame, reference: str) -> pd.DataFrame:
         reliable=[_all(pd.Series(pair)) for pair in zip(both["reliable"], both["reliable_reference"], strict=True)],
     )
     columns = ["design", *QUESTION, "of", "value", "value_reference", "difference", "low", "high", "over", "differs"]
-    return both[[*columns, "reliable", "seeds", "seeds_reference", "order", "place"]]
+    return both[[*columns, "reliable", "seeds", "seeds_reference", "order", "relative_depth"]]
 
 
 def without_counterpart(table: pd.DataFrame, reference: str) -> pd.DataFrame:

@@ -51,7 +51,9 @@ def format_designs(table: pd.DataFrame, metric: str) -> pd.DataFrame:
                 f"{tap}: {value}{remark}" if value else ""
                 for tap, value, remark in zip(table[kind], bits, doubt, strict=True)
             ]
-    columns["reliable"] = [_reliable(*row) for row in table[["reliable", "rows", "control"]].itertuples(index=False)]
+    columns["reliable"] = [
+        _reliable(*row) for row in table[["reliable", "rows", "reference_only"]].itertuples(index=False)
+    ]
     shown = pd.DataFrame(columns).set_index(table["design"].rename(None))
     return shown.loc[:, (shown != "").any()]
 
@@ -76,7 +78,7 @@ def format_differences(differences: pd.DataFrame) -> pd.DataFrame:
             "of": differences["of"],
             "over": differences["over"],
             "differs": differences["differs"].map(yes),
-            "reliable": differences["reliable"].map(yes).fillna("control"),
+            "reliable": differences["reliable"].map(yes).fillna("reference"),
         }
     )
 
@@ -106,6 +108,6 @@ def _front(params: bool, flops: bool) -> str:
     return "both" if params and flops else "params" if params else "FLOPs" if flops else ""
 
 
-def _reliable(reliable: int, rows: int, control: int) -> str:
+def _reliable(reliable: int, rows: int, reference_only: int) -> str:
     """Format how many estimates are reliable and, in brackets, how many only untrained references can judge."""
-    return f"{reliable} of {rows}" + (f" ({control})" if control else "") if rows else ""
+    return f"{reliable} of {rows}" + (f" ({reference_only})" if reference_only else "") if rows else ""

@@ -32,7 +32,7 @@ from bench.config.settings import (
 )
 from bench.errors import InputError
 
-LISTS = ("estimator", "diagnostic", "task")  # groups of which a config can choose several members
+LISTS = ("estimator", "diagnostic", "benchmark")  # groups of which a config can choose several members
 
 
 def check_run(config: DictConfig) -> None:
@@ -59,8 +59,8 @@ def check_calibration(config: DictConfig) -> None:
         except (InputError, OmegaConfBaseException) as error:
             key = f"probe.{error.full_key}: " if isinstance(error, OmegaConfBaseException) else ""
             raise InputError(f"planted: {key}{str(error).splitlines()[0]}") from error
-    if not config.task and config.planted is None:
-        raise InputError("task: got none, wanted at least one, such as task=[gaussian]")
+    if not config.benchmark and config.planted is None:
+        raise InputError("benchmark: got none, wanted at least one, such as benchmark=[gaussian]")
 
 
 def check_proposal(config: DictConfig) -> None:

@@ -19,7 +19,7 @@ EXTRAS = {
 }
 
 
-def clearer(error: BaseException) -> BaseException:
+def explain_hydra(error: BaseException) -> BaseException:
     """Return an error that states what is allowed, in place of an error of Hydra that does not.
 
     The new error for a choice that does not exist names the group and its choices, also for a choice inside a list. An

@@ -161,7 +161,7 @@ class CalibrationSettings(Common):
     """The config of `calibrate`."""
 
     calibration: Flag = MISSING
-    task: Any = None
+    benchmark: Any = None
     bits: Annotated[list[float], Each(Number(0, 1000))] = MISSING
     dims: Annotated[list[int], Each(Number(1, 10**4))] = MISSING
     n: Annotated[list[int], Each(Number(16, 10**6))] = MISSING

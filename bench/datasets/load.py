@@ -86,11 +86,11 @@ def load_pairs(
         images.append(image)
         masks.append(mask.long())
     names, step = read_classes(values, classes)
-    warn_of_lost(values.values(), masks, "dataset.crop and dataset.size")
+    warn_of_lost_detail(values.values(), masks, "dataset.crop and dataset.size")
     return torch.stack(same_channels(images)), torch.stack(masks) // step, names
 
 
-def warn_of_lost(before: Iterable[np.ndarray], after: Iterable[torch.Tensor], options: str) -> None:
+def warn_of_lost_detail(before: Iterable[np.ndarray], after: Iterable[torch.Tensor], options: str) -> None:
     """Log a warning if masks have fewer values than their files: a structure was cut off or is smaller than a pixel."""
     lost = sum(len(np.unique(mask)) < len(values) for values, mask in zip(before, after, strict=True))
     if lost:

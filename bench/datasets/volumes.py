@@ -12,7 +12,7 @@ from tqdm import tqdm
 from bench.datasets.augment import augmentation
 from bench.datasets.common import by, rows_by_split, shown
 from bench.datasets.data import Data, Split, Volumes
-from bench.datasets.load import Pair, sides, warn_of_lost
+from bench.datasets.load import Pair, sides, warn_of_lost_detail
 from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
 from bench.datasets.nifti import check_affine, check_same_grid, nifti_header, read_nifti
 from bench.errors import InputError
@@ -64,7 +64,7 @@ def volumetric(
         row: load_volume(pairs[row], len(classes), spacing, intensity)
         for row in tqdm(kept, desc=f"load {name}", unit="volume", leave=False, disable=None)
     }
-    warn_of_lost([each[2] for each in loaded.values()], [each[1] for each in loaded.values()], "dataset.spacing")
+    warn_of_lost_detail([each[2] for each in loaded.values()], [each[1] for each in loaded.values()], "dataset.spacing")
     size = patch_size(patch, {pairs[row].name: mask.shape for row, (_, mask, _) in loaded.items()})
     volumes = {
         part: Volumes(

@@ -56,7 +56,7 @@ class Diagnostic(ABC):
         if not self.matrix_based:
             return
         name = type(self).__name__
-        if probe is None or not renyis(probe):
+        if probe is None or not renyi_estimators(probe):
             got = ", ".join(probe.estimators) if probe else "none"
             raise InputError(f"diagnostic {name}: got the estimators {got}, wanted also a Rényi one, such as renyi")
         if "image" not in probe.views:
@@ -103,12 +103,12 @@ class Failures:
             log.warning("diagnostic %s failed; the run continues without it", name, exc_info=error)
 
 
-def renyis(probe: Probe) -> dict[str, Renyi]:
+def renyi_estimators(probe: Probe) -> dict[str, Renyi]:
     """Return the matrix-based estimators of the probe, by name."""
     return {name: estimator for name, estimator in probe.estimators.items() if isinstance(estimator, Renyi)}
 
 
-def of_each_estimator(
+def figures_by_estimator(
     figure: str, rows: pd.DataFrame, draw: Callable[[pd.DataFrame, str], Figure]
 ) -> dict[str, Figure]:
     """Draw a figure of the rows of each estimator, with its name as title.

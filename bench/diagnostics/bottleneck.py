@@ -16,7 +16,7 @@ class Bottleneck(Diagnostic):
     the narrowest tap, so the additional information of a later tap has bypassed it. The values are as comparable
     between taps as the estimates are: see the ceiling and `reliable` of each row.
 
-    - `place`: relative depth of the narrowest tap, 0 to 100.
+    - `relative_depth`: relative depth of the narrowest tap, 0 to 100.
     - `xt`, `ty`: its information about X and about Y, bits.
     - `kept_x`, `kept_y`: the same as a share of the information of the first tap about X, and as a share of the largest
       information of any tap about Y.
@@ -24,7 +24,8 @@ class Bottleneck(Diagnostic):
     """
 
     logged = tuple(
-        f"summary/bottleneck.{name}" for name in ("place", "xt", "ty", "kept_x", "kept_y", "bypass_x", "bypass_y")
+        f"summary/bottleneck.{name}"
+        for name in ("relative_depth", "xt", "ty", "kept_x", "kept_y", "bypass_x", "bypass_y")
     )
 
     def __call__(self, table: LayerTable) -> Findings:
@@ -50,7 +51,7 @@ def _read(xt: pd.DataFrame, ty: pd.Series, narrowest: str) -> dict:
     most_y = ty.max()
     return {
         "tap": narrowest,
-        "place": float(xt["place"][narrowest]),
+        "relative_depth": float(xt["relative_depth"][narrowest]),
         "xt": kept_x,
         "ty": kept_y,
         "kept_x": kept_x / float(xt["bits"].iloc[0]) if xt["bits"].iloc[0] else float("nan"),

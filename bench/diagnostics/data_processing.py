@@ -8,7 +8,7 @@ import pandas as pd
 from torch.nn import Module
 
 from bench import plots
-from bench.diagnostics.base import Diagnostic, Findings, of_each_estimator
+from bench.diagnostics.base import Diagnostic, Findings, figures_by_estimator
 from bench.errors import EstimationError
 from bench.information.reductions import Distances
 from bench.information.tables import I_XT, LAYERS, LayerTable, Moment, Weights
@@ -73,7 +73,7 @@ class DataProcessing(Diagnostic):
             metrics[f"summary/dpi_violations.{kind}"] = float(chain["violation"].sum())
             if chain["excess"].notna().all():
                 metrics[f"summary/dpi_violations.{kind}_excess"] = float(chain["violation_excess"].sum())
-        figures = of_each_estimator("data_processing", found, plots.chains)
+        figures = figures_by_estimator("data_processing", found, plots.chains)
         return Findings(metrics, {"data_processing": found}, figures)
 
 

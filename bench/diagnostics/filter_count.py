@@ -9,7 +9,7 @@ import numpy as np
 from torch.nn import Module
 
 from bench import plots
-from bench.diagnostics.base import Diagnostic, Findings, of_each_estimator, renyis
+from bench.diagnostics.base import Diagnostic, Findings, figures_by_estimator, renyi_estimators
 from bench.diagnostics.mini_batches import MiniBatches, Partners, in_mini_batches, taps_with_maps, targets
 from bench.diagnostics.subsets import Curve, InMiniBatches, of_all_samples
 from bench.errors import EstimationError
@@ -85,7 +85,7 @@ class FilterCount(Diagnostic):
                 rng = named_rng(probe.seed, "filters", tap.name, name, about)
                 functions[name, about] = partial(self._in_mini_batches, batches, target, rng)
         columns = averaged(network, probe.samples, [tap])[tap.name]
-        for name in probe.estimators.keys() - renyis(probe).keys():
+        for name in probe.estimators.keys() - renyi_estimators(probe).keys():
             rng = named_rng(probe.seed, "filters", tap.name, name)
             label = targets(probe)["Y"][1]
             functions[name, "Y"] = partial(
@@ -109,7 +109,7 @@ class FilterCount(Diagnostic):
         first = found[found["estimator"] == found["estimator"].iloc[0]].drop_duplicates("tap")
         metrics = {f"filters/{row.tap}": float(row.recommended) for row in first.itertuples() if row.recommended > 0}
         drawn = curves.dropna(subset=["bits"]) if "bits" in curves else curves[:0]
-        figures = of_each_estimator("filter_count", drawn, plots.filter_count)
+        figures = figures_by_estimator("filter_count", drawn, plots.filter_count)
         return Findings(metrics, {"filter_count": found}, figures)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from bench.diagnostics.discarding import Discarding, WaterFilling, strict_information_discarding
 from bench.diagnostics.discarding.grids import resolve_grid
 from bench.errors import InputError
-from bench.layers.hooks import upto
+from bench.layers.hooks import function_up_to
 from bench.layers.measure import with_taps
 from bench.layers.samples import joined
 from bench.layers.selection import choose_taps, named_rng
@@ -74,7 +74,7 @@ def discarding(
     cells = resolve_grid(grid, images.shape[2:])
     found = {}
     for tap in choose_taps(tapped.taps(), names):
-        activation = upto(tapped, tap)
+        activation = function_up_to(tapped, tap)
         rng = torch.Generator().manual_seed(int(named_rng(seed, "discarding", tap.name).integers(2**62)))
         found[tap.name] = strict_information_discarding(
             lambda pixels, activation=activation: activation(low + span * pixels),

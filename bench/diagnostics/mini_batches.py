@@ -9,7 +9,7 @@ from functools import cache, partial
 import numpy as np
 from torch.nn import Module
 
-from bench.diagnostics.base import renyis
+from bench.diagnostics.base import renyi_estimators
 from bench.errors import EstimationError
 from bench.estimators import Renyi
 from bench.estimators.base import null_of
@@ -71,7 +71,7 @@ class Layer:
 
 def _require_room(shape: tuple[int, ...], probe: Probe, most: int) -> None:
     values, n = int(np.prod(shape)), len(probe.samples)
-    size = max(size_of(estimator, n) for estimator in renyis(probe).values())
+    size = max(size_of(estimator, n) for estimator in renyi_estimators(probe).values())
     needed = COPIES * (4e-9 * n * values + 8e-9 * shape[0] * min(most, n // size) * size**2)
     if needed > probe.budget_gb:
         raise EstimationError(
@@ -230,4 +230,4 @@ def in_mini_batches(
     def of(estimator: Renyi) -> MiniBatches:
         return MiniBatches(estimator, layer(), most, least, named_rng(probe.seed, "mini-batches", tap.name))
 
-    return {name: cache(partial(of, estimator)) for name, estimator in renyis(probe).items()}
+    return {name: cache(partial(of, estimator)) for name, estimator in renyi_estimators(probe).items()}

@@ -7,7 +7,7 @@ from functools import partial
 from torch.nn import Module
 
 from bench import plots
-from bench.diagnostics.base import Diagnostic, Findings, of_each_estimator
+from bench.diagnostics.base import Diagnostic, Findings, figures_by_estimator
 from bench.diagnostics.pair_information import PairInformation
 from bench.diagnostics.phases import phases
 from bench.estimators.base import at_least
@@ -65,14 +65,14 @@ class ModifiedInformationPlane(Diagnostic):
         drawn = drawn[drawn["quantity"].isin(DRAWN) & drawn["bits"].notna()]
         frame = drawn[drawn["quantity"].isin(AXES)]
         plane = partial(plots.information_plane, axes_of=AXES)
-        figures = of_each_estimator("modified_information_plane", frame, plane)
-        figures |= of_each_estimator("modified_information_epochs", frame, plots.information_over_epochs)
+        figures = figures_by_estimator("modified_information_plane", frame, plane)
+        figures |= figures_by_estimator("modified_information_epochs", frame, plots.information_over_epochs)
         pairs = table.detail(PAIRS)
         if len(pairs):
-            figures |= of_each_estimator("pairs", pairs, partial(plots.pairs, quantities=list(DRAWN)))
+            figures |= figures_by_estimator("pairs", pairs, partial(plots.pairs, quantities=list(DRAWN)))
         tables = {f"modified_{key}": found for key, found in phases(frame).items()}
         curves = [
-            (f"profile/{DRAWN[row.quantity]}.excess.{row.estimator}", row.excess, row.place)
+            (f"profile/{DRAWN[row.quantity]}.excess.{row.estimator}", row.excess, row.relative_depth)
             for row in drawn[drawn["weights"] == Weights.BEST].itertuples()
         ]
         return Findings(tables=tables, figures=figures, curves=curves)

@@ -14,7 +14,7 @@ from bench.estimators import Estimator
 from bench.information.estimate import Estimate
 from bench.information.statistics import NORMAL_QUANTILE
 from bench.information.variables import Variable
-from bench.layers.maps import greedy, in_order
+from bench.layers.maps import greedy, order_maps
 
 MOST_COUNTS = 16  # numbers of maps to try, at most
 RESAMPLES = 500
@@ -150,7 +150,7 @@ def of_all_samples(
     estimator.permutations = permutations
     maps = columns.shape[1]
     counts = counts_up_to(maps)
-    orders = {"random": rng.permutation(maps), "greedy": in_order(columns, target.labels, target.groups, rng)}
+    orders = {"random": rng.permutation(maps), "greedy": order_maps(columns, target.labels, target.groups, rng)}
     for kind, order in orders.items():
         firsts = (columns[:, order[:count]].reshape(len(columns), -1) for count in counts)
         estimates = [estimator.estimate(Variable.of(first, target.groups), target, rng=rng) for first in firsts]

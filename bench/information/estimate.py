@@ -96,7 +96,7 @@ class Estimate:
         False if the bits are at the ceiling, if the mean of the null is at the limit, or if planted truth is not
         recovered. None without a null, since then only a comparison with untrained references shows it.
         """
-        if self.saturation >= SATURATED or (self.planted and not self.planted.found):
+        if self.saturation >= SATURATED or (self.planted and not self.planted.recovered_ok):
             return False
         return None if self.null is None else self.null.mean < SATURATED * self.limit
 
@@ -117,7 +117,7 @@ class Estimate:
             "significant": self.significant,
             "planted": self.planted and self.planted.bits,
             "recovered": self.planted and self.planted.excess,
-            "found": self.planted and self.planted.found,
+            "recovered_ok": self.planted and self.planted.recovered_ok,
             "reliable": self.reliable,
             "n": self.n,
             "dim": self.dims[0],

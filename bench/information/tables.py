@@ -15,16 +15,16 @@ I_XT = "I(X;T)"
 I_TY = "I(T;Y)"
 
 COLUMNS = [
-    "epoch", "weights", "seed", "tap", "order", "place", "role", "level", "channels",
+    "epoch", "weights", "seed", "tap", "order", "relative_depth", "role", "level", "channels",
     "quantity", "given", "view", "label_view", "split", "estimator",
     "bits", "low", "high", "null_mean", "null_spread", "null_quantile", "excess", "ceiling", "limit", "saturation",
-    "significant", "planted", "recovered", "found", "reliable",
+    "significant", "planted", "recovered", "recovered_ok", "reliable",
     "n", "dim", "target_dim", "settings", "seconds", "reason",
 ]  # fmt: skip
 # columns that every reader needs: of text, and of numbers
 READ = (
-    ("weights", "tap", "role", "quantity", "view", "label_view", "estimator", "reliable", "found"),
-    ("epoch", "order", "place", "bits", "low", "high", "excess"),
+    ("weights", "tap", "role", "quantity", "view", "label_view", "estimator", "reliable", "recovered_ok"),
+    ("epoch", "order", "relative_depth", "bits", "low", "high", "excess"),
 )
 
 
@@ -90,12 +90,12 @@ class LayerTable:
 
         It was measured on the best checkpoint. A row whose estimator does not recover it becomes unreliable.
         """
-        responses = {_question(row): row for row in self.rows if row.get("found") is not None}
+        responses = {_question(row): row for row in self.rows if row.get("recovered_ok") is not None}
         for row in self.rows:
             response = responses.get(_question(row))
             if response and row.get("null_mean") is not None:
-                row |= {column: response[column] for column in ("planted", "recovered", "found")}
-                row["reliable"] = row["reliable"] and response["found"]
+                row |= {column: response[column] for column in ("planted", "recovered", "recovered_ok")}
+                row["reliable"] = row["reliable"] and response["recovered_ok"]
 
     @property
     def failed(self) -> int:
@@ -174,7 +174,7 @@ class LayerTable:
         for estimator, view in product(self.estimators, self.views):
             rows = self.profile(estimator, view)
             name = estimator if view == "image" else f"{estimator}.{view}"
-            points += [(f"{keys[row.quantity]}.{name}", row.bits, row.place) for row in rows.itertuples()]
+            points += [(f"{keys[row.quantity]}.{name}", row.bits, row.relative_depth) for row in rows.itertuples()]
         return points
 
     def to_csv(self, path) -> None:

@@ -1,6 +1,6 @@
 """Known truth: distributions of pairs of variables with known mutual information, one file per family."""
 
-from bench.known_truth.base import Task
+from bench.known_truth.base import Benchmark
 from bench.known_truth.discretised import Discretised
 from bench.known_truth.gaussian import Gaussian
 from bench.known_truth.images import Blob
@@ -13,12 +13,12 @@ from bench.known_truth.uniform import AdditiveUniform
 
 __all__ = [
     "AdditiveUniform",
+    "Benchmark",
     "Blob",
     "Discretised",
     "Gaussian",
     "Mixture",
     "Student",
-    "Task",
     "Transformed",
     "channel_bits",
     "plant",

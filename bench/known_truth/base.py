@@ -1,4 +1,4 @@
-"""Task: a distribution of pairs of variables with a given mutual information."""
+"""Benchmark: a distribution of pairs of variables with a given mutual information."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 
-class Task(ABC):
+class Benchmark(ABC):
     """A distribution of pairs (t, target) whose mutual information I(t; target) is exactly `bits`.
 
     Args:

@@ -7,7 +7,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import entr, ndtr, ndtri
 
-from bench.known_truth.base import Task, require
+from bench.known_truth.base import Benchmark, require
 from bench.known_truth.transformed import random_rotation
 
 FAR = 9.0  # standard deviations; a normal density is negligible beyond
@@ -31,7 +31,7 @@ def label_bits(angle: float, classes: int) -> float:
     return np.log2(classes) - left / np.sqrt(2 * np.pi) / np.log(2)
 
 
-class Discretised(Task):
+class Discretised(Benchmark):
     """Pairs of columns t and a label, where the label is one of several equally likely cells of a Gaussian y.
 
     t is a noisy copy of y and dim - 1 columns of noise, rotated together. I = log2(classes) - E H(cell | t). Given t, y

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.known_truth.base import Task
+from bench.known_truth.base import Benchmark
 
 
-class Gaussian(Task):
+class Gaussian(Benchmark):
     """Independent pairs of standard normal variables, all with the same correlation.
 
     I = -dim/2 log2(1 - rho²).

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import entr
 
-from bench.known_truth.base import Task
+from bench.known_truth.base import Benchmark
 from bench.known_truth.gaussian import Gaussian
 
 MOST_TIED = 0.25
@@ -17,7 +17,7 @@ def binary_entropy(q: float) -> float:
     return float((entr(q) + entr(1 - q)) / np.log(2))
 
 
-class Mixture(Task):
+class Mixture(Benchmark):
     """Pairs that are exactly 0 on both sides with probability q, and Gaussian otherwise, like rectified activations.
 
     I = h(q) + (1 - q) I_Gauss, by the chain rule, because either side shows whether it is 0. h(q) is half of the bits,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from bench.known_truth.base import Task, require
+from bench.known_truth.base import Benchmark, require
 from bench.known_truth.gaussian import Gaussian
 
 
-class Student(Task):
+class Student(Benchmark):
     """Gaussian pairs with a common random scale: both sides together are multivariate Student-t.
 
     I = I_Gauss + f(v) + f(v + 2 dim) - 2 f(v + dim) with v = freedom and, in nats, f(x) = ln Γ(x/2) - x/2 ψ(x/2). The

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import lambertw
 
-from bench.known_truth.base import Task, require
+from bench.known_truth.base import Benchmark, require
 
 
-class AdditiveUniform(Task):
+class AdditiveUniform(Benchmark):
     """Independent pairs of t ~ U(0, 1) and t + U(-e, e).
 
     The information of a pair in nats is 1/(4e) if e >= 1/2, else e - ln(2e). It is the entropy of the sum, whose

@@ -132,7 +132,7 @@ def _run_count_error(tap: Tap, times: int) -> InputError:
     )
 
 
-def upto(model: torch.nn.Module, tap: Tap) -> Callable[[torch.Tensor], torch.Tensor]:
+def function_up_to(model: torch.nn.Module, tap: Tap) -> Callable[[torch.Tensor], torch.Tensor]:
     """Return the function from images to the activation of a tap, in evaluation mode.
 
     Gradients pass through the function. The part of the network after the tap does not run, except in the first call,
@@ -141,7 +141,7 @@ def upto(model: torch.nn.Module, tap: Tap) -> Callable[[torch.Tensor], torch.Ten
     Examples:
         >>> from models import UNet
         >>> network = UNet(widths=(4, 8))
-        >>> upto(network, network.taps()[0])(torch.zeros(2, 3, 16, 16)).shape
+        >>> function_up_to(network, network.taps()[0])(torch.zeros(2, 3, 16, 16)).shape
         torch.Size([2, 4, 16, 16])
     """
     shapes: Shapes = {}

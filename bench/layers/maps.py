@@ -35,7 +35,7 @@ def averaged(network: torch.nn.Module, samples: Split, taps: list[Tap], batch_si
     return {name: np.concatenate(batches) for name, batches in read.items()}
 
 
-def in_order(columns: np.ndarray, labels: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> list[int]:
+def order_maps(columns: np.ndarray, labels: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> list[int]:
     """Order channels so that each one adds most to a linear prediction of the labels by those before it.
 
     The criterion is the error of a linear least-squares fit on held-out groups. It is cheap enough to try every

@@ -18,7 +18,7 @@ from bench.layers.capture import Captured, columns_in_budget
 from bench.layers.hooks import Loss, tap_shapes
 from bench.layers.labels import VIEWS, label_view
 from bench.layers.pixels import REACH, Locations
-from bench.layers.selection import choose_samples, choose_taps, choose_views, named_rng, place
+from bench.layers.selection import choose_samples, choose_taps, choose_views, named_rng, relative_depth
 from bench.layers.views import ImageView, LocationView, View
 from models import Tap
 from models.tracing import device_of
@@ -120,7 +120,7 @@ class Probe:
         return {
             "tap": tap.name,
             "order": tap.order,
-            "place": place(tap, self.taps),
+            "relative_depth": relative_depth(tap, self.taps),
             "role": tap.role,
             "level": tap.level,
             "channels": channels,

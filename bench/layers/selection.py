@@ -76,12 +76,12 @@ def choose_views(views: Sequence[str] | None, task: str) -> list[str]:
     return list(dict.fromkeys(views))
 
 
-def place(tap: Tap, taps: list[Tap]) -> int:
+def relative_depth(tap: Tap, taps: list[Tap]) -> int:
     """Compute the relative depth of a tap, 0 to 100. The last tap of the bottleneck, if there is one, has 50.
 
     Examples:
         >>> taps = [Tap(f"conv{i}", f"conv{i}", "feature", i, i) for i in range(5)]
-        >>> [place(tap, taps) for tap in taps]
+        >>> [relative_depth(tap, taps) for tap in taps]
         [0, 25, 50, 75, 100]
     """
     orders = sorted(each.order for each in taps)

@@ -57,7 +57,7 @@ def layer_differences(frame: pd.DataFrame, designs: list[str], title: str = "") 
         title: Title of the figure.
     """
     quantities = list(dict.fromkeys(frame["quantity"]))
-    taps = list(dict.fromkeys(frame.sort_values("place", kind="stable")["tap"]))
+    taps = list(dict.fromkeys(frame.sort_values("relative_depth", kind="stable")["tap"]))
     shown = [design for design in designs if design in set(frame["design"])]
     size = (max(8, 0.34 * len(taps)), 2.6 * len(quantities) + LEGEND * len(shown))
     figure = Figure(figsize=size, layout="constrained")

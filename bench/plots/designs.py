@@ -110,7 +110,7 @@ def predicted_loss(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
     for axes, (diagnostic, title) in zip(grid, titles.items(), strict=False):
         _scatter(axes, table[table["diagnostic"] == diagnostic])
         axes.set_title(title, fontsize=8)
-    figure.supxlabel("information loss [bits]; panels named control: minus the logarithm of the size", fontsize=9)
+    figure.supxlabel("information loss [bits]; panels named baseline: minus the logarithm of the size", fontsize=9)
     figure.supylabel("loss of score after retraining", fontsize=9)
     return figure
 

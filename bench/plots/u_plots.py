@@ -102,7 +102,7 @@ def overlaid(profiles: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
     """Draw the mean profiles of several designs against relative depth, one panel for each quantity.
 
     Args:
-        profiles: Rows of the runs of each design, with quantity, place, bits, and control: the mean of the untrained
+        profiles: Rows of the runs of each design, with quantity, relative_depth, bits, and untrained: the mean of the
             references.
         title: Title of the figure.
     """
@@ -111,9 +111,9 @@ def overlaid(profiles: Mapping[str, pd.DataFrame], title: str = "") -> Figure:
     colours = matplotlib.colormaps["tab10"]
     for axes, quantity in zip(column(figure, len(quantities)), quantities, strict=True):
         for i, (design, frame) in enumerate(profiles.items()):
-            mean = frame[frame["quantity"] == quantity].groupby("place")[["bits", "control"]].mean()
+            mean = frame[frame["quantity"] == quantity].groupby("relative_depth")[["bits", "untrained"]].mean()
             axes.plot(mean["bits"], marker="o", ms=3, color=colours(i % 10), label=design)
-            axes.plot(mean["control"], ls=":", lw=1, color=colours(i % 10))
+            axes.plot(mean["untrained"], ls=":", lw=1, color=colours(i % 10))
         axes.plot([], ls=":", color="0.3", label="untrained")
         axes.set_ylabel(f"{quantity} [bits]")
         axes.set_xlabel("relative depth (bottleneck of a U-Net: 50)")

@@ -12,9 +12,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
 from bench.config.checks import check_sweep
-from bench.config.composing import clearer
+from bench.config.composing import explain_hydra
 from bench.config.folders import check_folder
-from bench.errors import JobsFailed, leave
+from bench.errors import JobsFailed, exit_with
 from bench.sweeps.planned import asked, count, samples
 from bench.tracking.addresses import refuse_secrets
 
@@ -38,7 +38,7 @@ class SweepParent(Callback):
                 check_folder("hydra.run.dir", config.hydra.run.dir)
                 check_folder("hydra.output_subdir", str(Path(config.hydra.run.dir) / config.hydra.output_subdir))
         except Exception as error:
-            leave(clearer(error))
+            exit_with(explain_hydra(error))
 
     def on_multirun_start(self, config: DictConfig, config_name: str, **_) -> None:
         try:
@@ -46,14 +46,14 @@ class SweepParent(Callback):
             overrides = asked(config)
             count(config, [override for override in overrides if override.is_sweep_override()])
             check_sweep(config, config_name, samples(overrides))
-            name_by_what_is_swept(config)
+            name_from_overrides(config)
             from bench.sweeps import parent, workers
 
             workers.register()
             if not config.tracking.parent:  # otherwise another command owns the parent
                 parent.start(config)
         except Exception as error:
-            leave(clearer(error))
+            exit_with(explain_hydra(error))
 
     def on_multirun_end(self, config: DictConfig, **_) -> None:
         if not opened:
@@ -63,10 +63,10 @@ class SweepParent(Callback):
         try:
             close()
         except Exception as error:
-            leave(error)
+            exit_with(error)
 
 
-def name_by_what_is_swept(config: DictConfig) -> None:
+def name_from_overrides(config: DictConfig) -> None:
     """Remove the overrides that all jobs share from the names that Hydra gives the jobs."""
     overrides = asked(config)
     swept = {override.key_or_group for override in overrides if override.is_sweep_override()}
@@ -78,7 +78,7 @@ def name_by_what_is_swept(config: DictConfig) -> None:
         )
 
 
-def end_after(fault: BaseException) -> BaseException:
+def end_sweep(fault: BaseException) -> BaseException:
     """End the sweep that is still open after a fault, because Hydra does not call the callback then.
 
     Returns:

@@ -57,7 +57,7 @@ def claim(store: Store, fingerprint: str) -> str | None:
     """
     logged, watch = False, Watch()
     while (done := finished(store, fingerprint)) is None:
-        alive = living(store, running(store, fingerprint), watch)
+        alive = select_alive(store, running(store, fingerprint), watch)
         if not alive:
             return None
         if not logged:
@@ -100,7 +100,7 @@ def is_first(store: Store, run: Run, rivals: Callable[[], list]) -> bool:
     """
     ends = time.monotonic() + SETTLE
     while True:
-        found = {each.info.run_id: each for each in living(store, rivals(), Watch())}
+        found = {each.info.run_id: each for each in select_alive(store, rivals(), Watch())}
         mine = found.pop(run.id, None) or store.client.get_run(run.id)
         if not found:
             return True
@@ -114,7 +114,7 @@ def running(store: Store, fingerprint: str) -> list:
     return search(store, f"tags.{FINGERPRINT} = '{fingerprint}' and attributes.status = 'RUNNING'")
 
 
-def living(store: Store, runs: Sequence, watch: Watch) -> list:
+def select_alive(store: Store, runs: Sequence, watch: Watch) -> list:
     """Select the runs whose process is alive, or may be alive on another machine. Mark the other runs as killed."""
     alive = [run for run in runs if watch.is_alive(run.data.tags)]
     for run in runs:

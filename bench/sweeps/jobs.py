@@ -16,7 +16,7 @@ from hydra.types import RunMode
 
 from bench.errors import InputError
 from bench.tracking import DESIGN, REUSED, SWEEP, Run
-from bench.tracking.offline.heartbeat import is_alive, is_here, owner_of, silence
+from bench.tracking.offline.heartbeat import is_alive, is_on_this_host, owner_of, silence
 from bench.tracking.store import Store
 
 # tags of a parent: a job that has begun; a job that failed, with the reason; the number of jobs
@@ -158,7 +158,7 @@ def newest(store: Store, sweep: str):
 
 def _where(tags: Mapping[str, str]) -> str:
     """Describe the process of a run. For another machine, add the time since its last heartbeat."""
-    return owner_of(tags) + ("" if is_here(tags) else f", heard of {silence(tags):.0f} s ago")
+    return owner_of(tags) + ("" if is_on_this_host(tags) else f", heard of {silence(tags):.0f} s ago")
 
 
 def _remove(store: Store, parent: str, keys: Sequence[str]) -> None:

@@ -18,9 +18,9 @@ from bench.errors import InputError, JobsFailed, explain, was_stopped
 from bench.sweeps import claims, jobs
 from bench.sweeps.callback import opened
 from bench.sweeps.planned import asked, count
-from bench.sweeps.summary import failures_report, sum_up
+from bench.sweeps.summary import failures_report, summarise
 from bench.tracking import views
-from bench.tracking.offline.heartbeat import BEAT, MISSED, SECONDS, Watch, is_here, mark_all_dead, owner_of
+from bench.tracking.offline.heartbeat import BEAT, MISSED, SECONDS, Watch, is_on_this_host, mark_all_dead, owner_of
 from bench.tracking.store import Store, connect
 
 COMMAND = "overrides"  # tag of a parent
@@ -66,7 +66,7 @@ def start(config: DictConfig) -> None:
     with ExitStack() as ending:
         if unfinished:
             log.info("continuing the sweep of parent run %s", unfinished)
-            parent = ending.enter_context(tracking.taken_up(store, unfinished))
+            parent = ending.enter_context(tracking.resumed(store, unfinished))
             store.client.delete_run(claim.id)
             jobs.forget_begun(store, parent.id)
         else:
@@ -96,12 +96,12 @@ def refuse_living(store: Store, alike: list) -> None:
     """
     watch, first = Watch(), {}
     for run in running(alike):
-        if BEAT in run.data.tags and not is_here(run.data.tags):
+        if BEAT in run.data.tags and not is_on_this_host(run.data.tags):
             log.info("checking for up to %d s whether %s is alive", MISSED * SECONDS, owner_of(run.data.tags))
-    while alive := claims.living(store, running(alike), watch):
+    while alive := claims.select_alive(store, running(alike), watch):
         for run in alive:
             beat = first.setdefault(run.info.run_id, run.data.tags[BEAT])
-            if is_here(run.data.tags) or beat != run.data.tags[BEAT]:
+            if is_on_this_host(run.data.tags) or beat != run.data.tags[BEAT]:
                 raise InputError(
                     f"tracking.name: the sweep {run.info.run_name!r} is already running as run {run.info.run_id} of "
                     f"{owner_of(run.data.tags)}; wait for its end, or set another tracking.name"
@@ -121,7 +121,7 @@ def cut_off(alike: list, command: str) -> str | None:
     return same[0].info.run_id if same and same[0].info.status != "FINISHED" else None
 
 
-def do_job(command: Callable, config: DictConfig):
+def run_job(command: Callable, config: DictConfig):
     """Run a job of a sweep and note its result on the parent.
 
     After a failure the other jobs still run, and the sweep fails at its end.
@@ -163,14 +163,14 @@ def close(error: BaseException | None = None) -> None:
         try:
             with sweep.ending:
                 if error is None or not (was_stopped(error) or isinstance(error, SystemExit)):
-                    sum_up(sweep.store, sweep.parent)
+                    summarise(sweep.store, sweep.parent)
                 if isinstance(error, InputError):
-                    tell_failures(sweep)  # a sweeper that got no number from the jobs stops with this error
+                    report_failures(sweep)  # a sweeper that got no number from the jobs stops with this error
                 if error:
                     raise error
                 opening = views.opening(sweep.store.uri, sweep.store.experiment_id)
                 sys.stdout.write(f"\nsweep {sweep.parent.id} in {sweep.store.uri}\n{opening}")
-                tell_failures(sweep)
+                report_failures(sweep)
         except BaseException as raised:
             if error is None or isinstance(raised, JobsFailed):
                 raise
@@ -178,7 +178,7 @@ def close(error: BaseException | None = None) -> None:
                 log.error("the sweep has no summary: %s", raised)
 
 
-def tell_failures(sweep: Sweep) -> None:
+def report_failures(sweep: Sweep) -> None:
     """Mark the runs of killed processes, print and log a table of the jobs that failed, and raise JobsFailed."""
     mark_all_dead(sweep.store.client, sweep.store.experiment_id)
     jobs.note_killed(sweep.store, sweep.parent.id)

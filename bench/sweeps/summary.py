@@ -19,7 +19,7 @@ MOST_DRAWN = 40  # maximal number of designs in a figure
 log = logging.getLogger(__name__)
 
 
-def sum_up(store: Store, parent: tracking.Run) -> None:
+def summarise(store: Store, parent: tracking.Run) -> None:
     """Log the mean profiles and the overlaid U-plot of a sweep on its parent.
 
     The U-plot shows the profile of the primary estimator for each design. A job whose layers.csv is missing or damaged
@@ -38,20 +38,20 @@ def sum_up(store: Store, parent: tracking.Run) -> None:
             estimator = estimator or table.estimators[0]
             points += table.profile_points()
             profiles.setdefault(design, []).append(profile(table, estimator))
-    means = pd.DataFrame(points, columns=["key", "bits", "place"]).groupby(["key", "place"])["bits"].mean()
-    parent.curves([(key, bits, place) for (key, place), bits in means.items()])
-    joined = {design: pd.concat(profiles[design]) for design in drawn(sorted(profiles))}
+    means = pd.DataFrame(points, columns=["key", "bits", "depth"]).groupby(["key", "depth"])["bits"].mean()
+    parent.curves([(key, bits, depth) for (key, depth), bits in means.items()])
+    joined = {design: pd.concat(profiles[design]) for design in select_shown(sorted(profiles))}
     if any(len(frame) for frame in joined.values()):
         title = f"{estimator}, mean over the runs of a design"
         title += f"; {len(joined)} of {len(profiles)} designs" if len(joined) < len(profiles) else ""
         parent.figure(plots.overlaid(joined, title), "figures/u_plot.png")
 
 
-def drawn(designs: list[str]) -> list[str]:
+def select_shown(designs: list[str]) -> list[str]:
     """Select at most 40 evenly spaced designs, because a figure can't distinguish more.
 
     Examples:
-        >>> len(drawn(["design"] * 40)), drawn([f"seed={n}" for n in range(1000)])[:3]
+        >>> len(select_shown(["design"] * 40)), select_shown([f"seed={n}" for n in range(1000)])[:3]
         (40, ['seed=0', 'seed=25', 'seed=50'])
     """
     return designs[:: ceil(len(designs) / MOST_DRAWN) or 1]
@@ -66,13 +66,13 @@ def profile(table: LayerTable, estimator: str, view: str | None = None) -> pd.Da
         view: Sample view, or None for the primary view.
 
     Returns:
-        A row for each layer, with the columns quantity, place (relative depth), tap, bits (best checkpoint) and control
-        (untrained references), both in bits.
+        A row for each layer, with the columns quantity, relative_depth, tap, bits (best checkpoint) and
+        untrained (references), both in bits.
     """
-    keys = ["quantity", "place", "tap"]
+    keys = ["quantity", "relative_depth", "tap"]
     best = table.profile(estimator, view).set_index(keys)["bits"]
     untrained = table.untrained(estimator, view).groupby(keys)["bits"].mean()
-    return pd.DataFrame({"bits": best, "control": untrained.reindex(best.index)}).reset_index()
+    return pd.DataFrame({"bits": best, "untrained": untrained.reindex(best.index)}).reset_index()
 
 
 def failures_report(failed: pd.DataFrame) -> str:

@@ -62,7 +62,7 @@ class Local:
         self._opened = os.stat(self._database)
 
     @contextlib.contextmanager
-    def hurried(self) -> Iterator[None]:
+    def short_timeouts(self) -> Iterator[None]:
         """Try each call only once within this context, because the process is stopping."""
         before, self._seconds = self._seconds, 0
         try:
@@ -77,7 +77,7 @@ class Local:
         def call(*arguments, **options):
             ends = time.monotonic() + self._seconds
             while True:
-                with signals_wait() as came:
+                with delay_signals() as came:
                     self._refuse_another_file()
                     try:
                         return method(*arguments, **options)
@@ -109,7 +109,7 @@ class Local:
 
 
 @contextlib.contextmanager
-def signals_wait() -> Iterator[list[int]]:
+def delay_signals() -> Iterator[list[int]]:
     """Collect the signals that stop the process within this context, and raise the first one at its end."""
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # signals interrupt only the main thread

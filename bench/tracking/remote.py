@@ -46,7 +46,7 @@ class Remote:
         self._artifacts = Artifacts(client, uri)
 
     @contextlib.contextmanager
-    def hurried(self) -> Iterator[None]:
+    def short_timeouts(self) -> Iterator[None]:
         """Try each request only once and for 5 s within this context, because the process is stopping."""
         before = {name: os.environ.get(name) for name in HURRIED}
         os.environ.update(HURRIED)

@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from bench.datasets.data import Data
 from bench.errors import InputError, TrackingError
 from bench.tracking.addresses import refuse_strange, shown
-from bench.tracking.offline.heartbeat import OWNER, beating, owner_tags
+from bench.tracking.offline.heartbeat import OWNER, keep_heartbeat, owner_tags
 from bench.tracking.offline.outbox import Outbox, is_stopping
 from bench.tracking.offline.writes import FINGERPRINT, Write
 from bench.tracking.remote import reason_of
@@ -126,7 +126,7 @@ class Run:
             self._send(Write(kind, items[first : first + PER_REQUEST]))
 
     @contextmanager
-    def patient(self) -> Iterator[Outbox]:
+    def keep_rejected(self) -> Iterator[Outbox]:
         """Keep rejected writes in files within this context. At its end, set a final status even if files wait."""
         outbox, at_once = Outbox(self.store.client, self.id, uri=self.store.uri), self._send
         self._send = outbox.send
@@ -184,7 +184,7 @@ def started(
 
 
 @contextmanager
-def taken_up(store: Store, run_id: str) -> Iterator[Run]:
+def resumed(store: Store, run_id: str) -> Iterator[Run]:
     """Continue a run whose process has ended, and end it with this context."""
     owner = owner_tags()
     run = Run(store, run_id, owner[OWNER])
@@ -219,9 +219,9 @@ def ended(run: Run) -> Iterator[Run]:
     Raises:
         TrackingError: The run finished, and some of its writes did not arrive.
     """
-    with run.patient() as outbox:
+    with run.keep_rejected() as outbox:
         try:
-            with beating(partial(run.store.client.set_tag, run.id)):
+            with keep_heartbeat(partial(run.store.client.set_tag, run.id)):
                 yield run
         except BaseException:
             run.text(traceback.format_exc(), "traceback.txt")

@@ -13,7 +13,7 @@ from bench.known_truth.scores import scored
 
 SMALL = (
     "estimator=[gaussian,ksg,lnc]",
-    "task=[gaussian,discretised,student]",
+    "benchmark=[gaussian,discretised,student]",
     "estimator.ksg.permutations=4",
     "estimator.ksg.subsamples=4",
     "bits=[0,1]",
@@ -60,7 +60,7 @@ def test_every_task_is_asked_as_often_as_wanted_of_every_estimator(rows):
     counts = rows.groupby(["family", "truth", "estimator"]).size()
     assert set(counts) == {2}
     assert {"gaussian", "discretised", "student"} <= set(rows["family"])
-    assert set(rows.query("family == 'student'")["truth"]) == {1.0}  # 0 bits is no task of Student's
+    assert set(rows.query("family == 'student'")["truth"]) == {1.0}  # 0 bits is no benchmark of Student's
     gaussian = rows.query("family == 'gaussian' and estimator == 'gaussian' and truth == 1")["bits"]
     assert gaussian.mean() == pytest.approx(1, abs=0.3)
 
@@ -93,7 +93,7 @@ def test_the_same_command_gives_the_same_table(folder, rows, tmp_path):
         ("bits=[-1]", "bits: got [-1.0], wanted at least one value"),
         ("n=[4]", "n: got [4], wanted at least one value, each of 16 or more"),
         ("repeats=1", "repeats: got 1, wanted 2 or more"),
-        ("task=[gauss]", "task: got 'gauss', wanted one of asinh, blob"),
+        ("benchmark=[gauss]", "benchmark: got 'gauss', wanted one of asinh, blob"),
         ("preset=slow", "preset: got 'slow', wanted one of full, quick"),
         ("planted.views=[voxel]", "probe.views: got 'voxel', wanted any of image, pixel, patch"),
     ],
@@ -107,7 +107,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, override, message):
 
 @pytest.mark.processes
 def test_a_sweep_of_calibrations_ends_below_its_parent(tmp_path):
-    overrides = ("task=[gaussian]", "estimator=[gaussian]", "planted=null", "n=[60]", "bits=[1]")
+    overrides = ("benchmark=[gaussian]", "estimator=[gaussian]", "planted=null", "n=[60]", "bits=[1]")
     rest = ("estimator.gaussian.permutations=2", "repeats=2", "dims=[1]", "device=cpu", "seed=0,1")
     ended = command(with_store(tmp_path), "calibrate", "-m", *QUIET, *overrides, *rest)
     assert ended.code == 0, ended.err
@@ -129,7 +129,9 @@ def test_a_layer_without_spread_is_a_skipped_row_with_its_reason():
     assert scores["reason"].tolist() == ["got identical rows"] * 2
 
 
-def test_wishes_that_no_task_can_meet_are_refused(tmp_path):
-    ended = command(with_store(tmp_path), "calibrate", *QUIET, "task=[blob]", "dims=[1]", "planted=null", "device=cpu")
+def test_wishes_that_no_benchmark_can_meet_are_refused(tmp_path):
+    ended = command(
+        with_store(tmp_path), "calibrate", *QUIET, "benchmark=[blob]", "dims=[1]", "planted=null", "device=cpu"
+    )
     assert ended.code == 2
-    assert "bits and dims: got none that a task supports, wanted values such as bits=[1] dims=[1]" in ended.err
+    assert "bits and dims: got none that a benchmark supports, wanted values such as bits=[1] dims=[1]" in ended.err

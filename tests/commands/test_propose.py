@@ -44,9 +44,9 @@ def test_every_question_is_kept(verified):
     assert {"skip 1", "level 2", "encoder 1", "encoder 2", "decoder 1"} == set(answers["part"])
 
 
-def test_controls_cost_as_much_and_every_verdict_is_a_word(verified):
+def test_baselines_cost_as_much_and_every_verdict_is_a_word(verified):
     folder, ended, parent = verified
-    compared = pd.read_csv(artifact(folder, parent, "tables/comparisons.csv")).set_index("control")
+    compared = pd.read_csv(artifact(folder, parent, "tables/comparisons.csv")).set_index("baseline")
     kinds = ("uniform", "flat", "magnitude", "random1")
     assert set(compared.index) == {"base", *(f"{kind}_at_{cost}" for kind in kinds for cost in ("params", "flops"))}
     assert_verdicts(compared)
@@ -65,7 +65,7 @@ def test_retraining_is_one_sweep_of_equal_runs(verified):
 
 def test_figures_protocol_and_tables_are_logged(verified):
     folder, _, parent = verified
-    for name in ("pareto", "training", "what_is_kept"):
+    for name in ("pareto", "training", "plot_kept_information"):
         assert is_drawing(artifact(folder, parent, f"figures/{name}.png"))
     assert "No worse: above -0.01" in artifact(folder, parent, "protocol.txt").read_text()
     assert {"asked.csv", "proposals", "tables", "layers", "proposal.onnx"} <= artifacts(folder, parent)

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 from running import ASKING, artifact, assert_refused, command, is_drawing, runs, with_store
 
-from bench.commands.validity import controls, leaderboard, losses_of, validity_report
+from bench.commands.validity import baseline_scores, leaderboard, losses_of, validity_report
 from bench.pruning.designs import UNetDesign, scaled
 from bench.pruning.designs.costs import Pricing
 from bench.pruning.retraining.results import Retrained
@@ -32,7 +32,7 @@ def test_diagnostics_are_ranked_by_what_retraining_says(tmp_path):
     parent = next(run for run in runs(tmp_path, "validity") if run.data.tags.get("sweep") == "parent")
     board = pd.read_csv(artifact(tmp_path, parent, "tables/validity.csv"))
     asked = {f"probe.{view}.{reading}" for view in ("pixel", "patch") for reading in READINGS}
-    assert set(board["diagnostic"]) == asked | {"control.params", "control.flops", "control.narrowest"}
+    assert set(board["diagnostic"]) == asked | {"baseline.params", "baseline.flops", "baseline.narrowest"}
     assert (board["spearman"].abs().dropna() <= 1).all()
     assert board["spearman"].is_monotonic_decreasing or board["spearman"].isna().any()
     for row in board.dropna().itertuples():
@@ -43,17 +43,19 @@ def test_diagnostics_are_ranked_by_what_retraining_says(tmp_path):
     assert list(losses.columns) == ["0", "1"]
     assert len(losses) >= 10
     assert (board["designs"] <= len(losses)).all()
-    assert (board[board["estimator"] == "control"]["designs"] == len(losses)).all()
+    assert (board[board["estimator"] == "baseline"]["designs"] == len(losses)).all()
     assert is_drawing(artifact(tmp_path, parent, "figures/validity.png"))
     judged = "no diagnostic can be judged" if board["ceiling"].isna().all() else "a perfect diagnostic would reach"
     assert judged in ended.out
 
 
-def test_controls_rank_by_cost_and_by_the_narrowest_layer():
+def test_baselines_rank_by_cost_and_by_the_narrowest_layer():
     base = UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"))
     model = OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1})
     designs = {"base": base, "half": scaled(base, 0.5), "thin": base.with_widths([1, 8, 16, 8, 4])}
-    said = pd.DataFrame(controls(Pricing(model, (1, 16, 16)), designs)).pivot(columns="design", index="reading")["bits"]
+    said = pd.DataFrame(baseline_scores(Pricing(model, (1, 16, 16)), designs)).pivot(columns="design", index="reading")[
+        "bits"
+    ]
     assert said.loc["narrowest"].to_dict() == {"base": -2, "half": -1, "thin": 0}
     assert said.loc["params"].idxmax() == said.loc["flops"].idxmax() == "half"
     assert (said["base"] == said.min(axis=1)).all()

@@ -13,7 +13,7 @@ T = {1: 12.7062047, 2: 4.3026527}  # Student's 97.5 % quantile by degrees of fre
 def layers(design, values, half=0.1, **columns):
     """Rows of one tap of a design, a seed for each value."""
     known = {
-        "tap": "out", "order": 0, "place": 100, "role": "output", "quantity": I_TY, "view": "pixel",
+        "tap": "out", "order": 0, "relative_depth": 100, "role": "output", "quantity": I_TY, "view": "pixel",
         "label_view": "class", "estimator": "probe", "reliable": True, "weights": "best",
     }  # fmt: skip
     rows = [

@@ -44,7 +44,7 @@ def documented(target):
 
 def test_every_group_has_a_contract_here():
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
-    known = {"model", "dataset", "estimator", "diagnostic", "experiment", "task", "preset", "train"}
+    known = {"model", "dataset", "estimator", "diagnostic", "experiment", "benchmark", "preset", "train"}
     assert groups == known, "add a test for the new group"
 
 

@@ -24,7 +24,16 @@ CHECKS = {
     "resend": checks.check_resend,
     "compare": checks.check_comparison,
 }
-COMPONENTS = {"dataset", "model", "estimator", "diagnostic", "task", "train.optimizer", "train.schedule", "planted"}
+COMPONENTS = {
+    "dataset",
+    "model",
+    "estimator",
+    "diagnostic",
+    "benchmark",
+    "train.optimizer",
+    "train.schedule",
+    "planted",
+}
 NUMBERS = [math.nan, math.inf, -math.inf, -1, 10**18, 2**63, "wide", "", [], {}, [[1]], True]
 TEXTS = ["", " ", "a\nb", "a\x00b", "\udcff", "x" * 10_000, [], {}, ["a"]]
 CHOICES = ["", "nothing", 7, True, [], {}]

@@ -38,7 +38,7 @@ def test_bottleneck_reads_what_is_kept_and_what_passes_by(table):
     reading = found.tables["bottleneck"].iloc[0]
     assert reading["tap"] == "bottleneck"  # `out` has less, but is no bottleneck
     expected = {
-        "place": 50,
+        "relative_depth": 50,
         "xt": 1.0,
         "ty": 0.4,
         "kept_x": 1.0 / 4.0,

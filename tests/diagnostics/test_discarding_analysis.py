@@ -13,7 +13,7 @@ def analysis(rows, beta=1.5):
 
 
 def row(tap, order, sid, **more):
-    where = {"tap": tap, "order": order, "place": 10 * order, "role": "encoder", "level": 1, "image": "a"}
+    where = {"tap": tap, "order": order, "relative_depth": 10 * order, "role": "encoder", "level": 1, "image": "a"}
     numbers = {"sid": sid, "concentration": 0.0, "score": 1.0}
     safeguards = {"distortion": 1.5, "distortion_error": 0.01, "capped": 0, "unevenness": 0.1}
     return {"weights": "best", "epoch": 1, "seed": 0} | where | numbers | safeguards | more

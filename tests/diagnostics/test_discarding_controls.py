@@ -9,7 +9,7 @@ from torch import nn
 
 from bench.diagnostics.discarding.diagnostic import close_skip, damage_layer, find_merge, measure_skips
 from bench.errors import InputError
-from bench.layers.hooks import upto
+from bench.layers.hooks import function_up_to
 from models import Tap, UNet
 
 
@@ -18,7 +18,7 @@ def test_damage_is_seen_from_the_damaged_layer_on_and_not_before(trained, data):
     broken, at = damage_layer(trained, "enc2.conv1", seed=0)
     x = data.val.images[:3]
     for tap in trained.taps():
-        whole, hurt = (measure_images(upto(network, tap), x).entropy_bits for network in (trained, broken))
+        whole, hurt = (measure_images(function_up_to(network, tap), x).entropy_bits for network in (trained, broken))
         if tap.order < at.order or tap.name == "skip1":
             assert torch.equal(whole, hurt), tap.name
         elif tap.name in ("enc2.conv1", "bottleneck.conv1"):
@@ -46,9 +46,11 @@ def test_a_closed_skip_lets_nothing_through(trained, data):
     x = data.val.images[:1]
     taps = {tap.name: tap for tap in trained.taps()}
     f = close_skip(trained, taps["skip1"], taps["dec1.conv1"], x)
-    torch.testing.assert_close(f(x), upto(trained, taps["dec1.conv1"])(x))  # on the clean image it changes nothing
+    torch.testing.assert_close(
+        f(x), function_up_to(trained, taps["dec1.conv1"])(x)
+    )  # on the clean image it changes nothing
     noisy = x + 0.1 * torch.randn(4, *x.shape[1:], generator=seeded())
-    assert not torch.equal(f(noisy), upto(trained, taps["dec1.conv1"])(noisy))
+    assert not torch.equal(f(noisy), function_up_to(trained, taps["dec1.conv1"])(noisy))
     with torch.no_grad():  # nothing comes from below either: nothing moves
         blind = copy.deepcopy(trained)
         nn.init.zeros_(blind.up1.weight)

@@ -13,7 +13,7 @@ from bench.diagnostics.discarding.distortion import Distortion
 from bench.diagnostics.discarding.layerwise import Images
 from bench.diagnostics.discarding.optimization import relative_spread
 from bench.errors import InputError
-from bench.layers.hooks import upto
+from bench.layers.hooks import function_up_to
 from models import Tap, UNet
 
 
@@ -22,7 +22,7 @@ from models import Tap, UNet
 def test_the_realised_distortion_is_beta_at_every_layer_of_a_trained_network(trained, data, refine):
     x = data.val.images[:3]
     for tap in trained.taps():
-        f = upto(trained, tap)
+        f = function_up_to(trained, tap)
         got = measure_images(f, x, solver=WaterFilling(refine=refine))
         missed = (got.distortion - 1.5).abs()
         assert (missed <= (3 * got.distortion_error).clamp(min=0.03)).all(), (tap.name, got.distortion)
@@ -35,7 +35,7 @@ def test_refinement_finds_noise_of_no_less_entropy(trained, data):
     x, gains = data.val.images[:2], []
     for tap in trained.taps()[1::3]:
         plain, refined = (
-            measure_images(upto(trained, tap), x, solver=WaterFilling(refine=n)).sid_bits for n in (0, 24)
+            measure_images(function_up_to(trained, tap), x, solver=WaterFilling(refine=n)).sid_bits for n in (0, 24)
         )
         gains += (refined - plain).tolist()
     assert min(gains) > -0.03  # bits; distortions are β within 2 % or three standard errors
@@ -45,7 +45,7 @@ def test_refinement_finds_noise_of_no_less_entropy(trained, data):
 def test_refinement_ends_even_and_at_the_same_entropy_by_other_draws(trained, data):
     x = data.val.images[:2]
     for tap in trained.taps():
-        f = upto(trained, tap)
+        f = function_up_to(trained, tap)
         one, other = (measure_images(f, x, solver=WaterFilling(refine=100), rng=seeded(seed)) for seed in (0, 1))
         alike = [each.sid_bits - (each.distortion / 1.5).log2() / 2 for each in (one, other)]  # had both borne β sharp
         assert (alike[0] - alike[1]).abs().max() < 0.03, tap.name
@@ -58,7 +58,7 @@ def test_refinement_ends_even_and_at_the_same_entropy_by_other_draws(trained, da
 def test_cells_that_only_strong_noise_wakes_are_not_given_the_most(data, seed):
     torch.manual_seed(seed)  # where the image is black, every unit of these is dead, until noise of σ_max comes in
     network = UNet(1, 1, widths=(4, 8)).eval()
-    got = measure_images(upto(network, network.taps()[0]), data.val.images[:2])
+    got = measure_images(function_up_to(network, network.taps()[0]), data.val.images[:2])
     assert ((got.distortion - 1.5).abs() <= (3 * got.distortion_error).clamp(min=0.03)).all()
     assert got.capped.tolist() == [0, 0]
     assert (got.sid_bits > -6).all()
@@ -134,7 +134,7 @@ def test_a_layer_without_gradient_and_one_that_is_not_finite_are_rows_with_their
 def test_images_outside_0_and_1_are_measured_in_units_of_their_range(data):
     torch.manual_seed(0)
     network = UNet(1, 1, (4, 8)).eval()
-    f = upto(network, network.taps()[0])
+    f = function_up_to(network, network.taps()[0])
     x = data.val.images[:2]
     units = measure_images(f, x)
     shifted = Images(data, data.val, low=-2.0, span=4.0)
@@ -149,10 +149,10 @@ def test_a_tap_of_a_module_that_gives_no_tensor_is_named():
 
     network = nn.Sequential(Pair())
     with pytest.raises(InputError, match="tap pair: 0 gives a tuple, wanted a tensor"):
-        upto(network, Tap("pair", "0", "feature", 1, 0))(torch.zeros(1, 1, 4, 4))
+        function_up_to(network, Tap("pair", "0", "feature", 1, 0))(torch.zeros(1, 1, 4, 4))
 
 
 def test_a_tap_that_does_not_run_is_named():
     network = UNet(1, 1, (4, 8), skips="none")
     with pytest.raises(InputError, match="tap lost: its module skip1 runs 0 times in a forward pass"):
-        upto(network, Tap("lost", "skip1", "skip", 1, 0))(torch.zeros(1, 1, 16, 16))
+        function_up_to(network, Tap("lost", "skip1", "skip", 1, 0))(torch.zeros(1, 1, 16, 16))

@@ -76,7 +76,7 @@ def test_matrices_of_the_best_average_to_its_rows_and_stand_in_a_table():
     assert (pairs["null_spread"] > 0).all()
     figures = diagnostic(table).figures
     assert {"pairs", "pairs.yu"} <= figures.keys()
-    assert ("profile/Rdn-Syn_X.excess.renyi", row["excess"], row["place"]) in diagnostic(table).curves
+    assert ("profile/Rdn-Syn_X.excess.renyi", row["excess"], row["relative_depth"]) in diagnostic(table).curves
     in_training, _ = asked(lambda x: torch.cat([upper(x), lower(x)], dim=1), lambda a, b: a, Moment(1, "epoch", 0))
     assert in_training.detail("pairs").empty
 

@@ -11,7 +11,7 @@ ESTIMATE = Estimate(0.5, (0.4, 0.6), NULL, 2.0, 1.0, n=100, dims=(5, 1), setting
 
 
 @pytest.mark.parametrize(
-    ("excess", "significant", "found"),
+    ("excess", "significant", "recovered_ok"),
     [
         (0.4, True, True),
         (0.4, False, False),
@@ -55,12 +55,21 @@ def test_a_row_says_all_that_an_estimate_holds():
     assert row == {
         "bits": 0.5, "low": 0.4, "high": 0.6, "null_mean": 0.1, "null_spread": 0.02, "null_quantile": 0.13,
         "excess": 0.4, "ceiling": 2.0, "limit": 1.0, "saturation": 0.25, "significant": True, "planted": 0.4,
-        "recovered": 0.3, "found": True, "reliable": True, "n": 100, "dim": 5, "target_dim": 1,
+        "recovered": 0.3, "recovered_ok": True, "reliable": True, "n": 100, "dim": 5, "target_dim": 1,
         "settings": '{"k": 3}', "seconds": 1.5, "reason": "a reason",
     }  # fmt: skip
 
 
 def test_a_row_without_a_null_leaves_what_follows_from_it_empty():
     row = replace(ESTIMATE, null=None).row()
-    empty = {"null_mean", "null_spread", "null_quantile", "excess", "significant", "planted", "recovered", "found"}
+    empty = {
+        "null_mean",
+        "null_spread",
+        "null_quantile",
+        "excess",
+        "significant",
+        "planted",
+        "recovered",
+        "recovered_ok",
+    }
     assert {column for column, value in row.items() if value is None} == empty | {"reliable", "reason"}

@@ -5,7 +5,7 @@ import pytest
 from bench.information.tables import I_TY, I_XT, LayerTable
 
 ROW = {
-    "epoch": 1, "weights": "epoch", "tap": "out", "order": 3, "place": 100, "role": "output", "quantity": I_TY,
+    "epoch": 1, "weights": "epoch", "tap": "out", "order": 3, "relative_depth": 100, "role": "output", "quantity": I_TY,
     "view": "image", "label_view": "class", "estimator": "kde", "bits": 0.5, "null_mean": 0.1, "reliable": True,
     "n": 50, "dim": 4,
 }  # fmt: skip
@@ -21,16 +21,16 @@ ROW = {
     ],
 )
 def test_rows_of_a_question_share_what_was_found_of_planted_truth(other, reliable, planted):
-    best = ROW | {"weights": "best", "planted": 0.4, "recovered": 0.1, "found": False}
+    best = ROW | {"weights": "best", "planted": 0.4, "recovered": 0.1, "recovered_ok": False}
     table = LayerTable([ROW | other, best])
     table.share_responses()
     row = table.rows[0]
     assert (row["reliable"], row.get("planted")) == (reliable, planted)
-    assert row.get("found") is (None if planted is None else False)
+    assert row.get("recovered_ok") is (None if planted is None else False)
 
 
 def test_what_is_found_does_not_make_an_unreliable_row_reliable():
-    best = ROW | {"weights": "best", "planted": 0.4, "recovered": 0.3, "found": True}
+    best = ROW | {"weights": "best", "planted": 0.4, "recovered": 0.3, "recovered_ok": True}
     table = LayerTable([ROW | {"reliable": False}, ROW, best])
     table.share_responses()
     assert [row["reliable"] for row in table.rows] == [False, True, True]
@@ -50,7 +50,12 @@ def test_points_in_training_are_those_of_the_epoch_and_the_first_estimator():
 
 def test_profiles_are_named_by_estimator_and_view_and_leave_out_the_input():
     best = ROW | {"weights": "best"}
-    rows = [best, best | {"tap": "in", "role": "input", "order": 0}, best | {"view": "pixel", "place": 50}, ROW]
+    rows = [
+        best,
+        best | {"tap": "in", "role": "input", "order": 0},
+        best | {"view": "pixel", "relative_depth": 50},
+        ROW,
+    ]
     assert sorted(LayerTable(rows).profile_points()) == [
         ("profile/I_TY.kde", 0.5, 100),
         ("profile/I_TY.kde.pixel", 0.5, 50),

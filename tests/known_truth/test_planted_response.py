@@ -42,7 +42,7 @@ def test_an_estimator_that_suits_the_samples_recovers_and_one_that_does_not_is_f
         found = estimator.estimate(t, label, rng=np.random.default_rng(1))
         responded = with_response(found, estimator, Variable.of(t), Variable.of(label), np.random.default_rng(2))
         assert responded.planted.bits == pytest.approx(0.5, abs=0.02)  # half of the label's entropy
-        assert responded.planted.found
+        assert responded.planted.recovered_ok
     wide = rng.normal(size=(300, 2000))
     found = KSG(permutations=10).estimate(wide, label, rng=np.random.default_rng(1))
     lost = with_response(found, KSG(permutations=10), Variable.of(wide), Variable.of(label), np.random.default_rng(2))
@@ -76,11 +76,11 @@ def test_a_run_measures_it_once_and_attaches_it_to_every_number_with_a_null(tmp_
     )
     nulls = with_plant["null_mean"].notna()
     assert set(with_plant.loc[nulls, "weights"]) == {"epoch", "best"}
-    assert with_plant.loc[nulls, "found"].notna().all()
-    assert with_plant.loc[~nulls, ["planted", "recovered", "found"]].isna().all(axis=None)
+    assert with_plant.loc[nulls, "recovered_ok"].notna().all()
+    assert with_plant.loc[~nulls, ["planted", "recovered", "recovered_ok"]].isna().all(axis=None)
     question = ["tap", "quantity", "view", "label_view", "estimator"]
-    assert (with_plant[nulls].groupby(question)[["planted", "recovered", "found"]].nunique() <= 1).all(axis=None)
-    found = with_plant.loc[nulls, "found"].astype(bool)
+    assert (with_plant[nulls].groupby(question)[["planted", "recovered", "recovered_ok"]].nunique() <= 1).all(axis=None)
+    found = with_plant.loc[nulls, "recovered_ok"].astype(bool)
     expected = without.loc[nulls, "reliable"].astype(bool) & found
     np.testing.assert_array_equal(with_plant.loc[nulls, "reliable"].astype(bool), expected)
     assert without["planted"].isna().all()
@@ -92,7 +92,7 @@ def test_a_response_reaches_the_rows_of_its_own_question_alone():
         return {"weights": weights, "tap": "up1", "quantity": "I(T;Y)", "view": "pixel", "estimator": estimator, "n": n,
                 "null_mean": 0.0, "reliable": True} | columns  # fmt: skip
 
-    lost = {"planted": 0.5, "recovered": 0.1, "found": False, "reliable": False}
+    lost = {"planted": 0.5, "recovered": 0.1, "recovered_ok": False, "reliable": False}
     table = LayerTable(
         [row("untrained"), row("epoch", "renyi"), row("epoch", n=50), row("epoch", null_mean=None), row("best", **lost)]
     )

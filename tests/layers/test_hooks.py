@@ -10,7 +10,7 @@ from bench.datasets.data import Split
 from bench.errors import InputError
 from bench.information.reductions import Distances
 from bench.layers.capture import capture
-from bench.layers.hooks import hooked, tap_shapes, upto
+from bench.layers.hooks import function_up_to, hooked, tap_shapes
 from bench.layers.maps import averaged
 from models import Tap
 
@@ -72,7 +72,7 @@ def test_an_axis_that_is_not_the_batch(way):
     with pytest.raises(InputError, match=r"tap layer: .*wanted . on the first axis"):
         tap_shapes(Net(way), [TAP], split().images[:1])
     with pytest.raises(InputError, match=r"tap layer: .*wanted . on the first axis"):
-        upto(Net(way), TAP)(split().images)
+        function_up_to(Net(way), TAP)(split().images)
 
 
 def test_errors_that_do_not_reach_a_tap():

@@ -105,7 +105,7 @@ def test_the_blocks_of_a_network_without_taps_are_found():
         "input": "input", "norm": "encoder", "bottom.1": "bottleneck", "up": "up", "merge": "decoder", "out": "output",
     }  # fmt: skip
     assert found["level"].to_dict() == {"input": 1, "norm": 1, "bottom.1": 2, "up": 1, "merge": 1, "out": 1}
-    assert found["place"].loc["bottom.1"] == 50
+    assert found["relative_depth"].loc["bottom.1"] == 50
 
 
 @pytest.mark.parametrize(

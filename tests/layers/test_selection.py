@@ -3,7 +3,7 @@
 import pytest
 
 from bench.errors import InputError
-from bench.layers.selection import choose_taps, place
+from bench.layers.selection import choose_taps, relative_depth
 from models import Tap
 
 ROLES = ("encoder", "encoder", "bottleneck", "bottleneck", "skip", "decoder", "output")
@@ -12,8 +12,8 @@ TAPS = [Tap(f"{role}{order}", f"m{order}", role, 1, order) for order, role in en
 
 def test_the_last_layer_of_the_bottleneck_lies_at_50():
     """Three steps lead there and three from there to the end."""
-    assert [place(tap, TAPS) for tap in TAPS] == [0, 17, 33, 50, 67, 83, 100]
-    assert place(TAPS[2], TAPS[2:3]) == 0
+    assert [relative_depth(tap, TAPS) for tap in TAPS] == [0, 17, 33, 50, 67, 83, 100]
+    assert relative_depth(TAPS[2], TAPS[2:3]) == 0
 
 
 @pytest.mark.parametrize(

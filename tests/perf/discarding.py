@@ -8,7 +8,7 @@ from bench.datasets import phantoms
 from bench.diagnostics.discarding import PublishedDescent, WaterFilling, strict_information_discarding
 from bench.diagnostics.discarding.optimization import MIN_DRAWS
 from bench.diagnostics.discarding.water_filling import WANTED_ERROR
-from bench.layers.hooks import upto
+from bench.layers.hooks import function_up_to
 from models import UNet
 
 COMPARED = ("enc1.conv2", "enc3.conv2", "bottleneck.conv2", "dec3.conv2", "dec1.conv2")
@@ -17,7 +17,7 @@ COMPARED = ("enc1.conv2", "enc3.conv2", "bottleneck.conv2", "dec3.conv2", "dec1.
 def timed(network, tap, x, solver):
     started = time.perf_counter()
     found = strict_information_discarding(
-        upto(network, tap), x, grid=16, rng=torch.Generator().manual_seed(0), solver=solver
+        function_up_to(network, tap), x, grid=16, rng=torch.Generator().manual_seed(0), solver=solver
     )
     return found, time.perf_counter() - started
 

@@ -14,7 +14,7 @@ from hydra.errors import MissingConfigException
 from running import TINY, assert_refused, children, parents, process, runs, tiny, with_store
 
 from bench import tracking
-from bench.config.composing import EXTRAS, clearer
+from bench.config.composing import EXTRAS, explain_hydra
 from bench.tracking.offline.heartbeat import OWNER
 
 JOBS = ("model.skips=all,none", "seed=0")
@@ -130,7 +130,7 @@ def test_a_cluster_that_is_not_there_is_one_line(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("choice", "extra"), EXTRAS.items())
 def test_a_plugin_that_is_not_installed_is_named_with_its_extra(choice, extra):
-    error = clearer(MissingConfigException("", missing_cfg_file=choice))
+    error = explain_hydra(MissingConfigException("", missing_cfg_file=choice))
     assert f"which is not installed; pip install 'infoflow-bench[{extra}]'" in str(error)
 
 

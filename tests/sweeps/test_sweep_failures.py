@@ -5,7 +5,7 @@ import pytest
 from running import artifact, assert_refused, children, kept, parents, points, runs, store, tiny, uri
 
 from bench import tracking
-from bench.sweeps.summary import sum_up
+from bench.sweeps.summary import summarise
 from bench.tracking.store import connect
 from bench.training.train import Batches
 
@@ -105,8 +105,8 @@ def test_a_run_whose_table_was_damaged_is_named_and_the_others_are_summed_up(tmp
     damaged, sound = children(tmp_path, parent)
     kept(damaged, "layers.csv").write_text("<html>")
     connected = connect(uri(tmp_path), "bench")
-    with tracking.taken_up(connected, parent.info.run_id) as again:
-        sum_up(connected, again)
+    with tracking.resumed(connected, parent.info.run_id) as again:
+        summarise(connected, again)
     assert f"({damaged.info.run_id}) is not in the summary" in caplog.text
     (parent,) = parents(tmp_path)
     assert points(tmp_path, parent, "profile/I_XT.kde")[50] == points(tmp_path, sound, "profile/I_XT.kde")[50]

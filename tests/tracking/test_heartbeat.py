@@ -12,7 +12,17 @@ from running import uri, with_store
 from bench import tracking
 from bench.tracking import store as stores
 from bench.tracking.offline import heartbeat
-from bench.tracking.offline.heartbeat import BEAT, LOST, MISSED, OWNER, SECONDS, Watch, is_alive, is_mine, owner_tags
+from bench.tracking.offline.heartbeat import (
+    BEAT,
+    LOST,
+    MISSED,
+    OWNER,
+    SECONDS,
+    Watch,
+    is_alive,
+    is_of_this_process,
+    owner_tags,
+)
 from bench.tracking.store import connect
 
 
@@ -28,7 +38,7 @@ def test_a_step_of_the_clock_leaves_a_living_process_alive(monkeypatch):
     for step in (-3600, -1, 1, 3600):
         monkeypatch.setattr(psutil.Process, "create_time", lambda process, step=step: began(process) + step)
         assert is_alive(tags)
-        assert is_mine(tags)
+        assert is_of_this_process(tags)
 
 
 def test_another_process_with_the_number_of_one_that_ended_is_noticed():
@@ -37,7 +47,7 @@ def test_another_process_with_the_number_of_one_that_ended_is_noticed():
             assert not is_alive(owned(pid=child.pid))
             since = heartbeat.since(psutil.Process(child.pid))
             assert is_alive(owned(pid=child.pid, since=since))
-            assert not is_mine(owned(pid=child.pid, since=since))
+            assert not is_of_this_process(owned(pid=child.pid, since=since))
         finally:
             child.kill()
             child.wait()

@@ -1,4 +1,4 @@
-"""Analysis of the measured rows: layers against their controls, the scores of the network, and information."""
+"""Analysis of the measured rows: layers against their references, the scores of the network, and information."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ class Analysis:
         return self.opened.query("weights == 'best'")
 
     def layers(self) -> pd.DataFrame:
-        """Summarise each tap: mean and standard deviation over images for the best checkpoint, and its controls.
+        """Summarise each tap: mean and standard deviation over images for the best checkpoint, and its references.
 
-        The controls are the range of the untrained networks and the mean of the damaged network.
+        The references are the range of the untrained networks and the mean of the damaged network.
         """
         names = [name for name in self.opened if name in MEASURES or name.startswith("concentration")]
         by_tap = self.best.groupby("tap", sort=False)
-        found = by_tap[["order", "place", "role", "level"]].first().reset_index()
+        found = by_tap[["order", "relative_depth", "role", "level"]].first().reset_index()
         untrained = self.opened.query(UNTRAINED).groupby(["seed", "tap"])[names].mean().groupby("tap")
         damaged = self.opened.query("weights == 'damaged'").groupby("tap")[names].mean()
         for name in names:
@@ -125,7 +125,7 @@ class Analysis:
                         yield asked | found | {"taps": len(bits)}
 
     def skips(self) -> pd.DataFrame:
-        """Summarise what only each skip carries, bits per cell: mean and deviation over images, and its controls."""
+        """Summarise what only each skip carries, bits per cell: mean and deviation over images, and its references."""
         if "carried" not in self.rows:
             return pd.DataFrame()
         rows = self.rows[self.rows["carried"].notna()]
@@ -163,9 +163,8 @@ class Analysis:
         """Yield the profiles along relative depth as (key, value, depth)."""
         for name in ("sid", "concentration", "ru"):
             if name in layers:
-                yield from (
-                    (f"profile/{self.name}.{name}", row[name], int(row["place"])) for _, row in layers.iterrows()
-                )
+                for _, row in layers.iterrows():
+                    yield f"profile/{self.name}.{name}", row[name], int(row["relative_depth"])
 
     def pictures(self) -> dict:
         """Draw the maps of layers and skips for the best checkpoint, the damaged and the first untrained network."""

@@ -1,4 +1,4 @@
-"""Information discarding as a diagnostic of a run, with its controls: damaged weights and closed skips."""
+"""Information discarding as a diagnostic of a run, with its references: damaged weights and closed skips."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from bench.diagnostics.discarding.water_filling import WaterFilling
 from bench.errors import EstimationError, InputError
 from bench.estimators.base import above_zero, at_least
 from bench.information.tables import LayerTable, Moment
-from bench.layers.hooks import upto
+from bench.layers.hooks import function_up_to
 from bench.layers.probe import Probe
-from bench.layers.selection import place
+from bench.layers.selection import relative_depth
 from models import Tap
 
 DAMAGED_DEPTH = 25  # relative depth of the layer that is damaged by default
@@ -53,7 +53,7 @@ class InformationDiscarding(Diagnostic):
         reconstruction: Settings of the decoders for reconstruction uncertainty; None for no decoders.
 
     References:
-        Ma et al. 2022, ICML, arXiv 1906.04109. The controls, the skips and the default solver are not in the source.
+        Ma et al. 2022, ICML, arXiv 1906.04109. The references, the skips and the default solver are not in the source.
     """
 
     def __init__(
@@ -117,10 +117,10 @@ class InformationDiscarding(Diagnostic):
         images = self.images.first(self.epoch_images) if in_training else self.images
         settings = Settings(resolve_grid(self.grid, probe.data.image_size), solver=self.solver, **self.noise)
         layerwise = LayerwiseDiscarding(network, images, settings, probe.seed)
-        places = {tap.name: place(tap, probe.taps) for tap in probe.taps}
+        places = {tap.name: relative_depth(tap, probe.taps) for tap in probe.taps}
         decoders = None if in_training else self.reconstruction
         for row, entropy in layerwise.measure_layers(probe.taps, self.absolute, decoders):
-            yield moment.row() | {"place": places[row["tap"]]} | row, entropy
+            yield moment.row() | {"relative_depth": places[row["tap"]]} | row, entropy
         if self.skips and not in_training:
             for row, entropy in measure_skips(layerwise, network.taps()):
                 yield moment.row() | row, entropy
@@ -167,7 +167,7 @@ def damage_layer(network: nn.Module, name: str | None, seed: int) -> tuple[nn.Mo
     if not fit:
         names = ", ".join(tap.name for tap in with_weights)
         raise InputError(f"damage: got {name!r}, wanted a tap with weights, one of {names}; or null")
-    tap = min(fit, key=lambda tap: abs(place(tap, taps) - DAMAGED_DEPTH))
+    tap = min(fit, key=lambda tap: abs(relative_depth(tap, taps) - DAMAGED_DEPTH))
     generator = torch.Generator().manual_seed(seed)
     for weight in weights(tap):
         order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
@@ -192,7 +192,7 @@ def measure_skips(layerwise: LayerwiseDiscarding, taps: list[Tap]) -> Iterator[t
             x = layerwise.x[index : index + 1]
             image = layerwise.images.low + layerwise.images.span * x
             try:
-                opened = layerwise.measure(upto(layerwise.network, tap), x, tap)
+                opened = layerwise.measure(function_up_to(layerwise.network, tap), x, tap)
                 without = close_skip(layerwise.network, skip, tap, image)
                 shut = layerwise.measure(without, x, tap, normaliser=float(opened.unit))
             except EstimationError as error:
@@ -206,8 +206,8 @@ def measure_skips(layerwise: LayerwiseDiscarding, taps: list[Tap]) -> Iterator[t
 def close_skip(network: nn.Module, skip: Tap, tap: Tap, image: Tensor) -> Activation:
     """Return the network up to a tap, with a skip fixed to its activation of one image, (1, C, *spatial)."""
     with torch.no_grad():
-        fixed = upto(network, replace(skip, transform=None))(image)
-    activation = upto(network, tap)
+        fixed = function_up_to(network, replace(skip, transform=None))(image)
+    activation = function_up_to(network, tap)
 
     def without(images: Tensor) -> Tensor:
         held = network.get_submodule(skip.module).register_forward_hook(

@@ -24,7 +24,7 @@ from bench.diagnostics.discarding.measures import (
 )
 from bench.diagnostics.discarding.optimization import unevenness
 from bench.errors import EstimationError
-from bench.layers.hooks import upto
+from bench.layers.hooks import function_up_to
 from bench.layers.selection import named_rng
 from bench.training.evaluate import correct, predict, segmentation_table
 from models import Tap
@@ -147,7 +147,7 @@ class LayerwiseDiscarding:
         running_max = np.full(len(self.images.samples), -np.inf)
         scores = self.images.scores(self.network)
         for tap in taps:
-            f, started = upto(self.network, tap), time.perf_counter()
+            f, started = function_up_to(self.network, tap), time.perf_counter()
             try:
                 found = self.measure(f, self.x, tap)
             except EstimationError as error:

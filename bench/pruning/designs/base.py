@@ -13,7 +13,7 @@ LEAST_SHARE = 1 / 8  # smallest share of a width in random designs
 
 
 @dataclass(frozen=True)
-class Place:
+class Slot:
     """A slot of a design: one free number of channels.
 
     Attributes:
@@ -65,14 +65,14 @@ class Design(Protocol):
     def arguments(self) -> dict:
         """Return the arguments of the network's class that the design decides."""
 
-    def places(self) -> list[Place]:
+    def slots(self) -> list[Slot]:
         """Return all slots in the order of the forward pass."""
 
-    def tied(self) -> list[list[Place]]:
+    def tied(self) -> list[list[Slot]]:
         """Return groups of slots of equal width that a search narrows together, in the order of the forward pass."""
 
     def with_widths(self, widths: Sequence[int]) -> Self:
-        """Return the same design with other numbers of channels, in the order of `places`."""
+        """Return the same design with other numbers of channels, in the order of `slots`."""
 
     def removals(self) -> dict[str, Self]:
         """Return the designs without one whole part, by the name of that part."""
@@ -98,15 +98,15 @@ class Design(Protocol):
 
 def widths_of(design: Design) -> np.ndarray:
     """Return the width of each slot, shape (slots,)."""
-    return np.array([place.width for place in design.places()])
+    return np.array([slot.width for slot in design.slots()])
 
 
 def taps_of(design: Design) -> set[str]:
     """Collect the taps that a search reads to score this design and all designs that removals lead to."""
-    places = {place.tap for place in design.places()}
+    slots = {slot.tap for slot in design.slots()}
     pairs = {tap for pair in design.pairs() for tap in (pair.asked, pair.given)}
     cuts = [leaner.cut(design) for leaner in design.removals().values()]
-    return places | pairs | {tap for cut in cuts for tap in (*cut.gone, *cut.kept)}
+    return slots | pairs | {tap for cut in cuts for tap in (*cut.gone, *cut.kept)}
 
 
 def scaled(design: Design, factor: float) -> Design:
@@ -119,7 +119,7 @@ def flat(design: Design, width: float) -> Design:
 
     If the width has a fraction, this share of the slots, from the first on, gets one more channel.
     """
-    count = len(design.places())
+    count = len(design.slots())
     more = round((width % 1) * count)
     return design.with_widths([int(width) + (i < more) for i in range(count)])
 
@@ -127,5 +127,5 @@ def flat(design: Design, width: float) -> Design:
 def random_design(design: Design, rng: np.random.Generator) -> Design:
     """Remove parts at random, and draw each width log-uniformly between an eighth and all of its present value."""
     design = design.shuffled(rng)
-    shares = LEAST_SHARE ** rng.random(len(design.places()))
+    shares = LEAST_SHARE ** rng.random(len(design.slots()))
     return design.with_widths(np.maximum(1, np.round(widths_of(design) * shares)).astype(int).tolist())

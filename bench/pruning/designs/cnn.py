@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.pruning.designs.base import Cut, Pair, Place
+from bench.pruning.designs.base import Cut, Pair, Slot
 from models import CNN
 
 
@@ -21,7 +21,7 @@ class CNNDesign:
         convs: Paths of the convolutions of each stage.
 
     Examples:
-        >>> [place.name for place in CNNDesign((8, 16), (32,), (("conv1",), ("conv2",))).places()]
+        >>> [slot.name for slot in CNNDesign((8, 16), (32,), (("conv1",), ("conv2",))).slots()]
         ['stage 1', 'stage 2', 'fc 1']
     """
 
@@ -39,16 +39,16 @@ class CNNDesign:
     def arguments(self) -> dict:
         return {"filters": list(self.filters), "hidden": list(self.hidden)}
 
-    def places(self) -> list[Place]:
+    def slots(self) -> list[Slot]:
         stages = [
-            Place(f"stage {number}", convs[-1], width, tuple((f"{conv}.0", f"{conv}.1") for conv in convs))
+            Slot(f"stage {number}", convs[-1], width, tuple((f"{conv}.0", f"{conv}.1") for conv in convs))
             for number, (convs, width) in enumerate(zip(self.convs, self.filters, strict=True), 1)
         ]
         layers = enumerate(self.hidden, 1)
-        return stages + [Place(f"fc {i}", f"fc{i}", width, ((f"fc{i}.0", None),)) for i, width in layers]
+        return stages + [Slot(f"fc {i}", f"fc{i}", width, ((f"fc{i}.0", None),)) for i, width in layers]
 
-    def tied(self) -> list[list[Place]]:
-        return [[place] for place in self.places()]
+    def tied(self) -> list[list[Slot]]:
+        return [[slot] for slot in self.slots()]
 
     def with_widths(self, widths: Sequence[int]) -> CNNDesign:
         split = len(self.filters)

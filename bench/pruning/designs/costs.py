@@ -64,7 +64,7 @@ class Pricing:
             params = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
             return Costs(params, flops(network, image))
 
-    def at_equal(self, kind: str, wanted: int, make: Callable[[float], Design], most: float) -> Design:
+    def find_equal_cost(self, kind: str, wanted: int, make: Callable[[float], Design], most: float) -> Design:
         """Find the design whose cost is nearest to a wanted cost by ratio.
 
         Args:

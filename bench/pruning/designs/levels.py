@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from bench.pruning.designs.base import Cut, Pair, Place
+from bench.pruning.designs.base import Cut, Pair, Slot
 
 
 class Levels(ABC):
@@ -37,10 +37,10 @@ class Levels(ABC):
         """Remove the deepest level."""
 
     @abstractmethod
-    def places(self) -> list[Place]: ...
+    def slots(self) -> list[Slot]: ...
 
-    def tied(self) -> list[list[Place]]:
-        return [[place] for place in self.places()]
+    def tied(self) -> list[list[Slot]]:
+        return [[slot] for slot in self.slots()]
 
     def pairs(self) -> list[Pair]:
         """Pair each level, together with all levels below it, with the level above it."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from bench.errors import InputError
-from bench.pruning.designs.base import Place
+from bench.pruning.designs.base import Slot
 from bench.pruning.designs.levels import Levels
 from models import Monai
 
@@ -74,11 +74,11 @@ class MonaiDesign(Levels):
     def stages(self) -> dict[int, str]:
         return {level: f"enc{level}" for level in range(1, self.levels)}
 
-    def places(self) -> list[Place]:
+    def slots(self) -> list[Slot]:
         names = [(f"level {i}", f"enc{i}") for i in range(1, self.levels)] + [(f"level {self.levels}", "bottleneck")]
         names += [("decoder 1", "dec1")] if self.network == "BasicUNet" else []
         return [
-            Place(name, tap, width, tuple((conv, None) for conv in convs))
+            Slot(name, tap, width, tuple((conv, None) for conv in convs))
             for (name, tap), width, convs in zip(names, self.channels, self.convs, strict=True)
         ]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench.errors import InputError
-from bench.pruning.designs.base import Place
+from bench.pruning.designs.base import Slot
 from bench.pruning.designs.levels import Levels
 from models import Smp
 
@@ -68,10 +68,10 @@ class SmpDesign(Levels):
         widths = list(self.decoder_channels)
         return {"encoder_name": self.encoder, "encoder_depth": self.depth, "decoder_channels": widths}
 
-    def places(self) -> list[Place]:
+    def slots(self) -> list[Slot]:
         blocks = [f"decoder.blocks.{number}" for number in range(self.depth)]
         return [
-            Place(f"decoder {self.depth - number}", block, width, ((f"{block}.conv2.0", f"{block}.conv2.1"),))
+            Slot(f"decoder {self.depth - number}", block, width, ((f"{block}.conv2.0", f"{block}.conv2.1"),))
             for number, (block, width) in enumerate(zip(blocks, self.decoder_channels, strict=True))
         ]
 

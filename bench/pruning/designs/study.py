@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from bench.pruning.designs.base import Design, Place, flat, random_design, scaled, widths_of
+from bench.pruning.designs.base import Design, Slot, flat, random_design, scaled, widths_of
 
 FACTORS = (2, 4, 8)  # divisors of the widths of uniform designs
 RANDOMS = 6
@@ -29,7 +29,7 @@ def study_set(base: Design, seed: int) -> dict[str, Design]:
     named |= {f"no_{_slug(part)}": design for part, design in base.removals().items()}
     named |= {f"no_{_slug(level)}": design for level, design in _cuts(base)}
     named |= {f"no_skips_{numbers}": design for numbers, design in _without_skips(base)}
-    named |= {f"quarter_{_slug(places[0].name)}": _narrowed(base, places, 1 / 4) for places in base.tied()}
+    named |= {f"quarter_{_slug(slots[0].name)}": _narrowed(base, slots, 1 / 4) for slots in base.tied()}
     named |= {f"uniform_{factor}": scaled(base, 1 / factor) for factor in FACTORS}
     named |= {f"flat_{width}": flat(base, width) for width in sorted({max(1, least // 2), least, 2 * least})}
     named |= {f"random_{number}": random_design(base, rng) for number in range(1, RANDOMS + 1)}
@@ -54,10 +54,10 @@ def _without_skips(base: Design) -> Iterable[tuple[str, Design]]:
             yield "".join(part.removeprefix("skip ") for part in parts), design
 
 
-def _narrowed(base: Design, places: list[Place], factor: float) -> Design:
+def _narrowed(base: Design, slots: list[Slot], factor: float) -> Design:
     """Multiply the widths of these slots by a factor."""
-    names = [place.name for place in places]
-    return base.with_widths([max(1, round(p.width * factor)) if p.name in names else p.width for p in base.places()])
+    names = [slot.name for slot in slots]
+    return base.with_widths([max(1, round(p.width * factor)) if p.name in names else p.width for p in base.slots()])
 
 
 def _slug(name: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.pruning.designs.base import Cut, Pair, Place
+from bench.pruning.designs.base import Cut, Pair, Slot
 from models import UNet
 
 KEPT = 0.75  # probability of a skip in a random design
@@ -52,27 +52,27 @@ class UNetDesign:
         """Number of levels above the bottleneck."""
         return len(self.skips)
 
-    def places(self) -> list[Place]:
-        encoder = [self._place("encoder", f"enc{level}", level) for level in range(1, self.depth + 1)]
-        bottom = self._place("encoder", "bottleneck", self.depth + 1)
-        decoder = [self._place("decoder", f"dec{level}", level) for level in range(self.depth, 0, -1)]
+    def slots(self) -> list[Slot]:
+        encoder = [self._slot("encoder", f"enc{level}", level) for level in range(1, self.depth + 1)]
+        bottom = self._slot("encoder", "bottleneck", self.depth + 1)
+        decoder = [self._slot("decoder", f"dec{level}", level) for level in range(self.depth, 0, -1)]
         return [*encoder, bottom, *decoder]
 
-    def _place(self, side: str, block: str, level: int) -> Place:
+    def _slot(self, side: str, block: str, level: int) -> Slot:
         width = (self.widths if side == "encoder" else self.decoder_widths)[level - 1]
         convs = [f"{block}.conv{i}" for i in range(1, self.convs + 1)]
-        return Place(f"{side} {level}", convs[-1], width, tuple((f"{conv}.0", f"{conv}.1") for conv in convs))
+        return Slot(f"{side} {level}", convs[-1], width, tuple((f"{conv}.0", f"{conv}.1") for conv in convs))
 
-    def tied(self) -> list[list[Place]]:
+    def tied(self) -> list[list[Slot]]:
         """Tie encoder and decoder of a level if their widths are equal; a decoder of minimal width trains badly."""
-        decoder = {place.name.split()[-1]: place for place in self.places()[self.depth + 1 :]}
+        decoder = {slot.name.split()[-1]: slot for slot in self.slots()[self.depth + 1 :]}
         tied = []
-        for place in self.places()[: self.depth + 1]:
-            other = decoder.get(place.name.split()[-1])
-            if other and other.width == place.width:
-                tied.append([place, other])
+        for slot in self.slots()[: self.depth + 1]:
+            other = decoder.get(slot.name.split()[-1])
+            if other and other.width == slot.width:
+                tied.append([slot, other])
             else:
-                tied += [[place]] + ([[other]] if other else [])
+                tied += [[slot]] + ([[other]] if other else [])
         return tied
 
     def with_widths(self, widths: Sequence[int]) -> UNetDesign:
@@ -86,7 +86,7 @@ class UNetDesign:
         """
         pairs = []
         for level, mode in self._levels():
-            up, branch = f"up{level}", self.places()[level - 1].tap
+            up, branch = f"up{level}", self.slots()[level - 1].tap
             if mode != "off":
                 pairs.append(Pair(f"skip {level}", branch, up))
             pairs.append(Pair(f"level {level + 1}", up, branch))
@@ -115,7 +115,7 @@ class UNetDesign:
         deepest = self.depth + 1 if shorter else max(without_skip, default=0)
         if not deepest:
             return Cut()
-        taps = {level: base.places()[level - 1].tap for level in range(1, deepest + 1)}
+        taps = {level: base.slots()[level - 1].tap for level in range(1, deepest + 1)}
         gone = [tap for level, tap in taps.items() if level in without_skip]
         kept = [tap for level, tap in taps.items() if level > self.depth or self.skips[level - 1] != "off"]
         (gone if shorter else kept).append(f"up{deepest}")

@@ -30,7 +30,7 @@ def verdict(difference: Interval, margin: float) -> Verdict:
     return "worse" if difference.high < 0 else "undecided"
 
 
-def paired(images: pd.DataFrame, design: str, control: str) -> Interval:
+def paired(images: pd.DataFrame, design: str, baseline: str) -> Interval:
     """Compute how much higher a design scores than a baseline design.
 
     The mean is over the seeds, images and groups on which both were tested.
@@ -38,9 +38,9 @@ def paired(images: pd.DataFrame, design: str, control: str) -> Interval:
     Args:
         images: Rows (design, seed, name, group, score, weight). The weights of the images of a seed add up to 1.
         design: Name of the design.
-        control: Name of the baseline design.
+        baseline: Name of the baseline design.
     """
-    sides = (images[images["design"] == side].set_index(["seed", "name"]) for side in (design, control))
+    sides = (images[images["design"] == side].set_index(["seed", "name"]) for side in (design, baseline))
     both = next(sides).join(next(sides)["score"], rsuffix="_control", how="inner").reset_index()
     both["gain"] = both["score"] - both["score_control"]
     return _over_groups(both, "gain")

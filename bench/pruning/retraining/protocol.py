@@ -55,7 +55,9 @@ def metric_of(task: str) -> str:
     return {"segmentation": "Dice", "classification": "balanced accuracy", "multilabel": "accuracy"}[task]
 
 
-def in_order(config: DictConfig, proposals: Sequence[Proposal], results: Retrained) -> list[tuple[Proposal, float]]:
+def rank_by_validation(
+    config: DictConfig, proposals: Sequence[Proposal], results: Retrained
+) -> list[tuple[Proposal, float]]:
     """Order the proposals by the rule of choice, with validation data alone.
 
     Proposals within target.loss come first. They are ordered by rank score if there is a target of cost, else by their

@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 
 from bench import plots, tracking
 from bench.layers.selection import named_rng
-from bench.pruning.designs.controls import controls
+from bench.pruning.designs.baselines import baseline_designs
 from bench.pruning.retraining import judge
-from bench.pruning.retraining.protocol import FINALISTS, SCREENING, by_cost, in_order, metric_of, protocol
+from bench.pruning.retraining.protocol import FINALISTS, SCREENING, by_cost, metric_of, protocol, rank_by_validation
 from bench.pruning.retraining.results import Retrained
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.base import Base
@@ -48,13 +48,13 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     first = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
     trained = ["base", *(proposal.name for proposal in finalists)]
     missing += retraining({name: first[name] for name in trained})
-    chosen, lost = in_order(config, finalists, retraining.read(trained, test=False))[0]
+    chosen, lost = rank_by_validation(config, finalists, retraining.read(trained, test=False))[0]
     if config.target.loss is not None and lost > config.target.loss:
         message = "target.loss: got %s, which no proposal meets; the nearest, %s, loses %.4f on validation data"
         log.warning(message, config.target.loss, chosen.name, lost)
 
     rng = named_rng(config.seed, "random designs")
-    named = controls(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
+    named = baseline_designs(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
     same = {design: name for name, design in reversed([*((name, first[name]) for name in trained), *named.items()])}
     new = {name: design for name, design in named.items() if same[design] == name}
     missing += retraining(new)
@@ -67,7 +67,7 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     tracked.table(results.runs, "tables/runs.csv")
     tracked.table(designs, "tables/designs.csv")
     tracked.table(compared, "tables/comparisons.csv")
-    tracked.metrics({f"summary/gain.{row.control}": row.gain for row in compared.itertuples()})
+    tracked.metrics({f"summary/gain.{row.baseline}": row.gain for row in compared.itertuples()})
     whole = base.pricing(base.design)
     tracked.metrics({f"summary/{kind}_fewer": whole[kind] / chosen.costs[kind] for kind in ("params", "flops")})
     tracked.figure(plots.pareto(designs, metric_of(base.data.task)), "figures/pareto.png")
@@ -88,7 +88,7 @@ def screen_proposals(
         return proposals, []
     designs = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
     missing = retraining(designs, retraining.seeds[:SCREENING])
-    ordered = in_order(config, proposals, retraining.read(designs, test=False))
+    ordered = rank_by_validation(config, proposals, retraining.read(designs, test=False))
     return [proposal for proposal, _ in ordered[:FINALISTS]], missing
 
 
@@ -109,19 +109,19 @@ def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mappi
     return table
 
 
-def comparisons(results: Retrained, chosen: Proposal, controls: Mapping[str, str], config: DictConfig) -> pd.DataFrame:
+def comparisons(results: Retrained, chosen: Proposal, baselines: Mapping[str, str], config: DictConfig) -> pd.DataFrame:
     """Compare the chosen proposal with base and baseline designs: gain with interval, verdict, ratios of costs."""
     rows = []
     costs = results.runs.groupby("design")[["params", "flops"]].first()
-    for name, trained in controls.items():
+    for name, trained in baselines.items():
         if results.runs[results.runs["design"] == trained]["seed"].nunique() < 2:
-            rows.append({"proposal": chosen.name, "control": name, "gain": float("nan"), "verdict": "not run"})
+            rows.append({"proposal": chosen.name, "baseline": name, "gain": float("nan"), "verdict": "not run"})
             continue
         gain = judge.paired(results.images, chosen.name, trained)
         rows.append(
             {
                 "proposal": chosen.name,
-                "control": name,
+                "baseline": name,
                 "gain": gain.mean,
                 "low": gain.low,
                 "high": gain.high,

@@ -100,7 +100,7 @@ class Asker:
         self.seed = seed
         self.estimators = dict(estimators)
         self.pairs = {pair.part: pair for pair in base.pairs()}
-        self.tap_of = {place.name: place.tap for place in base.places()}
+        self.tap_of = {slot.name: slot.tap for slot in base.slots()}
         asked = taps_of(base)
         taps = [tap for tap in network.taps() if tap.name in asked]
         most = samples if data.task != "segmentation" else samples // 2 ** len(data.image_size)
@@ -108,7 +108,7 @@ class Asker:
         images = images.take(np.sort(rows))
         self.channels = {view: Channels(network, data, images, taps, view, samples, seed) for view in chosen}
         first = next(iter(self.channels.values()))
-        self.order = {place: first.order(tap, named_rng(seed, "order", tap)) for place, tap in self.tap_of.items()}
+        self.order = {slot: first.order(tap, named_rng(seed, "order", tap)) for slot, tap in self.tap_of.items()}
         self._answers: dict[tuple, Estimate | EstimationError] = {}
         self._rows: list[dict] = []
 
@@ -172,13 +172,13 @@ class Asker:
         pair: Pair = self.pairs[part]
         return self._taps(part, [pair.asked], [pair.given], estimator, view)
 
-    def width(self, place: str, width: int, estimator: str, view: str) -> Loss:
+    def width(self, slot: str, width: int, estimator: str, view: str) -> Loss:
         """Estimate the information in the channels of a slot beyond the first `width`, given these first channels."""
-        order, tap = self.order[place], self.tap_of[place]
+        order, tap = self.order[slot], self.tap_of[slot]
         if width >= len(order):
             return Loss.total([])
         removed, given = ({tap: tuple(sorted(part))} for part in (order[width:], order[:width]))
-        return self.information_loss(estimator, view, f"channels of {place}", removed, given)
+        return self.information_loss(estimator, view, f"channels of {slot}", removed, given)
 
     def loss(self, design: Design, estimator: str, view: str, reading: str = READINGS[0]) -> Loss:
         """Add the losses of a design: its removed levels and skips, and the removed channels of each remaining slot.
@@ -186,7 +186,7 @@ class Asker:
         The reading `cut_and_narrowest` adds a charge for the narrowest slot, because narrow layers train badly whatever
         their information.
         """
-        widths = [self.width(place.name, place.width, estimator, view) for place in design.places()]
+        widths = [self.width(slot.name, slot.width, estimator, view) for slot in design.slots()]
         bits = Loss.total([self.structure(design, estimator, view, reading), *widths])
         if reading != "cut_and_narrowest":
             return bits
@@ -195,7 +195,7 @@ class Asker:
 
     def charge(self, design: Design, estimator: str, view: str) -> float:
         """Return the charge for the narrowest slot, in bits."""
-        return CROWDING * self.peak_information(estimator, view) / min(place.width for place in design.places())
+        return CROWDING * self.peak_information(estimator, view) / min(slot.width for slot in design.slots())
 
     def peak_information(self, estimator: str, view: str) -> float:
         """Return the largest information about the label of any slot of the base.
@@ -203,12 +203,12 @@ class Asker:
         Returns:
             Bits over the null; NaN if there is no estimate for any slot.
         """
-        bits = [self.place(place, estimator, view).bits for place in self.tap_of]
+        bits = [self.slot(slot, estimator, view).bits for slot in self.tap_of]
         return max((value for value in bits if not np.isnan(value)), default=np.nan)
 
-    def place(self, place: str, estimator: str, view: str) -> Loss:
+    def slot(self, slot: str, estimator: str, view: str) -> Loss:
         """Estimate the information about the label in all channels of a slot."""
-        return self._taps(place, [self.tap_of[place]], [], estimator, view)
+        return self._taps(slot, [self.tap_of[slot]], [], estimator, view)
 
     def diagnostics(self) -> Iterator[tuple[str, str]]:
         """Yield each pair (estimator, view)."""
@@ -230,11 +230,11 @@ def views_of(data: Data, views: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(views or known))
 
 
-def way_of(by: str | None, estimators: Sequence[str], views: Sequence[str]) -> tuple[str, str]:
+def choose_estimator_and_view(by: str | None, estimators: Sequence[str], views: Sequence[str]) -> tuple[str, str]:
     """Select the estimator and view that decide about removals: those named, as `estimator.view`, or the first.
 
     Examples:
-        >>> way_of("probe.patch", ["probe"], ["pixel", "patch"])
+        >>> choose_estimator_and_view("probe.patch", ["probe"], ["pixel", "patch"])
         ('probe', 'patch')
     """
     ways = {f"{estimator}.{view}": (estimator, view) for view in views for estimator in estimators}

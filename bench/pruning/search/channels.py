@@ -11,7 +11,7 @@ from bench.datasets.data import Data, Split
 from bench.errors import InputError
 from bench.information.variables import Variable
 from bench.layers.labels import classes
-from bench.layers.maps import averaged, in_order
+from bench.layers.maps import averaged, order_maps
 from bench.layers.pixels import REACH, Locations, PixelLabels, capture_at
 from bench.layers.selection import named_rng
 from models import Tap
@@ -77,4 +77,4 @@ class Channels:
 
     def order(self, tap: str, rng: np.random.Generator) -> list[int]:
         """Order the channels of a tap greedily: each next channel adds most information about the label."""
-        return in_order(self.columns[tap], self.target.labels, self.target.groups, rng)
+        return order_maps(self.columns[tap], self.target.labels, self.target.groups, rng)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.errors import InputError
-from bench.pruning.designs import Place
+from bench.pruning.designs import Slot
 from bench.pruning.search.asker import Loss
 from bench.pruning.search.base import Base
 from bench.pruning.search.proposals import Proposal
@@ -35,16 +35,16 @@ class Counted:
         asked = "estimator == @estimator and about == 'Y' and order == 'random'"
         self.recommended = found.query(asked).set_index("tap")["recommended"].dropna().astype(int)
         self.curves = curves.query(asked).set_index(["tap", "count"]).sort_index()
-        self.places = [place for place in base.design.places() if place.tap in self.recommended.index]
-        if not self.places:
+        self.slots = [slot for slot in base.design.slots() if slot.tap in self.recommended.index]
+        if not self.slots:
             others = ", ".join(found.dropna(subset=["recommended"])["estimator"].unique())
             raise InputError(
                 f"ask.by: got {estimator}, for which the run's filter_count recommends no number in any layer; "
                 f"wanted {f'one of {others}' if others else 'another run'}"
             )
-        if strange := [place.tap for place in self.places if (place.tap, 1) not in self.curves.index]:
+        if strange := [slot.tap for slot in self.slots if (slot.tap, 1) not in self.curves.index]:
             raise InputError(f"run: filters.csv has no row for one filter of {strange[0]}; train the run again")
-        self.told = max(self._excess(place, place.width).bits for place in self.places)
+        self.told = max(self._excess(slot, slot.width).bits for slot in self.slots)
 
     def proposals(self, factors: Sequence[float]) -> list[Proposal]:
         """Multiply the recommended numbers of filters by each factor; order the designs by falling parameters."""
@@ -60,15 +60,15 @@ class Counted:
     def _steps(self, factor: float) -> list[Step]:
         """Narrow each slot to the recommended number times the factor."""
         design, steps = self.base.design, []
-        for place in self.places:
-            enough = self.recommended[place.tap]
-            count = min(place.width, max(1, round(factor * enough)))
-            if count < place.width:
-                widths = [count if each.name == place.name else each.width for each in design.places()]
+        for slot in self.slots:
+            enough = self.recommended[slot.tap]
+            count = min(slot.width, max(1, round(factor * enough)))
+            if count < slot.width:
+                widths = [count if each.name == slot.name else each.width for each in design.slots()]
                 design = design.with_widths(widths)
-                change = f"{place.name} with {count} of {place.width} channels: the others tell"
+                change = f"{slot.name} with {count} of {slot.width} channels: the others tell"
                 steps.append(
-                    Step(place.name, change, design, self._information_loss(place, count), bool(count >= enough))
+                    Step(slot.name, change, design, self._information_loss(slot, count), bool(count >= enough))
                 )
         return steps
 
@@ -76,19 +76,19 @@ class Counted:
         """Return the loss of the layer that loses most. Layers share information, so their losses do not add up."""
         return max((step.information_loss for step in steps), key=lambda loss: loss.bits)
 
-    def _information_loss(self, place: Place, count: int) -> Loss:
+    def _information_loss(self, slot: Slot, count: int) -> Loss:
         """Subtract the information of the first `count` maps from that of all maps.
 
         If `count` was not measured, the next smaller measured number is used.
         """
-        every, first = self._excess(place, place.width), self._excess(place, count)
+        every, first = self._excess(slot, slot.width), self._excess(slot, count)
         reach = ((every.high - every.bits) ** 2 + (first.high - first.bits) ** 2) ** 0.5
         bits = every.bits - first.bits
         return Loss(bits, bits - reach, bits + reach, every.reliable and first.reliable)
 
-    def _excess(self, place: Place, count: int) -> Loss:
+    def _excess(self, slot: Slot, count: int) -> Loss:
         """Return the information of the first `count` maps over the null."""
-        curve = self.curves.loc[place.tap]
+        curve = self.curves.loc[slot.tap]
         row = curve[curve.index <= count].iloc[-1]
         null, reliable = row["null_mean"], pd.notna(row["reliable"]) and bool(row["reliable"])
         return Loss(row["excess"], row["low"] - null, row["high"] - null, reliable)

@@ -13,7 +13,7 @@ from bench.pruning.designs import Design
 from bench.pruning.designs.costs import Costs
 from bench.pruning.search.asker import Asker, Loss
 from bench.pruning.search.base import Base
-from bench.pruning.search.search import Search, Step, of_each_part
+from bench.pruning.search.search import Search, Step, last_step_of_each_part
 
 LEANER = (2, 4)  # divisors of the parameters and FLOPs of the leanest design that the margin allows
 
@@ -44,13 +44,13 @@ class Proposal:
     @property
     def within_margin(self) -> bool:
         """Whether all removals are below the margin."""
-        return self.swap is None and all(step.may_go for step in of_each_part(self.steps))
+        return self.swap is None and all(step.may_go for step in last_step_of_each_part(self.steps))
 
     def why(self, peak: float) -> str:
         """Describe in sentences why the parts were removed."""
         if self.swap:
             return f"{self.swap} in place of the base's: another network, of which the base can't be asked"
-        return "\n".join(step.sentence(peak) for step in of_each_part(self.steps))
+        return "\n".join(step.sentence(peak) for step in last_step_of_each_part(self.steps))
 
     def overrides(self) -> str:
         """Return the overrides of `python -m bench` that train this design instead of the base's."""
@@ -175,7 +175,7 @@ def answers(asker: Asker) -> pd.DataFrame:
     rows = []
     for estimator, view in asker.diagnostics():
         questions = {part: asker.pair(part, estimator, view) for part in asker.pairs}
-        questions |= {place: asker.place(place, estimator, view) for place in asker.tap_of}
+        questions |= {slot: asker.slot(slot, estimator, view) for slot in asker.tap_of}
         rows += [
             {"estimator": estimator, "view": view, "part": part, "bits": loss.bits, "low": loss.low, "high": loss.high,
              "reliable": loss.reliable}

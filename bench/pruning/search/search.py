@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil, inf, isnan, log
 
 from bench.errors import InputError
-from bench.pruning.designs import Design, Place
+from bench.pruning.designs import Design, Slot
 from bench.pruning.designs.costs import Pricing
 from bench.pruning.search.asker import Asker, Loss
 
@@ -43,7 +43,7 @@ class Step:
         )
 
 
-def of_each_part(steps: Sequence[Step]) -> list[Step]:
+def last_step_of_each_part(steps: Sequence[Step]) -> list[Step]:
     """Return the last step of each part. It covers all channels that the part has lost."""
     return list({step.part: step for step in steps}.values())
 
@@ -74,7 +74,7 @@ class Search:
                 "rank designs; train the base longer, raise ask.samples or choose another estimator or view"
             )
         self.most = margin * self.told
-        self.whole = {place.name: place.width for place in asker.base.places()}
+        self.whole = {slot.name: slot.width for slot in asker.base.slots()}
 
     def losses(self, design: Design) -> tuple[Loss, Loss]:
         """Return the information loss of a design in bits, without and with the charge for its narrowest slot.
@@ -152,42 +152,42 @@ class Search:
 
     def _narrower(self, design: Design) -> Iterator[tuple[Loss, Step]]:
         """Yield (loss of the channels removed before, the step) for each group of tied slots that can be narrower."""
-        for places in design.tied():
-            width = places[0].width
+        for slots in design.tied():
+            width = slots[0].width
             fewer = min(width - 1, ceil(NARROWING * width))
             if fewer >= 1:
-                yield self._channel_loss(places, width), self._resized(design, places, fewer)
+                yield self._channel_loss(slots, width), self._resized(design, slots, fewer)
 
     def _restore_channels(self, design: Design, target: Mapping[str, int]) -> Iterator[Step]:
         """Restore channels while the design still meets the target, one at a time, the narrowest slots first."""
         while True:
-            for places in sorted(design.tied(), key=lambda places: places[0].width):
-                wider = places[0].width + 1
-                left = _with_width(design, places, wider)
+            for slots in sorted(design.tied(), key=lambda slots: slots[0].width):
+                wider = slots[0].width + 1
+                left = _with_width(design, slots, wider)
                 costs = self.pricing(left)
-                if wider < self.whole[places[0].name] and all(costs[kind] <= most for kind, most in target.items()):
-                    yield self._resized(design, places, wider)
+                if wider < self.whole[slots[0].name] and all(costs[kind] <= most for kind, most in target.items()):
+                    yield self._resized(design, slots, wider)
                     design = left
                     break
             else:
                 return
 
-    def _channel_loss(self, places: Sequence[Place], width: int) -> Loss:
+    def _channel_loss(self, slots: Sequence[Slot], width: int) -> Loss:
         """Estimate the information in the channels of these slots beyond the first `width`."""
-        return Loss.total([self.asker.width(place.name, width, *self.by) for place in places])
+        return Loss.total([self.asker.width(slot.name, width, *self.by) for slot in slots])
 
-    def _resized(self, design: Design, places: Sequence[Place], width: int) -> Step:
+    def _resized(self, design: Design, slots: Sequence[Slot], width: int) -> Step:
         """Build the step that gives these slots another width."""
-        part = " and ".join(place.name for place in places)
-        change = f"{part} with {width} of {self.whole[places[0].name]} channels: the others tell"
-        return self._step(part, change, _with_width(design, places, width), self._channel_loss(places, width))
+        part = " and ".join(slot.name for slot in slots)
+        change = f"{part} with {width} of {self.whole[slots[0].name]} channels: the others tell"
+        return self._step(part, change, _with_width(design, slots, width), self._channel_loss(slots, width))
 
     def _step(self, part: str, change: str, design: Design, loss: Loss) -> Step:
         """Build a step and compare its loss with the margin."""
         return Step(part, change, design, loss, loss.reliable and loss.high < self.most)
 
 
-def _with_width(design: Design, places: Sequence[Place], width: int) -> Design:
+def _with_width(design: Design, slots: Sequence[Slot], width: int) -> Design:
     """Give these slots another width."""
-    names = [place.name for place in places]
-    return design.with_widths([width if place.name in names else place.width for place in design.places()])
+    names = [slot.name for slot in slots]
+    return design.with_widths([width if slot.name in names else slot.width for slot in design.slots()])

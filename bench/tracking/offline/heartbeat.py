@@ -56,17 +56,17 @@ def owner_tags() -> dict[str, str]:
     return {OWNER: json.dumps(owner), BEAT: str(time.time())}
 
 
-def is_mine(tags: Mapping[str, str]) -> bool:
+def is_of_this_process(tags: Mapping[str, str]) -> bool:
     """Return whether this process executes the run with these tags.
 
     Examples:
-        >>> is_mine(owner_tags()), is_mine({})
+        >>> is_of_this_process(owner_tags()), is_of_this_process({})
         (True, False)
     """
     return tags.get(OWNER) == owner_tags()[OWNER]
 
 
-def is_here(tags: Mapping[str, str]) -> bool:
+def is_on_this_host(tags: Mapping[str, str]) -> bool:
     """Return whether the owner in a run's tags is a process of this machine, whose state can be read."""
     owner = json.loads(tags[OWNER])
     return owner["host"] == socket.gethostname() and owner.get("machine", machine()) == machine()
@@ -84,7 +84,7 @@ def is_alive(tags: Mapping[str, str]) -> bool:
     """
     if OWNER not in tags:
         return False
-    if not is_here(tags):
+    if not is_on_this_host(tags):
         return silence(tags) < MISSED * SECONDS
     owner = json.loads(tags[OWNER])
     try:
@@ -114,7 +114,7 @@ class Watch:
 
         An owner on another machine counts as alive until its heartbeat has not changed for 2 min.
         """
-        if OWNER not in tags or is_here(tags):
+        if OWNER not in tags or is_on_this_host(tags):
             return is_alive(tags)
         if self._seen.get(tags[OWNER], ("", 0))[0] != tags[BEAT]:
             self._seen[tags[OWNER]] = tags[BEAT], time.monotonic()
@@ -137,7 +137,7 @@ def mark_all_dead(client, experiment_id: str) -> None:
     query = f"attributes.status = 'RUNNING' and tags.{OWNER} LIKE '%'"
     for run in client.search_runs([experiment_id], query, max_results=1000):
         tags = run.data.tags
-        if is_alive(tags) if is_here(tags) else silence(tags) < LOST:
+        if is_alive(tags) if is_on_this_host(tags) else silence(tags) < LOST:
             continue
         try:
             mark_dead(client, run)
@@ -153,7 +153,7 @@ def owner_of(tags: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def beating(set_tag: Callable[[str, str], None]) -> Iterator[None]:
+def keep_heartbeat(set_tag: Callable[[str, str], None]) -> Iterator[None]:
     """Set the tag of the last heartbeat every 30 s within this context, in a thread. Failures are logged."""
     ended = threading.Event()
 

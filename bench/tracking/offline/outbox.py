@@ -129,7 +129,7 @@ class Outbox:
             return
         status, now, *owner = self._end.payload[:3] if self._end else [KILLED, int(1000 * time.time())]
         try:
-            with self.client.hurried():
+            with self.client.short_timeouts():
                 if self._end and len(entries) == 1 and self.flush():  # Ctrl-C came before `end` was sent
                     return
                 if end(self.client, self.run_id, FAILED if status == FINISHED else status, now, *owner):
@@ -164,7 +164,7 @@ class Outbox:
 
     def _pace(self) -> AbstractContextManager:
         """Return a context for requests, which are tried only once while the process is stopping."""
-        return self.client.hurried() if is_stopping() else nullcontext()
+        return self.client.short_timeouts() if is_stopping() else nullcontext()
 
     def _pass(self) -> bool:
         """Try each waiting write, `end` last, and stop at an outage. Return whether all were sent."""

@@ -80,12 +80,12 @@ KINDS = {
     ),
     "estimator": Kind("an estimator", ("bench.estimators",), isclass),
     "diagnostic": Kind("a diagnostic", ("bench.diagnostics",), isclass),
-    "task": Kind("a task", ("bench.known_truth",), isclass),
+    "benchmark": Kind("a benchmark", ("bench.known_truth",), isclass),
 }
 PACKAGES = [package for kind in KINDS.values() for package in kind.packages]
 
 
-def kind_at(path: str) -> Kind | None:
+def find_kind(path: str) -> Kind | None:
     """Return the kind of part that a path of a config allows, such as `model.network`, or None if it allows no part."""
     return next((kind for section, kind in KINDS.items() if within(path, [section])), None)
 

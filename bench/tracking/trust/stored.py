@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from bench.errors import InputError
-from bench.tracking.trust.kinds import PACKAGES, found, is_trusted, kind_at
+from bench.tracking.trust.kinds import PACKAGES, find_kind, found, is_trusted
 from bench.tracking.trust.pretrained import FETCHING
 from bench.tracking.trust.walk import NAME, nodes, shown, values, within
 
@@ -91,7 +91,7 @@ def _check_part(node: Mapping, path: str, source: str, trust: Sequence[str]) -> 
     target = node.get("_target_", "")
     if is_trusted(target, trust):
         return
-    kind = kind_at(path)
+    kind = find_kind(path)
     thing = kind and found(target, kind)
     if thing is None:
         wanted = f"wanted {kind.noun} of {', '.join(kind.packages)}" if kind else "wanted no part at this path"

@@ -58,10 +58,10 @@ def test_a_design_rebuilds_its_network(network):
     design = design_of(network)
     assert design.with_widths(widths_of(design).tolist()) == design
     taps = {tap.name for tap in network.taps()}
-    for place in design.places():
-        assert place.tap in taps
-        layer, _ = place.made_by[-1]
-        assert network.get_submodule(layer).weight.shape[0] == place.width
+    for slot in design.slots():
+        assert slot.tap in taps
+        layer, _ = slot.made_by[-1]
+        assert network.get_submodule(layer).weight.shape[0] == slot.width
 
 
 @pytest.mark.parametrize("base", [BASE, design_of(CHAIN), SmpDesign("resnet18", (16, 8, 8, 4, 4)), *MONAI], ids=repr)
@@ -71,11 +71,9 @@ def test_questions_about_any_leaner_design_read_taps_that_are_known_beforehand(b
         design = leaner.pop()
         cut = design.cut(base)
         assert {*cut.gone, *cut.kept} <= known
-        assert {
-            place.tap for place in design.places() if place.name in {place.name for place in base.places()}
-        } <= known
+        assert {slot.tap for slot in design.slots() if slot.name in {slot.name for slot in base.slots()}} <= known
         leaner += design.removals().values()
-    assert bool(base.removals()) == (len(known) > len({place.tap for place in base.places()}))
+    assert bool(base.removals()) == (len(known) > len({slot.tap for slot in base.slots()}))
 
 
 def test_removals_name_what_goes():
@@ -106,10 +104,10 @@ def test_a_cut_leaves_out_skips_that_were_off():
 
 
 @pytest.mark.parametrize("cost", ["params", "flops"])
-def test_controls_cost_nearly_as_much(pricing, cost):
+def test_baselines_cost_nearly_as_much(pricing, cost):
     wanted = pricing(UNetDesign((6, 10, 14), (5, 9), ("cat", "cat")))[cost]
     for make, most in ((lambda x: scaled(BASE, x), 1.0), (lambda x: flat(BASE, 1 + x), 127.0)):
-        found = pricing(pricing.at_equal(cost, wanted, make, most))[cost]
+        found = pricing(pricing.find_equal_cost(cost, wanted, make, most))[cost]
         assert found == pytest.approx(wanted, rel=0.1)
 
 
@@ -125,10 +123,10 @@ def test_narrowing_ends_at_one_channel_everywhere():
 def test_random_designs_are_smaller_and_seeded():
     drawn = [random_design(BASE, np.random.default_rng(seed)) for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
-    widest = dict(zip([place.name for place in BASE.places()], widths_of(BASE), strict=True))
+    widest = dict(zip([slot.name for slot in BASE.slots()], widths_of(BASE), strict=True))
     for design in drawn:
-        for place in design.places():
-            assert 1 <= place.width <= widest[place.name]
+        for slot in design.slots():
+            assert 1 <= slot.width <= widest[slot.name]
 
 
 def test_study_set_is_fixed_large_and_without_repetition():

@@ -33,19 +33,19 @@ def test_designs_of_libraries_are_those_of_their_networks(name):
     design = design_of(network)
     image = torch.zeros(1, 1, 64, 64)
     taps = {tap.name: tap for tap in network.taps()}
-    assert {place.tap for place in design.places()} <= set(taps)
+    assert {slot.tap for slot in design.slots()} <= set(taps)
     shapes = tap_shapes(network, list(taps.values()), image)
-    assert [shapes[taps[place.tap]][0] for place in design.places()] == widths_of(design).tolist()
+    assert [shapes[taps[slot.tap]][0] for slot in design.slots()] == widths_of(design).tolist()
     assert {tap for pair in design.pairs() for tap in (pair.asked, pair.given)} <= set(taps)
-    wider = design.with_widths([place.width + 1 for place in design.places()])
+    wider = design.with_widths([slot.width + 1 for slot in design.slots()])
     for part in [wider, flat(design, 1), *design.removals().values()]:
         built = build(pricing.config(part), "model").eval()
         assert design_of(built) == part
         assert pricing(part).params == used_parameters(built, image)
         assert pricing(part).flops == flops(built, image)
-    for place in design.places():
-        for layer, _ in place.made_by:
-            assert network.get_submodule(layer).weight.shape[0] == place.width
+    for slot in design.slots():
+        for layer, _ in slot.made_by:
+            assert network.get_submodule(layer).weight.shape[0] == slot.width
     for part, left in design.removals().items():
         assert left.removed_parts(design) == [part]
         cut = left.cut(design)

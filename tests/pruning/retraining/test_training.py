@@ -64,7 +64,7 @@ def sweeps(monkeypatch):
     ("budget", "counts", "missing"),
     [
         (None, {"base": 3, "lean_1": 3, "lean_2": 2, "flat": 3}, 0),
-        (8, {"base": 2, "lean_1": 2, "lean_2": 2, "flat": 2}, 3),  # six to screen, then two of the control alone
+        (8, {"base": 2, "lean_1": 2, "lean_2": 2, "flat": 2}, 3),  # six to screen, then two of the baseline alone
         (10, {"base": 2, "lean_1": 2, "lean_2": 2, "flat": 2}, 3),  # a third seed would be 11
         (11, {"base": 3, "lean_1": 3, "lean_2": 2, "flat": 3}, 0),
         (7, {"base": 2, "lean_1": 2, "lean_2": 2, "flat": 1}, 4),

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from bench.errors import InputError
 from bench.pruning.designs import UNetDesign
 from bench.pruning.designs.costs import Costs
-from bench.pruning.retraining.protocol import in_order, protocol
+from bench.pruning.retraining.protocol import protocol, rank_by_validation
 from bench.pruning.retraining.results import Retrained
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.retraining.verify import comparisons, screen_proposals
@@ -29,7 +29,7 @@ def retrained(scores, seeds=(0, 1, 2)):
 
 
 def chosen(wanted, proposals, scores):
-    return in_order(wanted, proposals, retrained(scores))[0]
+    return rank_by_validation(wanted, proposals, retrained(scores))[0]
 
 
 class Trains:
@@ -98,7 +98,7 @@ def test_a_loss_that_none_meets_gives_the_nearest_and_its_loss():
 
 def test_one_seed_chooses_nothing():
     with pytest.raises(InputError, match=r"got 1 seeds .* wanted 2 or more"):
-        in_order(target(), PROPOSALS, retrained({"base": 0.9, "lean_1": 0.9}, seeds=(0,)))
+        rank_by_validation(target(), PROPOSALS, retrained({"base": 0.9, "lean_1": 0.9}, seeds=(0,)))
 
 
 def test_a_control_that_is_the_proposal_is_no_comparison():
@@ -108,9 +108,9 @@ def test_a_control_that_is_the_proposal_is_no_comparison():
         columns=["design", "seed", "name", "group", "score", "weight"],
     )
     runs = images[["design", "seed"]].drop_duplicates().assign(params=1000, flops=100)
-    controls = {"uniform_at_params": "lean_1", "flat_at_params": "flat"}
+    baselines = {"uniform_at_params": "lean_1", "flat_at_params": "flat"}
     wanted = OmegaConf.create({"retrain": {"margin": 0.01}})
-    compared = comparisons(Retrained(runs, images), PROPOSALS[0], controls, wanted).set_index("control")
+    compared = comparisons(Retrained(runs, images), PROPOSALS[0], baselines, wanted).set_index("baseline")
     assert compared["verdict"].to_dict() == {"uniform_at_params": "same design", "flat_at_params": "better"}
     assert compared["gain"].to_dict() == pytest.approx({"uniform_at_params": 0, "flat_at_params": 0.1})
 

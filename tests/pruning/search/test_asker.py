@@ -17,7 +17,7 @@ BASE = design_of(NETWORK)
 
 @pytest.fixture(scope="module")
 def asker():
-    """Level 1 and level 2 both hold the label, with the same noise; the bottom holds none; places have 4 channels."""
+    """Level 1 and level 2 both hold the label, with the same noise; the bottom holds none; slots have 4 channels."""
     images = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     split = Split(images, (images[:, 0] > 0.5).long(), np.arange(40), tuple(map(str, range(40))))
     data = Data("made", "segmentation", ("background", "bright"), split, split, split)
@@ -29,7 +29,7 @@ def asker():
         channels.columns[tap] = rng.normal(size=(n, 4, 1)).astype(np.float32)
     for tap in ("enc1.conv2", "enc2.conv2", "up1"):
         channels.columns[tap][:, 2, 0] = told
-    asker.order = {place: [2, 0, 1, 3] for place in asker.order}
+    asker.order = {slot: [2, 0, 1, 3] for slot in asker.order}
     return asker
 
 
@@ -38,7 +38,7 @@ def test_values_of_parts_do_not_add_up(asker):
     one = [asker.structure(BASE.removals()[f"skip {level}"], "probe", "pixel") for level in (1, 2)]
     both = asker.structure(BASE.removals()["skip 1"].removals()["skip 2"], "probe", "pixel")
     assert max(abs(loss.bits) for loss in one) < 0.05
-    assert both.bits == pytest.approx(asker.place("encoder 1", "probe", "pixel").bits, abs=0.05)
+    assert both.bits == pytest.approx(asker.slot("encoder 1", "probe", "pixel").bits, abs=0.05)
     assert both.low > 0.3
 
 
@@ -64,15 +64,15 @@ def test_the_telling_channel_stays(asker):
 
 def test_a_question_is_asked_once(asker):
     before = len(asker.asked)
-    first = asker.place("encoder 2", "probe", "pixel")
+    first = asker.slot("encoder 2", "probe", "pixel")
     asked = len(asker.asked)
-    assert asker.place("encoder 2", "probe", "pixel") == first
+    assert asker.slot("encoder 2", "probe", "pixel") == first
     assert len(asker.asked) == asked > before
     assert {"what", "going", "given", "bits", "null_mean", "low", "high", "reliable"} <= set(asker.asked)
 
 
 def test_the_narrowest_place_is_charged(asker):
-    """Half of what the most telling place tells, over the channels of the narrowest; none for the base itself."""
+    """Half of what the most telling slot tells, over the channels of the narrowest; none for the base itself."""
     narrow = BASE.with_widths([4, 2, 4, 4, 4])
     bits, charged = (asker.loss(narrow, "probe", "pixel", reading) for reading in ("cut", "cut_and_narrowest"))
     assert charged.bits - bits.bits == pytest.approx(0.5 * asker.peak_information("probe", "pixel") * (1 / 2 - 1 / 4))
@@ -81,7 +81,7 @@ def test_the_narrowest_place_is_charged(asker):
 
 
 def test_what_the_estimator_refuses_has_no_bits(asker, monkeypatch):
-    """Neither a place nor a design of it then ranks as if nothing was lost."""
+    """Neither a slot nor a design of it then ranks as if nothing was lost."""
 
     def refuse(*_, **__):
         raise EstimationError("got too few samples")

@@ -8,7 +8,7 @@ from bench.pruning.designs import UNetDesign
 from bench.pruning.designs.costs import Pricing
 from bench.pruning.search.asker import Loss
 from bench.pruning.search.proposals import Proposal, answers, propose_designs
-from bench.pruning.search.search import Search, Step, of_each_part
+from bench.pruning.search.search import Search, Step, last_step_of_each_part
 
 BASE = UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"))
 MODEL = OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "norm": "batch"})
@@ -24,7 +24,7 @@ def sources(design):
 class KnownAsker:
     """Stands for an Asker: sources tell their bits, those named in `twins` the same bits; channels tell alike.
 
-    error: half of every interval. unreliable: places and sources whose numbers are not reliable.
+    error: half of every interval. unreliable: slots and sources whose numbers are not reliable.
     """
 
     def __init__(self, bits, twins=(), error=0.001, unreliable=()):
@@ -34,26 +34,26 @@ class KnownAsker:
     def peak_information(self, *_):
         return 1.0
 
-    def joint(self, places):
-        twins = self.twins & set(places)
-        alone = sum(self.bits[place] for place in places if place not in self.twins)
-        return alone + (max(self.bits[place] for place in twins) if twins else 0)
+    def joint(self, slots):
+        twins = self.twins & set(slots)
+        alone = sum(self.bits[slot] for slot in slots if slot not in self.twins)
+        return alone + (max(self.bits[slot] for slot in twins) if twins else 0)
 
     def structure(self, design, *_):
         bits = self.joint(sources(BASE)) - self.joint(sources(design))
         removed = set(sources(BASE)) - set(sources(design))
         return Loss(bits, bits - self.error, bits + self.error, not removed & self.unreliable)
 
-    def width(self, place, width, *_):
-        whole = next(p.width for p in BASE.places() if p.name == place)
+    def width(self, slot, width, *_):
+        whole = next(p.width for p in BASE.slots() if p.name == slot)
         bits = 0.1 * (1 - width / whole)
-        return Loss(bits, bits - self.error, bits + self.error, place not in self.unreliable)
+        return Loss(bits, bits - self.error, bits + self.error, slot not in self.unreliable)
 
     def charge(self, design, *_):
-        return 0.01 / min(place.width for place in design.places())
+        return 0.01 / min(slot.width for slot in design.slots())
 
     def loss(self, design, *_):
-        return Loss.total([self.width(place.name, place.width) for place in design.places()])
+        return Loss.total([self.width(slot.name, slot.width) for slot in design.slots()])
 
 
 def search(asker, margin=0.05):
@@ -110,8 +110,8 @@ def test_channels_go_while_the_margin_allows():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     *_, last = search(asker).channels(BASE)
     assert last.may_go
-    for place in last.design.places():
-        assert asker.width(place.name, place.width).high < 0.05
+    for slot in last.design.slots():
+        assert asker.width(slot.name, slot.width).high < 0.05
     assert sum(last.design.widths) < sum(BASE.widths)
 
 
@@ -133,7 +133,7 @@ def test_channels_are_removed_until_the_target_is_met_and_then_restored_up_to_it
 def test_the_last_step_of_a_part_speaks_for_it():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     steps = list(search(asker).channels(BASE))
-    last = {step.part: step for step in of_each_part(steps)}
+    last = {step.part: step for step in last_step_of_each_part(steps)}
     assert len(last) < len(steps)
     assert "encoder 3 with 9 of 16 channels: the others tell 0.044 bits" in last["encoder 3"].sentence(1.0)
 
@@ -151,12 +151,12 @@ def test_targets_are_met(target):
 def test_what_a_target_leaves_over_is_given_back():
     pricing, target = PRICING, {"params": 900, "flops": 200_000}
     *_, last = search(KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})).channels(BASE, target)
-    whole = {place.name: place.width for place in BASE.places()}
-    for places in last.design.tied():
-        names = [place.name for place in places]
-        wider = last.design.with_widths([p.width + (p.name in names) for p in last.design.places()])
+    whole = {slot.name: slot.width for slot in BASE.slots()}
+    for slots in last.design.tied():
+        names = [slot.name for slot in slots]
+        wider = last.design.with_widths([p.width + (p.name in names) for p in last.design.slots()])
         too_much = any(pricing(wider)[kind] > most for kind, most in target.items())
-        assert too_much or places[0].width + 1 == whole[names[0]]
+        assert too_much or slots[0].width + 1 == whole[names[0]]
     assert all(pricing(last.design)[kind] <= most for kind, most in target.items())
 
 
@@ -200,7 +200,7 @@ def test_without_a_target_the_last_two_designs_cost_half_and_a_quarter_of_the_le
 
 def test_a_step_costs_what_it_tells_and_what_it_adds_to_the_charge():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
-    narrower = BASE.with_widths([min(place.width, 2) for place in BASE.places()])
+    narrower = BASE.with_widths([min(slot.width, 2) for slot in BASE.slots()])
     step = Step("all", "narrower", narrower, Loss(0.3, 0.2, 0.4, True), True)
     lost = search(asker)._step_loss(BASE, Loss(0.1, 0.0, 0.2, True), step)
     assert lost == pytest.approx(0.3 - 0.1 + 0.01 / 2 - 0.01 / 4)  # the narrowest layer: 2 channels after 4
@@ -210,6 +210,6 @@ def test_every_part_and_every_place_is_asked_by_every_diagnostic():
     asker = KnownAsker({"encoder 1": 0.5})
     asker.diagnostics = lambda: [("known", "pixel"), ("known", "patch")]
     asker.pairs, asker.tap_of = ["skip 1"], {"encoder 1": None}
-    asker.pair = asker.place = lambda *_: Loss(0.5, 0.4, 0.6, True)
+    asker.pair = asker.slot = lambda *_: Loss(0.5, 0.4, 0.6, True)
     asked = answers(asker)[["view", "part"]].itertuples(index=False, name=None)
     assert set(asked) == {(view, part) for view in ("pixel", "patch") for part in ("skip 1", "encoder 1")}

@@ -6,7 +6,7 @@ import torch
 from omegaconf import OmegaConf
 
 from bench.pruning.designs import design_of
-from bench.pruning.designs.controls import by_magnitude, controls, magnitudes_of
+from bench.pruning.designs.baselines import baseline_designs, by_magnitude, magnitudes_of
 from bench.pruning.designs.costs import Pricing
 from models import Smp, UNet
 
@@ -55,7 +55,7 @@ def test_without_normalisation_the_filters_decide():
 def test_every_kind_at_both_costs(network):
     model = OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "norm": "batch"})
     pricing, base = Pricing(model, (1, 16, 16)), design_of(network)
-    found = controls(base.with_widths([1, 2, 1]), base, network, pricing, 1, np.random.default_rng(0))
+    found = baseline_designs(base.with_widths([1, 2, 1]), base, network, pricing, 1, np.random.default_rng(0))
     kinds = ("uniform", "flat", "magnitude", "random1")
     assert list(found) == [f"{kind}_at_{cost}" for kind in kinds for cost in ("params", "flops")]
 
@@ -76,7 +76,7 @@ def test_an_encoder_of_fixed_widths_loses_levels_until_narrowing_can_reach_the_c
     network, pricing = smp
     base = design_of(network)
     proposal = base.without_bottom().with_widths([28, 17, 7])
-    found = controls(proposal, base, network, pricing, 2, np.random.default_rng(0))
+    found = baseline_designs(proposal, base, network, pricing, 2, np.random.default_rng(0))
     wanted = pricing(proposal)
     narrowest = pricing(base.with_widths([1, 1, 1, 1]))
     assert narrowest.params > 3 * wanted.params  # the encoder's fourth stage alone
@@ -84,9 +84,9 @@ def test_an_encoder_of_fixed_widths_loses_levels_until_narrowing_can_reach_the_c
     for kind in ("uniform", "flat", "magnitude"):
         assert found[f"{kind}_at_params"].depth == 3
         assert found[f"{kind}_at_flops"].depth == 4
-    for name, control in found.items():
+    for name, baseline in found.items():
         cost = name.rpartition("_")[2]
-        equal = 1 / 1.1 <= pricing(control)[cost] / wanted[cost] <= 1.1
+        equal = 1 / 1.1 <= pricing(baseline)[cost] / wanted[cost] <= 1.1
         assert equal != (name in caplog.text)
         assert equal or name.startswith("random")  # drawn too shallow
 
@@ -95,8 +95,8 @@ def test_a_block_keeps_its_weights_where_a_level_below_it_is_gone(smp):
     network, _ = smp
     base = design_of(network)
     magnitudes = magnitudes_of(base, network)
-    for place, width in zip(base.places(), base.decoder_channels, strict=True):
-        magnitudes[place.name] = np.linspace(width, width / 10, width)  # the widest blocks weigh most
+    for slot, width in zip(base.slots(), base.decoder_channels, strict=True):
+        magnitudes[slot.name] = np.linspace(width, width / 10, width)  # the widest blocks weigh most
     assert by_magnitude(base.without_bottom(), magnitudes)(1).decoder_channels == (32, 16, 8)
     heaviest = by_magnitude(base.without_bottom(), magnitudes | {"decoder 3": np.full(32, 100.0)})(32 / 56)
     assert heaviest.decoder_channels == (32, 1, 1)
@@ -107,7 +107,7 @@ def test_a_baseline_design_that_cannot_cost_the_same_is_logged(smp, caplog):
     network, pricing = smp
     base = design_of(network)
     widest = base.with_widths([512, 512, 512, 512])
-    found = controls(widest, base, network, pricing, 0, np.random.default_rng(0))
+    found = baseline_designs(widest, base, network, pricing, 0, np.random.default_rng(0))
     ratio = pricing(found["uniform_at_params"]).params / pricing(widest).params
     assert found["uniform_at_params"] == base
     assert f"uniform_at_params: no such design costs the same; its params are {ratio:.2f} times" in caplog.text

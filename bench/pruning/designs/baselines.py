@@ -21,7 +21,7 @@ WIDEST_SCALE = 4  # factor by which a narrow random design can be widened to rea
 Narrowing = Callable[[float], Design]
 
 
-def controls(
+def baseline_designs(
     proposal: Design, base: Design, network: nn.Module, pricing: Pricing, randoms: int, rng: np.random.Generator
 ) -> dict[str, Design]:
     """Build the baseline designs of a proposal: uniform, flat, magnitude and random.
@@ -50,8 +50,8 @@ def controls(
         for cost in EQUAL:
             wanted = pricing(proposal)[cost]
             narrowing = narrowed(_affordable(start, cost, wanted, pricing))
-            found[f"{kind}_at_{cost}"] = control = pricing.at_equal(cost, wanted, narrowing, most)
-            ratio = pricing(control)[cost] / wanted
+            found[f"{kind}_at_{cost}"] = baseline = pricing.find_equal_cost(cost, wanted, narrowing, most)
+            ratio = pricing(baseline)[cost] / wanted
             if not 1 / EQUAL_WITHIN <= ratio <= EQUAL_WITHIN:
                 message = (
                     "baseline design %s_at_%s: no such design costs the same; its %s are %.2f times the proposal's"
@@ -88,19 +88,19 @@ def magnitudes_of(base: Design, network: nn.Module) -> dict[str, np.ndarray]:
         Scales: Liu et al. 2017, arXiv 1708.06519. Filters: Li et al. 2017, arXiv 1608.08710.
     """
     return {
-        place.name: np.mean([np.sort(_magnitude(network, *made))[::-1] for made in place.made_by], axis=0)
-        for place in base.places()
+        slot.name: np.mean([np.sort(_magnitude(network, *made))[::-1] for made in slot.made_by], axis=0)
+        for slot in base.slots()
     }
 
 
 def by_magnitude(design: Design, magnitudes: Mapping[str, np.ndarray]) -> Narrowing:
     """Return the function from a share to the design that keeps this share of all channels, those of largest weight."""
-    weights = [magnitudes[place.name] for place in design.places()]
+    weights = [magnitudes[slot.name] for slot in design.slots()]
     ranked = np.sort(np.concatenate(weights))[::-1]
 
     def keep(share: float) -> Design:
         least = ranked[max(0, round(share * len(ranked)) - 1)]
-        return design.with_widths([max(1, int((place >= least).sum())) for place in weights])
+        return design.with_widths([max(1, int((slot >= least).sum())) for slot in weights])
 
     return keep
 

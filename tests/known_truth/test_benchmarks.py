@@ -12,31 +12,31 @@ from scipy.special import ndtr, rel_entr
 from truths import assert_mean, gaussian_bits, log_ratio, rng
 
 from bench.__main__ import CONF
-from bench.known_truth import AdditiveUniform, Blob, Discretised, Gaussian, Student, Task, Transformed
+from bench.known_truth import AdditiveUniform, Benchmark, Blob, Discretised, Gaussian, Student, Transformed
 
-NAMES = sorted(path.stem for path in (CONF / "task").glob("*.yaml"))
+NAMES = sorted(path.stem for path in (CONF / "benchmark").glob("*.yaml"))
 DIMS = {"swiss_roll": 1, "blob": 2}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_the_configs_name(name):
-    config = yaml.safe_load((CONF / "task" / f"{name}.yaml").read_text())
+    config = yaml.safe_load((CONF / "benchmark" / f"{name}.yaml").read_text())
     assert list(config) == [name]
     target = get_object(config[name]["_target_"])
-    assert issubclass(target, Task)
+    assert issubclass(target, Benchmark)
     assert ">>> " in inspect.getdoc(target)
     assert config[name]["_partial_"] is True
     takes = [key for key in inspect.signature(target).parameters if key not in ("bits", "dim")]
     assert [key for key in config[name] if not key.startswith("_")] == takes
 
-    task = instantiate(config)[name](bits=1.5, dim=DIMS.get(name, 3))
-    assert task.bits == 1.5
-    t, target = task.sample(50, rng())
+    benchmark = instantiate(config)[name](bits=1.5, dim=DIMS.get(name, 3))
+    assert benchmark.bits == 1.5
+    t, target = benchmark.sample(50, rng())
     assert len(t) == len(target) == 50
     assert t.dtype == float
-    assert target.dtype == (np.int64 if isinstance(task, Discretised) else float)
-    assert target.ndim == (1 if isinstance(task, Discretised) else 2)
-    for got, again, other in zip((t, target), task.sample(50, rng()), task.sample(50, rng(1)), strict=True):
+    assert target.dtype == (np.int64 if isinstance(benchmark, Discretised) else float)
+    assert target.ndim == (1 if isinstance(benchmark, Discretised) else 2)
+    for got, again, other in zip((t, target), benchmark.sample(50, rng()), benchmark.sample(50, rng(1)), strict=True):
         assert np.isfinite(got).all()
         np.testing.assert_array_equal(got, again)
         assert not np.array_equal(got, other)
@@ -63,13 +63,13 @@ def test_gaussian_by_quadrature():
 
 @pytest.mark.parametrize(("dim", "freedom"), [(1, 3), (3, 3), (2, 10)])
 def test_student(dim, freedom):
-    task = Student(2, dim, freedom)
-    t, target = task.sample(40_000, rng())
+    benchmark = Student(2, dim, freedom)
+    t, target = benchmark.sample(40_000, rng())
 
     def family(shape):
         return stats.multivariate_t(shape=shape, df=freedom)
 
-    assert_mean(log_ratio(family, t, target, Gaussian(2 - task.correction, dim).rho), 2)
+    assert_mean(log_ratio(family, t, target, Gaussian(2 - benchmark.correction, dim).rho), 2)
     for column in np.hstack([t, target]).T:
         assert stats.kstest(column, stats.t(freedom).cdf).pvalue > 1e-3
 

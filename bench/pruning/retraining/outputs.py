@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def hand_out(retraining: Retraining, proposals: Sequence[Proposal]) -> None:
+def write_proposals(retraining: Retraining, proposals: Sequence[Proposal]) -> None:
     """Write the yaml of each proposal into the folder and into the run."""
     retraining.write({proposal.name: proposal.design for proposal in proposals})
     for proposal in proposals:
@@ -31,7 +31,7 @@ def hand_out(retraining: Retraining, proposals: Sequence[Proposal]) -> None:
         retraining.tracked.text((retraining.folder / path).read_text(), f"proposals/{path}")
 
 
-def hand_over(tracked: tracking.Run, base: Base, verified: Verified) -> None:
+def log_chosen(tracked: tracking.Run, base: Base, verified: Verified) -> None:
     """Log the best network of the chosen proposal as ONNX, and the id of its run for `bench.load`.
 
     The best network has the highest validation score of all seeds.
@@ -47,7 +47,7 @@ def best_run(verified: Verified, design: str) -> str:
     return runs.loc[runs["val_score"].idxmax(), "run"]
 
 
-def what_is_kept(
+def plot_kept_information(
     base: Base, verified: Verified, estimators: Mapping[str, Estimator], samples: int, seed: int, tracked: tracking.Run
 ) -> Figure:
     """Plot I(T;Y) of the base, the chosen proposal and a baseline design, each with its untrained reference.

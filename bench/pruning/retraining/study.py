@@ -14,14 +14,14 @@ from bench.config.build import build_each
 from bench.config.prepare import prepare, prepare_training
 from bench.estimators import Estimator
 from bench.pruning.retraining.training import Retraining
-from bench.pruning.search.asker import Asker, select_views, way_of
+from bench.pruning.search.asker import Asker, choose_estimator_and_view, select_views
 from bench.pruning.search.base import Base, build_base
 from bench.tracking.store import connect
 from bench.tracking.trust import trusted_by
 
 
 @dataclass(frozen=True)
-class Opened:
+class Study:
     """A base and the run that holds all results.
 
     Attributes:
@@ -53,7 +53,7 @@ class Opened:
 
 
 @contextmanager
-def opened(config: DictConfig, command: str) -> Iterator[Opened]:
+def open_study(config: DictConfig, command: str) -> Iterator[Study]:
     """Load the base of a tracked run, or train a new base as the first child of the new run.
 
     Raises:
@@ -72,7 +72,7 @@ def opened(config: DictConfig, command: str) -> Iterator[Opened]:
 
     views = select_views(base.data, config.ask.views)
     if config.ask.get("rule") == "search":
-        way_of(config.ask.by, list(estimators), views)
+        choose_estimator_and_view(config.ask.by, list(estimators), views)
 
     name = config.tracking.name or f"{command} on {base.data.name}"
     with tracking.started(store, name, {tracking.SWEEP: "parent"}) as tracked:
@@ -83,4 +83,4 @@ def opened(config: DictConfig, command: str) -> Iterator[Opened]:
         base = retraining.base
         base.network.to(device)
         tracked.tag("base", base.run)
-        yield Opened(config, base, estimators, tracked, retraining)
+        yield Study(config, base, estimators, tracked, retraining)
