@@ -52,6 +52,7 @@ perf-tracking: $(INSTALLED) ## docs/SCALING.md; DATABASE=postgresql://… (an em
 lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pip check
 

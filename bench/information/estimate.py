@@ -37,7 +37,7 @@ class Planted:
     reason: str | None = None
 
     @property
-    def found(self) -> bool:
+    def recovered_ok(self) -> bool:
         """Whether the excess is significant and within a factor of 2 of the truth."""
         return bool(self.significant and self.bits / RECOVERED <= self.excess <= self.bits * RECOVERED)
 

@@ -43,6 +43,8 @@ def test_its_layers_are_read():
     table = LayerTable.from_csv(EARLIER / "layers.csv")
     assert table.estimators == ["kde", "probe"]
     assert table.profile()["tap"].iloc[-1] == "out"
+    assert table.frame["relative_depth"].between(0, 100).all()
+    assert table.best()["recovered_ok"].notna().any()
     assert len(table.untrained()) > len(table.best()) > 0
     assert bench.plot_u(table).axes
 
