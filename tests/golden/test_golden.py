@@ -49,5 +49,5 @@ def test_an_unknown_name_is_refused(monkeypatch, capsys):
 
 def test_a_command_that_fails_is_no_recording(tmp_path, monkeypatch):
     monkeypatch.setattr(golden, "COMMANDS", {"bad": {"run": ["nope"]}})
-    with pytest.raises(SystemExit, match=r"golden: bad: `python -m bench nope` failed: bench: verb: got 'nope'"):
+    with pytest.raises(SystemExit, match=r"golden: bad: `python -m bench nope` failed: bench: command: got 'nope'"):
         golden.record(golden.HERE.parents[1], tmp_path, [])
