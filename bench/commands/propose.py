@@ -67,7 +67,7 @@ def by_search(config: DictConfig, study: Study) -> tuple[list[Proposal], float]:
             f"ask.margin: got {config.ask.margin}, which allows no part to be removed; raise it, or set target.params "
             "or target.flops"
         )
-    return proposals, search.told
+    return proposals, search.peak
 
 
 def by_filter_count(config: DictConfig, study: Study) -> tuple[list[Proposal], float]:
@@ -87,7 +87,7 @@ def by_filter_count(config: DictConfig, study: Study) -> tuple[list[Proposal], f
     proposals = counted.proposals(config.ask.around)
     if not proposals:
         raise InputError("ask.around: got counts that are nowhere below the base's, wanted a smaller factor")
-    return proposals, counted.told
+    return proposals, counted.peak
 
 
 RULES = {"search": by_search, "filter_count": by_filter_count}
@@ -114,8 +114,8 @@ def _rank(row) -> str:
         return "no rank score"
     return (
         f"rank score {row.rank_score:.3f} ({row.score_low:.3f} to {row.score_high:.3f}): loses "
-        f"{row.bits_given_up:.3f} bits{'' if row.within_margin else ', more than the margin allows'}"
-        f"{'' if row.rank_score == row.bits_given_up else '; the rest is a penalty for its narrowest layer'}"
+        f"{row.information_loss:.3f} bits{'' if row.within_margin else ', more than the margin allows'}"
+        f"{'' if row.rank_score == row.information_loss else '; the rest is a penalty for its narrowest layer'}"
     )
 
 

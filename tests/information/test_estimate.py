@@ -22,7 +22,7 @@ ESTIMATE = Estimate(0.5, (0.4, 0.6), NULL, 2.0, 1.0, n=100, dims=(5, 1), setting
     ],
 )
 def test_planted_truth_is_recovered_within_a_factor_of_2(excess, significant, recovered_ok):
-    assert Planted(0.4, excess, significant).recovered_ok is found
+    assert Planted(0.4, excess, significant).recovered_ok is recovered_ok
 
 
 @pytest.mark.parametrize(("bits", "significant"), [(0.13, False), (0.1301, True), (0.05, False)])

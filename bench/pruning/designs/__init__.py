@@ -7,7 +7,19 @@ import lazy_loader
 from torch import nn
 
 from bench.errors import InputError
-from bench.pruning.designs.base import Cut, Design, Pair, Slot, flat, random_design, scaled, taps_of, widths_of
+from bench.pruning.designs.base import (
+    Cut,
+    Design,
+    Pair,
+    Part,
+    PartKind,
+    Slot,
+    flat,
+    random_design,
+    scaled,
+    taps_of,
+    widths_of,
+)
 
 FAMILIES = {"UNet": "UNetDesign", "CNN": "CNNDesign", "Smp": "SmpDesign", "Monai": "MonaiDesign"}  # by class of models
 
@@ -21,6 +33,8 @@ __all__ = [
     "Design",
     "MonaiDesign",
     "Pair",
+    "Part",
+    "PartKind",
     "Slot",
     "SmpDesign",
     "UNetDesign",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol, Self
 
 import numpy as np
@@ -30,6 +31,29 @@ class Slot:
     made_by: tuple[tuple[str, str | None], ...]
 
 
+class PartKind(StrEnum):
+    """The kinds of parts that can be removed as a whole."""
+
+    SKIP = "skip"
+    LEVEL = "level"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a network that can be removed as a whole.
+
+    Examples:
+        >>> str(Part(PartKind.SKIP, 1))
+        'skip 1'
+    """
+
+    kind: PartKind
+    level: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.level}"
+
+
 @dataclass(frozen=True)
 class Pair:
     """A part of the network and the two taps that decide whether it can be removed.
@@ -37,7 +61,7 @@ class Pair:
     The question is how much information about the label the tap `asked` has, given the tap `given`.
     """
 
-    part: str
+    part: Part
     asked: str
     given: str
 
@@ -74,8 +98,8 @@ class Design(Protocol):
     def with_widths(self, widths: Sequence[int]) -> Self:
         """Return the same design with other numbers of channels, in the order of `slots`."""
 
-    def removals(self) -> dict[str, Self]:
-        """Return the designs without one whole part, by the name of that part."""
+    def removals(self) -> dict[Part, Self]:
+        """Return the designs without one whole part, by that part."""
 
     def swaps(self) -> dict[str, Self]:
         """Return the designs in which a smaller version replaces a part, by the name of the version.
@@ -86,7 +110,7 @@ class Design(Protocol):
     def pairs(self) -> list[Pair]:
         """Return the pair of taps of each part that can be removed as a whole."""
 
-    def removed_parts(self, base: Self) -> list[str]:
+    def removed_parts(self, base: Self) -> list[Part]:
         """List the parts of a base that this design lacks."""
 
     def cut(self, base: Self) -> Cut:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 import torch
@@ -21,13 +23,43 @@ WIDEST_SCALE = 4  # factor by which a narrow random design can be widened to rea
 Narrowing = Callable[[float], Design]
 
 
+class BaselineKind(StrEnum):
+    """How the widths of a baseline design are chosen."""
+
+    UNIFORM = "uniform"  # one factor for all widths
+    FLAT = "flat"  # one width for all slots
+    MAGNITUDE = "magnitude"  # the channels of largest weight
+    RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A design with the parameters or the FLOPs of a proposal.
+
+    Attributes:
+        kind: How its widths are chosen.
+        cost: The cost that equals the proposal's, `params` or `flops`.
+        design: The design.
+        number: Number of a random design.
+    """
+
+    kind: BaselineKind
+    cost: str
+    design: Design
+    number: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}{self.number or ''}_at_{self.cost}"
+
+
 def baseline_designs(
     proposal: Design, base: Design, network: nn.Module, pricing: Pricing, randoms: int, rng: np.random.Generator
-) -> dict[str, Design]:
+) -> list[Baseline]:
     """Build the baseline designs of a proposal: uniform, flat, magnitude and random.
 
-    Each kind of design is built once with the proposal's parameters and once with its FLOPs, as `KIND_at_COST`. Widths
-    are whole numbers, so costs are only as equal as possible. If a base costs too much even at its smallest widths, as
+    Each kind of design is built once with the proposal's parameters and once with its FLOPs. Widths are whole numbers,
+    so costs are only as equal as possible. If a base costs too much even at its smallest widths, as
     one with an encoder of fixed widths can, parts are removed first.
 
     Args:
@@ -39,25 +71,25 @@ def baseline_designs(
         rng: Source of the random designs.
     """
     magnitudes = magnitudes_of(base, network)
-    kinds = {
-        "uniform": (base, _uniform, 1.0),
-        "flat": (base, _flat, float(widths_of(base).max())),
-        "magnitude": (base, lambda design: by_magnitude(design, magnitudes), 1.0),
-    }
-    kinds |= {f"random{i}": (random_design(base, rng), _uniform, float(WIDEST_SCALE)) for i in range(1, randoms + 1)}
-    found = {}
-    for kind, (start, narrowed, most) in kinds.items():
+    starts = [
+        (BaselineKind.UNIFORM, None, base, _uniform, 1.0),
+        (BaselineKind.FLAT, None, base, _flat, float(widths_of(base).max())),
+        (BaselineKind.MAGNITUDE, None, base, lambda design: by_magnitude(design, magnitudes), 1.0),
+    ]
+    for number in range(1, randoms + 1):
+        starts.append((BaselineKind.RANDOM, number, random_design(base, rng), _uniform, float(WIDEST_SCALE)))
+    baselines = []
+    for kind, number, start, narrowed, most in starts:
         for cost in EQUAL:
             wanted = pricing(proposal)[cost]
             narrowing = narrowed(_affordable(start, cost, wanted, pricing))
-            found[f"{kind}_at_{cost}"] = baseline = pricing.find_equal_cost(cost, wanted, narrowing, most)
-            ratio = pricing(baseline)[cost] / wanted
+            baseline = Baseline(kind, cost, pricing.find_equal_cost(cost, wanted, narrowing, most), number)
+            baselines.append(baseline)
+            ratio = pricing(baseline.design)[cost] / wanted
             if not 1 / EQUAL_WITHIN <= ratio <= EQUAL_WITHIN:
-                message = (
-                    "baseline design %s_at_%s: no such design costs the same; its %s are %.2f times the proposal's"
-                )
-                log.warning(message, kind, cost, cost, ratio)
-    return found
+                message = "baseline design %s: no such design costs the same; its %s are %.2f times the proposal's"
+                log.warning(message, baseline.name, cost, ratio)
+    return baselines
 
 
 def _affordable(design: Design, cost: str, wanted: int, pricing: Pricing) -> Design:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.pruning.designs.base import Cut, Pair, Slot
+from bench.pruning.designs.base import Cut, Pair, Part, Slot
 from models import CNN
 
 
@@ -54,13 +54,13 @@ class CNNDesign:
         split = len(self.filters)
         return CNNDesign(tuple(widths[:split]), tuple(widths[split:]), self.convs)
 
-    def removals(self) -> dict[str, CNNDesign]:
+    def removals(self) -> dict[Part, CNNDesign]:
         return {}
 
     def pairs(self) -> list[Pair]:
         return []
 
-    def removed_parts(self, base: CNNDesign) -> list[str]:
+    def removed_parts(self, base: CNNDesign) -> list[Part]:
         return []
 
     def cut(self, base: CNNDesign) -> Cut:

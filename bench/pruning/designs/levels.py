@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from bench.pruning.designs.base import Cut, Pair, Slot
+from bench.pruning.designs.base import Cut, Pair, Part, PartKind, Slot
 
 
 class Levels(ABC):
@@ -45,10 +45,10 @@ class Levels(ABC):
     def pairs(self) -> list[Pair]:
         """Pair each level, together with all levels below it, with the level above it."""
         levels = range(self.fewest + 1, self.levels + 1)
-        return [Pair(f"level {level}", self.from_below(level), self.stages[level - 1]) for level in levels]
+        return [Pair(Part(PartKind.LEVEL, level), self.from_below(level), self.stages[level - 1]) for level in levels]
 
-    def removed_parts(self, base: Self) -> list[str]:
-        return [f"level {self.levels + 1}"] if self.levels < base.levels else []
+    def removed_parts(self, base: Self) -> list[Part]:
+        return [Part(PartKind.LEVEL, self.levels + 1)] if self.levels < base.levels else []
 
     def cut(self, base: Self) -> Cut:
         if self.levels >= base.levels:
@@ -56,8 +56,9 @@ class Levels(ABC):
         kept = tuple(tap for level, tap in base.stages.items() if level <= self.levels)
         return Cut((base.from_below(self.levels + 1),), kept)
 
-    def removals(self) -> dict[str, Self]:
-        return {f"level {self.levels}": self.without_bottom()} if self.levels > self.fewest else {}
+    def removals(self) -> dict[Part, Self]:
+        deepest = Part(PartKind.LEVEL, self.levels)
+        return {deepest: self.without_bottom()} if self.levels > self.fewest else {}
 
     def swaps(self) -> dict[str, Self]:
         return {}

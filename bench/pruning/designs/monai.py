@@ -34,8 +34,9 @@ class MonaiDesign(Levels):
 
     Examples:
         >>> design = MonaiDesign("UNet", (16, 32, 64), (2, 2), ((), (), ()))
-        >>> list(design.removals()), design.pairs()[-1]
-        (['level 3'], Pair(part='level 3', asked='bottleneck', given='enc2'))
+        >>> pair = design.pairs()[-1]
+        >>> str(pair.part), pair.asked, pair.given
+        ('level 3', 'bottleneck', 'enc2')
     """
 
     network: str

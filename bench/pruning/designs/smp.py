@@ -29,9 +29,9 @@ class SmpDesign(Levels):
 
     Examples:
         >>> design = SmpDesign("resnet34", (64, 32, 16))
-        >>> list(design.removals()), list(design.swaps())
+        >>> [str(part) for part in design.removals()], list(design.swaps())
         (['level 4'], ['encoder resnet18'])
-        >>> design.removals()["level 4"].decoder_channels
+        >>> design.without_bottom().decoder_channels
         (32, 16)
     """
 

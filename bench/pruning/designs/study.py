@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from bench.pruning.designs.base import Design, Slot, flat, random_design, scaled, widths_of
+from bench.pruning.designs.base import Design, Part, PartKind, Slot, flat, random_design, scaled, widths_of
 
 FACTORS = (2, 4, 8)  # divisors of the widths of uniform designs
 RANDOMS = 6
@@ -27,7 +27,7 @@ def study_set(base: Design, seed: int) -> dict[str, Design]:
     least = int(widths_of(base).min())
     named = {"base": base}
     named |= {f"no_{_slug(part)}": design for part, design in base.removals().items()}
-    named |= {f"no_{_slug(level)}": design for level, design in _cuts(base)}
+    named |= {f"no_{_slug(part)}": design for part, design in _without_levels(base)}
     named |= {f"no_skips_{numbers}": design for numbers, design in _without_skips(base)}
     named |= {f"quarter_{_slug(slots[0].name)}": _narrowed(base, slots, 1 / 4) for slots in base.tied()}
     named |= {f"uniform_{factor}": scaled(base, 1 / factor) for factor in FACTORS}
@@ -36,22 +36,22 @@ def study_set(base: Design, seed: int) -> dict[str, Design]:
     return named
 
 
-def _cuts(design: Design) -> Iterable[tuple[str, Design]]:
+def _without_levels(design: Design) -> Iterable[tuple[Part, Design]]:
     """Remove levels one after the other, the deepest first; yield (level removed last, design)."""
-    while levels := [part for part in design.removals() if part.startswith("level")]:
+    while levels := [part for part in design.removals() if part.kind == PartKind.LEVEL]:
         design = design.removals()[levels[0]]
         yield levels[0], design
 
 
 def _without_skips(base: Design) -> Iterable[tuple[str, Design]]:
     """Switch off two or more skips together, from the finest or from the deepest; yield (their levels, design)."""
-    skips = [part for part in base.removals() if part.startswith("skip")]
+    skips = [part for part in base.removals() if part.kind == PartKind.SKIP]
     for count in range(2, len(skips) + 1):
         for parts in (skips[:count], skips[-count:]):
             design = base
             for part in parts:
                 design = design.removals()[part]
-            yield "".join(part.removeprefix("skip ") for part in parts), design
+            yield "".join(str(part.level) for part in parts), design
 
 
 def _narrowed(base: Design, slots: list[Slot], factor: float) -> Design:
@@ -60,5 +60,5 @@ def _narrowed(base: Design, slots: list[Slot], factor: float) -> Design:
     return base.with_widths([max(1, round(p.width * factor)) if p.name in names else p.width for p in base.slots()])
 
 
-def _slug(name: str) -> str:
-    return name.replace(" ", "_")
+def _slug(name: str | Part) -> str:
+    return str(name).replace(" ", "_")

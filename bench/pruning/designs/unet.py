@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.pruning.designs.base import Cut, Pair, Slot
+from bench.pruning.designs.base import Cut, Pair, Part, PartKind, Slot
 from models import UNet
 
 KEPT = 0.75  # probability of a skip in a random design
@@ -25,9 +25,9 @@ class UNetDesign:
 
     Examples:
         >>> design = UNetDesign((8, 16, 32), (8, 16), ("cat", "cat"), convs=2)
-        >>> list(design.removals())
+        >>> [str(part) for part in design.removals()]
         ['skip 1', 'skip 2', 'level 3']
-        >>> design.removals()["level 3"].widths
+        >>> design.removals()[Part(PartKind.LEVEL, 3)].widths
         (8, 16)
     """
 
@@ -65,15 +65,11 @@ class UNetDesign:
 
     def tied(self) -> list[list[Slot]]:
         """Tie encoder and decoder of a level if their widths are equal; a decoder of minimal width trains badly."""
-        decoder = {slot.name.split()[-1]: slot for slot in self.slots()[self.depth + 1 :]}
+        slots = self.slots()
         tied = []
-        for slot in self.slots()[: self.depth + 1]:
-            other = decoder.get(slot.name.split()[-1])
-            if other and other.width == slot.width:
-                tied.append([slot, other])
-            else:
-                tied += [[slot]] + ([[other]] if other else [])
-        return tied
+        for encoder, decoder in zip(slots[: self.depth], reversed(slots[self.depth + 1 :]), strict=True):
+            tied += [[encoder, decoder]] if encoder.width == decoder.width else [[encoder], [decoder]]
+        return [*tied, [slots[self.depth]]]
 
     def with_widths(self, widths: Sequence[int]) -> UNetDesign:
         split = self.depth + 1
@@ -88,14 +84,15 @@ class UNetDesign:
         for level, mode in self._levels():
             up, branch = f"up{level}", self.slots()[level - 1].tap
             if mode != "off":
-                pairs.append(Pair(f"skip {level}", branch, up))
-            pairs.append(Pair(f"level {level + 1}", up, branch))
+                pairs.append(Pair(Part(PartKind.SKIP, level), branch, up))
+            pairs.append(Pair(Part(PartKind.LEVEL, level + 1), up, branch))
         return pairs
 
-    def removed_parts(self, base: UNetDesign) -> list[str]:
-        levels = [f"level {self.depth + 2}"] if self.depth < base.depth else []
+    def removed_parts(self, base: UNetDesign) -> list[Part]:
+        levels = [Part(PartKind.LEVEL, self.depth + 2)] if self.depth < base.depth else []
         pairs = enumerate(zip(self.skips, base.skips, strict=False), 1)
-        return levels + [f"skip {level}" for level, (mode, before) in pairs if mode == "off" != before]
+        skips = [Part(PartKind.SKIP, level) for level, (mode, before) in pairs if mode == "off" != before]
+        return levels + skips
 
     def cut(self, base: UNetDesign) -> Cut:
         """Return the skips down to the deepest change and the activation that comes from below it.
@@ -105,9 +102,9 @@ class UNetDesign:
 
         Examples:
             >>> base = UNetDesign((8, 16, 32), (8, 16), ("cat", "cat"))
-            >>> base.removals()["skip 1"].cut(base)
+            >>> base.removals()[Part(PartKind.SKIP, 1)].cut(base)
             Cut(gone=('enc1.conv2',), kept=('up1',))
-            >>> base.removals()["level 3"].cut(base)
+            >>> base.removals()[Part(PartKind.LEVEL, 3)].cut(base)
             Cut(gone=('up2',), kept=('enc1.conv2', 'enc2.conv2'))
         """
         shorter = self.depth < base.depth
@@ -121,10 +118,11 @@ class UNetDesign:
         (gone if shorter else kept).append(f"up{deepest}")
         return Cut(tuple(gone), tuple(kept))
 
-    def removals(self) -> dict[str, UNetDesign]:
-        removals = {f"skip {level}": self._without_skip(level) for level, mode in self._levels() if mode != "off"}
+    def removals(self) -> dict[Part, UNetDesign]:
+        skips = [level for level, mode in self._levels() if mode != "off"]
+        removals = {Part(PartKind.SKIP, level): self._without_skip(level) for level in skips}
         if self.depth > 1:
-            removals[f"level {self.depth + 1}"] = self._without_bottom()
+            removals[Part(PartKind.LEVEL, self.depth + 1)] = self._without_bottom()
         return removals
 
     def swaps(self) -> dict[str, UNetDesign]:

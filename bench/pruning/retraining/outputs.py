@@ -11,6 +11,7 @@ from bench.config.load import load
 from bench.estimators import Estimator
 from bench.information.tables import LayerTable, Moment, Weights
 from bench.layers.probe import Probe
+from bench.pruning.designs.baselines import BaselineKind
 from bench.pruning.retraining.export import to_onnx
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.retraining.verify import Verified
@@ -62,8 +63,8 @@ def plot_kept_information(
         seed: Seed of the measurement.
         tracked: The run to which the tables of layers are logged.
     """
-    shown = ["base", verified.chosen.name]
-    shown += [name for name in verified.designs["design"] if name.startswith("flat_at_params")]
+    flat = [each.name for each in verified.baselines if each.kind == BaselineKind.FLAT and each.cost == "params"]
+    shown = ["base", verified.chosen.name, *(name for name in flat if name in verified.designs["design"].values)]
     first, view = next(iter(estimators)), "pixel" if base.data.task == "segmentation" else "image"
     images = min(samples, len(base.data.split("trainval")))
     profiles = {}

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from bench import plots, tracking
 from bench.layers.selection import named_rng
-from bench.pruning.designs.baselines import baseline_designs
+from bench.pruning.designs.baselines import Baseline, baseline_designs
 from bench.pruning.retraining import judge
 from bench.pruning.retraining.protocol import FINALISTS, SCREENING, by_cost, metric_of, protocol, rank_by_validation
 from bench.pruning.retraining.results import Retrained
@@ -32,12 +32,14 @@ class Verified:
         designs: Table with a row per design.
         comparisons: Table of the chosen proposal against the base and the baseline designs.
         runs: Table with a row per design and seed.
+        baselines: The baseline designs of the chosen proposal.
     """
 
     chosen: Proposal
     designs: pd.DataFrame
     comparisons: pd.DataFrame
     runs: pd.DataFrame
+    baselines: Sequence[Baseline]
 
 
 def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retraining) -> Verified:
@@ -54,16 +56,18 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
         log.warning(message, config.target.loss, chosen.name, lost)
 
     rng = named_rng(config.seed, "random designs")
-    named = baseline_designs(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
-    same = {design: name for name, design in reversed([*((name, first[name]) for name in trained), *named.items()])}
-    new = {name: design for name, design in named.items() if same[design] == name}
+    baselines = baseline_designs(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
+    known = [(name, first[name]) for name in trained] + [(each.name, each.design) for each in baselines]
+    trained_as = {design: name for name, design in reversed(known)}  # equal designs are trained once
+    new = {each.name: each.design for each in baselines if trained_as[each.design] == each.name}
     missing += retraining(new)
     tracked.text("\n".join(missing), "not_run.txt")
     results = retraining.read([*first, *new], test=True)
     kinds = {name: "proposal" for name in first} | {"base": "base", chosen.name: "chosen"}
-    kinds |= {name: name.split("_")[0].rstrip("0123456789") for name in new}
+    kinds |= {each.name: each.kind for each in baselines if each.name in new}
     designs = designs_table(results, kinds, {name: base.latency_ms(design) for name, design in (first | new).items()})
-    compared = comparisons(results, chosen, {"base": "base"} | {name: same[d] for name, d in named.items()}, config)
+    references = {"base": "base"} | {each.name: trained_as[each.design] for each in baselines}
+    compared = comparisons(results, chosen, references, config)
     tracked.table(results.runs, "tables/runs.csv")
     tracked.table(designs, "tables/designs.csv")
     tracked.table(compared, "tables/comparisons.csv")
@@ -73,7 +77,7 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     tracked.figure(plots.pareto(designs, metric_of(base.data.task)), "figures/pareto.png")
     points = pd.concat(curves(tracked, results.runs[results.runs["design"] == name]) for name in kinds)
     tracked.figure(plots.training_curves(points), "figures/training.png")
-    return Verified(chosen, designs, compared, results.runs)
+    return Verified(chosen, designs, compared, results.runs, baselines)
 
 
 def screen_proposals(
@@ -109,11 +113,16 @@ def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mappi
     return table
 
 
-def comparisons(results: Retrained, chosen: Proposal, baselines: Mapping[str, str], config: DictConfig) -> pd.DataFrame:
-    """Compare the chosen proposal with base and baseline designs: gain with interval, verdict, ratios of costs."""
+def comparisons(
+    results: Retrained, chosen: Proposal, references: Mapping[str, str], config: DictConfig
+) -> pd.DataFrame:
+    """Compare the chosen proposal with base and baseline designs: gain with interval, verdict, ratios of costs.
+
+    `references` has the name under which each of these designs was trained, because equal designs are trained once.
+    """
     rows = []
     costs = results.runs.groupby("design")[["params", "flops"]].first()
-    for name, trained in baselines.items():
+    for name, trained in references.items():
         if results.runs[results.runs["design"] == trained]["seed"].nunique() < 2:
             rows.append({"proposal": chosen.name, "baseline": name, "gain": float("nan"), "verdict": "not run"})
             continue
@@ -126,8 +135,8 @@ def comparisons(results: Retrained, chosen: Proposal, baselines: Mapping[str, st
                 "low": gain.low,
                 "high": gain.high,
                 "verdict": "same design" if trained == chosen.name else judge.verdict(gain, config.retrain.margin),
-                "params_of_control": costs["params"][trained] / chosen.costs.params,
-                "flops_of_control": costs["flops"][trained] / chosen.costs.flops,
+                "params_of_baseline": costs["params"][trained] / chosen.costs.params,
+                "flops_of_baseline": costs["flops"][trained] / chosen.costs.flops,
             }
         )
     return pd.DataFrame(rows)

@@ -15,7 +15,7 @@ from bench.estimators import Estimator
 from bench.information.estimate import Estimate
 from bench.layers.pixels import REACH
 from bench.layers.selection import named_rng
-from bench.pruning.designs import Design, Pair, taps_of
+from bench.pruning.designs import Design, Part, taps_of
 from bench.pruning.search.channels import Channels, Selection
 
 READINGS = ("cut_and_narrowest", "cut", "pairs")
@@ -138,12 +138,12 @@ class Asker:
         """Estimate the answer to one question, and store it as a row of the table."""
         row = {
             "what": what,
-            "going": _words(removed),
+            "removed": _words(removed),
             "given": _words(given),
             "view": view,
             "estimator": estimator,
         }
-        channels, rng = self.channels[view], named_rng(self.seed, estimator, view, row["going"], row["given"])
+        channels, rng = self.channels[view], named_rng(self.seed, estimator, view, row["removed"], row["given"])
         try:
             answer = self.estimators[estimator].estimate(
                 channels.side(removed), channels.target, given=channels.side(given) if given else None, rng=rng
@@ -165,12 +165,12 @@ class Asker:
         cut = design.cut(self.base)
         if not cut.gone:
             return Loss.total([])
-        return self._taps(" and ".join(gone), cut.gone, cut.kept, estimator, view)
+        return self._taps(" and ".join(map(str, gone)), cut.gone, cut.kept, estimator, view)
 
-    def pair(self, part: str, estimator: str, view: str) -> Loss:
+    def pair(self, part: Part, estimator: str, view: str) -> Loss:
         """Estimate the information in a skip given the activation from below it, or the reverse."""
-        pair: Pair = self.pairs[part]
-        return self._taps(part, [pair.asked], [pair.given], estimator, view)
+        pair = self.pairs[part]
+        return self._taps(str(part), [pair.asked], [pair.given], estimator, view)
 
     def width(self, slot: str, width: int, estimator: str, view: str) -> Loss:
         """Estimate the information in the channels of a slot beyond the first `width`, given these first channels."""

@@ -24,7 +24,7 @@ class Counted:
         estimator: Name of the estimator whose rows are used.
 
     Attributes:
-        told: Largest excess information about the label of any layer, bits.
+        peak: Largest excess information about the label of any layer, bits.
 
     Raises:
         InputError: This estimator recommends a number of filters for no layer of the base.
@@ -44,7 +44,7 @@ class Counted:
             )
         if strange := [slot.tap for slot in self.slots if (slot.tap, 1) not in self.curves.index]:
             raise InputError(f"run: filters.csv has no row for one filter of {strange[0]}; train the run again")
-        self.told = max(self._excess(slot, slot.width).bits for slot in self.slots)
+        self.peak = max(self._excess(slot, slot.width).bits for slot in self.slots)
 
     def proposals(self, factors: Sequence[float]) -> list[Proposal]:
         """Multiply the recommended numbers of filters by each factor; order the designs by falling parameters."""
@@ -66,7 +66,7 @@ class Counted:
             if count < slot.width:
                 widths = [count if each.name == slot.name else each.width for each in design.slots()]
                 design = design.with_widths(widths)
-                change = f"{slot.name} with {count} of {slot.width} channels: the others tell"
+                change = f"{slot.name} with {count} of {slot.width} channels: the others have"
                 steps.append(
                     Step(slot.name, change, design, self._information_loss(slot, count), bool(count >= enough))
                 )

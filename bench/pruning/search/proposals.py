@@ -44,13 +44,13 @@ class Proposal:
     @property
     def within_margin(self) -> bool:
         """Whether all removals are below the margin."""
-        return self.swap is None and all(step.may_go for step in last_step_of_each_part(self.steps))
+        return self.swap is None and all(step.removable for step in last_step_of_each_part(self.steps))
 
     def why(self, peak: float) -> str:
         """Describe in sentences why the parts were removed."""
         if self.swap:
-            return f"{self.swap} in place of the base's: another network, of which the base can't be asked"
-        return "\n".join(step.sentence(peak) for step in last_step_of_each_part(self.steps))
+            return f"{self.swap} replaces that of the base; the base has no information about this network"
+        return "\n".join(step.describe(peak) for step in last_step_of_each_part(self.steps))
 
     def overrides(self) -> str:
         """Return the overrides of `python -m bench` that train this design instead of the base's."""
@@ -140,7 +140,7 @@ def _check_met(
         costs, whole, loss = search.pricing(leanest), search.pricing(base), search.losses(leanest)[0]
         raise InputError(
             f"target.{kind}: got {target[kind]}, wanted at least {costs[kind] / whole[kind]:.3g}, as "
-            f"the leanest design has ({leanest.arguments()}); it loses {loss.bits:.3f} of {search.told:.3f} bits"
+            f"the leanest design has ({leanest.arguments()}); it loses {loss.bits:.3f} of {search.peak:.3f} bits"
         )
 
 
@@ -159,7 +159,7 @@ def ranked(proposals: Sequence[Proposal], base: Base, peak: float) -> pd.DataFra
             "rank_score": proposal.score.bits,
             "score_low": proposal.score.low,
             "score_high": proposal.score.high,
-            "bits_given_up": proposal.loss.bits,
+            "information_loss": proposal.loss.bits,
             "low": proposal.loss.low,
             "high": proposal.loss.high,
             "reliable": proposal.loss.reliable,
@@ -174,7 +174,7 @@ def answers(asker: Asker) -> pd.DataFrame:
     """Build the table of the information in each part and in each slot alone, by all estimators and views."""
     rows = []
     for estimator, view in asker.diagnostics():
-        questions = {part: asker.pair(part, estimator, view) for part in asker.pairs}
+        questions = {str(part): asker.pair(part, estimator, view) for part in asker.pairs}
         questions |= {slot: asker.slot(slot, estimator, view) for slot in asker.tap_of}
         rows += [
             {"estimator": estimator, "view": view, "part": part, "bits": loss.bits, "low": loss.low, "high": loss.high,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil, inf, isnan, log
 
 from bench.errors import InputError
-from bench.pruning.designs import Design, Slot
+from bench.pruning.designs import Design, PartKind, Slot
 from bench.pruning.designs.costs import Pricing
 from bench.pruning.search.asker import Asker, Loss
 
@@ -25,21 +25,21 @@ class Step:
         change: The change in words.
         design: The design after the removal.
         information_loss: Information about the label in what is removed, given what is kept.
-        may_go: Whether the information loss is reliable and the upper end of its interval is below the margin.
+        removable: Whether the information loss is reliable and the upper end of its interval is below the margin.
     """
 
     part: str
     change: str
     design: Design
     information_loss: Loss
-    may_go: bool
+    removable: bool
 
-    def sentence(self, peak: float) -> str:
+    def describe(self, peak: float) -> str:
         """Describe the removal and its information loss in a sentence."""
-        loss, why = self.information_loss, "" if self.may_go else "; above the margin, for the target alone"
+        loss, why = self.information_loss, "" if self.removable else "; above the margin, removed only for the target"
         return (
-            f"{self.change} {loss.bits:.3f} bits of the label given what is kept ({loss.low:.3f} to "
-            f"{loss.high:.3f}; the most telling layer tells {peak:.3f}){why}"
+            f"{self.change} {loss.bits:.3f} bits about the label given what is kept ({loss.low:.3f} to "
+            f"{loss.high:.3f}; the layer with the most has {peak:.3f}){why}"
         )
 
 
@@ -67,13 +67,13 @@ class Search:
         self.asker = asker
         self.pricing = pricing
         self.by = (estimator, view)
-        self.told = asker.peak_information(*self.by)
-        if not self.told > 0:
+        self.peak = asker.peak_information(*self.by)
+        if not self.peak > 0:
             raise InputError(
                 f"estimator: {estimator} finds no information about the label in any layer ({view} view), so it can't "
                 "rank designs; train the base longer, raise ask.samples or choose another estimator or view"
             )
-        self.most = margin * self.told
+        self.most = margin * self.peak
         self.whole = {slot.name: slot.width for slot in asker.base.slots()}
 
     def losses(self, design: Design) -> tuple[Loss, Loss]:
@@ -89,14 +89,14 @@ class Search:
 
         The part whose information loss has the lowest upper end is removed first.
         """
-        while options := [step for step in self._without_a_part(design) if step.may_go]:
+        while options := [step for step in self._without_a_part(design) if step.removable]:
             step = min(options, key=lambda option: option.information_loss.high)
             yield step
             design = step.design
 
     def bottoms(self, design: Design) -> Iterator[Step]:
         """Yield the removal of the deepest level, one after the other, also above the margin."""
-        while levels := [step for step in self._without_a_part(design) if step.part.startswith("level")]:
+        while levels := [*self._without_a_part(design, PartKind.LEVEL)]:
             yield levels[0]
             design = levels[0].design
 
@@ -129,7 +129,7 @@ class Search:
             for before, step in self._narrower(design):
                 left = self.pricing(step.design)
                 saved = sum(max(0, weight) * log(costs[kind] / left[kind]) for kind, weight in far.items())
-                if saved > 0 and (target or step.may_go):
+                if saved > 0 and (target or step.removable):
                     prices[step] = max(self._step_loss(design, before, step), LEAST_LOSS) / saved
             if not prices:
                 return
@@ -143,12 +143,13 @@ class Search:
         lost = step.information_loss.bits - before.bits + charges[0] - charges[1]
         return inf if isnan(lost) else lost
 
-    def _without_a_part(self, design: Design) -> Iterator[Step]:
-        """Yield the removal of each part."""
-        for part, left in design.removals().items():
-            gone = left.removed_parts(self.asker.base)
-            change = f"without {' and '.join(gone)}: {'it tells' if len(gone) == 1 else 'together they tell'}"
-            yield self._step(part, change, left, self.asker.structure(left, *self.by))
+    def _without_a_part(self, design: Design, *kinds: PartKind) -> Iterator[Step]:
+        """Yield the removal of each part of these kinds, or of each part."""
+        for part, leaner in design.removals().items():
+            if not kinds or part.kind in kinds:
+                removed = leaner.removed_parts(self.asker.base)
+                change = f"without {' and '.join(map(str, removed))}: {'it has' if len(removed) == 1 else 'they have'}"
+                yield self._step(str(part), change, leaner, self.asker.structure(leaner, *self.by))
 
     def _narrower(self, design: Design) -> Iterator[tuple[Loss, Step]]:
         """Yield (loss of the channels removed before, the step) for each group of tied slots that can be narrower."""
@@ -179,7 +180,7 @@ class Search:
     def _resized(self, design: Design, slots: Sequence[Slot], width: int) -> Step:
         """Build the step that gives these slots another width."""
         part = " and ".join(slot.name for slot in slots)
-        change = f"{part} with {width} of {self.whole[slots[0].name]} channels: the others tell"
+        change = f"{part} with {width} of {self.whole[slots[0].name]} channels: the others have"
         return self._step(part, change, _with_width(design, slots, width), self._channel_loss(slots, width))
 
     def _step(self, part: str, change: str, design: Design, loss: Loss) -> Step:

@@ -6,7 +6,7 @@ import torch
 from omegaconf import OmegaConf
 
 from bench.pruning.designs import design_of
-from bench.pruning.designs.baselines import baseline_designs, by_magnitude, magnitudes_of
+from bench.pruning.designs.baselines import BaselineKind, baseline_designs, by_magnitude, magnitudes_of
 from bench.pruning.designs.costs import Pricing
 from models import Smp, UNet
 
@@ -57,7 +57,8 @@ def test_every_kind_at_both_costs(network):
     pricing, base = Pricing(model, (1, 16, 16)), design_of(network)
     found = baseline_designs(base.with_widths([1, 2, 1]), base, network, pricing, 1, np.random.default_rng(0))
     kinds = ("uniform", "flat", "magnitude", "random1")
-    assert list(found) == [f"{kind}_at_{cost}" for kind in kinds for cost in ("params", "flops")]
+    names = [f"{kind}_at_{cost}" for kind in kinds for cost in ("params", "flops")]
+    assert [baseline.name for baseline in found] == names
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +82,12 @@ def test_an_encoder_of_fixed_widths_loses_levels_until_narrowing_can_reach_the_c
     narrowest = pricing(base.with_widths([1, 1, 1, 1]))
     assert narrowest.params > 3 * wanted.params  # the encoder's fourth stage alone
     assert narrowest.flops < wanted.flops
-    for kind in ("uniform", "flat", "magnitude"):
-        assert found[f"{kind}_at_params"].depth == 3
-        assert found[f"{kind}_at_flops"].depth == 4
-    for name, baseline in found.items():
-        cost = name.rpartition("_")[2]
-        equal = 1 / 1.1 <= pricing(baseline)[cost] / wanted[cost] <= 1.1
-        assert equal != (name in caplog.text)
-        assert equal or name.startswith("random")  # drawn too shallow
+    for baseline in found:
+        if baseline.kind != BaselineKind.RANDOM:
+            assert baseline.design.depth == {"params": 3, "flops": 4}[baseline.cost]
+        equal = 1 / 1.1 <= pricing(baseline.design)[baseline.cost] / wanted[baseline.cost] <= 1.1
+        assert equal != (baseline.name in caplog.text)
+        assert equal or baseline.kind == BaselineKind.RANDOM  # drawn too shallow
 
 
 def test_a_block_keeps_its_weights_where_a_level_below_it_is_gone(smp):
@@ -107,7 +106,7 @@ def test_a_baseline_design_that_cannot_cost_the_same_is_logged(smp, caplog):
     network, pricing = smp
     base = design_of(network)
     widest = base.with_widths([512, 512, 512, 512])
-    found = baseline_designs(widest, base, network, pricing, 0, np.random.default_rng(0))
-    ratio = pricing(found["uniform_at_params"]).params / pricing(widest).params
-    assert found["uniform_at_params"] == base
+    uniform = baseline_designs(widest, base, network, pricing, 0, np.random.default_rng(0))[0]
+    ratio = pricing(uniform.design).params / pricing(widest).params
+    assert uniform.design == base
     assert f"uniform_at_params: no such design costs the same; its params are {ratio:.2f} times" in caplog.text

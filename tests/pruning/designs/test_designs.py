@@ -6,7 +6,19 @@ import torch
 from omegaconf import OmegaConf
 
 from bench.errors import InputError
-from bench.pruning.designs import Cut, SmpDesign, UNetDesign, design_of, flat, random_design, scaled, taps_of, widths_of
+from bench.pruning.designs import (
+    Cut,
+    Part,
+    PartKind,
+    SmpDesign,
+    UNetDesign,
+    design_of,
+    flat,
+    random_design,
+    scaled,
+    taps_of,
+    widths_of,
+)
 from bench.pruning.designs.costs import Pricing
 from bench.pruning.designs.study import study_set
 from bench.training.cost import flops, used_parameters
@@ -30,10 +42,10 @@ def pricing():
     ("design", "parameters"),
     [
         (BASE, 486_409),
-        (BASE.removals()["level 5"], 121_033),
-        (BASE.removals()["level 5"].removals()["level 4"], 29_481),
-        (BASE.removals()["skip 1"], 485_833),
-        (BASE.removals()["skip 4"], 449_545),
+        (BASE.removals()[Part(PartKind.LEVEL, 5)], 121_033),
+        (BASE.removals()[Part(PartKind.LEVEL, 5)].removals()[Part(PartKind.LEVEL, 4)], 29_481),
+        (BASE.removals()[Part(PartKind.SKIP, 1)], 485_833),
+        (BASE.removals()[Part(PartKind.SKIP, 4)], 449_545),
         (scaled(BASE, 1 / 2), 122_021),
         (scaled(BASE, 1 / 4), 30_715),
         (flat(BASE, 8), 13_521),
@@ -77,30 +89,33 @@ def test_questions_about_any_leaner_design_read_taps_that_are_known_beforehand(b
 
 
 def test_removals_name_what_goes():
-    design = BASE.removals()["level 5"].removals()["skip 1"]
+    design = BASE.removals()[Part(PartKind.LEVEL, 5)].removals()[Part(PartKind.SKIP, 1)]
     assert design.skips == ("off", "cat", "cat")
-    assert design.removed_parts(BASE) == ["level 5", "skip 1"]
+    assert design.removed_parts(BASE) == [Part(PartKind.LEVEL, 5), Part(PartKind.SKIP, 1)]
     assert design.cut(BASE) == Cut(("enc1.conv2", "up4"), ("enc2.conv2", "enc3.conv2", "enc4.conv2"))
-    assert "skip 1" not in design.removals()
+    assert Part(PartKind.SKIP, 1) not in design.removals()
 
 
 def test_the_bottom_is_read_even_where_its_skip_was_off():
-    design = BASE.removals()["skip 4"].removals()["level 5"]
+    design = BASE.removals()[Part(PartKind.SKIP, 4)].removals()[Part(PartKind.LEVEL, 5)]
     assert design.cut(BASE) == Cut(("up4",), ("enc1.conv2", "enc2.conv2", "enc3.conv2", "enc4.conv2"))
-    assert design == BASE.removals()["level 5"]
+    assert design == BASE.removals()[Part(PartKind.LEVEL, 5)]
 
 
 def test_a_cut_reads_down_to_the_deepest_change():
     assert BASE.cut(BASE) == Cut()
-    one, two = BASE.removals()["skip 3"], BASE.removals()["skip 3"].removals()["skip 1"]
+    one, two = (
+        BASE.removals()[Part(PartKind.SKIP, 3)],
+        BASE.removals()[Part(PartKind.SKIP, 3)].removals()[Part(PartKind.SKIP, 1)],
+    )
     assert one.cut(BASE) == Cut(("enc3.conv2",), ("enc1.conv2", "enc2.conv2", "up3"))
     assert two.cut(BASE) == Cut(("enc1.conv2", "enc3.conv2"), ("enc2.conv2", "up3"))
     assert two.cut(one) == Cut(("enc1.conv2",), ("up1",))
 
 
 def test_a_cut_leaves_out_skips_that_were_off():
-    base = BASE.removals()["skip 1"]
-    assert base.removals()["skip 2"].cut(base) == Cut(("enc2.conv2",), ("up2",))
+    base = BASE.removals()[Part(PartKind.SKIP, 1)]
+    assert base.removals()[Part(PartKind.SKIP, 2)].cut(base) == Cut(("enc2.conv2",), ("up2",))
 
 
 @pytest.mark.parametrize("cost", ["params", "flops"])
@@ -141,7 +156,7 @@ def test_study_set_is_fixed_large_and_without_repetition():
 
 
 def test_a_unet_asks_of_each_skip_and_of_each_level_given_the_other():
-    asked = {pair.part: (pair.asked, pair.given) for pair in BASE.removals()["skip 2"].pairs()}
+    asked = {str(pair.part): (pair.asked, pair.given) for pair in BASE.removals()[Part(PartKind.SKIP, 2)].pairs()}
     assert list(asked) == ["skip 1", "level 2", "level 3", "skip 3", "level 4", "skip 4", "level 5"]
     assert asked["skip 1"] == ("enc1.conv2", "up1")
     assert asked["level 2"] == ("up1", "enc1.conv2")

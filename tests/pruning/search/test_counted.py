@@ -43,7 +43,7 @@ def test_designs_have_the_recommended_filters_times_each_factor(base):
     assert [proposal.name for proposal in proposals] == ["lean_1", "lean_2"]
     assert proposals[0].costs.params > proposals[1].costs.params
     assert [proposal.within_margin for proposal in proposals] == [True, False]
-    assert counted.told == pytest.approx(1.0)
+    assert counted.peak == pytest.approx(1.0)
 
 
 def test_what_is_given_up_is_what_the_curve_lacks_there(base):
@@ -55,7 +55,7 @@ def test_what_is_given_up_is_what_the_curve_lacks_there(base):
     (three,) = counted.proposals([0.75])  # between counts that were asked: the one below
     assert three.design.arguments()["filters"] == [3, 6]
     assert three.loss.bits == pytest.approx(0.4)
-    assert "stage 1 with 2 of 8 channels: the others tell 0.400 bits" in two.steps[0].sentence(counted.told)
+    assert "stage 1 with 2 of 8 channels: the others have 0.400 bits" in two.steps[0].describe(counted.peak)
 
 
 @pytest.mark.parametrize(("said", "reliable"), [(True, True), (False, False), (None, False)])
@@ -79,7 +79,7 @@ def test_the_layer_with_most_information_is_the_measure(base):
     found, curves = tables(4.0, {1: 0.2, 4: 0.9, 8: 1.0})
     other = curves[curves["about"] == "Y"].assign(tap="conv2", excess=[0.1, 0.2, 0.3], count=[1, 3, 6])
     counted = Counted(base, found.assign(recommended=[4.0, 3.0]), pd.concat([curves, other]), "renyi")
-    assert counted.told == pytest.approx(1.0)
+    assert counted.peak == pytest.approx(1.0)
 
 
 def test_a_design_loses_what_its_worst_layer_loses(base):

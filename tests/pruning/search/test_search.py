@@ -73,7 +73,7 @@ def test_a_bottom_that_tells_nothing_goes():
     steps = list(search(asker).parts(BASE))
     assert [step.part for step in steps] == ["level 3"]
     assert steps[0].design.widths == (4, 8)
-    assert "without level 3: it tells 0.010 bits of the label given what is kept" in steps[0].sentence(1.0)
+    assert "without level 3: it has 0.010 bits about the label given what is kept" in steps[0].describe(1.0)
 
 
 def test_the_upper_end_of_the_interval_decides():
@@ -96,7 +96,7 @@ def test_channels_whose_numbers_are_not_reliable_stay():
     assert sum(last.design.widths) < sum(BASE.widths)
     steps = list(search(asker).channels(BASE, {"params": 3000}))  # a target narrows them all the same
     assert steps[-1].design.widths[2] < BASE.widths[2]
-    assert not any(step.may_go for step in steps if step.part == "encoder 3")
+    assert not any(step.removable for step in steps if step.part == "encoder 3")
 
 
 @pytest.mark.parametrize(("error", "removed"), [(0.0399, ["level 3"]), (0.0401, [])])
@@ -109,7 +109,7 @@ def test_a_part_may_be_removed_where_the_upper_end_is_below_the_margin(error, re
 def test_channels_go_while_the_margin_allows():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     *_, last = search(asker).channels(BASE)
-    assert last.may_go
+    assert last.removable
     for slot in last.design.slots():
         assert asker.width(slot.name, slot.width).high < 0.05
     assert sum(last.design.widths) < sum(BASE.widths)
@@ -135,7 +135,7 @@ def test_the_last_step_of_a_part_speaks_for_it():
     steps = list(search(asker).channels(BASE))
     last = {step.part: step for step in last_step_of_each_part(steps)}
     assert len(last) < len(steps)
-    assert "encoder 3 with 9 of 16 channels: the others tell 0.044 bits" in last["encoder 3"].sentence(1.0)
+    assert "encoder 3 with 9 of 16 channels: the others have 0.044 bits" in last["encoder 3"].describe(1.0)
 
 
 @pytest.mark.parametrize("target", [{"params": 0.1}, {"flops": 0.25}, {"params": 0.2, "flops": 0.2}])
@@ -182,8 +182,8 @@ def test_a_diagnostic_that_finds_nothing_is_refused():
 def test_a_design_is_within_the_margin_where_each_of_its_removals_may_go():
     none = Loss(0.0, 0.0, 0.0, True)
 
-    def proposal(*may_go):
-        steps = [Step(f"skip {number}", "without it", BASE, none, may) for number, may in enumerate(may_go)]
+    def proposal(*removable):
+        steps = [Step(f"skip {number}", "without it", BASE, none, may) for number, may in enumerate(removable)]
         return Proposal("lean_1", BASE, steps, PRICING(BASE), none, none)
 
     assert proposal(True, True).within_margin
