@@ -84,8 +84,9 @@ def run(config: DictConfig) -> str | float | list[float]:
             table.share_responses()
         finally:
             tracked.table(table.frame, "layers.csv")
-            for name in table.details:
-                tracked.table(table.detail(name), f"tables/{name}.csv")
+            for name, rows in table.details.items():
+                if rows:
+                    tracked.table(table.detail(name), f"tables/{name}.csv")
         tracked.curves(table.profile_points())
 
         test, images = evaluate(model, data, "test", seed=config.seed)

@@ -142,8 +142,8 @@ def differences(old: Path, new: Path, renamed: dict[str, str]) -> Iterator[str]:
     for path in sorted(wanted.keys() ^ names[1]):
         yield f"{path}: only in {'the new' if path in names[1] else 'the old'} recording"
     for path in sorted(wanted.keys() & names[1]):
-        before = _renamed((old / wanted[path]).read_text(), renamed).splitlines()
-        after = (new / path).read_text().splitlines()
+        before = _lines(path, _renamed((old / wanted[path]).read_text(), renamed))
+        after = _lines(path, (new / path).read_text())
         if len(before) != len(after):
             yield f"{path}: {len(before)} lines became {len(after)}"
         for number, (one, other) in enumerate(zip(before, after, strict=False), 1):
@@ -156,6 +156,12 @@ def differences(old: Path, new: Path, renamed: dict[str, str]) -> Iterator[str]:
 def _compared(path: Path, root: Path) -> bool:
     inside = path.relative_to(root).parts
     return path.is_file() and (path.name.endswith(".out.txt") or "runs" in inside)
+
+
+def _lines(path: Path, text: str) -> list[str]:
+    """Return the lines of a file. The rows of a table are sorted, because their order is no result."""
+    lines = text.splitlines()
+    return lines[:1] + sorted(lines[1:]) if path.suffix == ".csv" else lines
 
 
 def _renamed(text: str, renamed: dict[str, str]) -> str:

@@ -41,6 +41,14 @@ def test_a_renamed_column(tmp_path):
     assert len(list(golden.differences(old, new, {}))) == 1
 
 
+def test_the_order_of_rows_is_not_compared(tmp_path):
+    old, new = (write_recording(tmp_path / name, 0.25) for name in ("old", "new"))
+    table = new / "default" / "runs" / "0" / "layers.csv"
+    header, *rows = table.read_text().splitlines(keepends=True)
+    table.write_text("".join([header, *reversed(rows)]))
+    assert list(golden.differences(old, new, {})) == []
+
+
 def test_an_unknown_name_is_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         exit_code(monkeypatch, "against", "main", "calibrated")
