@@ -138,7 +138,7 @@ def overlap(one: np.ndarray, other: np.ndarray, rows: np.ndarray) -> float:
 
 def median_width(squared: np.ndarray) -> float:
     """Return the median distance of squared distances (pairs,); EstimationError where it is 0."""
-    median = median_of(squared)
+    median = np.median(squared)
     if median == 0:
         raise EstimationError("got identical rows in most pairs, wanted rows that differ: the median distance is 0")
     return float(np.sqrt(median))
@@ -165,14 +165,3 @@ def aligned_width(side: Variable) -> float:
         within, whole = (side.n + 2 * values.sum() for values in (kernel[alike], kernel**2))
         alignments.append(within / np.sqrt(whole))
     return float(WIDTHS[np.argmax(alignments)] * mean)
-
-
-def median_of(values: np.ndarray) -> float:
-    """Return the median of (m,). It takes a third of the time of NumPy's.
-
-    >>> median_of(np.array([4.0, 1, 3, 2]))
-    2.5
-    """
-    half = len(values) // 2
-    parted = np.partition(values, half)
-    return float(parted[half] if len(values) % 2 else (parted[half] + parted[:half].max()) / 2)

@@ -70,7 +70,7 @@ def test_designs_are_what_their_runs_logged(folder, files, trained):
         said = pd.concat(best(folder, run) for run in of_design)["reliable"]
         assert row["rows"] == len(said)
         assert row["reliable"] == said.eq(True).sum() > 0
-        assert row["control"] == said.isna().sum() > 0
+        assert row["reference_only"] == said.isna().sum() > 0
     assert table["front.params"].tolist() == [bool(table["score"].iloc[0] > table["score"].iloc[1]), True]
     assert (table["metric"] == "Dice").all()
 
