@@ -29,6 +29,7 @@ from mlflow import MlflowClient
 HERE = Path(__file__).parent
 COMMANDS = tomllib.loads((HERE / "commands.toml").read_text())
 VOLATILE = re.compile(r"seconds|minutes|latency|memory|_ms|git|version|host|owner|fingerprint")
+TIMES = re.compile(r"seconds|minutes|latency\w*|ms")  # headers of printed columns
 MASKED = (
     (r"\[\d{4}-\d\d-\d\d [\d:,]+\]", "[WHEN]"),
     (r"\b[0-9a-f]{32}\b", "RUN"),
@@ -72,22 +73,17 @@ def masked(text: str) -> str:
 
 
 def _without_times(text: str) -> str:
-    r"""Remove the last column of each printed table if it holds times.
+    r"""Remove the columns of printed tables that hold times. A value ends below the end of its header.
 
-    >>> _without_times("    rmse seconds\nksg   0.2     0.1\n\nend")
-    ' rmse\nksg 0.2\n\nend'
+    >>> _without_times("    ms rmse seconds\nksg 3  0.2     0.1\n\nend")
+    ' rmse\nksg  0.2\n\nend'
     """
-    lines, width = [], 0
+    lines, ends = [], []
     for line in text.split("\n"):
-        words = line.split()
-        if words and VOLATILE.fullmatch(words[-1]):
-            width = len(words) + 1  # with the name of a row
-            lines.append(" " + " ".join(words[:-1]))
-        elif width and len(words) == width:
-            lines.append(" ".join(words[:-1]))
-        else:
-            width = 0
-            lines.append(line)
+        cells = list(re.finditer(r" *\S+", line))
+        times = [cell.end() for cell in cells if TIMES.fullmatch(cell[0].strip())]
+        ends = (times or ends) if cells else []
+        lines.append("".join(cell[0] for cell in cells if cell.end() not in ends))
     return "\n".join(lines)
 
 

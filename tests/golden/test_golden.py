@@ -29,7 +29,7 @@ def test_a_changed_last_digit_and_a_new_file(tmp_path, monkeypatch, capsys):
     (new / "default" / "0.out.txt").write_text("exit code 0\n")
     assert exit_code(monkeypatch, "compare", old, new) == 1
     assert capsys.readouterr().out == (
-        "default/0.out.txt: only in the new recording\ndefault/runs/0/layers.csv:3\n  - out,0.25\n  + out,0.2500001\n"
+        "default/0.out.txt: only in the new recording\ndefault/runs/0/layers.csv:2\n  - out,0.25\n  + out,0.2500001\n"
     )
 
 
