@@ -75,7 +75,7 @@ def masked(text: str) -> str:
 def _without_times(text: str) -> str:
     r"""Remove the columns of printed tables that hold times. A value ends below the end of its header.
 
-    >>> _without_times("    ms rmse seconds\nksg 3  0.2     0.1\n\nend")
+    >>> _without_times("    ms rmse seconds\nksg  3  0.2     0.1\n\nend")
     ' rmse\nksg  0.2\n\nend'
     """
     lines, ends = [], []
