@@ -9,42 +9,42 @@ PER_CORE := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-
 
 .PHONY: run ui server test test-processes test-slow perf perf-tracking screenshots mutate golden lint
 
-run: $(INSTALLED) ## the default run: built-in phantoms, a small U-Net; ARGS='...' adds overrides
+run: $(INSTALLED) ## the default run: a small U-Net on generated phantoms; ARGS='...' adds overrides
 	$(BIN)/python -m bench $(ARGS)
 
 ui: $(INSTALLED) ## MLflow's UI on localhost
 	$(BIN)/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlflow.db
 
-server: $(INSTALLED) ## MLflow's server on PostgreSQL, on localhost; AUTH=1 asks for passwords, WORKERS, PORT and FOLDER as in server/start.sh
+server: $(INSTALLED) ## MLflow's server on localhost, with PostgreSQL; AUTH, WORKERS, PORT, FOLDER: server/start.sh
 	server/start.sh
 
-test: $(INSTALLED) ## one process a core, one thread each
+test: $(INSTALLED) ## all tests without marks; one process per core, with one thread each
 	$(ONE_THREAD) $(BIN)/python -m pytest $(PER_CORE)
 
-test-processes: $(INSTALLED) ## retraining, sweeps that are killed, servers, a browser; PostgreSQL and Chromium are Debian's, skipped where absent
+test-processes: $(INSTALLED) ## whole commands, servers, a browser; skips tests of PostgreSQL or Chromium if absent
 	$(ONE_THREAD) $(BIN)/python -m pytest -m 'processes and not slow' -rs
 
 test-slow: $(INSTALLED)
 	$(ONE_THREAD) $(BIN)/python -m pytest $(PER_CORE) -m slow
 
-perf: $(INSTALLED) ## ratios of times in one run; minutes
+perf: $(INSTALLED) ## ratios of times within one run; takes minutes
 	$(BIN)/python tests/perf/estimators.py
 	$(BIN)/python tests/perf/pairs.py
 	$(BIN)/python tests/perf/measurement.py
 	$(BIN)/python tests/perf/asking.py
 	$(BIN)/python tests/perf/discarding.py
 
-mutate: $(INSTALLED) ## small faults put into the code, of which the tests are to find 90 %; ROOM=, FILE=, N= mutants a file, SEED=; an hour; docs/TESTING.md
+mutate: $(INSTALLED) ## mutation tests; ROOM=, FILE=, N= mutants per file, SEED=; an hour; docs/TESTING.md
 	$(ONE_THREAD) nice -n 15 $(BIN)/python tests/mutation/mutate.py --count $(N) --seed $(SEED) $(if $(ROOM),--room '$(ROOM)') $(if $(FILE),--file $(FILE))
 
-golden: $(INSTALLED) ## the outputs of commit BASE and of the working tree, compared to the last digit; NAMES='calibrate sweep'; minutes
+golden: $(INSTALLED) ## compare outputs of commit BASE and the working tree; NAMES='calibrate sweep'; takes minutes
 	$(if $(BASE),,$(error BASE: wanted the commit to compare with, such as make golden BASE=main))
 	$(BIN)/python tests/golden/golden.py against $(BASE) $(NAMES)
 
-screenshots: $(INSTALLED) ## docs/ui_*.png of the newest sweep in STORE, by chromium
+screenshots: $(INSTALLED) ## make docs/ui_*.png from the newest sweep in STORE, with chromium
 	$(BIN)/python tests/screenshots.py $(STORE)
 
-perf-tracking: $(INSTALLED) ## docs/SCALING.md; DATABASE=postgresql://… (an empty one) is timed beside SQLite
+perf-tracking: $(INSTALLED) ## docs/SCALING.md; SQLite, and DATABASE=postgresql://… if given (it must be empty)
 	$(BIN)/python tests/perf/sweeps.py
 	$(BIN)/python tests/perf/tracking.py $(DATABASE)
 	$(BIN)/python tests/perf/queries.py $(DATABASE)
