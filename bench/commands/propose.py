@@ -42,7 +42,7 @@ def propose(config: DictConfig) -> str:
             sys.stdout.write(verdict_report(verified, metric_of(base.data.task)))
             log_chosen(tracked, base, verified)
             kept = plot_kept_information(base, verified, study.estimators, config.ask.samples, config.seed, tracked)
-            tracked.figure(kept, "figures/plot_kept_information.png")
+            tracked.figure(kept, "figures/kept_information.png")
     sys.stdout.write(f"run {tracked.id} in {tracked.store.uri}\n")
     return tracked.id
 

@@ -63,8 +63,9 @@ class LayerTable:
     Some of the columns are
 
     - weights: `epoch` (in training), `best` (best checkpoint by validation) or `untrained` (initialised from `seed`);
-    - place: the relative depth, 0 to 100, with the bottleneck at 50;
-    - planted: bits of known truth; recovered: the excess of the estimator on it; found: whether it recovers the truth;
+    - relative_depth: 0 at the input, 50 at the bottleneck, 100 at the output;
+    - planted: bits of known truth; recovered: the excess of the estimator on it; recovered_ok: whether it is significant
+      and within a factor of 2 of the truth;
     - reason: why a row has no bits.
 
     Attributes:

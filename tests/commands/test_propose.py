@@ -65,7 +65,7 @@ def test_retraining_is_one_sweep_of_equal_runs(verified):
 
 def test_figures_protocol_and_tables_are_logged(verified):
     folder, _, parent = verified
-    for name in ("pareto", "training", "plot_kept_information"):
+    for name in ("pareto", "training", "kept_information"):
         assert is_drawing(artifact(folder, parent, f"figures/{name}.png"))
     assert "No worse: above -0.01" in artifact(folder, parent, "protocol.txt").read_text()
     assert {"asked.csv", "proposals", "tables", "layers", "proposal.onnx"} <= artifacts(folder, parent)
