@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from browsing import browser_page, chart, enlarge, open_view, row, served, show, unfold
+from browsing import browser_page, chart, enlarge, open_view, row, run_mlflow_server, show, unfold
 from playwright.sync_api import Page, expect
 
 from bench.sweeps import jobs
@@ -17,7 +17,7 @@ PROFILES = ("profile/I_XT.renyi_2", "profile/I_TY.probe.pixel")
 def main(database: Path) -> None:
     store = connect(f"sqlite:///{database.absolute()}", "bench")
     sweep = jobs.sweeps(store)[0].info.run_id
-    with served(store.uri) as address, browser_page() as page:
+    with run_mlflow_server(store.uri) as address, browser_page() as page:
         page.set_viewport_size({"width": 1600, "height": 600})
         open_view(page, views.link(address, store.experiment_id))
         unfold(page, sweep)

@@ -10,7 +10,7 @@ pytest.importorskip("playwright", reason="the UI is tested by playwright, which 
 if not shutil.which("chromium"):
     pytest.skip("the UI is tested in chromium, which is not installed", allow_module_level=True)
 
-from browsing import browser_page, cell, chart, curves, enlarge, open_view, row, served, show, unfold
+from browsing import browser_page, cell, chart, curves, enlarge, open_view, row, run_mlflow_server, show, unfold
 from playwright.sync_api import expect
 from running import children, is_drawing, parents, points, tiny, uri
 
@@ -47,7 +47,7 @@ def jobs(folder):
 def link(folder):
     """The last that the sweep printed, at the address of a server of its store."""
     printed = re.findall(r"^designs and U-plots: (\S+)$", (folder / "printed").read_text(), re.MULTILINE)[-1]
-    with served(uri(folder)) as address:
+    with run_mlflow_server(uri(folder)) as address:
         yield printed.replace("http://" + urlsplit(printed).netloc, address)
 
 
