@@ -1,4 +1,4 @@
-"""Pictures of the newest sweep of a store in MLflow's own UI, for docs/: python tests/screenshots.py mlflow.db"""
+"""Take screenshots of the newest sweep of a store in MLflow's UI, for docs/: python tests/screenshots.py mlflow.db"""
 
 import sys
 from pathlib import Path
@@ -26,7 +26,8 @@ def main(database: Path) -> None:
 
         page.set_viewport_size({"width": 1500, "height": 700})
         show(page, "CHART")
-        row(page, sweep).locator("label:has(.is-visibility-toggle-checkbox)").click()  # the mean of unlike designs
+        # hide the mean over different designs
+        row(page, sweep).locator("label:has(.is-visibility-toggle-checkbox)").click()
         whole = enlarge(chart(page, "Parallel Coordinates"))
         whole.locator("[class*=modal-content]").first.screenshot(path=DOCS / "ui_parallel.png")
         page.keyboard.press("Escape")
@@ -39,7 +40,7 @@ def main(database: Path) -> None:
 
 
 def widen_list(page: Page, by: int) -> None:
-    """Drag the edge of the list of runs, so that names are shown whole."""
+    """Drag the edge of the list of runs, so that names are not truncated."""
     edge = page.get_by_test_id("experiment-view-compare-runs-chart-area").bounding_box()
     page.mouse.move(edge["x"], edge["y"] + 100)
     page.mouse.down()

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
-from running import ASKING, artifact, assert_refused, command, is_drawing, runs, with_store
+from running import QUICK_SEARCH, artifact, assert_refused, command, is_drawing, runs, with_store
 
 from bench.commands.validity import baseline_scores, leaderboard, losses_of, validity_report
 from bench.pruning.designs import UNetDesign, scaled
@@ -13,7 +13,7 @@ from bench.pruning.retraining.results import Retrained
 from bench.pruning.search.asker import READINGS
 
 SMALL = (
-    *ASKING,
+    *QUICK_SEARCH,
     "estimator.probe.steps=10",
     "ask.samples=128",
     "retrain.seeds=2",

@@ -78,7 +78,9 @@ def test_estimator(name):
         label = informed + 0.1 * rng.normal(size=(64, 1))
         informative = estimator.estimate(informed, label, rng=np.random.default_rng(1))
     unrelated = estimator.estimate(rng.normal(size=informed.shape), label, rng=np.random.default_rng(1))
-    assert informative.significant, f"{name}: {informative.bits:.2f} bits of a label that the samples show, below its null"
+    assert informative.significant, (
+        f"{name}: {informative.bits:.2f} bits of a label that the samples show, below its null"
+    )
     assert informative.excess > 3 * informative.null.spread
     slack = 0.05 if name.startswith("ksg") else 1e-9  # a bias correction may exceed the entropy of the label
     assert informative.bits <= informative.limit + slack
@@ -86,7 +88,9 @@ def test_estimator(name):
         f"{name}: {unrelated.excess:.2f} bits about an unrelated label"
     )
     again = estimator.estimate(informed, label, rng=np.random.default_rng(1))
-    assert again.row() | {"seconds": 0} == informative.row() | {"seconds": 0}, f"{name}: draws from another source than rng"
+    assert again.row() | {"seconds": 0} == informative.row() | {"seconds": 0}, (
+        f"{name}: draws from another source than rng"
+    )
     assert json.loads(informative.row()["settings"]).keys() <= set(config[name]) | {"kernel"}
 
 

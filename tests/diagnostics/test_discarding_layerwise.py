@@ -28,7 +28,11 @@ def test_the_realised_distortion_is_beta_at_every_layer_of_a_trained_network(tra
         assert (missed <= (3 * found.distortion_error).clamp(min=0.03)).all(), (tap.name, found.distortion)
         again, error = Distortion(f, x, (8, 8), 0.01)(found.sigma.flatten(1), torch.arange(3), seed=99, draws=1000)
         both = (found.distortion_error.square() + error.square()).sqrt()
-        assert ((again - found.distortion).abs() <= (4 * both).clamp(min=0.03)).all(), (tap.name, again, found.distortion)
+        assert ((again - found.distortion).abs() <= (4 * both).clamp(min=0.03)).all(), (
+            tap.name,
+            again,
+            found.distortion,
+        )
 
 
 def test_refinement_does_not_reduce_the_entropy(trained, data):

@@ -33,7 +33,9 @@ def test_refinement_equalises_the_distortion_of_cells_and_the_closed_form_does_n
 
 def test_more_steps_of_refinement_do_not_reduce_the_result():
     x = torch.zeros(1, 1, 16)
-    found_by = [float(measure_row(nonlinear, x, cells=16, solver=WaterFilling(refine=24 * n)).sid_bits) for n in (1, 2, 5)]
+    found_by = [
+        float(measure_row(nonlinear, x, cells=16, solver=WaterFilling(refine=24 * n)).sid_bits) for n in (1, 2, 5)
+    ]
     assert found_by[0] <= found_by[1] + 0.01  # bits; distortions equal β within 2 %
     assert found_by[1] <= found_by[2] + 0.01
 

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from made import KnownMaps, bits_and_labels, lower, probe_of, upper
+from known_maps import KnownMaps, bits_and_labels, lower, probe_of, upper
 
 from bench.diagnostics import FilterCount
 from bench.diagnostics.filter_count import _enough
@@ -146,7 +146,9 @@ def test_a_map_that_is_active_for_few_samples_is_left_out_if_its_kernel_has_no_w
 
 
 def test_an_estimator_without_a_null_gives_a_row_with_its_reason():
-    _, curves = measure_filters(lambda x: torch.cat([upper(x), lower(x)], dim=1), lambda a, b: a, RENYI | {"kde": KDE()})
+    _, curves = measure_filters(
+        lambda x: torch.cat([upper(x), lower(x)], dim=1), lambda a, b: a, RENYI | {"kde": KDE()}
+    )
     kde = curves[curves["estimator"] == "kde"]
     assert kde["bits"].notna().all() or kde["reason"].str.contains("null").all()
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from made import KnownMaps, bits_and_labels, lower, probe_of, upper
+from known_maps import KnownMaps, bits_and_labels, lower, probe_of, upper
 from scipy.spatial.distance import cdist
 
 from bench.diagnostics import ModifiedInformationPlane
@@ -61,13 +61,22 @@ def test_averages_over_pairs_and_mini_batches_equal_a_slow_reference():
         grams = [np.exp(-cdist(one, one, "sqeuclidean") / (2 * width**2)) for one in maps[rows].swapaxes(0, 1)]
         labels = delta(data.val.targets.numpy()[rows])
         pairs = [(grams[i], grams[j]) for i, j in ((0, 1), (0, 2), (1, 2))]
-        found.append(np.mean([2 * information_of(labels, a, b) - information_of(labels, a) - information_of(labels, b) for a, b in pairs]))
+        found.append(
+            np.mean(
+                [
+                    2 * information_of(labels, a, b) - information_of(labels, a) - information_of(labels, b)
+                    for a, b in pairs
+                ]
+            )
+        )
     assert row["bits"] == pytest.approx(np.mean(found), abs=1e-5)  # activations are float32
     assert row["low"] == pytest.approx(np.mean(found) - 3.182446 * np.std(found, ddof=1) / 2, abs=1e-4)
 
 
 def test_pairs_of_the_best_checkpoint_are_logged_and_average_to_its_rows():
-    table, diagnostic = measure_pairs(lambda x: torch.cat([upper(x), lower(x), x[:, :, 1:3]], dim=1), lambda a, b: 2 * a + b)
+    table, diagnostic = measure_pairs(
+        lambda x: torch.cat([upper(x), lower(x), x[:, :, 1:3]], dim=1), lambda a, b: 2 * a + b
+    )
     pairs = table.detail("pairs").query("estimator == 'renyi' and quantity == 'Rdn-Syn(X)'")
     assert pairs[["map", "other"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 2]]
     (row,) = table.select(quantity="Rdn-Syn(X)", estimator="renyi").to_dict("records")
@@ -77,7 +86,9 @@ def test_pairs_of_the_best_checkpoint_are_logged_and_average_to_its_rows():
     figures = diagnostic(table).figures
     assert {"pairs", "pairs.yu"} <= figures.keys()
     assert ("profile/Rdn-Syn_X.excess.renyi", row["excess"], row["relative_depth"]) in diagnostic(table).curves
-    in_training, _ = measure_pairs(lambda x: torch.cat([upper(x), lower(x)], dim=1), lambda a, b: a, Moment(1, "epoch", 0))
+    in_training, _ = measure_pairs(
+        lambda x: torch.cat([upper(x), lower(x)], dim=1), lambda a, b: a, Moment(1, "epoch", 0)
+    )
     assert in_training.detail("pairs").empty
 
 
@@ -110,7 +121,9 @@ def test_a_layer_without_pairs_gives_rows_with_their_reason(make, reason):
 
 
 def test_constant_maps_are_left_out_and_the_others_keep_their_numbers():
-    table, _ = measure_pairs(lambda x: torch.cat([0 * upper(x), upper(x), 0 * upper(x), lower(x)], dim=1), lambda a, b: a)
+    table, _ = measure_pairs(
+        lambda x: torch.cat([0 * upper(x), upper(x), 0 * upper(x), lower(x)], dim=1), lambda a, b: a
+    )
     assert set(table.detail("pairs")[["map", "other"]].itertuples(index=False, name=None)) == {(1, 3)}
 
 

@@ -4,7 +4,7 @@
     python tests/golden/golden.py compare OLD NEW          exit code 1 if two recordings differ
     python tests/golden/golden.py against COMMIT           records a commit and the working tree, and compares them
 
-The comparison covers every table, metric, parameter and is_printed line. It leaves out values that differ between two runs
+The comparison covers every table, metric, parameter and printed line. It leaves out values that differ between two runs
 of the same code, such as times. renamed.toml lists names that were changed on purpose. `make golden BASE=COMMIT` calls
 `against`.
 """
@@ -72,7 +72,7 @@ def masked(text: str) -> str:
 
 
 def _without_times(text: str) -> str:
-    r"""Remove the last column of each is_printed table if it holds times.
+    r"""Remove the last column of each printed table if it holds times.
 
     >>> _without_times("    rmse seconds\nksg   0.2     0.1\n\nend")
     ' rmse\nksg 0.2\n\nend'

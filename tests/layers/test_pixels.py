@@ -134,7 +134,9 @@ def test_the_null_exchanges_whole_label_maps_between_patients():
             assert len(candidates) == 1
             sources += candidates
         assert sorted(sources) == list(range(6))
-        assert all(sources[a] // 2 == sources[a + 1] // 2 for a in (0, 2, 4))  # both slices of a patient come from the same patient
+        assert all(
+            sources[a] // 2 == sources[a + 1] // 2 for a in (0, 2, 4)
+        )  # both slices of a patient come from the same patient
 
 
 def test_pixels_of_one_image_are_not_independent_samples():

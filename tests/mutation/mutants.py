@@ -121,7 +121,9 @@ def _replacements(node: ast.AST) -> Iterator[ast.AST]:
         case ast.Compare():
             for position, operator in enumerate(node.ops):
                 others = (other() for other in COMPARISONS[type(operator)])
-                yield from (_with(node, ops=[*node.ops[:position], other, *node.ops[position + 1 :]]) for other in others)
+                yield from (
+                    _with(node, ops=[*node.ops[:position], other, *node.ops[position + 1 :]]) for other in others
+                )
         case ast.BinOp() | ast.AugAssign() if type(node.op) in ARITHMETIC:
             yield _with(node, op=ARITHMETIC[type(node.op)]())
         case ast.BoolOp():

@@ -146,8 +146,12 @@ def test_a_skip_is_merged_by_the_next_block_and_not_before(name):
     for position, skip in enumerate(taps):
         if skip.role == "skip":
             closed_outputs = outputs(model, x, taps, closed=skip)
-            assert all(torch.equal(open_outputs[tap.name], closed_outputs[tap.name]) for tap in taps[: position + 1]), skip.name
-            assert not torch.equal(open_outputs[taps[position + 1].name], closed_outputs[taps[position + 1].name]), skip.name
+            assert all(torch.equal(open_outputs[tap.name], closed_outputs[tap.name]) for tap in taps[: position + 1]), (
+                skip.name
+            )
+            assert not torch.equal(open_outputs[taps[position + 1].name], closed_outputs[taps[position + 1].name]), (
+                skip.name
+            )
 
 
 @pytest.mark.parametrize(("name", "size"), [("UNet", (13, 30)), ("SegResNet", (9, 14)), ("SwinUNETR", (40, 33))])

@@ -211,11 +211,13 @@ def test_the_smallest_image_is_accepted_and_a_smaller_one_is_refused(changes, sm
 
 
 def test_untrained_blocks_differ_from_their_shortcuts():
-    # timm initialises the last gain of each block to 0, so that the untrained reference would have no blocks
+    # timm initialises the last gain of each block to 0, so that an untrained reference would have no blocks
     model = ResNet(**SMALL | {"filters": (4, 4), "stem_filters": 4}).eval()
     outputs = {}
     for name in ("act1", "layer1"):
-        model.get_submodule(name).register_forward_hook(lambda _m, _i, out, name=name: outputs.update({name: out.clone()}))
+        model.get_submodule(name).register_forward_hook(
+            lambda _m, _i, out, name=name: outputs.update({name: out.clone()})
+        )
     with torch.no_grad():
         model(torch.rand(1, 1, 16, 16))
     assert not torch.allclose(outputs["act1"], outputs["layer1"])
