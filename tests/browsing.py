@@ -1,4 +1,4 @@
-"""MLflow's own UI in a browser, for tests and for the pictures of the documentation."""
+"""Open MLflow's UI in a browser, for tests and for the screenshots of the documentation."""
 
 import os
 import shutil
@@ -13,9 +13,9 @@ from urllib.request import urlopen
 
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-SECONDS = 90  # that a slow machine may take to show something
+SECONDS = 90  # time limit for a page element on a slow machine
 SIZE = {"width": 1500, "height": 1000}
-# what the UI keeps of a user who has closed its chat
+# state that the UI stores after a user has closed its chat
 CHAT_CLOSED = """
     localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
     localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
@@ -23,8 +23,8 @@ CHAT_CLOSED = """
 
 
 @contextmanager
-def served(uri: str) -> Iterator[str]:
-    """The address of an MLflow server of a store, while it runs."""
+def run_mlflow_server(uri: str) -> Iterator[str]:
+    """Run an MLflow server on a store; yield its address."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
@@ -38,14 +38,14 @@ def served(uri: str) -> Iterator[str]:
     )
     try:
         address = f"http://127.0.0.1:{port}"
-        until_it_answers(f"{address}/health", server)
+        wait_for_server(f"{address}/health", server)
         yield address
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait()
 
 
-def until_it_answers(address: str, server: subprocess.Popen) -> None:
+def wait_for_server(address: str, server: subprocess.Popen) -> None:
     late = time.monotonic() + 2 * SECONDS
     while server.poll() is None and time.monotonic() < late:
         try:
@@ -59,7 +59,7 @@ def until_it_answers(address: str, server: subprocess.Popen) -> None:
 
 @contextmanager
 def browser_page() -> Iterator[Page]:
-    """A page of Debian's Chromium, wide enough for every column."""
+    """Yield a page of Debian's Chromium that is wide enough for every column."""
     expect.set_options(timeout=1000 * SECONDS)
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu"]
@@ -72,14 +72,14 @@ def browser_page() -> Iterator[Page]:
 
 
 def open_view(page: Page, link: str) -> None:
-    page.goto("about:blank")  # a link that differs behind its # alone would not load the page anew
+    page.goto("about:blank")  # Chromium does not reload a page if two links differ only in the part after '#'
     page.goto(link)
-    page.get_by_label("Hide banner").click()  # of the banner that tells of a shared view
+    page.get_by_label("Hide banner").click()  # the banner about a shared view
     page.get_by_label("Toggle sidebar").click()
 
 
 def row(page: Page, run_id: str) -> Locator:
-    """The row of a run; the grid makes a part of it for the columns that don't scroll."""
+    """Locate the row of a run. The grid makes a separate part of the row for the columns that do not scroll."""
     return page.locator(f'[role=row][row-id="{run_id}"]')
 
 
@@ -92,19 +92,19 @@ def unfold(page: Page, parent: str) -> None:
 
 
 def show(page: Page, mode: str) -> None:
-    """TABLE or CHART."""
+    """Show the runs as a table (mode TABLE) or as charts (mode CHART)."""
     page.locator(f"label:has(input[name=runs-view-mode][value={mode}])").click()
 
 
 def chart(page: Page, title: str) -> Locator:
-    """The card of a chart, drawn."""
+    """Scroll to the card of a chart, so that the chart is drawn."""
     card = page.get_by_test_id("experiment-view-compare-runs-card").filter(has=page.get_by_text(title, exact=True))
     card.scroll_into_view_if_needed()
     return card
 
 
 def enlarge(card: Locator) -> Locator:
-    """A chart on the whole page."""
+    """Show a chart on the whole page."""
     card.locator("[data-component-id=fullscreen_button_chartcard]").click()
     whole = card.page.get_by_role("dialog")
     expect(whole.locator("svg .label, svg .xtick").first).to_be_visible()
@@ -112,8 +112,8 @@ def enlarge(card: Locator) -> Locator:
 
 
 def curves(card: Locator, n: int) -> dict[str, dict[float, float]]:
-    """What a line chart of n runs has drawn: the curve of each by its name."""
+    """Return the curves of a line chart of n runs by the name of the run."""
     plot = card.locator(".js-plotly-plot")
-    expect(plot.locator(".scatterlayer .trace")).to_have_count(2 * n)  # each has a shadow
+    expect(plot.locator(".scatterlayer .trace")).to_have_count(2 * n)  # the chart draws each curve twice
     drawn = plot.evaluate("plot => plot.data.map(({name, x, y}) => [name, Array.from(x), Array.from(y)])")
     return {name: dict(zip(x, y, strict=True)) for name, x, y in drawn}

@@ -1,4 +1,4 @@
-"""Runs for tests whose store takes nothing for a while, and what is sent of them later."""
+"""Helpers for tests: runs whose store is unreachable for a while, and sending their writes later."""
 
 from contextlib import contextmanager
 
@@ -15,8 +15,8 @@ TAGS = {tracking.FINGERPRINT: "abc", tracking.DESIGN: "a design"}
 
 
 @contextmanager
-def away():
-    """Within: no write arrives, nor how a run ended."""
+def unreachable_store():
+    """Make the store unreachable: no write arrives, and no end of a run."""
 
     def fail(*_):
         raise TrackingError("away")
@@ -27,8 +27,8 @@ def away():
         yield
 
 
-def cut_off(store, parent=None, once=True, error=None):
-    """A run of which all that it logged waits; error: that ended it."""
+def run_without_store(store, parent=None, once=True, error=None):
+    """Return a run whose writes all wait in the outbox. If `error` is given, the run raises it at its end."""
     runs = []
 
     def attempt():
@@ -40,12 +40,12 @@ def cut_off(store, parent=None, once=True, error=None):
             if error:
                 raise error
 
-    with away(), pytest.raises(type(error) if error else TrackingError):
+    with unreachable_store(), pytest.raises(type(error) if error else TrackingError):
         attempt()
     return runs[0]
 
 
-def said_of(store, log) -> tuple[str, str]:
+def tracking_error_of(store, log) -> tuple[str, str]:
     """Call log(run) on a new run, some of whose writes fail; return its id and the message of its TrackingError."""
     runs = []
 
@@ -60,7 +60,7 @@ def said_of(store, log) -> tuple[str, str]:
 
 
 def finished(store, parent=None):
-    """The same job, done."""
+    """Run the same job with a reachable store; return its run."""
     with tracking.started(store, "a run", TAGS, parent, once=True) as run:
         run.text("a,b\n1,2\n", "layers.csv")
     return run

@@ -1,11 +1,11 @@
-"""HTML for tests: what a page holds and what it would load."""
+"""HTML parser for tests: the elements, the text and the links of a page."""
 
 from collections import Counter
 from html.parser import HTMLParser
 
 
 class Page(HTMLParser):
-    """What is open and closed, what would be loaded, and the text."""
+    """Open elements, counts of elements (seen), files that a browser would load, and text of a page."""
 
     def __init__(self, html):
         super().__init__()

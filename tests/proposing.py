@@ -1,9 +1,9 @@
-"""`python -m bench propose` for tests: on networks and images as small as they can be."""
+"""Helpers for tests of `python -m bench propose` on very small networks and images."""
 
-from running import ASKING, command, runs, with_store
+from running import QUICK_SEARCH, command, runs, with_store
 
 SMALL = (
-    *ASKING,
+    *QUICK_SEARCH,
     "estimator.probe.steps=20",
     "ask.samples=160",
     "ask.margin=100",

@@ -1,4 +1,4 @@
-"""`python -m bench` for tests: in this process, in a folder of its own, a run of about a second."""
+"""Helpers for tests: run `python -m bench` in a folder, with small settings, and read the runs that it tracked."""
 
 import io
 import logging
@@ -42,7 +42,7 @@ TINY = (
     "device=cpu",
 )
 QUIET = ("hydra/job_logging=disabled", "hydra/hydra_logging=disabled")
-ASKING = (
+QUICK_SEARCH = (
     *QUIET,
     "device=cpu",
     "train.epochs=1",
@@ -53,7 +53,7 @@ ASKING = (
 
 
 class Ended(NamedTuple):
-    """What a command left behind."""
+    """Exit code, standard output and standard error of a command."""
 
     code: int
     out: str
@@ -61,8 +61,8 @@ class Ended(NamedTuple):
 
 
 @contextmanager
-def logging_kept() -> Iterator[None]:
-    """Undoes what Hydra sets for this process: QUIET disables every logger, each job replaces the root's handlers."""
+def logging_restored() -> Iterator[None]:
+    """Restore logging after Hydra: QUIET disables every logger, and each job replaces the handlers of the root."""
     level, handlers = logging.root.level, logging.root.handlers[:]
     try:
         yield
@@ -74,13 +74,13 @@ def logging_kept() -> Iterator[None]:
 
 
 def command(folder: Path, *arguments: str) -> Ended:
-    """`python -m bench ARGUMENTS` in this process and in a folder."""
+    """Run `python -m bench ARGUMENTS` in this process and in a folder."""
     out, err = io.StringIO(), io.StringIO()
     stops, threads = {sent: signal.getsignal(sent) for sent in STOPS}, torch.get_num_threads()
-    torch.set_num_threads(1)  # for images this small, more threads wait for each other
+    torch.set_num_threads(1)  # for such small images, more threads are slower
     with (
         chdir(folder),
-        logging_kept(),
+        logging_restored(),
         patch.dict(os.environ),
         patch.object(sys, "argv", ["bench", *arguments]),
         redirect_stdout(out),
@@ -100,7 +100,7 @@ def command(folder: Path, *arguments: str) -> Ended:
 
 
 def process(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen:
-    """`python -m bench ARGUMENTS` as a process of its own, which heeds signals even where the tests ignore them."""
+    """Start `python -m bench ARGUMENTS` as a new process, which handles signals even if the tests ignore them."""
     return subprocess.Popen(
         [sys.executable, "-m", "bench", *arguments],
         cwd=folder,
@@ -113,7 +113,7 @@ def process(folder: Path, *arguments: str, **environment: str) -> subprocess.Pop
 
 
 def tiny(folder: Path, *overrides: str) -> Ended:
-    """A run, or with -m a sweep, of TINY where the overrides don't say otherwise."""
+    """Run the command, or with -m a sweep, with the settings TINY and these overrides."""
     keys = {override.partition("=")[0] for override in overrides}
     rest = [small for small in TINY if not {small.partition("=")[0], small.partition(".")[0]} & keys]
     with_store(folder)
@@ -121,7 +121,7 @@ def tiny(folder: Path, *overrides: str) -> Ended:
 
 
 def with_store(folder: Path) -> Path:
-    """The folder with an empty store, copied because to make one takes seconds."""
+    """Copy an empty store into the folder, because creating one takes seconds; return the folder."""
     database = folder / "mlflow.db"
     if not database.exists():
         database.write_bytes(_empty_store())
@@ -145,13 +145,13 @@ def uri(folder: Path) -> str:
 
 
 def runs(folder: Path, experiment: str = "bench") -> list[Run]:
-    """Every run of an experiment, oldest first."""
+    """Return every run of an experiment, oldest first."""
     known = store(folder).get_experiment_by_name(experiment)
     return store(folder).search_runs([known.experiment_id], order_by=["attributes.start_time"]) if known else []
 
 
 def parents(folder: Path) -> list[Run]:
-    """Of sweeps, oldest first."""
+    """Return the parents of sweeps, oldest first."""
     return [run for run in runs(folder) if run.data.tags.get("sweep") == "parent"]
 
 
@@ -160,14 +160,14 @@ def children(folder: Path, parent: Run) -> list[Run]:
 
 
 def artifact(folder: Path, run: Run, path: str) -> Path:
-    """A copy, beside the folder."""
+    """Download a file of a run to a place outside the folder; return its path."""
     beside = folder.parent / "read" / run.info.run_id
     beside.mkdir(parents=True, exist_ok=True)
     return Path(store(folder).download_artifacts(run.info.run_id, path, str(beside)))
 
 
-def kept(run: Run, path: str) -> Path:
-    """The file of a run in its SQLite store's own folder, to change it."""
+def stored_file(run: Run, path: str) -> Path:
+    """Return the path of a file of a run within the store, so that a test can change it."""
     return Path(url2pathname(urlsplit(run.info.artifact_uri).path)) / path
 
 
@@ -180,30 +180,30 @@ def layers(folder: Path, run: Run) -> pd.DataFrame:
 
 
 def points(folder: Path, run: Run, key: str) -> dict[int, float]:
-    """A metric's value by step."""
+    """Return the values of a metric by step."""
     return {point.step: point.value for point in store(folder).get_metric_history(run.info.run_id, key)}
 
 
 def names(group: str) -> list[str]:
-    """Of the yamls of a config group."""
+    """Return the names of the yamls of a config group."""
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
 def composed(*overrides: str) -> DictConfig:
-    """The config of `python -m bench` with these overrides."""
+    """Compose the config of `python -m bench` with these overrides."""
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("config", list(overrides))
 
 
 def is_drawing(path: Path) -> bool:
-    """Whether a picture opens and shows more than its ground."""
+    """Return whether an image can be opened and has more than its background."""
     pixels = np.asarray(Image.open(path).convert("L"))
     return min(pixels.shape) > 100 and (pixels != np.median(pixels)).mean() > 0.01
 
 
 def assert_refused(ended, *parts: str):
-    """The command ended with exit code 2 and one line that holds these parts."""
+    """Assert that the command ended with exit code 2 and one line that contains these parts."""
     assert ended.code == 2, ended
     assert ended.out == ""
     assert ended.err.startswith("bench: ")

@@ -1,9 +1,9 @@
-"""Pictures of the newest sweep of a store in MLflow's own UI, for docs/: python tests/screenshots.py mlflow.db"""
+"""Take screenshots of the newest sweep of a store in MLflow's UI, for docs/: python tests/screenshots.py mlflow.db"""
 
 import sys
 from pathlib import Path
 
-from browsing import browser_page, chart, enlarge, open_view, row, served, show, unfold
+from browsing import browser_page, chart, enlarge, open_view, row, run_mlflow_server, show, unfold
 from playwright.sync_api import Page, expect
 
 from bench.sweeps import jobs
@@ -17,7 +17,7 @@ PROFILES = ("profile/I_XT.renyi_2", "profile/I_TY.probe.pixel")
 def main(database: Path) -> None:
     store = connect(f"sqlite:///{database.absolute()}", "bench")
     sweep = jobs.sweeps(store)[0].info.run_id
-    with served(store.uri) as address, browser_page() as page:
+    with run_mlflow_server(store.uri) as address, browser_page() as page:
         page.set_viewport_size({"width": 1600, "height": 600})
         open_view(page, views.link(address, store.experiment_id))
         unfold(page, sweep)
@@ -26,7 +26,8 @@ def main(database: Path) -> None:
 
         page.set_viewport_size({"width": 1500, "height": 700})
         show(page, "CHART")
-        row(page, sweep).locator("label:has(.is-visibility-toggle-checkbox)").click()  # the mean of unlike designs
+        # hide the mean over different designs
+        row(page, sweep).locator("label:has(.is-visibility-toggle-checkbox)").click()
         whole = enlarge(chart(page, "Parallel Coordinates"))
         whole.locator("[class*=modal-content]").first.screenshot(path=DOCS / "ui_parallel.png")
         page.keyboard.press("Escape")
@@ -39,7 +40,7 @@ def main(database: Path) -> None:
 
 
 def widen_list(page: Page, by: int) -> None:
-    """Drag the edge of the list of runs, so that names are shown whole."""
+    """Drag the edge of the list of runs, so that names are not truncated."""
     edge = page.get_by_test_id("experiment-view-compare-runs-chart-area").bounding_box()
     page.mouse.move(edge["x"], edge["y"] + 100)
     page.mouse.down()

@@ -1,4 +1,4 @@
-"""MLflow's tracking server for tests: its own application, in a thread, that can be stopped and started again."""
+"""MLflow's tracking server for tests: it runs in a thread and can be stopped, started again, and made to fail."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from running import with_store
 
 
 class Server:
-    """Serves the store in a folder, artifacts too, at one address through all its stops and starts."""
+    """Serve the store and the artifacts of a folder, at the same address after each restart."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch):
         from mlflow.server import (
@@ -39,7 +39,7 @@ class Server:
         self.start()
 
     def answer(self, environ: dict, start_response: Callable):
-        """What MLflow answers, or a fault: a status line and a body, as of a proxy before it."""
+        """Return the response of MLflow, or of a fault: a status line and a body, as from a proxy in front of it."""
         if self.fault is None or (instead := self.fault(environ)) is None:
             return self.app(environ, start_response)
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

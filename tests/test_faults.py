@@ -1,4 +1,4 @@
-"""Faults during a run: it is marked, and what was measured is kept."""
+"""Faults during a run: the run has its status and traceback, and keeps its measurements."""
 
 import errno
 import signal
@@ -13,16 +13,16 @@ from bench.training.train import Batches
 
 
 def ended_run(folder, status: str):
-    """The one run: marked so, with its traceback and the rows of epoch 0."""
+    """Return the only run; assert its status, its traceback and the rows of epoch 0."""
     (run,) = runs(folder)
     assert run.info.status == status
     assert {"config.yaml", "dataset.json", "layers.csv", "traceback.txt"} <= artifacts(folder, run)
     rows = layers(folder, run)
-    assert (rows.query("epoch == 0")["bits"].notna().sum()) == 27  # input and 8 taps, of X, of Y, and of Y by pixels
+    assert (rows.query("epoch == 0")["bits"].notna().sum()) == 27  # input and 8 taps; X, Y, Y by pixel
     return run
 
 
-def test_loss_that_is_nan(tmp_path):
+def test_a_loss_that_is_nan_ends_the_run(tmp_path):
     ended = tiny(tmp_path, "train.optimizer.lr=1e30", "train.epochs=3")
     assert ended.code == 1
     assert ended.err.startswith("bench: validation loss: got nan in epoch 1, wanted a finite number; lower train.opt")
@@ -32,7 +32,7 @@ def test_loss_that_is_nan(tmp_path):
     assert run.data.metrics["layers.xt/up1"] >= 0
 
 
-def test_network_that_is_nan_after_the_last_step(tmp_path):
+def test_a_network_that_is_nan_after_the_last_step_fails(tmp_path):
     ended = tiny(tmp_path, "train.optimizer.lr=1e30", "train.epochs=1")
     assert ended.code == 1, "a run whose best network gives NaN alone is no finished run"
     assert runs(tmp_path)[0].info.status == "FAILED"
@@ -58,7 +58,7 @@ def ctrl_c(_):
         (cuda_out_of_memory, 1, "FAILED", "bench: out of memory: lower train.batch_size, probe.batch_size or"),
     ],
 )
-def test_fault_in_training(tmp_path, monkeypatch, fault, code, status, line):
+def test_a_fault_in_training_gives_one_line_and_a_status(tmp_path, monkeypatch, fault, code, status, line):
     monkeypatch.setattr(Batches, "__iter__", fault)
     ended = tiny(tmp_path)
     assert ended.code == code
@@ -67,7 +67,7 @@ def test_fault_in_training(tmp_path, monkeypatch, fault, code, status, line):
     ended_run(tmp_path, status)
 
 
-def test_defect_is_raised_and_marked(tmp_path, monkeypatch):
+def test_a_defect_is_raised_and_the_run_has_failed(tmp_path, monkeypatch):
     monkeypatch.setattr(Batches, "__iter__", lambda self: 1 / 0)
     ended = tiny(tmp_path)
     assert ended.code == 1
@@ -76,14 +76,14 @@ def test_defect_is_raised_and_marked(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("first_that_fails", ["weights.pt", "u_plot.png"])
-def test_disk_full_of_artifacts(tmp_path, monkeypatch, first_that_fails):
-    fits, full = MlflowClient.log_artifact, []
+def test_a_full_disk_gives_one_line_and_metrics_are_kept(tmp_path, monkeypatch, first_that_fails):
+    write, full = MlflowClient.log_artifact, []
 
     def log_artifact(client, run_id, local_path, *rest):
         if full or local_path.endswith(first_that_fails):
             full.append(local_path)
             raise OSError(errno.ENOSPC, "No space left on device", local_path)
-        fits(client, run_id, local_path, *rest)
+        write(client, run_id, local_path, *rest)
 
     monkeypatch.setattr(MlflowClient, "log_artifact", log_artifact)
     ended = tiny(tmp_path, "diagnostic=[u_plot]")

@@ -1,4 +1,4 @@
-"""The layout of the code: rooms, the imports between them, and files that can be read at once."""
+"""The layout of the code: rooms, imports between rooms, and the length of files."""
 
 import ast
 from pathlib import Path
@@ -8,8 +8,8 @@ ROOMS = {
     "commands", "comparison", "pruning", "diagnostics", "layers", "sweeps", "config", "known_truth", "tracking",
     "training", "estimators", "datasets", "information", "plots", "errors", "signals", "models",
 }  # fmt: skip
-ARROWS = 85  # at most, between rooms
-LINES = 250  # of a file, at most
+ARROWS = 85  # maximal number of pairs (room, imported room)
+LINES = 250  # maximal length of a file
 
 
 def files() -> list[Path]:
@@ -17,13 +17,13 @@ def files() -> list[Path]:
 
 
 def room_of(module: str) -> str | None:
-    """The room of a module; None for the API and the command line, which stand above all rooms."""
+    """Return the room of a module; None for the API and the command line, which are above all rooms."""
     package, *inside = module.split(".")
     return "models" if package == "models" else inside[0] if inside and inside[0] in ROOMS else None
 
 
 def imports(path: Path) -> set[str]:
-    """Every module of ours that a file imports, or whose name it imports."""
+    """Return every module and name of this project that a file imports."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -34,7 +34,7 @@ def imports(path: Path) -> set[str]:
 
 
 def arrows() -> set[tuple[str, str]]:
-    """(room, room that it imports)."""
+    """Return the pairs (room, imported room)."""
     found = set()
     for path in files():
         room = room_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
@@ -42,17 +42,17 @@ def arrows() -> set[tuple[str, str]]:
     return {(one, other) for one, other in found if one and other and one != other}
 
 
-def test_every_file_lies_in_a_room():
+def test_every_file_belongs_to_a_room():
     inside = {path.relative_to(ROOT / "bench").parts[0] for path in files() if "bench" in path.parts}
     assert {name.removesuffix(".py") for name in inside if not name.startswith("__")} == ROOMS - {"models"}
 
 
-def test_few_rooms_know_each_other():
+def test_rooms_have_few_imports_between_them():
     found = arrows()
     assert 0 < len(found) <= ARROWS
     assert not {room for _, room in found} & {"commands"}
     assert not {one for one, _ in found} & {"models", "errors", "plots"}
 
 
-def test_a_file_can_be_read_at_once():
+def test_no_file_is_too_long():
     assert {str(path): lines for path in files() if (lines := len(path.read_text().splitlines())) > LINES} == {}

@@ -1,4 +1,4 @@
-"""Signals: the first stops a process, the next ones do not cut off what it writes then."""
+"""Signals: the first one stops a process; further ones do not interrupt its last writes."""
 
 import os
 import signal
@@ -9,8 +9,8 @@ from bench import signals
 
 
 @pytest.fixture
-def heeding(monkeypatch):
-    before = {sent: signal.signal(sent, signal.SIG_DFL) for sent in signals.STOPS}  # nohup leaves them ignored
+def default_handlers(monkeypatch):
+    before = {sent: signal.signal(sent, signal.SIG_DFL) for sent in signals.STOPS}  # nohup ignores some signals
     monkeypatch.setattr(signals, "_first", [])
     yield
     for sent, handler in before.items():
@@ -18,7 +18,7 @@ def heeding(monkeypatch):
 
 
 @pytest.mark.parametrize("sent", signals.STOPS)
-def test_the_first_interrupts_and_the_next_ones_are_passed_over(heeding, sent):
+def test_the_first_signal_interrupts_and_the_next_ones_are_ignored(default_handlers, sent):
     signals.handle_stop_signals()
     assert not signals.is_stopped()
     with pytest.raises(KeyboardInterrupt):
@@ -28,7 +28,7 @@ def test_the_first_interrupts_and_the_next_ones_are_passed_over(heeding, sent):
         os.kill(os.getpid(), again)
 
 
-def test_a_later_one_ends_the_process_at_once(heeding, monkeypatch):
+def test_a_later_signal_ends_the_process_immediately(default_handlers, monkeypatch):
     ended = []
     monkeypatch.setattr(os, "_exit", ended.append)
     monkeypatch.setattr(signals, "QUIET_SECONDS", -1)
@@ -39,7 +39,7 @@ def test_a_later_one_ends_the_process_at_once(heeding, monkeypatch):
     assert ended == [130]
 
 
-def test_what_is_ignored_stays_so_except_the_stop_of_a_cluster(heeding):
+def test_ignored_signals_stay_ignored_except_sigterm(default_handlers):
     for sent in signals.STOPS:
         signal.signal(sent, signal.SIG_IGN)
     signals.handle_stop_signals()

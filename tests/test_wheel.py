@@ -1,4 +1,4 @@
-"""The wheel, installed alone outside the checkout and without the optional packages, runs and has its config inside."""
+"""The wheel runs outside the checkout and without optional packages, and contains its config."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.processes
 
 
 def output_of(*command: str | Path, cwd: Path) -> str:
-    """Standard output of a command that ends with exit code 0, without this process's import path."""
+    """Run a command without the import path of this process; assert exit code 0 and return its standard output."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"OMP_NUM_THREADS": "1"}
     ended = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
@@ -30,7 +30,7 @@ def output_of(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """Built from a copy, because a build writes into its folder."""
+    """Build the wheel from a copy, because a build writes into its folder."""
     if find_spec("setuptools") is None:
         pytest.skip("setuptools is not installed, and the build may not fetch it")
     source = tmp_path_factory.mktemp("source")
@@ -45,7 +45,7 @@ def wheel(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
-    """A virtual environment with the wheel, and with the packages of this one but for the optional ones."""
+    """Create a virtual environment with the wheel and with the packages of this environment except optional ones."""
     environment = tmp_path_factory.mktemp("environment")
     output_of(sys.executable, "-m", "venv", "--without-pip", environment, cwd=environment)
     pip = [sys.executable, "-m", "pip", "--python", environment / "bin" / "python"]
@@ -67,7 +67,7 @@ def test_every_module_and_config_is_in_the_wheel(wheel):
     assert got == {path.as_posix() for path in wanted if path.suffix != ".pyc"}
 
 
-def test_site_packages_get_bench_and_models_alone(installed):
+def test_only_bench_and_models_are_installed(installed):
     found = {path.name for path in site_packages(installed).iterdir() if not path.name.endswith((".pth", ".dist-info"))}
     assert found - {"__pycache__"} == {"bench", "models"}
 

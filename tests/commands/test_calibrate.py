@@ -1,4 +1,4 @@
-"""`python -m bench calibrate`: a small one, in this process."""
+"""`python -m bench calibrate` with few samples, in this process."""
 
 import numpy as np
 import pandas as pd
@@ -56,11 +56,11 @@ def test_logs_the_tables_and_the_figure(folder):
     assert float(matrix.loc["gaussian", "gaussian"]) > 0.5
 
 
-def test_every_task_is_asked_as_often_as_wanted_of_every_estimator(rows):
+def test_every_estimator_is_applied_to_every_benchmark_as_often_as_configured(rows):
     counts = rows.groupby(["family", "truth", "estimator"]).size()
     assert set(counts) == {2}
     assert {"gaussian", "discretised", "student"} <= set(rows["family"])
-    assert set(rows.query("family == 'student'")["truth"]) == {1.0}  # 0 bits is no benchmark of Student's
+    assert set(rows.query("family == 'student'")["truth"]) == {1.0}  # Student's distribution cannot have 0 bits
     gaussian = rows.query("family == 'gaussian' and estimator == 'gaussian' and truth == 1")["bits"]
     assert gaussian.mean() == pytest.approx(1, abs=0.3)
 
@@ -75,7 +75,7 @@ def test_truth_is_planted_on_the_layers_of_a_trained_network(rows):
     assert (planted["truth"] == 0).any()
     assert (planted["truth"] > 0.1).any()
     answered = planted[planted["estimator"] == "ksg"]
-    assert answered["planted"].notna().any()  # the response at that n and dimension, a part of `reliable`
+    assert answered["planted"].notna().any()  # the planted bits at that n and dimension; `reliable` depends on them
 
 
 @pytest.mark.processes
@@ -106,7 +106,7 @@ def test_bad_input_is_one_line_and_exit_code_2(tmp_path, override, message):
 
 
 @pytest.mark.processes
-def test_a_sweep_of_calibrations_ends_below_its_parent(tmp_path):
+def test_a_sweep_of_calibrations_finishes_with_its_parent(tmp_path):
     overrides = ("benchmark=[gaussian]", "estimator=[gaussian]", "planted=null", "n=[60]", "bits=[1]")
     rest = ("estimator.gaussian.permutations=2", "repeats=2", "dims=[1]", "device=cpu", "seed=0,1")
     ended = command(with_store(tmp_path), "calibrate", "-m", *QUIET, *overrides, *rest)
@@ -129,7 +129,7 @@ def test_a_layer_without_spread_is_a_skipped_row_with_its_reason():
     assert scores["reason"].tolist() == ["got identical rows"] * 2
 
 
-def test_wishes_that_no_benchmark_can_meet_are_refused(tmp_path):
+def test_bits_and_dims_that_no_benchmark_supports_are_refused(tmp_path):
     ended = command(
         with_store(tmp_path), "calibrate", *QUIET, "benchmark=[blob]", "dims=[1]", "planted=null", "device=cpu"
     )

@@ -1,4 +1,4 @@
-"""What Hydra gives every verb: help, the composed config, tab completion."""
+"""Features that Hydra gives every command: help, the composed config, tab completion."""
 
 import pytest
 import yaml
@@ -20,9 +20,9 @@ def test_help_names_every_choice_and_the_config(tmp_path):
     assert "untrained_seeds: 3" in ended.out
 
 
-@pytest.mark.parametrize("verb", [(), ("run",)])
-def test_cfg_job_shows_the_composed_config(tmp_path, verb):
-    ended = command(tmp_path, *verb, "--cfg", "job", "estimator=[renyi,binning]", "estimator.renyi.alpha=2", "seed=5")
+@pytest.mark.parametrize("words", [(), ("run",)])
+def test_cfg_job_shows_the_composed_config(tmp_path, words):
+    ended = command(tmp_path, *words, "--cfg", "job", "estimator=[renyi,binning]", "estimator.renyi.alpha=2", "seed=5")
     shown = yaml.safe_load(ended.out)
     assert ended.code == 0
     assert list(shown["estimator"]) == ["renyi", "binning"]

@@ -1,4 +1,4 @@
-"""`python -m bench compare`: its tables against what the runs logged, its page, and its run in MLflow."""
+"""`python -m bench compare`: its tables agree with the logs of the runs; its page; its own run in MLflow."""
 
 import base64
 import io
@@ -25,7 +25,7 @@ DEEP, FLAT = "model.widths=[4,4,8]", "model.widths=[4,8]"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two designs of two seeds each, compared."""
+    """Train two designs from two seeds each, and compare them."""
     folder = tmp_path_factory.mktemp("compare")
     ended = tiny(
         folder, "-m", f"{DEEP},[4,8]", "seed=0,1", "tracking.name=widths", "estimator=[renyi_2,kde]", "train.epochs=2"
@@ -45,7 +45,7 @@ def files(folder):
 
 @pytest.fixture(scope="module")
 def trained(folder):
-    """The finished training runs by design."""
+    """Return the finished training runs by design."""
     found = {}
     for run in runs(folder):
         if "design" in run.data.tags:
@@ -58,24 +58,24 @@ def best(folder, run):
     return frame[(frame["weights"] == "best") & frame["bits"].notna()]
 
 
-def test_designs_are_what_their_runs_logged(folder, files, trained):
+def test_the_table_of_designs_agrees_with_the_logs_of_their_runs(folder, files, trained):
     table = pd.read_csv(files / "comparison.csv").set_index("design")
-    assert table.index.tolist() == [DEEP, FLAT]  # by falling FLOPs
+    assert table.index.tolist() == [DEEP, FLAT]  # in descending order of FLOPs
     for design, of_design in trained.items():
         row, logged = table.loc[design], [run.data.metrics for run in of_design]
         assert row["seeds"] == 2
         assert row["score"] == pytest.approx(np.mean([metrics["test/dice"] for metrics in logged]))
         for cost in ("params", "flops", "latency_ms"):
             assert row[cost] == pytest.approx(np.mean([metrics[f"cost/{cost}"] for metrics in logged]))
-        said = pd.concat(best(folder, run) for run in of_design)["reliable"]
-        assert row["rows"] == len(said)
-        assert row["reliable"] == said.eq(True).sum() > 0
-        assert row["reference_only"] == said.isna().sum() > 0
+        reliable = pd.concat(best(folder, run) for run in of_design)["reliable"]
+        assert row["rows"] == len(reliable)
+        assert row["reliable"] == reliable.eq(True).sum() > 0
+        assert row["reference_only"] == reliable.isna().sum() > 0
     assert table["front.params"].tolist() == [bool(table["score"].iloc[0] > table["score"].iloc[1]), True]
     assert (table["metric"] == "Dice").all()
 
 
-def test_scores_and_gain_are_judged_over_seeds_and_images(folder, files, trained):
+def test_intervals_and_gain_are_over_seeds_and_images(folder, files, trained):
     table = pd.read_csv(files / "comparison.csv").set_index("design")
     images = pd.concat(
         pd.read_csv(artifact(folder, run, "test.csv")).assign(design=design, seed=seed, weight=1 / 8)
@@ -93,7 +93,7 @@ def test_scores_and_gain_are_judged_over_seeds_and_images(folder, files, trained
     assert table.loc[DEEP, ["gain", "verdict"]].isna().all()  # the reference
 
 
-def test_differences_are_between_the_means_of_the_runs(folder, files, trained):
+def test_differences_are_between_means_over_runs(folder, files, trained):
     found = pd.read_csv(files / "differences.csv")
     assert set(found["design"]) == {FLAT}
     assert set(found["quantity"]) == {"I(X;T)", "I(T;Y)"}
@@ -131,7 +131,7 @@ def test_terminal_and_figures(folder, files):
         assert is_drawing(files / f"{name}.png")
 
 
-def test_page_needs_nothing_else_and_says_how_to_read_it(files):
+def test_page_loads_no_other_file_and_explains_the_table(files):
     html = (files / "comparison.html").read_text()
     shown = Page(html)
     assert shown.open == []
@@ -167,7 +167,7 @@ def test_names_are_escaped(folder):
     assert shown.text.count(bad) == 1 + 1 + 1 + 1 + 1 + len(comparison.differences)
 
 
-def test_run_of_its_own_that_nobody_takes_for_a_training(folder, files, trained):
+def test_a_comparison_is_a_run_that_does_not_count_as_a_training_run(folder, files, trained):
     made = store(folder).get_run(files.name)
     assert made.info.status == "FINISHED"
     assert not {"design", "sweep", "fingerprint", "mlflow.parentRunId"} & set(made.data.tags)
@@ -188,9 +188,9 @@ def test_another_estimator_and_view(folder):
     assert "information by: kde, pixel view" in ended.out
     assert "This view has no I(X;T), so that no layer is the narrowest." in ended.out
     (files,) = (folder / "by_pixel").iterdir()
-    told = pd.read_csv(files / "differences.csv").query("estimator == 'kde' and view == 'pixel'")
+    by_pixel = pd.read_csv(files / "differences.csv").query("estimator == 'kde' and view == 'pixel'")
     row = pd.read_csv(files / "comparison.csv").set_index("design").loc[FLAT]
-    assert row["most_excess"] == pytest.approx(told["value"].max())
+    assert row["most_excess"] == pytest.approx(by_pixel["value"].max())
     ended = command(folder, "compare", "sweep=widths", "by=renyi_2.patch")
     assert_refused(
         ended, "by: got renyi_2.patch, wanted one that all runs measured: renyi_2.image, renyi_2.pixel, kde.image"

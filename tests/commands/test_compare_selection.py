@@ -1,4 +1,4 @@
-"""`python -m bench compare`: which runs it takes, what it says of one seed or without layers, and what it refuses."""
+"""`python -m bench compare`: selection of runs, comparison with one seed or without layers, and refused input."""
 
 import pandas as pd
 import pytest
@@ -14,7 +14,7 @@ SWEEP = ("-m", "model.widths=[4,8],[4,4]", *ALONE)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A sweep of two designs and one seed, a run on other data, and the sweep again with longer training."""
+    """Train a sweep of two designs and one seed, a run on other data, and the same sweep with longer training."""
     folder = tmp_path_factory.mktemp("compare")
     for overrides in (
         (*SWEEP, "tracking.name=first"),
@@ -37,7 +37,7 @@ def compare(folder, *overrides):
 
 
 def table(folder, name="comparison"):
-    """Of the newest comparison."""
+    """Read a table of the newest comparison."""
     newest = max((folder / "comparisons").iterdir(), key=lambda path: path.stat().st_mtime_ns)
     return pd.read_csv(newest / f"{name}.csv").set_index("design")
 
@@ -67,13 +67,13 @@ def test_runs_by_id_and_another_reference(folder):
     assert "reference: model.widths=[4,4]\n" in out
 
 
-def test_jobs_that_a_sweep_found_done_before(folder):
+def test_jobs_that_an_earlier_sweep_finished_are_compared(folder):
     assert tiny(folder, *SWEEP, "tracking.name=again").code == 0
     compare(folder, "sweep=again")
     assert set(table(folder, "runs")["run"]) == {run.info.run_id for run in trained(folder)}
 
 
-def test_the_newest_of_what_was_run_twice(folder):
+def test_the_newest_run_of_each_design_and_seed_is_used(folder):
     assert tiny(folder, *SWEEP, "tracking.name=twice", "resume=false").code == 0
     out = compare(folder)
     assert "2 runs repeat a design and seed; only the newest of them is used." in out
@@ -126,7 +126,7 @@ def test_bad_input_is_one_line(folder, overrides, parts):
     assert_refused(command(folder, "compare", *overrides), *parts)
 
 
-def test_runs_that_can_not_be_compared(folder):
+def test_runs_that_cannot_be_compared_are_refused(folder):
     first, second = (run.info.run_id for run in trained(folder)[:2])
     parent = parents(folder)[0].info.run_id
     larger, longer = (trained(folder, experiment)[0].info.run_id for experiment in ("larger", "longer"))
@@ -149,6 +149,6 @@ def test_a_sweep_that_reused_a_run_of_another_is_compared(tmp_path):
     for overrides in ((*first, "tracking.name=first"), (*second, "tracking.name=second")):
         ended = tiny(tmp_path, *overrides)
         assert ended.code == 0, ended.err
-    assert len(trained(tmp_path)) == 4  # of 1 + 4 jobs
+    assert len(trained(tmp_path)) == 4  # the sweeps have 1 + 4 jobs, one of them in common
     compare(tmp_path, "sweep=second")
     assert table(tmp_path)["seeds"].tolist() == [2, 2]

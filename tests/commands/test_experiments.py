@@ -1,4 +1,4 @@
-"""Experiments, and the default: each composes, builds and keeps the setting that it is named for."""
+"""Each experiment and the default config composes and builds; reproductions have the settings of their paper."""
 
 import pytest
 from running import composed, names
@@ -23,7 +23,7 @@ def test_experiment_composes_and_builds(name):
         assert config.tracking.experiment == name, f"conf/experiment/{name}.yaml: wanted tracking.experiment: {name}"
 
 
-def test_yu2020_is_the_papers_setting():
+def test_yu2020_has_the_settings_of_the_paper():
     config = composed("+experiment=yu2020", "dataset.root=data")
     assert (config.model.filters, config.model.hidden) == ([6, 16], [120, 84])
     paper = config.estimator.renyi_yu2020
@@ -32,17 +32,17 @@ def test_yu2020_is_the_papers_setting():
     assert {"modified_information_plane", "data_processing", "filter_count"} <= set(config.diagnostic)
 
 
-def test_ma2022_is_the_papers_setting_with_controls():
+def test_ma2022_has_the_settings_of_the_paper_and_untrained_references():
     config = composed("+experiment=ma2022", "dataset.root=data")
-    asked = config.diagnostic.discarding
-    assert (asked.beta, asked.tau, asked.sigma_max, asked.images) == (1.5, 0.01, 1.0, 8)
-    assert asked.absolute
-    assert asked.skips
-    assert asked.reconstruction._target_.endswith("Decoders")
+    discarding = config.diagnostic.discarding
+    assert (discarding.beta, discarding.tau, discarding.sigma_max, discarding.images) == (1.5, 0.01, 1.0, 8)
+    assert discarding.absolute
+    assert discarding.skips
+    assert discarding.reconstruction._target_.endswith("Decoders")
     assert config.probe.untrained_seeds >= 1
 
 
-def test_lee2021_is_the_papers_setting():
+def test_lee2021_has_the_settings_of_the_paper():
     config = composed("+experiment=lee2021", "dataset.root=data")
     assert config.model.widths == [16, 32, 64, 128, 256]
     assert config.estimator.kde.noise_variance == 0.2

@@ -1,4 +1,4 @@
-"""`python -m bench propose` from end to end, on networks and images as small as they can be."""
+"""`python -m bench propose` from end to end, on very small networks and images."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ def verified(tmp_path_factory):
     return folder, ended, parent_of(folder)
 
 
-def test_designs_costs_and_reasons_are_told(verified):
+def test_designs_costs_and_reasons_are_printed(verified):
     folder, ended, parent = verified
     table = pd.read_csv(artifact(folder, parent, "tables/proposals.csv"))
     assert (table["params"].diff().dropna() < 0).all()
@@ -34,7 +34,7 @@ def test_designs_costs_and_reasons_are_told(verified):
         assert row.why.splitlines()[0] in ended.out
 
 
-def test_every_question_is_kept(verified):
+def test_every_conditional_estimate_is_logged(verified):
     folder, _, parent = verified
     asked = pd.read_csv(artifact(folder, parent, "asked.csv"))
     assert {"pixel", "patch"} == set(asked["view"])
@@ -44,7 +44,7 @@ def test_every_question_is_kept(verified):
     assert {"skip 1", "level 2", "encoder 1", "encoder 2", "decoder 1"} == set(answers["part"])
 
 
-def test_baselines_cost_as_much_and_every_verdict_is_a_word(verified):
+def test_baselines_are_matched_in_cost_and_every_comparison_has_a_verdict(verified):
     folder, ended, parent = verified
     compared = pd.read_csv(artifact(folder, parent, "tables/comparisons.csv")).set_index("baseline")
     kinds = ("uniform", "flat", "magnitude", "random1")
@@ -71,7 +71,7 @@ def test_figures_protocol_and_tables_are_logged(verified):
     assert {"asked.csv", "proposals", "tables", "layers", "proposal.onnx"} <= artifacts(folder, parent)
 
 
-def test_the_chosen_network_is_handed_over(verified):
+def test_the_chosen_network_is_exported_as_onnx(verified):
     folder, _, parent = verified
     network = bench.load(parent.data.tags["proposal"], uri(folder))
     images = torch.randn(3, 1, 16, 16)
@@ -79,7 +79,7 @@ def test_the_chosen_network_is_handed_over(verified):
     assert torch.allclose(torch.tensor(session.run(None, {"images": images.numpy()})[0]), network(images), atol=1e-5)
 
 
-def test_a_proposal_is_a_choice_of_model(verified):
+def test_a_proposal_can_be_chosen_as_model(verified):
     folder, ended, _ = verified
     line = re.search(r"python -m bench (--config-dir \S+ \+experiment=retrain model=lean_1)", ended.out)[1]
     composed = command(folder, *line.split(), "--cfg", "job")
@@ -114,7 +114,7 @@ def test_bad_input_is_one_line(verified, overrides, parts, tmp_path):
     assert_refused(propose(folder, *MASKS, *overrides)._replace(out=""), *parts)
 
 
-def test_a_base_that_did_not_finish_or_lost_its_data(verified, tmp_path):
+def test_a_base_that_did_not_finish_is_refused(verified, tmp_path):
     folder = shutil.copytree(verified[0], tmp_path / "copy")
     parent = parent_of(folder)
     client, base = store(folder), parent.data.tags["base"]

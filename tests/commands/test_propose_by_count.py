@@ -1,4 +1,4 @@
-"""`python -m bench propose ask.rule=filter_count`: the numbers of filters that a run recommends."""
+"""`python -m bench propose ask.rule=filter_count`: designs with the numbers of filters that a run recommends."""
 
 import pandas as pd
 import pytest
@@ -7,7 +7,7 @@ from running import artifact, assert_refused, command, runs, tiny, with_store
 pytestmark = pytest.mark.processes
 
 
-def test_the_filters_that_a_run_recommends_are_proposed(tmp_path):
+def test_the_recommended_numbers_of_filters_are_proposed(tmp_path):
     with_store(tmp_path)
     asked = ["estimator=[renyi_2]", "estimator.renyi_2.batch_size=8", "diagnostic=[filter_count]", "probe.split=train"]
     data = ("dataset.task=classification", "dataset.n=[64,16,16]", "dataset.size=16", "dataset.difficulty=0")
@@ -27,7 +27,7 @@ def test_the_filters_that_a_run_recommends_are_proposed(tmp_path):
         assert f"model.filters='[{filters[0]},{filters[1]}]'" in ended.out
 
 
-def test_a_run_without_filter_counts_or_none_at_all_is_refused(tmp_path):
+def test_a_missing_run_or_a_run_without_filter_counts_is_refused(tmp_path):
     with_store(tmp_path)
     assert_refused(
         command(tmp_path, "propose", "ask.rule=filter_count"), "run: got none, wanted one with the diagnostic"

@@ -1,4 +1,4 @@
-"""`python -m bench propose` of bases of their own: a chain, a budget, networks that can't be chosen from."""
+"""`python -m bench propose` with a new base: a chain, a budget of runs, and networks without designs."""
 
 import pandas as pd
 import pytest
@@ -7,7 +7,7 @@ from running import artifact, assert_refused, command, runs, with_store
 
 
 @pytest.mark.processes
-def test_filters_of_a_chain_and_the_same_again_trains_nothing_again(tmp_path):
+def test_a_chain_loses_filters_and_a_repeated_command_trains_no_run_again(tmp_path):
     asked = (*CLASSES, "target.flops=0.6", "retrain.seeds=2", "retrain.randoms=0", "ask.samples=64")
     ended = propose(tmp_path, *asked)
     assert ended.code == 0, ended.err
@@ -20,7 +20,7 @@ def test_filters_of_a_chain_and_the_same_again_trains_nothing_again(tmp_path):
     before = len(runs(tmp_path, "propose"))
     again = propose(tmp_path, *asked)
     assert again.code == 0, again.err
-    assert len(runs(tmp_path, "propose")) == before + 1  # the parent alone
+    assert len(runs(tmp_path, "propose")) == before + 1  # only the parent is new
 
 
 @pytest.mark.slow
@@ -30,7 +30,7 @@ def test_a_budget_too_small_for_two_seeds_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_budget_of_runs_leaves_whole_seeds(tmp_path):
+def test_a_budget_of_runs_drops_whole_seeds(tmp_path):
     ended = propose(tmp_path, *MASKS, "target.params=0.75", "retrain.seeds=3", "retrain.randoms=0", "retrain.runs=13")
     assert ended.code == 0, ended.err
     parent = parent_of(tmp_path)
@@ -44,7 +44,7 @@ def test_a_budget_of_runs_leaves_whole_seeds(tmp_path):
 
 
 @pytest.mark.processes
-def test_without_verifying_nothing_but_the_base_is_trained(tmp_path):
+def test_without_verification_only_the_base_is_trained(tmp_path):
     in_colour = ("dataset.channels=3", "dataset.classes=3")
     ended = propose(tmp_path, *MASKS, *in_colour, "target.params=0.5", "verify=false")
     assert ended.code == 0, ended.err
@@ -52,7 +52,7 @@ def test_without_verifying_nothing_but_the_base_is_trained(tmp_path):
     assert trained == ["base"]
 
 
-def test_a_network_whose_parts_cannot_be_switched(tmp_path):
+def test_a_network_whose_parts_cannot_be_switched_off_is_refused(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "linear.yaml").write_text(
         "_target_: models.Custom\nin_channels: 1\ninput_size: null\n"
@@ -64,7 +64,7 @@ def test_a_network_whose_parts_cannot_be_switched(tmp_path):
 
 
 @pytest.mark.parametrize("refused", ["ask.by=kde.pixel", "ask.views=[image]", "dataset.n=[8,8,8]"])
-def test_what_cannot_be_asked_is_refused_before_a_base_is_trained(tmp_path, refused):
+def test_bad_settings_are_refused_before_a_base_is_trained(tmp_path, refused):
     ended = propose(with_store(tmp_path), *MASKS, "target.params=0.5", refused)
     assert_refused(ended, refused.split("=")[0] if refused.startswith("ask") else "wanted at least 32; add")
     assert runs(tmp_path, "propose") == []

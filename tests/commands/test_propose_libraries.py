@@ -1,4 +1,4 @@
-"""`python -m bench propose` of networks of segmentation-models-pytorch and MONAI."""
+"""`python -m bench propose` with networks of segmentation-models-pytorch and MONAI."""
 
 import re
 
@@ -33,7 +33,7 @@ QUICK = ("smp's unet", "UNet")
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LIBRARIES]
 )
-def test_networks_of_others_are_asked_and_their_leaner_designs_can_be_trained(tmp_path, name):
+def test_leaner_designs_of_library_networks_are_proposed_and_can_be_trained(tmp_path, name):
     data = ("dataset.n=[24,16,8]", "dataset.size=16", "estimator.probe.steps=100")
     ended = propose(tmp_path, *data, "target.params=0.5", *LIBRARIES[name], "verify=false")
     assert ended.code == 0, ended.err
@@ -41,7 +41,7 @@ def test_networks_of_others_are_asked_and_their_leaner_designs_can_be_trained(tm
     asked = pd.read_csv(artifact(tmp_path, parent, "asked.csv"))
     assert asked["bits"].notna().all()
     of_a_level = asked["what"].str.startswith("level") & asked["given"].notna()
-    assert of_a_level.any() == (name != "BasicUNet")  # whose five levels are fixed
+    assert of_a_level.any() == (name != "BasicUNet")  # its five levels are fixed
     proposals = pd.read_csv(artifact(tmp_path, parent, "tables/proposals.csv"))
     assert len(proposals) >= 1
     line = re.search(r"python -m bench (--config-dir \S+ \+experiment=retrain model=lean_1)", ended.out)[1]

@@ -1,4 +1,4 @@
-"""docs/RECIPES.md, followed literally: its files are written and its commands run."""
+"""The recipes of docs/RECIPES.md work: a test writes their files and runs their commands."""
 
 import re
 import shlex
@@ -11,7 +11,7 @@ from running import QUIET, artifact, command, layers, runs, with_store
 pytestmark = pytest.mark.processes
 
 TEXT = (Path(__file__).parents[2] / "docs" / "RECIPES.md").read_text(encoding="utf-8")
-LEFT = {  # by the first command of a recipe
+CHECKS = {  # of the run of a recipe's first command, by the title of the recipe
     "A network": lambda folder, run: {"features", "pooled", "out"} <= set(layers(folder, run)["tap"]),
     "A dataset": lambda folder, run: '"rings"' in artifact(folder, run, "dataset.json").read_text(),
     "An estimator": lambda folder, run: layers(folder, run).query("estimator == 'median'")["excess"].notna().any(),
@@ -25,12 +25,12 @@ SECTIONS = {
 
 
 def test_there_is_a_recipe_for_each_part():
-    assert set(SECTIONS) == set(LEFT)
+    assert set(SECTIONS) == set(CHECKS)
 
 
-@pytest.mark.parametrize("title", LEFT)
+@pytest.mark.parametrize("title", CHECKS)
 def test_recipe(tmp_path, monkeypatch, title):
-    monkeypatch.syspath_prepend(str(tmp_path))  # as `python -m` has the folder in which it is started
+    monkeypatch.syspath_prepend(str(tmp_path))  # as `python -m` adds the current folder
     for module in [name for name in sys.modules if name == "mine" or name.startswith("mine.")]:
         monkeypatch.delitem(sys.modules, module)
     text = SECTIONS[title]
@@ -45,4 +45,4 @@ def test_recipe(tmp_path, monkeypatch, title):
         assert ended.code == 0, ended.err
     first = runs(tmp_path)[0]
     assert first.info.status == "FINISHED"
-    assert LEFT[title](tmp_path, first)
+    assert CHECKS[title](tmp_path, first)

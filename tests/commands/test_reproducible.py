@@ -9,7 +9,7 @@ FEW = ("estimator.renyi.permutations=4", "estimator.renyi.subsamples=4")
 
 
 def measured(folder, *overrides):
-    """LayerTable without the time it took, and weights, of a run."""
+    """Run the command; return the layer table without times, and the weights."""
     ended = tiny(folder, *PROBE, *(FEW if "estimator=[kde]" not in overrides else ()), *overrides)
     assert ended.code == 0, ended.err
     return results(folder, runs(folder)[-1])
@@ -35,10 +35,10 @@ def first(folder):
 
 
 def test_same_command_gives_the_same_bits(folder, first):
-    set_determinism(99)  # disturbs the global generators of Python, NumPy and torch: no run may depend on their state
+    set_determinism(99)  # changes the global generators of Python, NumPy and torch; no run may depend on their state
     table, weights = measured(folder, "seed=0")
     set_determinism(None)
-    assert len(runs(folder)) == 2  # it did run again
+    assert len(runs(folder)) == 2  # the second command did run
     assert_frame_equal(table, first[0], check_exact=True)
     assert equal(weights, first[1])
 
@@ -53,18 +53,18 @@ def test_another_process_gives_the_same_bits(tmp_path, first):
     assert equal(weights, first[1])
 
 
-def test_zero_is_the_default_seed_and_another_one_differs(folder, first):
+def test_the_default_seed_is_zero_and_another_seed_gives_other_results(folder, first):
     table, weights = measured(folder)
     assert_frame_equal(table, first[0], check_exact=True)
     other, other_weights = measured(folder, "seed=1")
     assert not equal(weights, other_weights)
     inner = first[0]["tap"] != "input"
     assert (other["bits"] != first[0]["bits"])[inner].mean() > 0.9
-    drawn = ~inner & (first[0]["estimator"] == "renyi")  # the same images, but subsamples and permutations of their own
+    drawn = ~inner & (first[0]["estimator"] == "renyi")  # the same images, but other subsamples and permutations
     assert (other["low"] != first[0]["low"])[drawn].all()
 
 
-def test_an_estimator_says_the_same_whatever_is_asked_beside_it(folder, first):
+def test_an_estimate_does_not_depend_on_the_other_estimators_and_label_views(folder, first):
     table, _ = measured(folder, "seed=0", "estimator=[binning,renyi]", "probe.labels=[fractions,mask]")
     rows = "estimator == 'renyi' and label_view != 'mask'"
     alone, beside = (frame.query(rows).reset_index(drop=True) for frame in (first[0], table))

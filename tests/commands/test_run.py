@@ -13,12 +13,12 @@ from bench.datasets import phantoms
 
 DATA = {"n": (32, 16, 16), "size": 16, "difficulty": 0.0}
 TAPS = ["enc1.conv1", "enc1.conv2", "bottleneck.conv1", "bottleneck.conv2", "up1", "dec1.conv1", "dec1.conv2", "out"]
-PLACES = [0, 17, 33, 50, 62, 75, 88, 100]  # thirds up to the bottleneck's last tap at 50, quarters from there
+DEPTHS = [0, 17, 33, 50, 62, 75, 88, 100]  # steps of 50/3 to the last bottleneck tap, then of 50/4
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The default run, made small; epochs 0, 3 and the best are measured."""
+    """Run a small version of the default run, which measures epoch 0, epoch 3 and the best epoch."""
     folder = tmp_path_factory.mktemp("run")
     ended = tiny(
         folder,
@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
         "train.batch_size=4",
         "train.loss=dice",
         "train.optimizer.lr=0.03",
-        # the last two epochs are spoilt, so that the best is not the last
+        # a high learning rate damages the last two epochs, so that the best epoch is not the last
         "train.schedule={_target_:torch.optim.lr_scheduler.StepLR,_partial_:true,step_size:4,gamma:1000}",
         "probe.epochs=[3,1000]",
         "probe.untrained_seeds=2",
@@ -55,7 +55,7 @@ def test_artifacts(folder, run):
     assert is_drawing(artifact(folder, run, "figures/information_plane.png"))
 
 
-def test_layers_hold_the_untrained_control_epoch_0_and_the_best(folder, run):
+def test_layers_have_the_untrained_references_the_epochs_and_the_best(folder, run):
     rows = layers(folder, run)
     best = run.data.metrics["summary/best_epoch"]
     assert 1 <= best <= 4
@@ -65,7 +65,7 @@ def test_layers_hold_the_untrained_control_epoch_0_and_the_best(folder, run):
         assert measured.sort_values("order")["tap"].tolist() == ["input", *TAPS]
 
 
-def test_untrained_controls_and_epoch_0_are_different_initialisations(folder, run):
+def test_untrained_references_and_epoch_0_are_different_initialisations(folder, run):
     rows = layers(folder, run).query("tap == 'enc1.conv1' and quantity == 'I(X;T)' and estimator == 'kde'")
     assert rows[(rows["epoch"] == 0)]["bits"].nunique() == 3
 
@@ -82,12 +82,12 @@ def test_charts_in_training_are_those_of_the_primary_estimator(folder, run):
 
 @pytest.mark.parametrize("estimator", ["renyi", "kde"])
 @pytest.mark.parametrize(("key", "quantity"), [("I_XT", "I(X;T)"), ("I_TY", "I(T;Y)")])
-def test_profile_is_the_best_checkpoint_along_the_way(folder, run, estimator, key, quantity):
+def test_profile_is_the_best_checkpoint_by_relative_depth(folder, run, estimator, key, quantity):
     rows = layers(folder, run).query(
         "weights == 'best' and estimator == @estimator and quantity == @quantity and view == 'image'"
     )
     bits = rows.set_index("tap")["bits"]
-    expected = {place: bits[tap] for tap, place in zip(TAPS, PLACES, strict=True)}
+    expected = {depth: bits[tap] for tap, depth in zip(TAPS, DEPTHS, strict=True)}
     assert points(folder, run, f"profile/{key}.{estimator}") == pytest.approx(expected)
 
 
@@ -100,7 +100,7 @@ def test_parameters_are_the_flattened_config(folder, run):
     (flat,) = pd.json_normalize(config).to_dict("records")
     assert run.data.params == {key: str(value) for key, value in flat.items()} | {"design": "unet widths=[4,8]"}
     assert flat["model.widths"] == [4, 8]
-    assert flat["model.in_channels"] == 1  # null in conf, known by the data
+    assert flat["model.in_channels"] == 1  # null in conf, set from the data
     assert flat["seed"] == 0
 
 
@@ -120,7 +120,7 @@ def test_loaded_network_has_the_logged_dice(folder, run):
     truth = test.targets > 0
     dice = 2 * (found & truth).sum((1, 2)) / (found.sum((1, 2)) + truth.sum((1, 2)))
     logged = run.data.metrics
-    assert 0.3 < logged["test/dice"] < 1  # it learned, and it is no trivial 0 or 1
+    assert 0.3 < logged["test/dice"] < 1  # the network learned, and the score is not a trivial 0 or 1
     assert dice.mean().item() == pytest.approx(logged["test/dice"], abs=1e-6)
     assert logged["test/dice_low"] < logged["test/dice"] < logged["test/dice_high"]
     images = pd.read_csv(artifact(folder, run, "test.csv"))
@@ -140,7 +140,7 @@ def test_cost_counts_the_parameters(folder, run):
     assert run.data.metrics["cost/params"] == 1677
 
 
-def test_prints_the_table_and_how_to_go_on(folder, run):
+def test_prints_the_table_and_the_next_commands(folder, run):
     printed = (folder / "printed").read_text()
     rows = layers(folder, run).query("weights == 'best' and estimator == 'renyi' and tap == 'enc1.conv2'")
     xt, ty = (rows[rows["quantity"] == quantity].iloc[0] for quantity in ("I(X;T)", "I(T;Y)"))
@@ -173,7 +173,7 @@ def test_classification(tmp_path):
         "dataset.difficulty=0",
         "train.epochs=6",
         "train.optimizer.lr=0.03",
-        # the last two epochs are spoilt, so that the best is not the last
+        # a high learning rate damages the last two epochs, so that the best epoch is not the last
         "train.schedule={_target_:torch.optim.lr_scheduler.StepLR,_partial_:true,step_size:4,gamma:1000}",
         "probe.epochs=[0]",
     )
@@ -210,8 +210,8 @@ def test_published_presets(preset, data, parameters):
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("loss", ["auto", "dice"])  # MONAI, which has the second, loads MLflow before the run does
-def test_libraries_say_nothing_on_the_terminal(tmp_path, loss):
+@pytest.mark.parametrize("loss", ["auto", "dice"])  # MONAI has the Dice loss and loads MLflow before the run does
+def test_libraries_print_no_log_messages(tmp_path, loss):
     small = [override for override in TINY if not override.startswith("train.epochs")]
     run = process(tmp_path, *small, "train.epochs=0", f"train.loss={loss}")
     out, _ = run.communicate(timeout=200)

@@ -1,10 +1,10 @@
-"""`python -m bench validity` from end to end, on networks and images as small as they can be."""
+"""`python -m bench validity` from end to end, on very small networks and images."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
-from running import ASKING, artifact, assert_refused, command, is_drawing, runs, with_store
+from running import QUICK_SEARCH, artifact, assert_refused, command, is_drawing, runs, with_store
 
 from bench.commands.validity import baseline_scores, leaderboard, losses_of, validity_report
 from bench.pruning.designs import UNetDesign, scaled
@@ -13,7 +13,7 @@ from bench.pruning.retraining.results import Retrained
 from bench.pruning.search.asker import READINGS
 
 SMALL = (
-    *ASKING,
+    *QUICK_SEARCH,
     "estimator.probe.steps=10",
     "ask.samples=128",
     "retrain.seeds=2",
@@ -25,7 +25,7 @@ SMALL = (
 
 
 @pytest.mark.processes
-def test_diagnostics_are_ranked_by_what_retraining_says(tmp_path):
+def test_diagnostics_are_ranked_by_their_agreement_with_retraining(tmp_path):
     with_store(tmp_path)
     ended = command(tmp_path, "validity", *SMALL)
     assert ended.code == 0, ended.err
@@ -49,27 +49,26 @@ def test_diagnostics_are_ranked_by_what_retraining_says(tmp_path):
     assert judged in ended.out
 
 
-def test_baselines_rank_by_cost_and_by_the_narrowest_layer():
+def test_baseline_diagnostics_are_cost_and_the_narrowest_layer():
     base = UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"))
     model = OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1})
     designs = {"base": base, "half": scaled(base, 0.5), "thin": base.with_widths([1, 8, 16, 8, 4])}
-    said = pd.DataFrame(baseline_scores(Pricing(model, (1, 16, 16)), designs)).pivot(columns="design", index="reading")[
-        "bits"
-    ]
-    assert said.loc["narrowest"].to_dict() == {"base": -2, "half": -1, "thin": 0}
-    assert said.loc["params"].idxmax() == said.loc["flops"].idxmax() == "half"
-    assert (said["base"] == said.min(axis=1)).all()
+    rows = pd.DataFrame(baseline_scores(Pricing(model, (1, 16, 16)), designs))
+    scores = rows.pivot(columns="design", index="reading")["bits"]
+    assert scores.loc["narrowest"].to_dict() == {"base": -2, "half": -1, "thin": 0}
+    assert scores.loc["params"].idxmax() == scores.loc["flops"].idxmax() == "half"
+    assert (scores["base"] == scores.min(axis=1)).all()
 
 
-def test_a_diagnostic_that_says_the_truth_leads():
+def test_a_correct_diagnostic_is_ranked_first():
     rng = np.random.default_rng(0)
     designs = [f"design {i}" for i in range(24)]
     truth = rng.gamma(1, 0.02, 24)
     losses = pd.DataFrame(truth[:, None] + rng.normal(0, 0.002, (24, 3)), index=designs)
-    said = [("useless", rng.normal(size=24)), ("true", truth + rng.normal(0, 0.004, 24)), ("reversed", -truth)]
+    scores = [("useless", rng.normal(size=24)), ("true", truth + rng.normal(0, 0.004, 24)), ("reversed", -truth)]
     rows = [
         {"diagnostic": name, "estimator": name, "view": "", "reading": "", "design": design, "bits": bits}
-        for name, values in said
+        for name, values in scores
         for design, bits in zip(designs, values, strict=True)
     ]
     board = leaderboard(pd.DataFrame(rows).assign(reliable=True), losses, seed=0).set_index("diagnostic")
@@ -84,12 +83,12 @@ def test_a_diagnostic_that_says_the_truth_leads():
     assert answered.index[0] == "true"
 
 
-def test_losses_that_are_noise_alone_judge_no_diagnostic():
+def test_losses_of_pure_noise_cannot_judge_a_diagnostic():
     means, noise = np.linspace(0, 0.01, 6)[:, None], np.array([-1.0, 0, 1])
     losses = pd.DataFrame(means + noise, index=[f"design {i}" for i in range(6)])
-    said = pd.DataFrame({"design": losses.index, "bits": np.arange(6.0)})
-    said = said.assign(diagnostic="any", estimator="", view="", reading="", reliable=True)
-    board = leaderboard(said, losses, seed=0)
+    scores = pd.DataFrame({"design": losses.index, "bits": np.arange(6.0)})
+    scores = scores.assign(diagnostic="any", estimator="", view="", reading="", reliable=True)
+    board = leaderboard(scores, losses, seed=0)
     assert board["ceiling"].isna().all()
     assert "no diagnostic can be judged" in validity_report(board, "val", "phantoms")
 
@@ -100,8 +99,8 @@ def test_losses_are_paired_by_seed():
     )
     losses = losses_of(Retrained(runs, pd.DataFrame()), "val")
     assert losses.loc["lean"].to_numpy() == pytest.approx([0.1, 0.05])
-    as_they_ended = Retrained(runs[::-1], pd.DataFrame())
-    pd.testing.assert_frame_equal(losses_of(as_they_ended, "val"), losses)
+    in_order_of_finishing = Retrained(runs[::-1], pd.DataFrame())
+    pd.testing.assert_frame_equal(losses_of(in_order_of_finishing, "val"), losses)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Differences between layers: the interval by hand and its coverage by simulation, and what is held against what."""
+"""Differences between layers: the interval by hand, its coverage in simulations, and which rows are compared."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ T = {1: 12.7062047, 2: 4.3026527}  # Student's 97.5 % quantile by degrees of fre
 
 
 def layers(design, values, half=0.1, **columns):
-    """Rows of one tap of a design, a seed for each value."""
+    """Return rows of one tap of a design, with one seed for each value."""
     known = {
         "tap": "out", "order": 0, "relative_depth": 100, "role": "output", "quantity": I_TY, "view": "pixel",
         "label_view": "class", "estimator": "probe", "reliable": True, "weights": "best",
@@ -31,49 +31,49 @@ def layers(design, values, half=0.1, **columns):
 
 
 def difference(*frames):
-    """The one difference of design a from b."""
+    """Return the difference between designs a and b, of which there is exactly one."""
     (row,) = differences(pool_seeds(pd.concat(frames)), "b").to_dict("records")
     return row
 
 
-def reach(row):
+def half_width(row):
     assert row["high"] - row["difference"] == pytest.approx(row["difference"] - row["low"])
     return row["high"] - row["difference"]
 
 
 def test_parts_of_the_interval_by_hand():
-    # a: mean 2, spread √2 of 2 seeds; b: mean 5, spread 1 of 3
+    # a: mean 2, standard deviation √2 over 2 seeds; b: mean 5, standard deviation 1 over 3 seeds
     row = difference(layers("a", [1, 3], half=0.3), layers("b", [4, 5, 6], half=0.4))
     assert row["difference"] == pytest.approx(-3)
-    assert reach(row) == pytest.approx(np.sqrt(T[1] ** 2 * 2 / 2 + T[2] ** 2 * 1 / 3 + 0.3**2 + 0.4**2))
+    assert half_width(row) == pytest.approx(np.sqrt(T[1] ** 2 * 2 / 2 + T[2] ** 2 * 1 / 3 + 0.3**2 + 0.4**2))
     assert (row["over"], row["differs"], row["seeds"], row["seeds_reference"]) == (SEEDS, False, 2, 3)
 
 
-def test_without_spread_between_seeds_the_images_remain():
+def test_without_spread_between_seeds_the_interval_is_over_images():
     row = difference(layers("a", [1, 1], half=0.3), layers("b", [2, 2], half=0.4))
-    assert reach(row) == pytest.approx(0.5)
+    assert half_width(row) == pytest.approx(0.5)
     assert row["differs"]
 
 
 @pytest.mark.parametrize("values", [([1], [2]), ([1], [2, 9]), ([1, 9], [2])])
-def test_one_seed_leaves_the_images_alone(values):
+def test_with_one_seed_the_interval_is_over_images(values):
     row = difference(*(layers(design, of, half=0.3) for design, of in zip("ab", values, strict=True)))
     assert row["over"] == IMAGES
-    assert reach(row) == pytest.approx(np.sqrt(2 * 0.3**2))
+    assert half_width(row) == pytest.approx(np.sqrt(2 * 0.3**2))
 
 
-def test_the_wider_side_of_an_uneven_interval_counts():
+def test_the_wider_side_of_an_asymmetric_interval_is_used():
     uneven = layers("a", [1]).assign(low=1.9, high=2.4)  # of bits 2
-    assert reach(difference(uneven, layers("b", [1], half=0.3))) == pytest.approx(0.5)
+    assert half_width(difference(uneven, layers("b", [1], half=0.3))) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(
     ("of_seeds", "of_images", "shared", "exact"),
     [
-        (0.0, 0.1, True, True),  # the same error over images in every seed, and no other: the plain interval
+        (0.0, 0.1, True, True),  # the only error is over images, the same in every seed: exact coverage
         (0.1, 0.0, True, False),
         (0.1, 0.1, True, False),
-        (0.02, 0.1, False, False),  # errors over images of their own in every seed
+        (0.02, 0.1, False, False),  # every seed has its own error over images
     ],
 )
 @pytest.mark.parametrize("seeds", [2, 3])
@@ -96,7 +96,7 @@ def test_coverage(of_seeds, of_images, shared, exact, seeds):
 @pytest.mark.parametrize(
     ("mine", "theirs", "both"), [(True, True, True), (True, False, False), (False, None, False), (True, None, None)]
 )
-def test_reliable_where_both_sides_are(mine, theirs, both):
+def test_a_difference_is_reliable_if_both_sides_are(mine, theirs, both):
     row = difference(layers("a", [1, 2], reliable=mine), layers("b", [1, 2], reliable=theirs))
     assert row["reliable"] is both
 
@@ -107,14 +107,14 @@ def test_one_unreliable_seed_makes_a_tap_unreliable():
     assert table["reliable"].tolist() == [False]
 
 
-def test_where_no_null_exists_bits_are_compared():
+def test_bits_are_compared_if_there_is_no_null():
     row = difference(*(layers(design, [1, 2], excess=np.nan, label_view=np.nan) for design in "ab"))
     assert (row["of"], row["value"]) == ("bits", 2.5)
     mixed = [layers("a", [1], excess=np.nan), layers("b", [1])]
     assert differences(pool_seeds(pd.concat(mixed)), "b").empty
 
 
-def test_taps_and_questions_meet_their_own_kind():
+def test_only_the_same_taps_quantities_and_views_are_compared():
     frames = [
         layers(design, [value + shift, value + shift], tap=tap, view=view)
         for design, shift in (("a", 10), ("b", 0))
@@ -126,7 +126,7 @@ def test_taps_and_questions_meet_their_own_kind():
     assert without_counterpart(table, "b").to_numpy().tolist() == [["a", "up3", "b"], ["a", "up4", "a"]]
 
 
-def test_best_checkpoints_of_what_layers_tell():
+def test_best_rows_are_estimates_of_layers_at_the_best_checkpoint():
     of = {"tap": "out", "weights": "best", "role": "output", "quantity": I_TY, "bits": 1.0}
     others = [{"weights": "untrained"}, {"role": "input"}, {"quantity": "I(T;Y)cut"}, {"bits": np.nan}]
     tables = {"one": LayerTable([of, *(of | other for other in others)]), "two": LayerTable([of])}
@@ -135,7 +135,7 @@ def test_best_checkpoints_of_what_layers_tell():
     assert set(COLUMNS) <= set(rows.columns)
 
 
-def test_reading_of_the_mean_profile():
+def test_summary_of_the_mean_profile():
     taps = {"enc": (3, 0.5), "mid": (1, 0.2), "out": (2, 0.9)}
     frames = [
         layers("a", [value, value], tap=tap, order=order, role="feature", quantity=quantity, view="image")

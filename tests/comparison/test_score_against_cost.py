@@ -1,4 +1,4 @@
-"""The figure of score against cost: what it shows of many designs, of one that failed, and without intervals."""
+"""The figure of score against cost: with many designs, with a design that failed, and without intervals."""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ def drawn(frame):
 
 
 @pytest.mark.parametrize("designs", [2, 14, 40])
-def test_a_long_legend_leaves_the_axes_their_height(designs):
+def test_a_long_legend_does_not_reduce_the_height_of_the_axes(designs):
     figure = drawn(table(np.linspace(0.8, 0.82, designs)))
     heights = [axes.get_window_extent().height / figure.dpi for axes in figure.axes]
     assert min(heights) > 2
@@ -33,13 +33,13 @@ def test_a_long_legend_leaves_the_axes_their_height(designs):
     assert legend.get_window_extent().y0 >= 0
 
 
-def test_no_two_of_fifty_designs_look_alike():
+def test_fifty_designs_have_different_markers():
     figure = drawn(table(np.linspace(0.8, 0.82, 50)))
     points = [container.lines[0] for container in figure.axes[0].containers]
     assert len({(point.get_color(), point.get_marker()) for point in points}) == 50
 
 
-def test_a_design_that_failed_to_train_is_a_triangle_that_says_its_score():
+def test_a_design_that_failed_to_train_is_a_triangle_with_its_score_in_the_legend():
     figure = drawn(table([0.88, 0.89, 0.28]))
     low, high = figure.axes[0].get_ylim()
     assert 0.8 < low < 0.83

@@ -1,4 +1,4 @@
-"""Values and files that are refused: one line, exit code 2, no traceback."""
+"""Bad values and files are refused with one line, exit code 2 and no traceback."""
 
 import pytest
 import torch
@@ -91,17 +91,17 @@ def test_bad_value(tmp_path, overrides, message):
     assert runs(tmp_path) == []
 
 
-def test_unknown_verb(tmp_path):
+def test_unknown_command(tmp_path):
     assert_refused(command(tmp_path, "trian", "seed=1"), "command: got 'trian', wanted one of run")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
-def test_cuda_where_there_is_none(tmp_path):
+def test_cuda_without_a_gpu(tmp_path):
     assert_refused(tiny(tmp_path, "device=cuda"), "no GPU is visible; set device=auto or cpu")
     assert runs(tmp_path) == []
 
 
-def test_full_error_shows_the_traceback(tmp_path, monkeypatch):
+def test_hydra_full_error_shows_the_traceback(tmp_path, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     ended = tiny(tmp_path, "seed=-1")
     assert ended.code == 2

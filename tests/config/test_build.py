@@ -1,4 +1,4 @@
-"""Networks held against the data that they are to be trained on."""
+"""The output of a network must fit its data, and its parameters must fit into memory."""
 
 import pytest
 from omegaconf import OmegaConf
@@ -18,13 +18,13 @@ from bench.errors import InputError
         (nn.Sequential(nn.Flatten(), nn.Linear(256, 2)), 2, r"\(2,\)", "choose a network for segmentation"),
     ],
 )
-def test_output_that_does_not_fit_the_masks(network, classes, got, fix):
+def test_output_that_does_not_fit_the_masks_is_refused(network, classes, got, fix):
     with pytest.raises(InputError, match=f"model: got an output of shape {got}") as refused:
         check_output(network, phantoms(n=(4, 4, 4), size=16, classes=classes))
     assert fix in str(refused.value)
 
 
-def test_output_that_fits():
+def test_output_that_fits_is_accepted():
     assert check_output(nn.Conv2d(1, 3, 3, padding=1), phantoms(n=(4, 4, 4), size=16, classes=3)) is None
 
 
@@ -37,7 +37,7 @@ def test_output_that_fits():
         f"[{','.join(['2'] * 3_000)}]",
     ],
 )
-def test_networks_larger_than_memory_are_refused_before_they_are_filled(widths):
+def test_networks_larger_than_memory_are_refused_before_memory_is_used(widths):
     config = OmegaConf.create({"_target_": "models.UNet", "widths": [int(width) for width in widths[1:-1].split(",")]})
     with pytest.raises(InputError, match=r"model: (got parameters of|does not fit|got more than)") as refused:
         build_network(config, 0)

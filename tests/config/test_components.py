@@ -1,4 +1,4 @@
-"""Contract of everything in conf/: to add a component is a Python file and a yaml, and these tests then hold it."""
+"""Contract tests of every entry of conf/. They also check a new component, which is one Python file and one yaml."""
 
 import inspect
 import json
@@ -25,11 +25,11 @@ from bench.layers.probe import Probe
 from bench.training.train import loss_function
 from models import UNet
 
-LISTS = ("estimator", "diagnostic")  # groups of which a config takes several, each under its own name
+LISTS = ("estimator", "diagnostic")  # a config takes several choices of these groups, each under its own name
 
 
-def arguments(config, where):
-    """What `_target_` names, after a check that the yaml shows each of its arguments, in their order."""
+def checked_target(config, where):
+    """Return `_target_` of a yaml; assert that the yaml lists each argument of the target in order."""
     target = get_object(config._target_)
     takes = list(inspect.signature(target).parameters)
     shows = [key for key in config if key != "_target_"]
@@ -37,19 +37,19 @@ def arguments(config, where):
     return target
 
 
-def documented(target):
+def assert_documented(target):
     doc = inspect.getdoc(target) or ""
     assert ">>> " in doc or "Example::" in doc, f"{target.__name__}: wanted a docstring with an example"
 
 
-def test_every_group_has_a_contract_here():
+def test_every_group_has_a_contract_test():
     groups = {path.name for path in CONF.iterdir() if path.is_dir()}
     known = {"model", "dataset", "estimator", "diagnostic", "experiment", "benchmark", "preset", "train"}
     assert groups == known, "add a test for the new group"
 
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group in LISTS for name in names(group)])
-def test_listed_components_go_by_the_name_of_their_file(group, name):
+def test_components_have_the_name_of_their_file(group, name):
     keys = list(composed(f"{group}=[{name}]")[group])
     assert keys == [name], f"conf/{group}/{name}.yaml: got the keys {keys}, wanted {name}: with all else below it"
 
@@ -61,33 +61,37 @@ def test_listed_components_go_by_the_name_of_their_file(group, name):
 def test_estimator(name):
     config = composed(f"estimator=[{name}]").estimator
     where = f"conf/estimator/{name}.yaml"
-    target = arguments(config[name], where)
+    target = checked_target(config[name], where)
     assert issubclass(target, Estimator), f"{where}: {target.__name__} is no bench.estimators.Estimator"
-    documented(target)
+    assert_documented(target)
     if "steps" in config[name]:
-        config[name].steps = 150  # of training, for four clusters enough
+        config[name].steps = 150  # enough training steps for four clusters
     estimator = build_each(config, "estimator")[name]
 
     rng = np.random.default_rng(0)
     label = np.repeat(np.arange(4), 16)
-    informed = np.eye(4)[label] * 10 + 0.55 + 0.001 * rng.normal(size=(64, 4))  # four clusters tell the label's 2 bits
+    informed = np.eye(4)[label] * 10 + 0.55 + 0.001 * rng.normal(size=(64, 4))  # 2 bits, as the label
     try:
-        tells = estimator.estimate(informed, label, rng=np.random.default_rng(1))
-    except EstimationError:  # one for few columns and continuous targets alone
+        informative = estimator.estimate(informed, label, rng=np.random.default_rng(1))
+    except EstimationError:  # some estimators take only few columns and continuous targets
         informed = label[:, None] + rng.normal(size=(64, 1))
         label = informed + 0.1 * rng.normal(size=(64, 1))
-        tells = estimator.estimate(informed, label, rng=np.random.default_rng(1))
-    silent = estimator.estimate(rng.normal(size=informed.shape), label, rng=np.random.default_rng(1))
-    assert tells.significant, f"{name}: {tells.bits:.2f} bits of a label that the samples show, below its null"
-    assert tells.excess > 3 * tells.null.spread
-    slack = 0.05 if name.startswith("ksg") else 1e-9  # what is corrected for bias may pass a label's entropy
-    assert tells.bits <= tells.limit + slack
-    assert abs(silent.excess) < 5 * silent.null.spread + 0.05, (
-        f"{name}: {silent.excess:.2f} bits about an unrelated label"
+        informative = estimator.estimate(informed, label, rng=np.random.default_rng(1))
+    unrelated = estimator.estimate(rng.normal(size=informed.shape), label, rng=np.random.default_rng(1))
+    assert informative.significant, (
+        f"{name}: {informative.bits:.2f} bits of a label that the samples show, below its null"
+    )
+    assert informative.excess > 3 * informative.null.spread
+    slack = 0.05 if name.startswith("ksg") else 1e-9  # a bias correction may exceed the entropy of the label
+    assert informative.bits <= informative.limit + slack
+    assert abs(unrelated.excess) < 5 * unrelated.null.spread + 0.05, (
+        f"{name}: {unrelated.excess:.2f} bits about an unrelated label"
     )
     again = estimator.estimate(informed, label, rng=np.random.default_rng(1))
-    assert again.row() | {"seconds": 0} == tells.row() | {"seconds": 0}, f"{name}: draws from another source than rng"
-    assert json.loads(tells.row()["settings"]).keys() <= set(config[name]) | {"kernel"}
+    assert again.row() | {"seconds": 0} == informative.row() | {"seconds": 0}, (
+        f"{name}: draws from another source than rng"
+    )
+    assert json.loads(informative.row()["settings"]).keys() <= set(config[name]) | {"kernel"}
 
 
 # Diagnostics
@@ -95,7 +99,7 @@ def test_estimator(name):
 
 @pytest.fixture(scope="module")
 def measured():
-    """A table of a control, epoch 0 and the best of a small CNN, and what it takes to measure further."""
+    """Measure an untrained reference, epoch 0 and the best epoch of a small CNN; return table, probe and networks."""
     data = phantoms("classification", n=(32, 32, 16), size=16)
     config = composed("model=cnn", "model.filters=[4,6]", "estimator=[renyi_2,kde]", "estimator.renyi_2.batch_size=8")
     fill_in(config.model, data)
@@ -109,7 +113,7 @@ def measured():
     return table, probe, list(zip(networks, moments, strict=True))
 
 
-FEWER = {  # images and steps, since all are alike to the protocol
+FEWER = {  # fewer images and steps, because the protocol does not depend on their number
     "discarding": ("images=1", "epoch_images=1", "solver.refine=2", "solver.draws=32"),
     "discarding_authors2022": ("images=1", "epoch_images=1", "solver.steps=4"),
 }
@@ -119,7 +123,7 @@ FEWER = {  # images and steps, since all are alike to the protocol
 def test_diagnostic(name, measured, tmp_path):
     fewer = [f"diagnostic.{name}.{setting}" for setting in FEWER.get(name, ())]
     config = composed(f"diagnostic=[{name}]", *fewer).diagnostic
-    target = arguments(config[name], f"conf/diagnostic/{name}.yaml")
+    target = checked_target(config[name], f"conf/diagnostic/{name}.yaml")
     assert issubclass(target, Diagnostic), f"{name}: {target.__name__} is no bench.diagnostics.Diagnostic"
     assert inspect.getdoc(target) != inspect.getdoc(Diagnostic), f"{target.__name__}: wanted a docstring"
     of_layers, probe, networks = measured
@@ -169,7 +173,7 @@ def test_train(name):
 def test_model(name):
     config = composed(f"model={name}").model
     where = f"conf/model/{name}.yaml"
-    documented(arguments(config, where))
+    assert_documented(checked_target(config, where))
     task = "segmentation" if "out_channels" in config else "classification"
     data = phantoms(task, classes=3, channels=2, size=32, n=(3, 3, 3))
     fill_in(config, data)
@@ -195,7 +199,7 @@ def test_model(name):
 @pytest.mark.parametrize("name", names("dataset"))
 def test_dataset(name):
     config = composed(f"dataset={name}").dataset
-    documented(arguments(config, f"conf/dataset/{name}.yaml"))
+    assert_documented(checked_target(config, f"conf/dataset/{name}.yaml"))
     if "root" in config:
         with pytest.raises(
             InputError,

@@ -1,4 +1,4 @@
-"""Components that can't be made from their config, or not stepped through a training: one line each."""
+"""Refusals with a one-line message: components with a bad config, and optimisers and schedules that fail."""
 
 import math
 
@@ -30,7 +30,7 @@ def refusal(make, *arguments):
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         (3, "estimator.kde: got 3, wanted a component: a mapping with _target_"),
         ({"_target_": ""}, "estimator.kde._target_: got '', wanted the path of a class"),
@@ -52,11 +52,11 @@ def refusal(make, *arguments):
         ({"_target_": "bench.estimators.KSG", "variant": True}, "variant: got True, wanted a whole number or a text"),
     ],
 )
-def test_an_estimator(config, said):
-    assert said in refusal(build_each, OmegaConf.create({"kde": config}), "estimator", Estimator)
+def test_bad_estimators_are_refused(config, message):
+    assert message in refusal(build_each, OmegaConf.create({"kde": config}), "estimator", Estimator)
 
 
-def test_other_components():
+def test_bad_components_of_other_groups_are_refused():
     uplot = OmegaConf.create({"u_plot": KDE})
     assert "got an object of KDE, wanted an object of Diagnostic" in refusal(
         build_each, uplot, "diagnostic", Diagnostic
@@ -74,12 +74,12 @@ def test_other_components():
     )
 
 
-def rehearsed(optimizer=ADAM, schedule=None, epochs=10):
+def rehearse_training(optimizer=ADAM, schedule=None, epochs=10):
     rehearse(OmegaConf.create({"epochs": epochs, "optimizer": optimizer, "schedule": schedule}))
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "said"),
+    ("optimizer", "message"),
     [
         ({}, "train.optimizer._target_: got None"),
         (None, "train.optimizer: got None, wanted a component"),
@@ -95,12 +95,12 @@ def rehearsed(optimizer=ADAM, schedule=None, epochs=10):
         ({"_target_": "torch.optim.LBFGS", "_partial_": True}, "train.optimizer: LBFGS fails at step 1"),
     ],
 )
-def test_an_optimiser(optimizer, said):
-    assert said in refusal(rehearsed, optimizer)
+def test_bad_optimisers_are_refused(optimizer, message):
+    assert message in refusal(rehearse_training, optimizer)
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         ({}, "train.schedule._target_: got None"),
         ("cosine", "train.schedule: got 'cosine', wanted a component"),
@@ -115,11 +115,11 @@ def test_an_optimiser(optimizer, said):
         (schedule("ExponentialLR", gamma=1000), "train.schedule: got a learning rate of inf after epoch 104"),
     ],
 )
-def test_a_schedule(config, said):
-    assert refusal(rehearsed, ADAM, config, 200).startswith(said)
+def test_bad_schedules_are_refused(config, message):
+    assert refusal(rehearse_training, ADAM, config, 200).startswith(message)
 
 
-def test_rehearsing_takes_what_can_be_trained_with_and_draws_no_random_number():
+def test_rehearsal_accepts_valid_schedules_and_draws_no_random_number():
     before = torch.random.get_rng_state()
     for config in (
         None,
@@ -128,8 +128,8 @@ def test_rehearsing_takes_what_can_be_trained_with_and_draws_no_random_number():
         schedule("OneCycleLR", max_lr=0.1, total_steps=11),
         schedule("MultiStepLR", milestones=[2, 5]),
     ):
-        rehearsed(ADAM, config)
-    rehearsed(ADAM | {"lr": 0})
+        rehearse_training(ADAM, config)
+    rehearse_training(ADAM | {"lr": 0})
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -144,11 +144,11 @@ def test_rehearsing_takes_what_can_be_trained_with_and_draws_no_random_number():
         ({"task": "classification"}, {"test/accuracy", "test/auroc", "test/balanced_accuracy"}),
     ],
 )
-def test_metrics_of_the_test_data_are_known_before(options, some):
+def test_names_of_test_metrics_are_known_before_training(options, some):
     assert some <= set(metrics_of_test(phantoms(n=(2, 2, 2), size=16, **options)))
 
 
-def test_objectives_that_a_run_will_not_log():
+def test_objectives_that_a_run_does_not_log_are_refused():
     data = phantoms(n=(2, 2, 2), size=16)
     network = build_network(
         OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "widths": [2, 2]}), 0
@@ -156,6 +156,6 @@ def test_objectives_that_a_run_will_not_log():
     for known in ("test/dice", "cost/flops", "summary/val_score", "train/loss", "val/score", "filters/enc1"):
         check_objectives([known], network, data, ("filters/*",), 1)
     for unknown in ("nope", "test/accuracy", "summary/nope", "cost/dice", "filters"):
-        said = refusal(check_objectives, ["test/dice", unknown], network, data, ("filters/*",), 1)
-        assert said.startswith(f"objectives: got {unknown!r}, wanted metrics of the run, any of cost/flops, ")
+        message = refusal(check_objectives, ["test/dice", unknown], network, data, ("filters/*",), 1)
+        assert message.startswith(f"objectives: got {unknown!r}, wanted metrics of the run, any of cost/flops, ")
     assert "got 'train/loss'" in refusal(check_objectives, ["train/loss"], network, data, (), 0)

@@ -1,4 +1,4 @@
-"""Every setting of every command has a rule, and malformed values are refused in one line before anything is done."""
+"""Every setting of every command has a rule, and commands refuse malformed values with one line before they start."""
 
 import math
 from dataclasses import is_dataclass
@@ -41,7 +41,7 @@ SWITCHES = [2, 0, 1.5, "yes", "", None, [], {}]
 
 
 def leaves(kind, name=""):
-    """The key, type and rule of every setting that is no section."""
+    """Yield the key, type and rule of every setting that is not a section."""
     for field, (hint, rule) in rules_of(kind).items():
         key = f"{name}{field}"
         if is_dataclass(hint):
@@ -55,7 +55,7 @@ LEAVES = [(name, *leaf) for name, kind in KINDS.items() for leaf in leaves(kind)
 
 @pytest.fixture(scope="module")
 def configs(tmp_path_factory):
-    """The config of each command, all defaults."""
+    """Compose the config of each command with its default values."""
     register()
     folder = str(tmp_path_factory.mktemp("out"))
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -67,7 +67,7 @@ def configs(tmp_path_factory):
 
 
 def refusal(config, name, key, value):
-    """What the command says to a value, None where it takes it; whatever else it raises is a defect."""
+    """Return the error message for a value, or None if the command accepts it. Any other exception is a defect."""
     config = config.copy()
     try:
         OmegaConf.update(config, key, value, merge=False)
@@ -95,13 +95,13 @@ def malformed(rule):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_defaults_are_taken(configs, name):
+def test_defaults_are_accepted(configs, name):
     before = configs[name].copy()
     CHECKS[name](configs[name])
     assert configs[name] == before
 
 
-def test_no_setting_is_forgotten():
+def test_every_setting_has_a_rule():
     without = {key for _, key, _, rule in LEAVES if rule is None}
     assert without == COMPONENTS, "give the new setting a rule in bench/config/settings.py"
     for name, key, hint, rule in LEAVES:
@@ -112,29 +112,29 @@ def test_no_setting_is_forgotten():
 @pytest.mark.parametrize(("name", "key", "hint", "rule"), [leaf for leaf in LEAVES if leaf[3] is not None])
 def test_malformed_values_are_refused(configs, name, key, hint, rule):
     for value in malformed(rule):
-        said = refusal(configs[name], name, key, value)
-        assert said is not None, f"{key}={value!r} is taken"
-        if said.startswith(key):
-            assert "\n" not in said
-            assert ": got " in said
-            assert "wanted" in said or "occurs twice" in said
+        message = refusal(configs[name], name, key, value)
+        assert message is not None, f"{key}={value!r} is taken"
+        if message.startswith(key):
+            assert "\n" not in message
+            assert ": got " in message
+            assert "wanted" in message or "occurs twice" in message
 
 
 @pytest.mark.parametrize(("name", "key", "hint", "rule"), [leaf for leaf in LEAVES if isinstance(leaf[3], Number)])
-def test_the_ends_of_a_range_are_as_the_message_says(configs, name, key, hint, rule):
+def test_the_ends_of_a_range_agree_with_the_message(configs, name, key, hint, rule):
     for end in (rule.least, rule.most):
-        said = refusal(configs[name], name, key, end)
+        message = refusal(configs[name], name, key, end)
         if end in rule.excluded:
-            assert said.startswith(f"{key}: got ")
+            assert message.startswith(f"{key}: got ")
         else:
-            assert not (said or "").startswith(f"{key}: got {end}, wanted {rule}")
+            assert not (message or "").startswith(f"{key}: got {end}, wanted {rule}")
     beyond = refusal(configs[name], name, key, rule.most + 1)
     assert beyond.startswith(f"{key}: got ")
     assert f"{rule.most:,}" in beyond or rule.wanted in beyond
 
 
 @pytest.mark.parametrize(
-    ("name", "key", "value", "said"),
+    ("name", "key", "value", "message"),
     [
         ("config", "seed", 2**32, "seed: got 4294967296, wanted 0 or more, up to 4,294,967,295"),
         ("config", "seed", 2**32 - 2, "seed: got 4294967294 and further seeds for probe.untrained_seeds, wanted all "),
@@ -165,5 +165,5 @@ def test_the_ends_of_a_range_are_as_the_message_says(configs, name, key, hint, r
         ("propose", "folder", "/dev/null/x", "folder: got /dev/null/x, which can't be made (Not a directory)"),
     ],
 )
-def test_messages(configs, name, key, value, said):
-    assert said in refusal(configs[name], name, key, value)
+def test_messages(configs, name, key, value, message):
+    assert message in refusal(configs[name], name, key, value)

@@ -1,4 +1,4 @@
-"""Where an optional package is not installed, what needs it says in one line which extra to install."""
+"""If an optional package is not installed, the error says in one line which extra to install."""
 
 import sys
 
@@ -15,7 +15,7 @@ FIX = "which is not installed; pip install 'infoflow-bench[{}]'"
 
 
 class Absent:
-    """A finder of modules for which one package is not installed."""
+    """Module finder that behaves as if one package were not installed."""
 
     def __init__(self, package: str):
         self.package = package
@@ -27,20 +27,20 @@ class Absent:
 
 @pytest.fixture
 def hide(monkeypatch):
-    """A function after which a package can't be imported; a module of `models` that needs it is imported again."""
+    """Return a function that makes a package unimportable; models.resnet, which needs timm, is imported again."""
 
-    def hidden(package: str) -> None:
+    def hide_package(package: str) -> None:
         for name in [*sys.modules]:
             if name.split(".")[0] == package or name == "models.resnet":
                 monkeypatch.delitem(sys.modules, name)
         monkeypatch.delitem(vars(models), "ResNet", raising=False)
         monkeypatch.setattr(sys, "meta_path", [Absent(package), *sys.meta_path])
 
-    return hidden
+    return hide_package
 
 
 @pytest.mark.parametrize(
-    ("hidden", "overrides", "line"),
+    ("package", "overrides", "line"),
     [
         ("segmentation_models_pytorch", "model=smp", f"model: needs segmentation-models-pytorch, {FIX.format('smp')}"),
         ("timm", "model=smp", f"model: needs timm, {FIX.format('timm')}"),
@@ -52,13 +52,13 @@ def hide(monkeypatch):
         ),
     ],
 )
-def test_a_choice_that_needs_an_extra(tmp_path, hide, hidden, overrides, line):
-    hide(hidden)
+def test_a_choice_that_needs_an_extra(tmp_path, hide, package, overrides, line):
+    hide(package)
     assert_refused(tiny(tmp_path, *overrides.split()), line)
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript"])
-def test_retraining_needs_onnx_from_the_start(tmp_path, hide, package):
+def test_propose_checks_onnx_before_it_starts(tmp_path, hide, package):
     hide(package)
     assert_refused(command(tmp_path, "propose"), f"verify=true: needs {package}, {FIX.format('onnx')}")
     assert not (tmp_path / "mlflow.db").exists()
@@ -70,13 +70,13 @@ def test_a_nifti_file_needs_nibabel(tmp_path, hide):
         nifti_header(tmp_path / "a.nii")
 
 
-def test_a_class_of_a_library(hide):
+def test_a_class_of_a_library_needs_its_extra(hide):
     hide("segmentation_models_pytorch")
     with pytest.raises(InputError, match=r"model.network: needs segmentation-models-pytorch, .*infoflow-bench\[smp\]"):
         target_of({"_target_": "segmentation_models_pytorch.Unet"}, "model.network")
 
 
-def test_a_network_of_a_stored_config(hide):
+def test_a_network_of_a_stored_config_needs_its_extra(hide):
     hide("timm")
     with pytest.raises(InputError, match=r"models.ResNet: needs timm, .*infoflow-bench\[timm\]"):
         found("models.ResNet", KINDS["model"])
@@ -84,7 +84,7 @@ def test_a_network_of_a_stored_config(hide):
     assert found("monai.networks.nets.resnet18", KINDS["model"]).__name__ == "resnet18"
 
 
-def test_other_modules_are_no_extra():
+def test_errors_of_other_modules_are_not_changed():
     assert missing_extra(ModuleNotFoundError(name="mine"), "model") is None
     with pytest.raises(ModuleNotFoundError, match="mine"), optional("model"):
         import mine  # noqa: F401

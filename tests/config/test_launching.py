@@ -1,4 +1,4 @@
-"""Settings of Hydra's launchers and sweepers, refused before a sweep is tracked; sweepers that go by objectives."""
+"""Bad settings of launchers and sweepers are refused before a sweep is tracked; sweepers with objectives."""
 
 import pytest
 from running import assert_refused, children, command, parents, runs, tiny
@@ -17,7 +17,7 @@ OPTUNA = (
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         ((*JOBLIB, "hydra.launcher.n_jobs=0"), "hydra.launcher.n_jobs: got 0, wanted 1 or more jobs at once"),
         ((*JOBLIB, "hydra.launcher.n_jobs=-5000"), "hydra.launcher.n_jobs: got -5000"),
@@ -52,13 +52,13 @@ OPTUNA = (
         (("probe.pixels=1000000",), "probe.pixels: got 1000000, wanted at most 4096, all pixels of 16 images"),
     ],
 )
-def test_refused_before_anything_is_tracked(tmp_path, overrides, said):
-    assert_refused(tiny(tmp_path, *overrides), said)
+def test_bad_settings_are_refused_before_a_run_is_tracked(tmp_path, overrides, message):
+    assert_refused(tiny(tmp_path, *overrides), message)
     assert runs(tmp_path) == []
 
 
 @pytest.mark.parametrize("overrides", [["nope"], ["hydra/launcher=nope"], ["train.epochs=x"], ["train.epochs=-1"]])
-def test_overrides_of_retraining_are_composed_before(tmp_path, overrides):
+def test_overrides_of_retraining_are_composed_before_a_base_is_trained(tmp_path, overrides):
     quoted = ",".join(f"'{override}'" for override in overrides)
     ended = command(tmp_path, "propose", f"retrain.overrides=[{quoted}]", "device=cpu")
     assert_refused(ended, f"retrain.overrides: got {overrides}, which can't be composed")
@@ -66,7 +66,8 @@ def test_overrides_of_retraining_are_composed_before(tmp_path, overrides):
 
 @pytest.mark.processes
 def test_a_sweeper_of_one_objective(tmp_path):
-    ended = tiny(tmp_path, *OPTUNA, "objectives=[summary/val_score]", "resume=false")  # two trials may be of one design
+    # without resume=false, a second trial of the same design would not run again
+    ended = tiny(tmp_path, *OPTUNA, "objectives=[summary/val_score]", "resume=false")
     assert ended.code == 0, ended.err
     (parent,) = parents(tmp_path)
     assert [run.info.status for run in (parent, *children(tmp_path, parent))] == ["FINISHED"] * 3

@@ -5,7 +5,7 @@ from dataset_helpers import save
 
 @pytest.fixture
 def folder(tmp_path):
-    """Ten grey 8x8 images a0..a9 of the constant grey 10 * i; the left half of each mask is 255."""
+    """Write ten 8x8 images a0..a9 of the constant grey level 10 * i; the left half of each mask is 255."""
     mask = np.zeros((8, 8), np.uint8)
     mask[:, :4] = 255
     for i in range(10):

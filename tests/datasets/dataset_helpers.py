@@ -1,4 +1,4 @@
-"""Small files in the real formats, and how a loader refuses them."""
+"""Helpers for tests: write small files in the real formats, and assert that a loader refuses them."""
 
 import csv
 import struct
@@ -18,7 +18,7 @@ def save(path: Path, array):
 
 
 def png16(path: Path, array):
-    """A PNG of 16 bits and 3 (colour), 2 (grey and alpha) or 4 channels, which Pillow does not write."""
+    """Write a 16-bit PNG with 3 (colour), 2 (grey and alpha) or 4 channels, which Pillow cannot write."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -39,7 +39,7 @@ def write_index(root: Path, rows: list[dict]):
 
 
 def assert_refused(message: str, load, *args, **options):
-    """`load` raises an InputError of one line that matches."""
+    """Assert that `load` raises an InputError of one line that matches."""
     with pytest.raises(InputError, match=message) as caught:
         load(*args, **options)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Files of a dataset that are refused: one line, exit code 2."""
+"""Bad files of a dataset are refused with one line and exit code 2."""
 
 import gzip
 

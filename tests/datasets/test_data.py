@@ -1,4 +1,4 @@
-"""What every dataset is held to: names of classes, foreground, finite pixels."""
+"""Checks of every dataset: names of classes, foreground, finite pixels."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def made(classes=("background", "organ"), task="segmentation", pixels=0.0, masks
     "name",
     ["edema (ED)", "tumour+core", "left/right", "a,b", "50%", "a\nb", "", "  ", "tab\t", "x" * 101, "née \u0301"],
 )
-def test_names_that_metrics_refuse(name):
+def test_class_names_that_metrics_cannot_have_are_refused(name):
     with pytest.raises(InputError, match=r"dataset made: got the class name ") as caught:
         made(["background", name, "other"])
     assert "\n" not in str(caught.value)
@@ -36,12 +36,12 @@ def test_names_that_metrics_refuse(name):
         ("Straße", "STRASSE"),
     ],
 )
-def test_names_that_fall_together(classes):
+def test_class_names_that_give_the_same_metric_are_refused(classes):
     with pytest.raises(InputError, match=r"dataset made: got two classes that share the name"):
         made(["background", *classes])
 
 
-def test_names_that_are_allowed_are_allowed_by_mlflow():
+def test_mlflow_accepts_allowed_class_names():
     names = ("background", "non-enhancing tumour", "Ödem: links", "class_1", "v1.2", "低", "x" * 100)
     classes = made(names).classes
     assert classes == names
@@ -49,7 +49,7 @@ def test_names_that_are_allowed_are_allowed_by_mlflow():
         _validate_metric(f"test/dice.{name}_high", 1.0, 0, 0)
 
 
-def test_names_of_classification_need_only_be_distinct():
+def test_class_names_of_classification_must_only_differ():
     assert made(["Collecting Duct, Tubule", "granulocytes(myelocytes)"], "classification").outputs == 2
     with pytest.raises(InputError, match=r"share the name 'cat'"):
         made(["cat", "Cat"], "classification")
@@ -60,7 +60,7 @@ def test_names_of_classification_need_only_be_distinct():
         made([str(number) for number in range(10_000)])
 
 
-def test_masks_without_foreground_and_pixels_that_are_no_numbers():
+def test_masks_without_foreground_and_pixels_that_are_not_finite_are_refused():
     with pytest.raises(InputError, match=r"dataset made: no mask of the train split has foreground"):
         made(masks=0)
     for value in (float("nan"), float("inf")):

@@ -1,4 +1,4 @@
-"""Each yaml of conf/dataset names a function of bench.datasets and writes out every argument with its default."""
+"""Each yaml of conf/dataset names a function of bench.datasets and lists every argument with its default."""
 
 import inspect
 import subprocess
@@ -15,7 +15,7 @@ CONF = Path(__file__).parents[2] / "conf" / "dataset"
 
 
 @pytest.mark.parametrize("name", bench.datasets.__all__)
-def test_yaml_is_the_signature(name):
+def test_yaml_equals_the_signature(name):
     config = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
     function = get_method(config.pop("_target_"))
     assert function is getattr(bench.datasets, name)

@@ -1,4 +1,4 @@
-"""Volumes of the Decathlon's layout: what is read, drawn, padded and refused."""
+"""Volumes in the layout of the Decathlon: reading, patches, windows, and refused input."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ HIPPOCAMPUS = Path(__file__).parents[3] / "shared/data/decathlon"
 
 
 def box(size, number):
-    """A volume of noise, each scaled otherwise, and a mask of two classes, one beside the other."""
+    """Return a noisy volume, whose scale depends on `number`, and its mask of two adjacent classes."""
     rng = np.random.default_rng(number)
     mask = np.zeros(size, np.uint8)
     mask[2:6, 3:7, 2:6] = 1
@@ -97,7 +97,7 @@ def test_spacing_resamples_image_and_mask_alike(tmp_path):
         assert volume[0][mask == 2].mean() > volume[0][mask == 1].mean() > volume[0][mask == 0].mean()
 
 
-def test_every_orientation_is_brought_to_one(tmp_path):
+def test_every_orientation_is_converted_to_the_same(tmp_path):
     write(tmp_path / "ras", SIZES)
     write(tmp_path / "las", SIZES, affine=np.diag([-1.0, 1.0, 1.0, 1.0]))
     one, other = (read(tmp_path / name) for name in ("ras", "las"))
@@ -105,7 +105,7 @@ def test_every_orientation_is_brought_to_one(tmp_path):
         assert torch.equal(right, left.flip(0))
 
 
-def test_a_patch_lies_around_the_labelled_and_inside_the_volume():
+def test_a_patch_is_centred_on_the_foreground_and_inside_the_volume():
     mask = torch.zeros(20, 20, 20, dtype=torch.long)
     mask[14:18, 8:12, 0:2] = 1
     image = torch.arange(8000.0).reshape(1, 20, 20, 20)
@@ -116,23 +116,23 @@ def test_a_patch_lies_around_the_labelled_and_inside_the_volume():
     assert torch.equal(empty.images[0], image[:, 6:14, 6:14, 6:14])
 
 
-def two_of(data):
-    """The same batches, one after the other, since both draw from the transform of the data."""
+def equal_batches(data):
+    """Yield equal batches twice, one after the other, because both draw from the transform of the data."""
     for _ in range(2):
         yield Batches(data, 3, seed=0)
 
 
-def test_training_draws_patches_half_of_them_around_the_foreground(root):
+def test_half_of_the_training_patches_are_centred_on_the_foreground(root):
     data = read(root, patch=[2, 2, 2], n=[3, 1, 1])
-    drawn, again = ([targets for _ in range(60) for _, targets in batches] for batches in two_of(data))
+    drawn, again = ([targets for _ in range(60) for _, targets in batches] for batches in equal_batches(data))
     assert all(targets.shape[1:] == (2, 2, 2) for targets in drawn)
     centred = torch.cat([targets[:, 1, 1, 1] > 0 for targets in drawn]).float().mean()
-    assert 0.4 < centred < 0.6  # of 180 draws by a half
+    assert 0.4 < centred < 0.6  # 180 draws with probability 1/2
     assert all(torch.equal(one, other) for one, other in zip(drawn, again, strict=True))
 
 
 class Threshold(torch.nn.Module):
-    """The classes of a box by its grey alone, so that any windows must give them."""
+    """Network that classifies each voxel by its grey level, so that the result does not depend on the windows."""
 
     def __init__(self):
         super().__init__()
@@ -142,7 +142,7 @@ class Threshold(torch.nn.Module):
         return self.scale * torch.cat([-((x - grey) ** 2) for grey in (0, 1, 2)], dim=1)
 
 
-def test_windows_cover_every_voxel_and_accuracy_is_of_whole_volumes(root):
+def test_windows_cover_every_voxel_and_scores_are_of_whole_volumes(root):
     data = read(root, patch=4)
     volume = torch.randn(1, 11, 13, 9)
     whole = Threshold()(volume[None])
@@ -167,7 +167,7 @@ def test_a_network_learns_boxes_from_patches(root):
     assert best.val_score > 0.8
 
 
-def test_what_is_refused_is_named(root, tmp_path):
+def test_bad_input_is_refused_with_its_name(root, tmp_path):
     folder = root / TASK
     assert_refused(r"dataset.patch: got 11x10x8, but box_1 has 10x12x9, which is smaller; wanted at most 10x10x8", read,
                    root, patch=[11, 10, 8])  # fmt: skip
@@ -203,7 +203,7 @@ def test_what_is_refused_is_named(root, tmp_path):
 
 
 @pytest.mark.skipif(not HIPPOCAMPUS.is_dir(), reason=f"no data in {HIPPOCAMPUS}")
-def test_the_hippocampus_as_it_is_published():
+def test_the_published_hippocampus_data_are_read():
     data = decathlon(HIPPOCAMPUS, n=[6, 2, 2])
     assert data.classes == ("background", "anterior", "posterior")
     assert data.licence == "CC-BY-SA 4.0"

@@ -15,7 +15,7 @@ def write_case(folder, name, nuclei=2):
         save(folder / name / "masks" / f"{number}.png", mask)
 
 
-def test_masks_are_joined(tmp_path):
+def test_masks_of_nuclei_are_joined(tmp_path):
     for i in range(10):
         write_case(tmp_path, f"case{i}", nuclei=1 + i % 3)
     data = dsb2018(tmp_path, size=None)

@@ -34,7 +34,7 @@ def test_pictures_are_read_exactly(tmp_path, name, saved, read):
     assert np.array_equal(array, read)
 
 
-def test_jpeg_is_read_nearly(tmp_path):
+def test_jpeg_is_read_approximately(tmp_path):
     Image.fromarray(GREY).save(tmp_path / "a.jpg", quality=95)
     assert abs(read_image(tmp_path / "a.jpg").astype(int) - GREY).max() <= 3
 
@@ -56,7 +56,7 @@ def test_nifti_of_four_axes_has_channels_last(tmp_path):
     assert np.array_equal(read_image(tmp_path / "a.nii.gz")[1], array[..., 1])
 
 
-def test_masks_palette_colour_and_instances(tmp_path):
+def test_masks_with_a_palette_in_colour_and_in_several_files(tmp_path):
     palette = Image.fromarray(GREY % 3, mode="P")
     palette.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
     palette.save(tmp_path / "palette.png")
@@ -85,7 +85,7 @@ def test_truncated_file_is_named(tmp_path, name, keep):
         read_image(tmp_path / name)
 
 
-def test_not_an_image_and_many_pages(tmp_path):
+def test_a_file_that_is_no_image_and_a_file_of_several_pages_are_refused(tmp_path):
     (tmp_path / "a.png").write_text("hello")
     with pytest.raises(InputError, match=r"a.png: unreadable"):
         read_mask(tmp_path / "a.png")
@@ -95,7 +95,7 @@ def test_not_an_image_and_many_pages(tmp_path):
         read_image(tmp_path / "b.tif")
 
 
-def test_stems(tmp_path):
+def test_files_are_found_by_their_stem(tmp_path):
     for name in ("b.nii.gz", "a.b.PNG", ".hidden.png", "notes.txt"):
         (tmp_path / name).touch()
     assert {stem: path.name for stem, path in files_by_stem(tmp_path).items()} == {"a.b": "a.b.PNG", "b": "b.nii.gz"}

@@ -1,4 +1,4 @@
-"""Mutated files of every format that is read: an array, or one line that names the file."""
+"""Readers of every format return an array for a mutated file, or refuse it with one line that names the file."""
 
 import gzip
 import json
@@ -16,17 +16,17 @@ from bench.datasets.medmnist import read_npz
 from bench.datasets.mnist import read_idx
 from bench.errors import InputError
 
-MUTANTS = 60  # of each file
+MUTANTS = 60  # number for each file
 GREY = np.arange(12 * 10, dtype=np.uint8).reshape(12, 10)
 
 
 def mutants(content: bytes, rng: np.random.Generator):
-    """The content with bytes replaced (mostly of its header), cut, doubled or filled."""
+    """Yield the content with bytes replaced (mostly in the header), removed, repeated or set to one value."""
     for number in range(MUTANTS):
         changed = bytearray(content)
         reach = min(len(content), 400) if number % 2 else len(content)
-        for place in rng.integers(reach, size=rng.integers(1, 9)):
-            changed[place] = rng.choice([0, 1, 127, 128, 255, rng.integers(256)])
+        for position in rng.integers(reach, size=rng.integers(1, 9)):
+            changed[position] = rng.choice([0, 1, 127, 128, 255, rng.integers(256)])
         start, stop = sorted(rng.integers(len(content), size=2))
         match number % 5:
             case 0:

@@ -1,4 +1,4 @@
-"""What the headers of files say and a reader may overlook: heeded, or refused by name."""
+"""Readers respect the information in file headers, such as the orientation, or refuse the file by name."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ UPRIGHT = {
     6: np.rot90(GREY, -1),
     7: GREY[::-1, ::-1].T,
     8: np.rot90(GREY),
-}  # as viewers show an image stored as GREY
+}  # as viewers show an image that is stored as GREY with this orientation
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
@@ -43,7 +43,7 @@ def test_pictures_and_masks_are_turned_upright(tmp_path, suffix, orientation):
     assert shape_of(path)[1:] == UPRIGHT[orientation].shape
 
 
-def test_orientation_of_a_jpeg(tmp_path):
+def test_a_jpeg_is_turned_upright(tmp_path):
     smooth = np.add.outer(np.arange(16) * 8, np.arange(24) * 4).astype(np.uint8)
     picture = Image.fromarray(smooth)
     exif = picture.getexif()
@@ -58,7 +58,7 @@ def test_tiff_where_white_is_zero(tmp_path, dtype):
     dark = (GREY > 99) if dtype is bool else GREY.astype(dtype)
     Image.fromarray(most - dark if dtype is not bool else ~dark).save(tmp_path / "a.tif", tiffinfo={262: 0})
     read = read_image(tmp_path / "a.tif")[0]
-    if dtype is np.uint8 or dtype is bool:  # Pillow inverts what it writes here, and reads it back as it was
+    if dtype is np.uint8 or dtype is bool:  # Pillow inverts the pixels both when it writes and when it reads
         assert read.shape == GREY.shape
     else:
         assert np.array_equal(read, dark)
@@ -125,7 +125,7 @@ def test_files_that_are_not_read_are_named(tmp_path, caplog):
     assert caplog.text.strip().endswith("b.dcm, more, notes.txt")
 
 
-def test_what_is_no_regular_file_is_refused(tmp_path):
+def test_a_file_that_is_not_regular_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     assert_refused(r"pipe.png: is not a regular file", files_by_stem, tmp_path)
     (tmp_path / "pipe.png").unlink()
@@ -177,11 +177,11 @@ def task(root, affine, of_mask=None, labels=None, units="mm"):
     return root
 
 
-def test_decathlon_compares_affines_and_reads_both_ways_to_name_labels(tmp_path):
+def test_decathlon_compares_affines_and_reads_labels_in_both_directions(tmp_path):
     data = decathlon(task(tmp_path, np.eye(4), labels={"background": 0, "Ball": 1}), task="T")
     assert data.classes == ("background", "ball")
     flipped = np.diag([-1.0, 1, 1, 1])
-    flipped[0, 3] = 9  # the same places, with the first axis from right to left
+    flipped[0, 3] = 9  # the same positions, with the first axis from right to left
     root = task(tmp_path, np.eye(4), of_mask=flipped)
     turned = decathlon(root, task="T").volumes["train"].targets[0]
     assert torch.equal(turned, data.volumes["train"].targets[0].flip(0))
@@ -195,11 +195,11 @@ def test_decathlon_compares_affines_and_reads_both_ways_to_name_labels(tmp_path)
 
 def test_spacing_is_in_millimetres_whatever_the_unit_of_the_file(tmp_path):
     data = decathlon(task(tmp_path, np.diag([0.001, 0.001, 0.001, 1]), units="meter"), task="T", spacing=2)
-    assert set(data.volumes["train"].targets[0].shape) <= {5, 6}  # 10 mm by 2 mm, and what float32 makes of a metre
+    assert set(data.volumes["train"].targets[0].shape) <= {5, 6}  # 10 mm / 2 mm; 6 by rounding to float32 metres
 
 
 @pytest.mark.parametrize("damage", ["singular", "nan"])
-def test_affines_that_map_to_no_place_are_refused(tmp_path, damage):
+def test_affines_that_cannot_be_inverted_are_refused(tmp_path, damage):
     root = task(tmp_path, np.eye(4))
     for path in root.rglob("*.nii"):
         content = bytearray(path.read_bytes())
@@ -210,13 +210,13 @@ def test_affines_that_map_to_no_place_are_refused(tmp_path, damage):
 
 
 @pytest.mark.parametrize("dtype", [np.complex64, [("R", "u1"), ("G", "u1"), ("B", "u1")]])
-def test_voxels_that_are_no_real_numbers_are_refused(tmp_path, dtype):
+def test_voxels_that_are_not_real_numbers_are_refused(tmp_path, dtype):
     nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), dtype), np.eye(4)), tmp_path / "a.nii.gz")
     for read in (read_image, read_mask, shape_of):
         assert_refused(r"a.nii.gz: got voxels of type .*, wanted one real number", read, tmp_path / "a.nii.gz")
 
 
-def test_masks_without_foreground_and_of_grey_levels(folder):
+def test_masks_without_foreground_or_with_grey_levels_are_refused(folder):
     for number in range(10):
         save(folder / "masks" / f"a{number}.png", np.zeros((8, 8), np.uint8))
     assert_refused(r"no mask of the train split has foreground", image_folder, folder, classes=2)

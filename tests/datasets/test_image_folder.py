@@ -18,7 +18,7 @@ def by_name(data, name):
 
 def test_exact_pixels_masks_and_seeded_split(folder):
     data, again, other = (image_folder(folder, size=None, split_seed=seed) for seed in (0, 0, 1))
-    # 10 images: 2 of test; of the other 8, 20 % is 1.6, rounded to 2 of val
+    # 10 images: 2 for test; 20 % of the other 8 is 1.6, rounded to 2 for val
     assert [len(split) for split in data.splits.values()] == [6, 2, 2]
     assert data.train.names == again.train.names
     assert data.train.names != other.train.names
@@ -32,7 +32,7 @@ def test_exact_pixels_masks_and_seeded_split(folder):
     assert data.card()["foreground_share"] == 0.5
 
 
-def test_unit_divides_by_the_maximum_of_the_type(folder):
+def test_intensity_unit_divides_by_the_maximum_of_the_type(folder):
     save(folder / "images" / "a3.png", np.full((8, 8), 13107, np.uint16))  # 65535 / 5
     image, _ = by_name(image_folder(folder, size=None), "a3")
     assert torch.allclose(image, torch.tensor(0.2))
@@ -68,7 +68,7 @@ def test_resize_averages_blocks_and_keeps_classes(folder):
     assert data.classes == ("background", "class 1", "class 2", "class 3")
     larger = image_folder(folder, size=32)
     assert larger.split("all").targets.unique().tolist() == [0, 1, 2, 3]
-    assert torch.allclose(by_name(larger, "a9")[0], torch.tensor(90 / 255))  # a constant image stays, up to the border
+    assert torch.allclose(by_name(larger, "a9")[0], torch.tensor(90 / 255))  # constant, also at the border
 
 
 def test_crop_takes_the_middle(folder):
@@ -118,7 +118,7 @@ def test_nifti_volumes(tmp_path):
     )
 
 
-def test_index_val_is_a_fifth_of_the_training_groups(folder):
+def test_without_val_in_the_index_a_fifth_of_the_training_groups_is_val(folder):
     rows = [{"stem": s, "split": p, "note": "x"} for s, p in zip(STEMS, LAST_FOUR_TEST, strict=True)]
     write_index(folder, rows[::-1])
     data = image_folder(folder, size=None)
@@ -142,7 +142,7 @@ def test_groups_are_never_split(folder, split, seed):
     assert len(groups[1]) == 1  # 20 % of 4 or 5 groups
 
 
-def test_named_classes_and_one_that_does_not_occur(folder):
+def test_named_classes_and_a_class_that_does_not_occur(folder):
     data = image_folder(folder, size=None, classes=["ground", "nucleus"], licence="CC0-1.0")
     assert data.classes == ("ground", "nucleus")
     assert data.card()["licence"] == "CC0-1.0"

@@ -100,7 +100,7 @@ def test_mask_values_that_are_not_classes(folder, values, classes, message):
     assert_refused(message, image_folder, folder, classes=classes)
 
 
-def test_masks_of_background_only_and_of_fractions(folder):
+def test_masks_without_foreground_or_with_fractions_are_refused(folder):
     for stem in STEMS:
         save(folder / "masks" / f"{stem}.png", np.zeros((8, 8), np.uint8))
     assert_refused(r"a0.png: got mask values 0 \(0 in all masks\), wanted all of 0, 1", image_folder, folder)

@@ -58,7 +58,7 @@ def test_volumes(tmp_path):
     assert medmnist(file=tmp_path / "mine.npz").image_size == (28, 28, 28)
 
 
-def test_size_chooses_the_file_and_its_name_the_flag(tmp_path):
+def test_size_selects_the_file_and_a_file_name_the_flag(tmp_path):
     write_npz(tmp_path / "pneumoniamnist_64.npz")
     for data in (
         medmnist(flag="pneumoniamnist", root=tmp_path, size=64),
@@ -68,7 +68,7 @@ def test_size_chooses_the_file_and_its_name_the_flag(tmp_path):
         assert data.classes == ("normal", "pneumonia")
 
 
-def test_unknown_file_and_its_classes(tmp_path):
+def test_a_file_of_unknown_name_takes_its_classes_from_classes_txt(tmp_path):
     write_npz(tmp_path / "mine.npz", classes=3)
     assert medmnist(file=tmp_path / "mine.npz").classes == ("0", "1", "2")
     (tmp_path / "classes.txt").write_text("0 left hand\n1 right hand\n2 head\n")

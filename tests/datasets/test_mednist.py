@@ -1,4 +1,4 @@
-"""MedNIST's folders: what is drawn, read and refused."""
+"""The folders of MedNIST: classes, random draws, and refused input."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_each_folder_is_a_class(root):
     assert mednist(root, split_seed=1).fingerprint != data.fingerprint
 
 
-def test_only_what_is_drawn_is_read(root):
+def test_only_drawn_images_are_read(root):
     few = mednist(root, n=[4, 2, 2])
     assert {name: len(split) for name, split in few.splits.items()} == {"train": 4, "val": 2, "test": 2}
     drawn = {name for split in few.splits.values() for name in split.names}
@@ -44,7 +44,7 @@ def test_only_what_is_drawn_is_read(root):
     assert_refused(r"\d{6}.png: unreadable", mednist, root)
 
 
-def test_what_is_refused(root, tmp_path, monkeypatch):
+def test_bad_input_is_refused(root, tmp_path, monkeypatch):
     assert_refused(r"dataset.n: got 40 for train, wanted 1 to 24", mednist, root, n=[40, None, None])
     assert_refused(r"MedNIST/Hand: got 0 folders, wanted one for each class", mednist, root / "MedNIST" / "Hand")
     save(root / "MedNIST" / "Hand" / "wide.png", np.zeros((8, 9), np.uint8))

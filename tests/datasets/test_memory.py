@@ -1,4 +1,4 @@
-"""Data that do not fit are refused before they are loaded, and memory that runs out is one line."""
+"""Data that do not fit into memory are refused before they are loaded; running out of memory gives one line."""
 
 import gzip
 import zipfile
@@ -20,7 +20,7 @@ from bench.errors import InputError, explain
 NEEDS = r"got data that need [\d,.]+ GB of memory, wanted at most the available [\d,.]+ GB; "
 
 
-def test_phantoms_and_folders_say_what_to_lower(folder):
+def test_messages_of_phantoms_and_folders_name_the_setting_to_lower(folder):
     fix = "lower dataset.n or dataset.size"
     assert_refused(f"dataset: 1000002 phantoms of 1x512x512: {NEEDS}{fix}", phantoms, n=[10**6, 1, 1], size=512)
     assert_refused(f"dataset: 3 phantoms of 1x1000000x1000000: {NEEDS}{fix}", phantoms, n=[1, 1, 1], size=10**6)
@@ -28,12 +28,12 @@ def test_phantoms_and_folders_say_what_to_lower(folder):
     assert_refused(message, image_folder, folder, size=100_000)
 
 
-def test_pictures_of_too_many_pixels(tmp_path):
+def test_pictures_with_too_many_pixels_are_refused(tmp_path):
     Image.new("1", (40_000, 25_000)).save(tmp_path / "a.png")
     assert_refused(r"a.png: got too many pixels .*; shrink the picture", read_image, tmp_path / "a.png")
 
 
-def test_headers_that_claim_terabytes(tmp_path):
+def test_headers_with_terabytes_of_values_are_refused(tmp_path):
     header = nib.Nifti1Header()
     header.set_data_shape((20_000, 20_000, 20_000))
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(header.binaryblock + bytes(100)))
@@ -53,7 +53,7 @@ def test_headers_that_claim_terabytes(tmp_path):
     assert_refused(r"a.npz: unreadable \(train_images.npy has 0 bytes of values", medmnist, file=tmp_path / "a.npz")
 
 
-def test_no_more_than_the_header_says_is_unzipped(tmp_path):
+def test_a_file_with_more_values_than_its_header_states_is_refused(tmp_path):
     idx = bytes([0, 0, 8, 1]) + np.array([4], ">u4").tobytes() + bytes(10**6)
     (tmp_path / "a.gz").write_bytes(gzip.compress(idx))
     assert_refused(r"a.gz: got more values, wanted 4", read_idx, tmp_path / "a.gz", dims=1)
@@ -65,7 +65,7 @@ def limits(folder, **values):
         (folder / name.replace("__", ".")).write_text(f"{value}\n")
 
 
-def test_limits_of_cgroups_count(tmp_path, monkeypatch):
+def test_available_memory_respects_the_limits_of_cgroups(tmp_path, monkeypatch):
     of_version_2 = {"memory__max": 3000, "memory__current": 2500, "memory__stat": "anon 1\ninactive_file 400"}
     of_version_1 = {
         "memory__limit_in_bytes": 800,
@@ -84,7 +84,7 @@ def test_limits_of_cgroups_count(tmp_path, monkeypatch):
         of_datasets.check_memory(301, "what", "fix")
 
 
-def raised(error, cause=None):
+def with_cause(error, cause=None):
     error.__cause__ = cause
     return error
 
@@ -96,12 +96,12 @@ def raised(error, cause=None):
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
         OSError(12, "Cannot allocate memory"),
-        raised(InstantiationException("Error in call to target"), MemoryError()),
-        raised(InputError("model: refuses images"), RuntimeError("DefaultCPUAllocator: can't allocate memory")),
-        raised(ValueError("wrapped"), raised(KeyError("twice"), MemoryError())),
+        with_cause(InstantiationException("Error in call to target"), MemoryError()),
+        with_cause(InputError("model: refuses images"), RuntimeError("DefaultCPUAllocator: can't allocate memory")),
+        with_cause(ValueError("wrapped"), with_cause(KeyError("twice"), MemoryError())),
     ],
 )
-def test_memory_that_runs_out_is_one_line_whatever_wraps_it(error):
+def test_running_out_of_memory_gives_one_line_whatever_exception_wraps_it(error):
     code, line = explain(error)
     assert code == 1
     assert line.startswith("out of memory: lower train.batch_size, probe.batch_size or probe.budget_gb, or take fewer")

@@ -42,7 +42,7 @@ def test_exact_pixels(tmp_path, zipped, inner):
     assert data.test.targets.tolist() == list(range(10))
 
 
-def test_draw_and_val_share(tmp_path):
+def test_number_of_samples_and_val_share(tmp_path):
     write_files(tmp_path)
     assert [len(split) for split in mnist(tmp_path, n=[8, 2, None]).splits.values()] == [8, 2, 10]
     assert len(mnist(tmp_path, val_share=0.5).val) == 10
@@ -50,7 +50,7 @@ def test_draw_and_val_share(tmp_path):
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-def test_truncated(tmp_path, zipped):
+def test_truncated_files_are_refused(tmp_path, zipped):
     write_files(tmp_path, zipped)
     path = next(tmp_path.glob("train-images*"))
     path.write_bytes(path.read_bytes()[:-40])

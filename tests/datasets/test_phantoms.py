@@ -12,7 +12,7 @@ LEVELS = (0, 0.25, 0.5, 0.75, 1)
 
 def test_default_is_fast_and_in_range():
     seconds = []
-    for _ in range(3):  # the best of three: other work on the machine is not its fault
+    for _ in range(3):  # the fastest of three, because other processes may slow one down
         start = time.perf_counter()
         data = phantoms()
         seconds.append(time.perf_counter() - start)
@@ -24,7 +24,7 @@ def test_default_is_fast_and_in_range():
     assert data.card()["licence"] == "CC0-1.0"
 
 
-def test_seed_decides_everything():
+def test_phantoms_depend_on_the_seed_alone():
     first, again, other = (phantoms(n=(4, 4, 4), seed=seed) for seed in (0, 0, 1))
     assert first.fingerprint == again.fingerprint
     assert first.fingerprint != other.fingerprint
@@ -45,17 +45,17 @@ def test_kinds_of_lesion_are_balanced(classes):
     assert torch.bincount(data.train.targets).tolist() == [20 // classes] * classes
 
 
-def test_classification_needs_the_image():
-    # without noise a solid lesion is brighter than any organ; at default difficulty the mean grey tells little
+def test_mean_intensity_does_not_classify():
+    # without noise a solid lesion is brighter than any organ; at default difficulty mean intensity hardly classifies
     easy, default = (phantoms("classification", n=(200, 1, 1), difficulty=d).train for d in (0, 0.5))
     assert ((easy.images.amax((1, 2, 3)) > 0.8) == (easy.targets == 1)).all()
     mean = default.images.mean((1, 2, 3))
-    sick, well = mean[default.targets == 1], mean[default.targets == 0]
-    auroc = (sick[:, None] > well[None]).float().mean()
+    lesion, healthy = mean[default.targets == 1], mean[default.targets == 0]
+    auroc = (lesion[:, None] > healthy[None]).float().mean()
     assert auroc < 0.75
 
 
-def test_difficulty_is_graded():
+def test_contrast_and_dice_of_a_threshold_fall_with_difficulty():
     contrast_to_noise, best_dice = [], []
     for difficulty in LEVELS:
         train = phantoms(n=(24, 1, 1), difficulty=difficulty).train
@@ -71,7 +71,7 @@ def test_difficulty_is_graded():
     assert best_dice[0] > 0.95
 
 
-def test_difficulty_and_channels_leave_the_anatomy():
+def test_difficulty_and_channels_do_not_change_the_anatomy():
     easy, hard = phantoms(n=(4, 1, 1), difficulty=0), phantoms(n=(4, 1, 1), difficulty=1, channels=3)
     assert torch.equal(easy.train.targets, hard.train.targets)
     assert hard.channels == 3

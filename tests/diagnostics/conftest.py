@@ -1,4 +1,4 @@
-"""A small trained and an untrained network, and their data."""
+"""Fixtures: a small trained network, an untrained network, and their data."""
 
 import pytest
 import torch

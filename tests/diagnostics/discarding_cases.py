@@ -1,4 +1,4 @@
-"""Measurements of information discarding that several tests share, and linear maps, whose optimum has a closed form."""
+"""Helpers for tests of information discarding, and linear maps whose optimum has a closed form."""
 
 import numpy as np
 import torch

@@ -60,7 +60,7 @@ def test_a_cut_set_is_a_tap_with_the_skips_that_are_merged_later(unet):
     assert cuts["bits"]["up1"] > whole["up1"]
 
 
-def test_kde_of_a_cut_is_that_of_the_concatenation_and_what_bins_is_a_row_with_its_reason(unet):
+def test_kde_of_a_cut_uses_the_concatenation_and_binning_gives_a_row_with_its_reason(unet):
     network, data = unet
     table, probe = measured(network, data)
     view = probe.views["image"]
@@ -68,7 +68,7 @@ def test_kde_of_a_cut_is_that_of_the_concatenation_and_what_bins_is_a_row_with_i
     both = Variable.of(np.concatenate([columns["up1"], columns["skip1"]], axis=1))
     expected = KDE().estimate(both, view.input, rng=np.random.default_rng(0)).bits
     cut = table.select(quantity="I(X;cut)", tap="up1").set_index("estimator")
-    assert cut["bits"]["kde"] == pytest.approx(expected, abs=1e-4)  # distances of float32
+    assert cut["bits"]["kde"] == pytest.approx(expected, abs=1e-4)  # distances are float32
     assert "RowCodes" in cut["reason"]["binning"]
 
 
@@ -80,7 +80,7 @@ def test_chains_of_a_unet_meet_at_the_bottleneck(unet):
     assert chains["cut"] == ["bottleneck.conv1", "up2", "dec2.conv1", "up1", "dec1.conv1", "out"]
     assert chains["error"] == ["dec1.conv1", "up1", "dec2.conv1", "up2", "bottleneck.conv1"]
     binned = found[found["estimator"] == "binning"]
-    assert binned["tap"].tolist() == chains["forward"]  # it can't read cuts, and still no decoder is in its chain
+    assert binned["tap"].tolist() == chains["forward"]  # binning cannot read cuts, and its chain has no decoder layer
 
 
 def test_chains_of_a_cnn_are_its_layers_and_errors_go_backward(cnn):
@@ -93,8 +93,8 @@ def test_chains_of_a_cnn_are_its_layers_and_errors_go_backward(cnn):
     assert list(found.figures) == ["data_processing", "data_processing.kde", "data_processing.binning"]
 
 
-def test_the_error_of_a_layer_that_only_passes_on_is_the_outputs_own():
-    # out = identity of the hidden layer: δT = δK, and the information is that of a variable with itself
+def test_the_error_before_an_identity_output_equals_the_error_of_the_output():
+    # out is the identity of the hidden layer: δT = δK, so that the estimate is that of a variable and itself
     class Passing(nn.Module):
         def __init__(self):
             super().__init__()
@@ -124,8 +124,8 @@ def rows_of(quantity, *numbers, null=0.1):
         yield fixed | of_tap | {"quantity": quantity, "null_mean": null * order, "excess": bits - null * order}
 
 
-def test_a_rise_is_a_violation_only_where_the_intervals_separate():
-    # raw: up by .5 beyond the intervals, up by .1 more; excess over a null that grows by .45 falls or hardly rises
+def test_a_rise_is_a_violation_only_if_the_intervals_are_disjoint():
+    # bits rise by .5, so that the intervals are disjoint, then by .1; the null rises by .45 for each layer
     rows = rows_of("I(X;T)", (1.0, 0.1), (1.5, 0.1), (1.6, 0.1), (0.5, 0.1), null=0.45)
     found = DataProcessing()(LayerTable(rows)).tables["data_processing"]
     assert found["violation"].tolist() == [False, True, True, False]
@@ -134,13 +134,13 @@ def test_a_rise_is_a_violation_only_where_the_intervals_separate():
     assert found["rise_excess"].round(6).tolist()[1:] == [0.05, -0.35, -1.55]
 
 
-def test_small_rises_that_add_up_are_a_violation_where_the_last_leaves_the_interval_of_the_first():
+def test_small_rises_are_a_violation_if_the_last_interval_is_above_the_first():
     rows = rows_of("I(X;T)", (1.0, 0.2), (1.2, 0.2), (1.45, 0.2), (1.3, 0.2), null=0)
     found = DataProcessing()(LayerTable(rows)).tables["data_processing"]
     assert found["violation"].tolist() == [False, False, True, False]
 
 
-def test_the_layer_at_which_the_error_chain_breaks_is_named():
+def test_the_layer_that_violates_the_error_chain_is_named():
     rows = rows_of("I(δK;δT)", (2.0, 0.1), (1.0, 0.1), (1.5, 0.1), null=0)  # backward: 1.5, 1.0, 2.0
     found = DataProcessing()(LayerTable(rows))
     broken = found.tables["data_processing"].query("violation")
@@ -148,7 +148,7 @@ def test_the_layer_at_which_the_error_chain_breaks_is_named():
     assert found.metrics["summary/dpi_violations.error"] == 1
 
 
-def test_without_whole_images_or_in_training_nothing_is_measured(cnn):
+def test_nothing_is_measured_without_the_image_view_or_during_training(cnn):
     network, data = cnn
     probe = Probe(network, data, ESTIMATORS, seed=0, loss=loss_function("auto", data))
     assert DataProcessing().measure(network, probe, Moment(1, "epoch", 0)) == {}

@@ -4,7 +4,7 @@ import pytest
 from bench.diagnostics import Bottleneck, InformationPlane, UPlot
 from bench.information.tables import I_TY, I_XT, LayerTable
 
-TAPS = [  # name, role, order, place, I(X;T), I(T;Y), reliable
+TAPS = [  # name, role, order, relative depth, I(X;T), I(T;Y), reliable
     ("input", "input", -1, 0, 5.0, 1.5, False),
     ("enc1", "encoder", 0, 0, 4.0, 1.4, True),
     ("bottleneck", "bottleneck", 1, 50, 1.0, 0.6, True),
@@ -14,8 +14,8 @@ TAPS = [  # name, role, order, place, I(X;T), I(T;Y), reliable
 
 
 def rows(weights, epoch, seed=0, shift=0.0, estimator="renyi", label_view="fractions", view="image"):
-    for tap, role, order, place, xt, ty, reliable in TAPS:
-        common = dict(weights=weights, epoch=epoch, seed=seed, tap=tap, role=role, order=order, place=place,
+    for tap, role, order, depth, xt, ty, reliable in TAPS:
+        common = dict(weights=weights, epoch=epoch, seed=seed, tap=tap, role=role, order=order, relative_depth=depth,
                       estimator=estimator, view=view, reliable=reliable, ceiling=6.0)  # fmt: skip
         yield common | dict(quantity=I_XT, bits=xt + shift, low=xt - 0.1, high=xt + 0.1)
         yield common | dict(quantity=I_TY, label_view=label_view, bits=ty + shift, low=ty - 0.1, high=ty + 0.1,
@@ -33,10 +33,10 @@ def table():
     return table
 
 
-def test_bottleneck_reads_what_is_kept_and_what_passes_by(table):
+def test_bottleneck_metrics_are_kept_information_and_bypass(table):
     found = Bottleneck()(table)
     reading = found.tables["bottleneck"].iloc[0]
-    assert reading["tap"] == "bottleneck"  # `out` has less, but is no bottleneck
+    assert reading["tap"] == "bottleneck"  # `out` has less information, but is not a bottleneck layer
     expected = {
         "relative_depth": 50,
         "xt": 1.0,
@@ -51,11 +51,11 @@ def test_bottleneck_reads_what_is_kept_and_what_passes_by(table):
     assert set(found.metrics) == {f"summary/bottleneck.{key}" for key in expected}
 
 
-def test_bottleneck_of_a_table_without_a_best_checkpoint_finds_nothing():
+def test_bottleneck_without_a_best_checkpoint_has_no_metrics():
     assert Bottleneck()(LayerTable(rows("epoch", 0))).metrics == {}
 
 
-def test_u_plot_draws_the_control_the_null_and_hollow_points(table):
+def test_u_plot_draws_untrained_references_the_null_and_hollow_markers(table):
     figure = UPlot()(table).figures["u_plot"]
     for axes, least, most in zip(figure.axes, (0.0, 0.1), (4.7, 1.2), strict=True):
         labels = [text.get_text() for text in axes.get_legend().get_texts()]
@@ -66,12 +66,12 @@ def test_u_plot_draws_the_control_the_null_and_hollow_points(table):
         assert heights.min() == pytest.approx(least, abs=1e-9)
         assert heights.max() == pytest.approx(most, abs=1e-9)
         hollow = [c for c in axes.collections if len(c.get_offsets()) == 1 and c.get_facecolor().tolist() == [[1] * 4]]
-        assert [c.get_offsets()[0, 0] for c in hollow] == [0, 0, 0]  # the input, in each of three curves
+        assert [c.get_offsets()[0, 0] for c in hollow] == [0, 0, 0]  # the input, in each of the three curves
     assert "null of the best" not in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert "null of the best" in [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
 
 
-def test_a_u_plot_is_drawn_for_every_estimator_the_primary_one_first(table):
+def test_every_estimator_has_a_u_plot_and_the_primary_one_is_first(table):
     table.extend(rows("best", 2, estimator="kde"))
     assert list(UPlot()(table).figures) == ["u_plot", "u_plot.kde"]
 
@@ -87,7 +87,7 @@ def test_information_plane_joins_the_epochs_of_each_tap(table):
     np.testing.assert_allclose(curves[0].get_data(), [[0, 3], [4.6, 4.9]])
 
 
-def test_what_an_estimator_refuses_is_left_out_of_its_figures():
+def test_refused_estimates_are_not_drawn():
     refused = {quantity: dict(bits=np.nan, low=np.nan, high=np.nan) for quantity in (I_XT, I_TY)}
     table = LayerTable(row | (refused[I_XT] if row["quantity"] == I_XT else {}) for row in rows("epoch", 0))
     found = InformationPlane()(table).figures
@@ -98,7 +98,7 @@ def test_what_an_estimator_refuses_is_left_out_of_its_figures():
     assert InformationPlane()(nothing).figures == {}
 
 
-def test_tables_survive_the_round_trip_through_csv(table, tmp_path):
+def test_csv_preserves_a_table(table, tmp_path):
     table.to_csv(tmp_path / "layers.csv")
     again = LayerTable.from_csv(tmp_path / "layers.csv")
     assert again.frame["bits"].tolist() == table.frame["bits"].tolist()
@@ -106,13 +106,13 @@ def test_tables_survive_the_round_trip_through_csv(table, tmp_path):
     assert again.profile_points() == table.profile_points()
 
 
-def test_profile_points_lie_along_the_way_without_the_input(table):
+def test_profile_points_are_at_relative_depths_without_the_input(table):
     points = table.profile_points()
     assert points[0] == ("profile/I_XT.renyi", 4.0, 0)
-    assert [place for key, _, place in points if key == "profile/I_TY.renyi"] == [0, 50, 75, 100]
+    assert [depth for key, _, depth in points if key == "profile/I_TY.renyi"] == [0, 50, 75, 100]
 
 
-def test_primary_rows_are_those_of_the_first_estimator_and_label_view(table):
+def test_primary_rows_are_of_the_first_estimator_and_label_view(table):
     table.extend(rows("best", 2, label_view="coarse"))
     table.extend(rows("best", 2, estimator="kde"))
     assert set(table.primary()["estimator"]) == {"renyi"}

@@ -1,4 +1,4 @@
-"""The diagnostic in a run: what it logs, and what it refuses."""
+"""The diagnostic of information discarding in a run: its tables, figures and metrics, and refused settings."""
 
 import numpy as np
 import pandas as pd
@@ -87,7 +87,7 @@ def test_the_same_command_gives_the_same_table(folder, rows, tmp_path):
     pd.testing.assert_frame_equal(repeated.drop(columns="seconds"), rows.drop(columns="seconds"))
 
 
-def test_maps_are_kept_and_their_means_are_the_rows(folder, run, rows):
+def test_maps_are_logged_and_their_means_are_the_rows(folder, run, rows):
     maps = pd.read_csv(artifact(folder, run, "tables/discarding_maps.csv"))
     cells = [name for name in maps if name[0].isdigit()]
     assert len(cells) == 64
@@ -98,7 +98,7 @@ def test_maps_are_kept_and_their_means_are_the_rows(folder, run, rows):
     assert np.allclose(means, sid, atol=1e-4)
 
 
-def test_what_is_logged_of_it(folder, run, rows):
+def test_figures_metrics_and_tables_are_logged(folder, run, rows):
     for name in ("discarding", "discarding_maps", "discarding_maps.untrained", "discarding_maps.damaged",
                  "discarding_carried", "discarding_concentration"):  # fmt: skip
         assert is_drawing(artifact(folder, run, f"figures/{name}.png")), name
@@ -121,7 +121,7 @@ def test_what_is_logged_of_it(folder, run, rows):
     assert against["rank_correlation"].abs().max() <= 1
 
 
-def test_the_published_preset_is_the_published_setting():
+def test_the_published_preset_has_the_published_settings():
     preset = build_each(composed("diagnostic=[discarding_authors2022]").diagnostic, "diagnostic")
     diagnostic = preset["discarding_authors2022"]
     assert isinstance(diagnostic.solver, PublishedDescent)
@@ -132,7 +132,7 @@ def test_the_published_preset_is_the_published_setting():
 # Bad input
 
 
-def test_bad_input_is_one_line_before_anything_is_trained(tmp_path):
+def test_bad_input_is_refused_with_one_line_before_training(tmp_path):
     asked = ("diagnostic=[discarding]",)
     for override, parts in {
         "diagnostic.discarding.grid=5": ("grid: got [5, 5] cells for an image of [16, 16]",),
@@ -148,7 +148,7 @@ def test_bad_input_is_one_line_before_anything_is_trained(tmp_path):
 # Volumes
 
 
-def test_volumes_are_measured_and_drawn_like_images(tmp_path):
+def test_volumes_are_measured_and_drawn(tmp_path):
     rng = torch.Generator().manual_seed(0)
     volumes = torch.rand(16, 1, 8, 8, 4, generator=rng)
     masks = (volumes[:, 0] > 0.8).long()

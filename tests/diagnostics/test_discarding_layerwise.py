@@ -1,4 +1,4 @@
-"""Layer-wise measurement of networks: what holds for every network, and rows without a result."""
+"""Layer-wise measurement of networks: properties that hold for every network, and rows without a result."""
 
 import copy
 import math
@@ -23,31 +23,36 @@ def test_the_realised_distortion_is_beta_at_every_layer_of_a_trained_network(tra
     x = data.val.images[:3]
     for tap in trained.taps():
         f = function_up_to(trained, tap)
-        got = measure_images(f, x, solver=WaterFilling(refine=refine))
-        missed = (got.distortion - 1.5).abs()
-        assert (missed <= (3 * got.distortion_error).clamp(min=0.03)).all(), (tap.name, got.distortion)
-        again, error = Distortion(f, x, (8, 8), 0.01)(got.sigma.flatten(1), torch.arange(3), seed=99, draws=1000)
-        both = (got.distortion_error.square() + error.square()).sqrt()
-        assert ((again - got.distortion).abs() <= (4 * both).clamp(min=0.03)).all(), (tap.name, again, got.distortion)
+        found = measure_images(f, x, solver=WaterFilling(refine=refine))
+        missed = (found.distortion - 1.5).abs()
+        assert (missed <= (3 * found.distortion_error).clamp(min=0.03)).all(), (tap.name, found.distortion)
+        again, error = Distortion(f, x, (8, 8), 0.01)(found.sigma.flatten(1), torch.arange(3), seed=99, draws=1000)
+        both = (found.distortion_error.square() + error.square()).sqrt()
+        assert ((again - found.distortion).abs() <= (4 * both).clamp(min=0.03)).all(), (
+            tap.name,
+            again,
+            found.distortion,
+        )
 
 
-def test_refinement_finds_noise_of_no_less_entropy(trained, data):
+def test_refinement_does_not_reduce_the_entropy(trained, data):
     x, gains = data.val.images[:2], []
     for tap in trained.taps()[1::3]:
         plain, refined = (
             measure_images(function_up_to(trained, tap), x, solver=WaterFilling(refine=n)).sid_bits for n in (0, 24)
         )
         gains += (refined - plain).tolist()
-    assert min(gains) > -0.03  # bits; distortions are β within 2 % or three standard errors
+    assert min(gains) > -0.03  # bits; distortions equal β within 2 % or three standard errors
 
 
 @pytest.mark.processes
-def test_refinement_ends_even_and_at_the_same_entropy_by_other_draws(trained, data):
+def test_refinement_ends_even_and_at_the_same_entropy_for_other_draws(trained, data):
     x = data.val.images[:2]
     for tap in trained.taps():
         f = function_up_to(trained, tap)
         one, other = (measure_images(f, x, solver=WaterFilling(refine=100), rng=seeded(seed)) for seed in (0, 1))
-        alike = [each.sid_bits - (each.distortion / 1.5).log2() / 2 for each in (one, other)]  # had both borne β sharp
+        # corrected to a distortion of exactly β
+        alike = [each.sid_bits - (each.distortion / 1.5).log2() / 2 for each in (one, other)]
         assert (alike[0] - alike[1]).abs().max() < 0.03, tap.name
         sigma, added = one.sigma.flatten(1), Distortion(f, x, (8, 8), 0.01).by_cell
         left = relative_spread(*(added(sigma, seed, draws=512)[1] for seed in (0, 1)), sigma < 1)
@@ -55,16 +60,17 @@ def test_refinement_ends_even_and_at_the_same_entropy_by_other_draws(trained, da
 
 
 @pytest.mark.parametrize("seed", [3, 7, 17, 26])
-def test_cells_that_only_strong_noise_wakes_are_not_given_the_most(data, seed):
-    torch.manual_seed(seed)  # where the image is black, every unit of these is dead, until noise of σ_max comes in
+def test_cells_whose_units_only_strong_noise_activates_do_not_get_maximal_noise(data, seed):
+    # with these seeds every unit is inactive where the image is black, unless the noise is as strong as σ_max
+    torch.manual_seed(seed)
     network = UNet(1, 1, widths=(4, 8)).eval()
-    got = measure_images(function_up_to(network, network.taps()[0]), data.val.images[:2])
-    assert ((got.distortion - 1.5).abs() <= (3 * got.distortion_error).clamp(min=0.03)).all()
-    assert got.capped.tolist() == [0, 0]
-    assert (got.sid_bits > -6).all()
+    found = measure_images(function_up_to(network, network.taps()[0]), data.val.images[:2])
+    assert ((found.distortion - 1.5).abs() <= (3 * found.distortion_error).clamp(min=0.03)).all()
+    assert found.capped.tolist() == [0, 0]
+    assert (found.sid_bits > -6).all()
 
 
-def test_networks_that_compute_the_same_have_the_same_map_whatever_their_weights():
+def test_networks_that_compute_the_same_function_have_the_same_map():
     torch.manual_seed(0)
     one = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(864, 3))
     other, order = copy.deepcopy(one), torch.randperm(8)
@@ -78,14 +84,14 @@ def test_networks_that_compute_the_same_have_the_same_map_whatever_their_weights
         a, b = (measure_images(network, x, solver=solver).entropy_bits for network in (one, other))
         torch.testing.assert_close(a, b, atol=0.02, rtol=0)
     hidden = [measure_images(network[:2], x).entropy_bits for network in (one, other)]
-    assert (hidden[0] - hidden[1]).abs().max() > 0.02  # there the networks are not the same
+    assert (hidden[0] - hidden[1]).abs().max() > 0.02  # the hidden layers of the networks differ
 
 
 # Layers
 
 
-def test_rows_of_layers_and_what_is_undefined(data):
-    class Dead(nn.Module):
+def test_rows_of_layers_and_of_a_constant_layer(data):
+    class ConstantOutput(nn.Module):
         def __init__(self):
             super().__init__()
             self.a, self.b = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 1, 3, padding=1)
@@ -97,21 +103,21 @@ def test_rows_of_layers_and_what_is_undefined(data):
         def taps(self):
             return [Tap("a", "a", "encoder", 1, 0), Tap("b", "b", "output", 1, 1)]
 
-    network = Dead().eval()
+    network = ConstantOutput().eval()
     rows = list(layerwise(network, data).measure_layers(network.taps(), absolute=True, decoders=None))
-    alive, dead = rows[:2], rows[2:]
-    for row, entropy in alive:
+    varying, constant = rows[:2], rows[2:]
+    for row, entropy in varying:
         assert row["sid"] == pytest.approx(float(entropy.mean()))
         assert row["sid_running_max"] == row["sid"]
         assert all(math.isfinite(row[name]) for name in ("sid_absolute", "concentration", "score", "distortion_error"))
-    for row, entropy in dead:
+    for row, entropy in constant:
         assert entropy is None
         assert row["tap"] == "b"
         assert "undefined" in row["reason"]
 
 
-def test_a_layer_without_gradient_and_one_that_is_not_finite_are_rows_with_their_reason(data):
-    class Odd(nn.Module):
+def test_layers_without_gradient_or_with_infinite_values_give_rows_with_their_reason(data):
+    class Unmeasurable(nn.Module):
         def __init__(self):
             super().__init__()
             self.whole, self.stepped, self.endless = nn.Conv2d(1, 2, 3, padding=1), nn.Identity(), nn.Identity()
@@ -123,7 +129,7 @@ def test_a_layer_without_gradient_and_one_that_is_not_finite_are_rows_with_their
         def taps(self):
             return [Tap(name, name, "feature", 1, order) for order, name in enumerate(("whole", "stepped", "endless"))]
 
-    network = Odd().eval()
+    network = Unmeasurable().eval()
     rows = [row for row, _ in layerwise(network, data).measure_layers(network.taps(), absolute=False, decoders=None)]
     reasons = {row["tap"]: row.get("reason") for row in rows}
     assert reasons["whole"] is None

@@ -1,4 +1,4 @@
-"""Strict information discarding of linear maps. Its closed form is τ √(β mean(a) / a), with a from squared columns."""
+"""Strict information discarding of linear maps. Its closed form is τ √(β mean(a) / a), a: sums of squared columns."""
 
 from math import e, log, log2, pi
 
@@ -10,8 +10,8 @@ from discarding_cases import CLOSED_FORMS, linear, measure_row
 from bench.diagnostics.discarding import WaterFilling, strict_information_discarding
 from bench.diagnostics.discarding.grids import default_grid
 
-NATS = log(2)  # in a bit
-FLOOR = -2.98350  # nats, where every cell counts alike
+NATS = log(2)  # of one bit
+FLOOR = -2.98350  # nats, if the map is equally sensitive to every cell
 
 
 def random_weights(outputs, cells, seed=0):
@@ -19,7 +19,7 @@ def random_weights(outputs, cells, seed=0):
 
 
 @pytest.mark.parametrize(("weights", "sigma", "nats"), CLOSED_FORMS)
-def test_of_a_linear_map_it_is_the_closed_form(weights, sigma, nats):
+def test_a_linear_map_has_the_closed_form(weights, sigma, nats):
     got = measure_row(linear(weights))
     assert got.sigma[0].tolist() == pytest.approx(sigma, abs=1e-7)
     assert float(got.sid_bits) * NATS == pytest.approx(nats, abs=1e-6)
@@ -30,7 +30,7 @@ def test_of_a_linear_map_it_is_the_closed_form(weights, sigma, nats):
     assert float(got.capped) == sigma.count(1) / 3
 
 
-def test_where_every_cell_counts_alike_it_is_the_floor():
+def test_equal_sensitivity_to_every_cell_gives_the_floor():
     assert float(measure_row(linear(np.eye(3))).sid_bits) * NATS == pytest.approx(FLOOR, abs=1e-5)
     assert log(0.01) + 0.5 * log(1.5) + 0.5 * log(2 * pi * e) == pytest.approx(FLOOR, abs=1e-5)
 
@@ -44,7 +44,7 @@ def test_the_closed_form_for_other_settings(beta, tau):
     assert float(got.sid_bits) * NATS == pytest.approx(expected, abs=1e-9)
 
 
-def test_a_cell_is_as_sensitive_as_its_pixels_and_channels_together():
+def test_the_sensitivity_of_a_cell_is_the_sum_over_its_pixels_and_channels():
     weights = random_weights(4, 2 * 4 * 4)
     got = strict_information_discarding(
         linear(weights), torch.rand(1, 2, 4, 4, dtype=torch.float64), grid=2, rng=torch.Generator()
@@ -57,7 +57,7 @@ def test_a_cell_is_as_sensitive_as_its_pixels_and_channels_together():
     torch.testing.assert_close(got.sigma[0], pixels)
 
 
-def test_more_outputs_than_the_whole_jacobian_is_taken_of():
+def test_many_outputs_are_measured_with_random_projections():
     weights = random_weights(3000, 16) * torch.logspace(-1, 0.5, 16)
     a = weights.square().sum(0)
     got = measure_row(
@@ -82,14 +82,14 @@ def test_permuting_pixels_permutes_the_map():
 
 
 @pytest.mark.parametrize("change", ["duplicated", "rotated", "scaled"])
-def test_what_a_layer_looks_like_does_not_matter(change):
+def test_duplicated_rotated_or_scaled_outputs_do_not_change_the_result(change):
     weights = random_weights(6, 4)
     q, _ = torch.linalg.qr(random_weights(6, 6, seed=1))
     changed = {"duplicated": torch.cat([weights, weights]), "rotated": q @ weights, "scaled": 7 * weights}[change]
     torch.testing.assert_close(measure_row(linear(changed), cells=4).sigma, measure_row(linear(weights), cells=4).sigma)
 
 
-def test_pixels_in_the_null_space_are_capped_and_change_nothing_for_the_others():
+def test_pixels_in_the_null_space_are_capped_and_do_not_affect_others():
     weights = random_weights(4, 3)
     blind = torch.cat([weights, torch.zeros(4, 2, dtype=torch.float64)], dim=1)
     got = measure_row(linear(blind), cells=5, sigma_max=0.7)
@@ -105,18 +105,18 @@ def test_independent_blocks_add_up():
     assert float(8 * joint.sid_bits) == pytest.approx(float(3 * parts[0].sid_bits + 5 * parts[1].sid_bits))
 
 
-def test_every_cell_below_the_cap_carries_as_much():
+def test_every_cell_below_the_cap_contributes_the_same_distortion():
     weights = random_weights(6, 4) * torch.tensor([3.0, 1, 0.5, 0.001])
     got = measure_row(linear(weights), cells=4, sigma_max=0.5)
-    carried = got.sigma[0].square() * weights.square().sum(0)
+    contribution = got.sigma[0].square() * weights.square().sum(0)
     assert float(got.capped) == 0.25
-    torch.testing.assert_close(carried[:3], carried[0].expand(3))
-    assert carried[3] < carried[0]
-    assert float(carried.sum()) == pytest.approx(1.5e-4 * float(weights.square().sum()))
+    torch.testing.assert_close(contribution[:3], contribution[0].expand(3))
+    assert contribution[3] < contribution[0]
+    assert float(contribution.sum()) == pytest.approx(1.5e-4 * float(weights.square().sum()))
 
 
-@pytest.mark.parametrize("channels", [4, 20])  # 64 outputs, of which the Jacobian is taken whole, and 320
-def test_images_of_a_batch_are_as_by_themselves(channels):
+@pytest.mark.parametrize("channels", [4, 20])  # 64 outputs, whose whole Jacobian is computed, and 320
+def test_an_image_of_a_batch_has_the_same_result_as_alone(channels):
     torch.manual_seed(0)
     f = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3), torch.nn.Tanh(), torch.nn.Conv2d(8, channels, 3)).double()
     x = torch.rand(3, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -136,7 +136,7 @@ def test_volumes_have_maps_of_their_own_shape():
     assert measure_row(f, torch.rand(2, 4, 8, 6), grid=(2, 4, 3)).entropy_bits.shape == (2, 4, 3)
 
 
-def test_the_grid_goes_down_to_single_pixels():
+def test_cells_can_be_single_pixels():
     assert measure_row(
         linear(random_weights(3, 16)), torch.rand(1, 1, 4, 4, dtype=torch.float64), grid=4
     ).sigma.shape == (
@@ -147,22 +147,22 @@ def test_the_grid_goes_down_to_single_pixels():
     assert default_grid((128, 120, 97)) == (16, 15, 1)
 
 
-# Along layers
+# From layer to layer
 
 
-def test_the_published_normaliser_lets_discarding_fall_along_a_chain_and_an_absolute_budget_does_not():
+def test_discarding_can_fall_along_a_chain_with_the_published_normaliser_but_not_with_an_absolute_budget():
     first, then = np.diag([10.0, 1]), np.diag([0.1, 1])
     one, both = (measure_row(linear(w), cells=2) for w in (first, then @ first))
-    assert both.sid_bits < one.sid_bits - 1  # diag(1, 1) undoes it
+    assert both.sid_bits < one.sid_bits - 1  # the product is diag(1, 1)
     weights = [random_weights(6, 6, seed) for seed in range(4)]
     chain, sids = torch.eye(6, dtype=torch.float64), []
     for each in weights:
-        chain = each / torch.linalg.matrix_norm(each, 2) @ chain  # stretches no distance
+        chain = each / torch.linalg.matrix_norm(each, 2) @ chain  # no distance grows
         sids.append(float(measure_row(linear(chain), cells=6, normaliser=6e-4).sid_bits))
     assert sids == sorted(sids)
 
 
-def test_a_budget_beyond_reach_caps_every_cell():
+def test_a_budget_that_is_too_large_caps_every_cell():
     got = measure_row(linear(np.diag([1.0, 2, 4])), normaliser=1e6)
     assert float(got.capped) == 1
     assert float(got.distortion) == pytest.approx(21e-6)

@@ -1,4 +1,4 @@
-"""Reconstruction uncertainty against linear decoders, whose error is known."""
+"""Reconstruction uncertainty of linear decoders, whose error is known, and concentration."""
 
 from math import e, log, log2, pi
 
@@ -32,30 +32,30 @@ def test_without_noise_the_errors_of_a_linear_mmse_decoder_have_the_known_covari
     torch.testing.assert_close(uncertainty.flatten(), 0.5 * (2 * pi * e * expected).log2(), atol=0.02, rtol=0)
 
 
-def test_of_a_decoder_that_returns_what_it_gets_the_uncertainty_is_the_entropy_of_the_noise():
+def test_the_uncertainty_of_an_identity_decoder_is_the_entropy_of_the_noise():
     sigma = [0.01, 0.1, 1.0]
     got = reconstruction_uncertainty(errors(lambda x: x, torch.zeros(1, 1, 1, 3), sigma, draws=20_000))
     expected = [log2(each) + HALF_LOG_2PIE for each in sigma]
     assert got.flatten().tolist() == pytest.approx(expected, abs=0.02)
 
 
-def test_the_average_comes_before_the_logarithm():
+def test_errors_are_averaged_before_the_logarithm():
     x = torch.zeros(4000, 1, 1, 3)
-    drawn = torch.randn(4000, 1, 1, 3, generator=torch.Generator().manual_seed(0))  # one draw each, all different
+    drawn = torch.randn(4000, 1, 1, 3, generator=torch.Generator().manual_seed(0))  # one draw for each image
     single = reconstruction_uncertainty((drawn - x).double().square())
     assert float(single.mean() - HALF_LOG_2PIE) * log(2) == pytest.approx(-0.635, abs=0.02)  # ½ E log χ² of one draw
     averaged = reconstruction_uncertainty(drawn.double().square().mean(0, keepdim=True))
     assert float(averaged.mean()) == pytest.approx(HALF_LOG_2PIE, abs=0.02)
 
 
-def test_channels_are_averaged_and_the_map_is_of_pixels():
+def test_the_map_has_a_value_for_each_pixel_averaged_over_channels():
     squares = torch.tensor([0.01, 0.04]).reshape(1, 2, 1, 1).expand(1, 2, 4, 4)
     got = reconstruction_uncertainty(squares)
     assert got.shape == (1, 4, 4)
     assert float(got[0, 0, 0]) == pytest.approx(HALF_LOG_2PIE + (log2(0.1) + log2(0.2)) / 2, abs=1e-5)
 
 
-def test_a_decoder_learns_from_a_layer_that_keeps_the_image_and_not_from_one_that_does_not():
+def test_the_error_of_a_decoder_grows_with_the_information_that_a_layer_loses():
     data = phantoms(n=(64, 16, 8), size=16, difficulty=0.0)
     train, test = data.train.images, data.test.images
 
@@ -71,7 +71,7 @@ def test_a_decoder_learns_from_a_layer_that_keeps_the_image_and_not_from_one_tha
     assert kept < coarse < lost
     assert kept < 0.2 * variance
     assert lost > 0.8 * variance
-    assert error(lambda x: x) == kept  # from the seed alone
+    assert error(lambda x: x) == kept  # the decoder depends on the seed alone
 
 
 # Concentration

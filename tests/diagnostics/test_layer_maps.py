@@ -1,4 +1,4 @@
-"""`bench.discarding`: maps of what layers discard, of any network."""
+"""`bench.discarding`: maps of discarded information for any network."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from bench.errors import InputError
 
 
 class UpperHalf(nn.Module):
-    """A network that reads the upper half of an image alone."""
+    """Network that reads only the upper half of an image."""
 
     def __init__(self):
         super().__init__()
@@ -25,19 +25,19 @@ def images(n=2):
     return torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def test_what_a_network_does_not_read_is_discarded():
+def test_pixels_that_a_network_does_not_read_are_discarded():
     network = UpperHalf()
     found = bench.discarding(network, images(), layers=["scale", "out"], grid=4, refine=0)
     assert list(found) == ["scale", "out"]
     entropy = found["out"].entropy_bits.numpy()
-    most = np.log2(np.sqrt(2 * np.pi * np.e))  # of noise of standard deviation 1, the most that a cell may have
+    most = np.log2(np.sqrt(2 * np.pi * np.e))  # entropy of noise of standard deviation 1, the maximum
     np.testing.assert_allclose(entropy[:, 2:], most, atol=1e-6)
     assert (entropy[:, :2] < most - 1).all()
     every = found["scale"].entropy_bits.numpy()
-    np.testing.assert_allclose(every, every[0, 0, 0], atol=0.05)  # it reads all cells alike
+    np.testing.assert_allclose(every, every[0, 0, 0], atol=0.05)  # this layer reads all cells equally
 
 
-def test_the_network_is_left_as_it_was_and_the_seed_decides():
+def test_the_network_is_not_changed_and_the_seed_determines_the_result():
     network = UpperHalf().train()
     network.out.eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}

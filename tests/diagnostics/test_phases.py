@@ -23,8 +23,8 @@ def phase(values):
     return phases(curve(values))["phases"].iloc[0]
 
 
-def test_a_line_up_and_a_line_down_have_their_slopes():
-    # bits rise by 1 per doubling of (1 + epoch) to epoch 3 and fall by 0.2 per doubling from there
+def test_linear_fitting_and_compression_have_the_known_slopes():
+    # bits rise by 1 per doubling of (1 + epoch) until epoch 3, and then fall by 0.2 per doubling
     doublings = np.log2(1 + EPOCHS)
     values = np.where(EPOCHS <= 3, doublings, 2 - 0.2 * (doublings - 2))
     found = phase(values)
@@ -44,24 +44,24 @@ def test_a_line_up_and_a_line_down_have_their_slopes():
         ([1.0, 1.3, 1.7, 2.0, 2.3], "rises"),
     ],
 )
-def test_verdicts_on_what_follows_the_peak(after, verdict):
+def test_verdicts_on_the_epochs_after_the_peak(after, verdict):
     assert phase([1.0, 2.0, 2.5, *after])["verdict"] == verdict
 
 
-def test_a_peak_near_the_end_leaves_no_phase_to_judge():
+def test_a_peak_near_the_end_has_no_compression_phase():
     found = phase([1.0, 1.5, 2.0, 2.5, 2.4, 2.3])
     assert found["verdict"] == "peak at the end"
     assert np.isnan(found["compression_slope"])
 
 
-def test_flat_noise_seldom_compresses_though_its_highest_point_is_taken_for_the_peak():
+def test_pure_noise_rarely_gives_a_verdict_of_compression():
     rng = np.random.default_rng(0)
     verdicts = [phase(1 + 0.3 * rng.normal(size=len(EPOCHS)))["verdict"] for _ in range(400)]
     assert np.mean(np.array(verdicts) == "compresses") < 0.05
     assert np.mean(np.array(verdicts) == "rises") < 0.05
 
 
-def test_excess_has_a_curve_of_its_own_and_controls_and_the_input_have_none():
+def test_excess_has_a_separate_curve_and_untrained_references_and_the_input_have_none():
     trained = curve([1.0, 2.0, *(2.0 - 0.2 * np.log2(1 + EPOCHS[2:5]))]).assign(excess=[0.1, 0.2, 0.3, 0.4, 0.5])
     frame = pd.concat(
         [

@@ -1,16 +1,16 @@
-"""Gaussian variables of known information, shared by the tests of estimators."""
+"""Samples with known information that several tests of estimators share."""
 
 import numpy as np
 
 
 def gaussians(nats, n, d, rng):
-    """x, y (n, d): `nats` of information, spread evenly over d independent pairs of columns."""
+    """Return x and y, both (n, d), with `nats` of information, divided equally among d independent pairs of columns."""
     x, noise = rng.normal(size=(2, n, d))
     return x, np.sqrt(-np.expm1(-2 * nats / d)) * x + np.exp(-nats / d) * noise
 
 
-def a_class_beside_rare_activations(seed):
-    """t (600, 9), y (600,): a column that tells .486 bits of y, others, heavy-tailed, that fire in 2 % of samples."""
+def class_with_rare_activations(seed):
+    """Return t (600, 9), with one column of .486 bits about y and 8 heavy-tailed ones, nonzero in 2 %, and y (600,)."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, 2, 600)
     rare = np.where(rng.random((600, 8)) < 0.02, rng.lognormal(0, 4, (600, 8)), 0)

@@ -1,4 +1,4 @@
-"""What estimators of densities say of a deterministic layer, with and without a noise channel on it."""
+"""Estimators of densities on a deterministic layer, with and without a noise channel."""
 
 from dataclasses import replace
 
@@ -16,13 +16,13 @@ FEW = {"permutations": 2, "subsamples": 2}
 
 @pytest.fixture
 def layer():
-    """x (600, 1), and a layer that triples it."""
+    """Return x (600, 1), and a deterministic layer 3 x."""
     x = np.random.default_rng(0).normal(size=(600, 1))
     return x, replace(Variable.of(3 * x), deterministic=True)
 
 
 @pytest.mark.parametrize("kind", [KSG, LNC, Gaussian])
-def test_a_deterministic_layer_has_information_of_a_continuous_input_behind_noise_alone(kind, layer):
+def test_a_deterministic_layer_of_a_continuous_input_needs_a_noise_channel(kind, layer):
     x, t = layer
     with pytest.raises(
         EstimationError, match=f"infinite; declare a noise channel on t, such as noise=0.1 of {kind.__name__}"
@@ -36,14 +36,14 @@ def test_a_deterministic_layer_has_information_of_a_continuous_input_behind_nois
 
 
 @pytest.mark.parametrize("kind", [KSG, Gaussian])
-def test_the_channel_on_a_streamed_layer_is_that_on_its_samples(kind, layer):
+def test_a_noise_channel_on_distances_equals_one_on_samples(kind, layer):
     x, t = layer
     streamed = Variable(600, 1, t.groups, {Distances(): t.read(Distances())}, deterministic=True)
     bits = kind(noise=0.5, **FEW).estimate(streamed, x, rng=np.random.default_rng(1)).bits
     assert bits == pytest.approx(np.log2(1 + 0.5**-2) / 2, abs=0.15)
 
 
-def test_the_noise_on_a_column_is_in_units_of_the_root_mean_variance_of_all_columns():
+def test_the_unit_of_noise_is_the_root_mean_variance_of_all_columns():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 1))
     wide = np.hstack([x, np.zeros((200, 399))])
@@ -54,7 +54,7 @@ def test_the_noise_on_a_column_is_in_units_of_the_root_mean_variance_of_all_colu
         assert estimate.bits == pytest.approx(np.log2(1 + 400 * 0.5**-2) / 2, abs=0.4)
 
 
-def test_the_noise_on_distances_has_a_column_for_each_dimension_that_samples_can_span():
+def test_noise_on_distances_has_one_dimension_less_than_samples():
     t = Variable.of(np.random.default_rng(0).normal(size=(12, 50)))
     streamed = Variable(12, 50, t.groups, {Distances(): t.read(Distances())})
     assert add_noise(streamed, 0.1, np.random.default_rng(0)).dim == 11

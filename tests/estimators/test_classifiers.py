@@ -7,7 +7,7 @@ from bench.estimators.classifiers import Classifiers
 
 
 def parts_of(n, folds, rng):
-    """Rows to train on, to stop by and to test on; tests as 1 to 2 to 3, so that the others differ in length too."""
+    """Yield training, stopping and test rows of each fold. Test sizes are as 1 : 2 : 3, so that all lengths differ."""
     ends = n * np.cumsum(range(1, folds)) // sum(range(1, folds + 1))
     for test in np.split(rng.permutation(n), ends):
         rest = np.setdiff1d(np.arange(n), test)
@@ -22,10 +22,11 @@ def problem(n=60, folds=3, sets=2, classes=3):
 
 
 def fitted(*problem, **moving_and_initial):
-    return Classifiers(*problem, **moving_and_initial).fit(steps=30, rate=0.1).log_likelihoods()  # below the patience
+    # fewer steps than the patience
+    return Classifiers(*problem, **moving_and_initial).fit(steps=30, rate=0.1).log_likelihoods()
 
 
-def test_untrained_they_are_the_class_shares_of_their_training_part():
+def test_untrained_classifiers_predict_the_class_shares_of_their_training_part():
     x, y, classes, parts = problem()
     found = Classifiers(x, y, classes, parts).log_likelihoods()
     for training, _, test in parts:
@@ -34,7 +35,7 @@ def test_untrained_they_are_the_class_shares_of_their_training_part():
 
 
 @pytest.mark.parametrize("hidden", [None, 4])
-def test_folds_and_sets_at_once_are_those_one_by_one(hidden):
+def test_folds_and_label_sets_fitted_together_equal_those_fitted_alone(hidden):
     x, y, classes, parts = problem()
     initial = None if hidden is None else torch.randn(3, 2, hidden, generator=torch.Generator().manual_seed(0))
     together = fitted(x, y, classes, parts, initial=initial)
@@ -48,11 +49,11 @@ def test_folds_and_sets_at_once_are_those_one_by_one(hidden):
 
 
 @pytest.mark.parametrize("hidden", [None, 4])
-def test_moving_columns_are_read_as_a_copy_in_that_order_would_be(hidden):
+def test_moving_columns_equal_a_copy_in_their_order(hidden):
     x, y, classes, parts = problem()
     rng = np.random.default_rng(1)
     moving = torch.from_numpy(rng.normal(size=(3, 60, 2))).float() + y[0, :, None]
-    repeating = torch.from_numpy(rng.integers(0, 60, 60))  # a row may stand in more than once
+    repeating = torch.from_numpy(rng.integers(0, 60, 60))  # rows may repeat
     rows = torch.stack([torch.arange(60), repeating])
     initial = None if hidden is None else torch.randn(3, 4, hidden, generator=torch.Generator().manual_seed(0))
     y = y[:1].expand(2, -1)
@@ -64,11 +65,12 @@ def test_moving_columns_are_read_as_a_copy_in_that_order_would_be(hidden):
     assert (found[0] - found[1]).abs().mean() > 0.1
 
 
-def test_linear_ones_predict_as_logistic_regression_does():
+def test_linear_classifiers_agree_with_logistic_regression():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(3000, 2))
     y = rng.random(3000) < 1 / (1 + np.exp(-2 * x[:, 0] + 1))
-    parts = [(rest, rest, test) for rest, _, test in parts_of(3000, 2, rng)]  # the minimum, not an early stop
+    # the stopping rows are the training rows, so that training reaches the minimum
+    parts = [(rest, rest, test) for rest, _, test in parts_of(3000, 2, rng)]
     classifiers = Classifiers(
         torch.from_numpy(x).float().expand(2, -1, -1), torch.from_numpy(y[None].astype(int)), 2, parts
     )

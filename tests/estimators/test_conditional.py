@@ -1,4 +1,4 @@
-"""The null of a conditional question: which samples stand in for which."""
+"""The null of conditional information: which samples are exchanged."""
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -7,14 +7,14 @@ from bench.estimators.resampled import permuted_given
 from bench.information.variables import Variable
 
 
-def test_single_samples_are_exchanged_with_their_five_nearest():
+def test_independent_samples_are_exchanged_with_their_five_nearest_neighbours():
     rng = np.random.default_rng(0)
     given = rng.normal(size=(60, 2))
     nearest = cdist(given, given).argsort(axis=1)[:, :6]  # itself and 5 others
     draws = np.array(list(permuted_given(Variable.of(given), np.arange(60), 300, rng)))
     assert all(set(draws[:, row]) == set(nearest[row]) for row in range(60))
     used = [len(np.unique(draw)) for draw in draws]
-    assert np.mean(used) > 50  # of 60; a free choice of six uses about 38
+    assert np.mean(used) > 50  # of 60; independent choices among six would use about 38
 
 
 def test_a_discrete_given_keeps_its_classes():
@@ -25,8 +25,8 @@ def test_a_discrete_given_keeps_its_classes():
         np.testing.assert_array_equal(classes[moved], classes)
 
 
-def test_groups_take_whole_groups_and_from_them_the_samples_that_are_nearest():
-    """Groups of three samples whose given is about 0, 1 and 2, in any order."""
+def test_whole_groups_are_exchanged_and_their_samples_matched_by_the_nearest_given():
+    """Each group has three samples whose given is about 0, 1 and 2, in a random order."""
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(8), 3)
     levels = np.concatenate([rng.permutation(3) for _ in range(8)])

@@ -23,18 +23,18 @@ def test_identical_points_have_no_entropy_and_orthogonal_ones_log2_n(alpha):
 
 
 @pytest.mark.parametrize(("alpha", "bits"), [(1, 0.811278), (1.01, 0.809649), (2, 0.678072)])
-def test_two_points_half_alike(alpha, bits):
+def test_two_points_of_similarity_one_half(alpha, bits):
     # eigenvalues of [[1, 1/2], [1/2, 1]] / 2 are 3/4 and 1/4
     assert entropy(np.array([[1, 0.5], [0.5, 1]]), alpha) == pytest.approx(bits, abs=1e-6)
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
-def test_balanced_labels_have_log2_of_the_classes(alpha):
+def test_balanced_labels_have_the_logarithm_of_the_number_of_classes(alpha):
     assert entropy(delta(np.repeat(np.arange(10), 10)), alpha) == pytest.approx(3.321928, abs=1e-6)
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
-def test_entropy_of_labels_is_that_of_their_delta_kernel(alpha):
+def test_entropy_of_labels_equals_that_of_their_delta_kernel(alpha):
     labels = np.random.default_rng(0).integers(0, 4, (3, 30))
     assert entropy_of_labels(labels, alpha) == pytest.approx(entropy(delta(labels), alpha), abs=1e-9)
 
@@ -47,7 +47,7 @@ def test_integer_orders_are_traces_of_powers():
     assert entropy(a, 4) == pytest.approx(np.log2(((a @ a) ** 2).sum()) / -3, abs=1e-10)
 
 
-def test_limits_of_the_order():
+def test_entropy_is_continuous_at_order_1_and_at_infinity():
     a = random_gram(1)
     assert entropy(a, 1 + 1e-6) == pytest.approx(entropy(a, 1), abs=1e-4)
     largest = np.linalg.eigvalsh(a / np.trace(a))[-1]
@@ -63,7 +63,7 @@ def test_joint_entropy_is_at_least_each_of_its_parts(alpha, seed):
 
 
 def test_information_of_a_contingency_table_may_be_negative_unless_the_order_is_1():
-    # counts [[0, 21], [22, 57]] with delta kernels: every entropy is that of cell shares
+    # counts [[0, 21], [22, 57]] with delta kernels: the entropies are those of the shares of cells
     x, y = np.repeat([[0, 1], [1, 0], [1, 1]], [21, 22, 57], axis=0).T
     assert information(delta(x), delta(y), 2) == pytest.approx(-0.0724, abs=5e-5)
     assert information(delta(x), delta(y), 1.01) == pytest.approx(0.0836, abs=5e-5)
@@ -86,7 +86,7 @@ def test_hadamard_product_of_equal_widths_is_the_kernel_of_the_concatenation():
     np.testing.assert_allclose(joint(grams[0], grams[1]), grams[2] / 20, atol=1e-12)
 
 
-def test_a_one_hot_label_at_the_published_width_caps_its_entropy():
+def test_the_published_width_limits_the_entropy_of_a_one_hot_label():
     labels = np.repeat(np.arange(10), 10)
     one_hot = np.eye(10)[labels]
     width = 5 * 100 ** (-1 / 14)

@@ -1,4 +1,4 @@
-"""Every estimator in conf/ on activations at the edge of what numbers can hold: a finite estimate or a reason."""
+"""Every estimator of conf/ gives a finite estimate or a reason for activations near the limits of floating point."""
 
 import logging
 
@@ -44,11 +44,11 @@ def estimator(name):
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "estimator").glob("*.yaml")))
-def test_a_finite_estimate_or_a_reason(name):
-    made = estimator(name)
+def test_extreme_input_gives_a_finite_estimate_or_a_reason(name):
+    built = estimator(name)
     for what, (t, y) in INPUTS.items():
         for target in (y, t[:, :1].astype(np.float64)):
-            found = asked(made, t, target)
+            found = estimate_or_error(built, t, target)
             if isinstance(found, EstimationError):
                 assert str(found), what
                 assert not isinstance(found, EstimatorFailed), f"{what}: {found}"
@@ -57,17 +57,17 @@ def test_a_finite_estimate_or_a_reason(name):
                 assert found.null is None or np.isfinite(found.null.mean), what
 
 
-def asked(made, t, target):
+def estimate_or_error(built, t, target):
     try:
-        return made.estimate(t, target, rng=np.random.default_rng(0))
+        return built.estimate(t, target, rng=np.random.default_rng(0))
     except EstimationError as error:
         return error
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e18, 1e30, 1e100])
-@pytest.mark.parametrize("made", [KSG(), Gaussian(), KDE(relative=True), Renyi(width="median")])
-def test_estimators_without_a_scale_say_the_same_at_any(made, scale):
-    one, other = (made.estimate(t, Y, rng=np.random.default_rng(0)).bits for t in (T, scale * T))
+@pytest.mark.parametrize("built", [KSG(), Gaussian(), KDE(relative=True), Renyi(width="median")])
+def test_estimators_without_a_scale_do_not_depend_on_the_scale(built, scale):
+    one, other = (built.estimate(t, Y, rng=np.random.default_rng(0)).bits for t in (T, scale * T))
     assert other == pytest.approx(one, abs=1e-6)
 
 
@@ -77,30 +77,30 @@ def test_distances_of_float32_do_not_overflow():
     np.testing.assert_allclose(Variable.of(t).read(Distances()), exact, rtol=1e-6, atol=1e-12 * exact.max())
 
 
-def test_binning_says_where_bins_end():
+def test_binning_refuses_too_many_bins():
     with pytest.raises(EstimationError, match=r"wanted below 2\^63 bins of 0.1"):
         Binning(0.1).estimate(1e18 * T, Y, rng=np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("error", [StopIteration, ZeroDivisionError, FloatingPointError, OverflowError, ValueError,
                                    np.linalg.LinAlgError, RuntimeError])  # fmt: skip
-def test_an_error_of_no_known_kind_becomes_a_reason_with_its_traceback_logged(error, monkeypatch, caplog):
+def test_an_unexpected_error_becomes_a_reason_and_its_traceback_is_logged(error, monkeypatch, caplog):
     def answer(*_):
         raise error("beneath")
 
-    made = KDE()
-    monkeypatch.setattr(made, "answer", answer)
+    built = KDE()
+    monkeypatch.setattr(built, "answer", answer)
     with caplog.at_level(logging.WARNING), pytest.raises(EstimatorFailed, match=f"{error.__name__}: beneath"):
-        made.estimate(T, Y, rng=np.random.default_rng(0))
+        built.estimate(T, Y, rng=np.random.default_rng(0))
     assert "Traceback" in caplog.text
 
 
 @pytest.mark.parametrize("error", [MemoryError, InputError, KeyboardInterrupt])
-def test_what_concerns_more_than_one_estimate_goes_through(error, monkeypatch):
+def test_errors_that_concern_more_than_one_estimate_are_raised(error, monkeypatch):
     def answer(*_):
         raise error("beneath")
 
-    made = KDE()
-    monkeypatch.setattr(made, "answer", answer)
+    built = KDE()
+    monkeypatch.setattr(built, "answer", answer)
     with pytest.raises(error):
-        made.estimate(T, Y, rng=np.random.default_rng(0))
+        built.estimate(T, Y, rng=np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""The pure functions: the number of their classes, for plain arrays."""
+"""The pure functions on plain arrays return the bits of their classes."""
 
 from typing import ClassVar
 
@@ -68,8 +68,8 @@ def test_a_function_returns_the_bits_of_its_class(function, estimator, target, g
         (critic, Critic("infonce", steps=100, permutations=2), None, 0.3),
     ],
 )
-def test_a_trained_function_draws_from_its_rng_alone_and_is_near_its_class(function, estimator, given, near):
-    """The draws differ from those of the class, which also trains for permutations."""
+def test_a_trained_function_depends_on_its_rng_alone_and_is_near_its_class(function, estimator, given, near):
+    """The class uses more random numbers, because it also trains on permutations."""
     settings = {"steps": estimator.steps} | ({"given": given} if given is not None else {})
     one, same = (function(T, LABEL, rng=np.random.default_rng(0), **settings) for _ in range(2))
     assert one == same
@@ -77,7 +77,7 @@ def test_a_trained_function_draws_from_its_rng_alone_and_is_near_its_class(funct
     assert one == pytest.approx(expected, abs=near)
 
 
-def test_groups_of_a_trained_function_stay_whole():
+def test_a_trained_function_does_not_split_groups():
     images = np.repeat(np.arange(30), 3)
     marks, label = np.eye(30)[images], (RNG.permutation(30) % 2)[images]
     known, unknown = (probe(marks, label, groups=groups, rng=np.random.default_rng(0)) for groups in (None, images))
@@ -87,7 +87,7 @@ def test_groups_of_a_trained_function_stay_whole():
         critic(marks, label, groups=images, rng=np.random.default_rng(0))
 
 
-def test_sides_of_different_numbers_and_settings_out_of_range_are_refused():
+def test_sides_of_different_lengths_and_settings_out_of_range_are_refused():
     for sides, message in [((T, Y[:-1]), "90 samples of t and 89 of the target"), ((T, Y, 3, 1, C[:-1]), "the given")]:
         with pytest.raises(EstimationError, match=message):
             ksg(*sides)
@@ -98,7 +98,7 @@ def test_sides_of_different_numbers_and_settings_out_of_range_are_refused():
 
 
 def agreement(t, target):
-    """A function that reads the pairing: the share of samples whose signs agree."""
+    """Return the share of samples whose signs agree."""
     return float(np.mean((t[:, 0] > 0) == ((target if target.ndim == 1 else target[:, 0]) > 0)))
 
 
@@ -112,9 +112,9 @@ class Agreement(Resampled):
 
 @pytest.mark.parametrize("labelled", [False, True])
 def test_a_function_alone_makes_an_estimator(labelled):
-    t = np.where(np.arange(60) % 3 > 0, 1.0, -1.0)[:, None]  # labels are numbered by first appearance: -1 is 0
+    t = np.where(np.arange(60) % 3 > 0, 1.0, -1.0)[:, None]  # -1 comes first and has label 0
     target = (t[:, 0] > 0).astype(int) if labelled else t
     estimate = Agreement().estimate(t, target, rng=np.random.default_rng(0))
     assert estimate.bits == estimate.ceiling == 1
-    assert estimate.null.mean == pytest.approx(5 / 9, abs=0.05)  # two thirds and one third agree by chance
+    assert estimate.null.mean == pytest.approx(5 / 9, abs=0.05)  # (2/3)² + (1/3)² agree by chance
     assert estimate.null.spread > 0

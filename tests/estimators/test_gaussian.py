@@ -12,14 +12,14 @@ from bench.information.variables import Variable, plug_in_entropy
 
 
 def bits(estimator, t, y):
-    """The number alone."""
+    """Return the bits of an estimator without null and interval."""
     t, y = Variable.of(t), Variable.of(y)
     rows = np.arange(t.n)
     return estimator.statistic(t, y, None).at(rows).bits(rows if y.labels is None else y.labels)
 
 
-def of_covariance(covariance, d):
-    """-½ log2 of the determinant over that of its blocks."""
+def information_of_covariance(covariance, d):
+    """Return -½ log2 of the determinant of a covariance divided by the determinants of its two diagonal blocks."""
     whole, t, y = (np.linalg.slogdet(block)[1] for block in (covariance, covariance[:d, :d], covariance[d:, d:]))
     return (t + y - whole) / (2 * np.log(2))
 
@@ -35,15 +35,15 @@ def pair():
 
 
 def test_equals_the_determinants(pair):
-    plug_in = of_covariance(np.corrcoef(np.hstack(pair).T), 3)
+    plug_in = information_of_covariance(np.corrcoef(np.hstack(pair).T), 3)
     assert bits(Gaussian(), *pair) == pytest.approx(plug_in - wishart_bias(300, 3, 3))
 
 
 def test_shrinkage_equals_the_determinants_of_the_shrunk_covariance(pair):
     shrunk = 0.7 * np.corrcoef(np.hstack(pair).T) + 0.3 * np.eye(6)
-    assert bits(Gaussian(shrinkage=0.3), *pair) == pytest.approx(of_covariance(shrunk, 3))
+    assert bits(Gaussian(shrinkage=0.3), *pair) == pytest.approx(information_of_covariance(shrunk, 3))
     fitted = LedoitWolf().fit(standardised(*pair)).covariance_
-    assert bits(Gaussian(shrinkage="ledoit_wolf"), *pair) == pytest.approx(of_covariance(fitted, 3))
+    assert bits(Gaussian(shrinkage="ledoit_wolf"), *pair) == pytest.approx(information_of_covariance(fitted, 3))
 
 
 @pytest.mark.parametrize(("truth", "plug_in"), [(0, 2.18), (2, 4.11)])
@@ -66,7 +66,7 @@ def test_information_of_two_gaussians(truth):
     assert found == pytest.approx(truth, abs=0.03)
 
 
-def test_is_symmetric_and_reads_no_linear_map(pair):
+def test_is_symmetric_and_invariant_under_linear_maps(pair):
     t, y = pair
     expected = bits(Gaussian(), t, y)
     assert bits(Gaussian(), y, t) == pytest.approx(expected)
@@ -81,7 +81,7 @@ def test_independent_pairs_add_up():
     assert both == pytest.approx(bits(Gaussian(), t, y) + bits(Gaussian(), u, v), abs=0.02)
 
 
-def test_a_label_gives_the_wilks_lambda_of_its_classes():
+def test_the_estimate_for_a_label_is_wilks_lambda_of_its_classes():
     rng = np.random.default_rng(0)
     label = rng.integers(0, 4, 200)
     t = rng.normal(size=(200, 3)) + rng.normal(size=(4, 3))[label]
@@ -90,7 +90,7 @@ def test_a_label_gives_the_wilks_lambda_of_its_classes():
     assert bits(Gaussian(), t, label) == pytest.approx(-np.log2(wilks) / 2 - wishart_bias(200, 3, 3))
 
 
-def test_a_label_is_told_no_more_than_its_entropy():
+def test_information_about_a_label_is_at_most_its_entropy():
     rng = np.random.default_rng(0)
     label = rng.integers(0, 4, 60)
     estimate = Gaussian().estimate(100 * np.eye(4)[label] + rng.normal(size=(60, 4)), label, rng=rng)
@@ -110,10 +110,10 @@ def test_excess_vanishes_under_independence(shrinkage, labelled):
 
 
 @pytest.mark.parametrize("d", [5, 400])
-def test_many_columns_enter_by_their_principal_coordinates_as_distances_do(d):
+def test_many_columns_are_reduced_to_principal_coordinates_as_distances_are(d):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(100, 2))
-    t = x @ rng.normal(size=(2, d))  # of rank 2, whatever its columns
+    t = x @ rng.normal(size=(2, d))  # rank 2 for every d
     y = x[:, :1] + rng.normal(size=(100, 1))
     streamed = Variable(100, d, np.arange(100), {Distances(): Variable.of(t.astype(np.float32)).read(Distances())})
     expected = bits(Gaussian(), x, y)
@@ -121,18 +121,18 @@ def test_many_columns_enter_by_their_principal_coordinates_as_distances_do(d):
     assert bits(Gaussian(components=4), streamed, y) == pytest.approx(expected, abs=1e-3)
 
 
-def test_what_cannot_be_estimated_is_refused_with_the_reason():
+def test_bad_input_is_refused_with_the_reason():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 40, 10))
-    dead = np.hstack([x[:, :2], np.ones((40, 1))])
+    constant = np.hstack([x[:, :2], np.ones((40, 1))])
     for t, target, message in [
         (
             x,
             y,
             r"20 samples \(all, or a half .* 10 \+ 10 columns, wanted more than 22; lower components or set shrinkage",
         ),
-        (dead, y, "1 constant columns of t, wanted none"),
-        (x[:, :2], dead, "constant columns of the target"),
+        (constant, y, "1 constant columns of t, wanted none"),
+        (x[:, :2], constant, "constant columns of the target"),
         (np.hstack([x[:, :2], x[:, :1]]), y[:, :1], "columns of t that determine each other"),
         (x[:, :2], 2 * x[:, :1], "determine each other linearly, .* noise=0.1 of Gaussian"),
         (Variable(40, 5, np.arange(40)), y, "without"),

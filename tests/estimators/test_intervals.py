@@ -1,4 +1,4 @@
-"""Intervals and significance against known truth: how often they hold and how often they are wrong."""
+"""Coverage of intervals and rate of false significance, with known truth."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from bench.information.variables import Variable
 
 
 def noisy_channel(n, rng):
-    """A bit that is flipped with probability .2."""
+    """Return n random bits, flipped with probability .2, and the bits before."""
     y = rng.integers(0, 2, n)
     return np.where(rng.random(n) < 0.2, 1 - y, y)[:, None].astype(float), y
 
@@ -19,7 +19,7 @@ def gaussian_pair(n, rng):
 
 
 def noisy_patients(n, rng):
-    """The channel, seen four times without further noise in each patient."""
+    """Return samples of the noisy channel, where each patient has four equal samples."""
     t, y = noisy_channel(n // 4, rng)
     patients = np.repeat(np.arange(n // 4), 4)
     return Variable.of(t[patients], patients), y[patients]
@@ -33,8 +33,8 @@ def noisy_patients(n, rng):
         (Gaussian(permutations=2), gaussian_pair, 60),
     ],
 )
-def test_intervals_hold_the_expectation_of_the_estimator_in_95_percent(estimator, draw, n):
-    """400 draws; half the width would hold it in 66 %, twice the width in 99.7 %."""
+def test_95_percent_of_intervals_contain_the_expectation_of_the_estimator(estimator, draw, n):
+    """With half the width, 66 % of the intervals would contain it; with twice the width, 99.7 %."""
     rng = np.random.default_rng(0)
     estimates = [estimator.estimate(*draw(n, rng), rng=rng) for _ in range(400)]
     low, high = np.array([estimate.interval for estimate in estimates]).T
@@ -44,8 +44,8 @@ def test_intervals_hold_the_expectation_of_the_estimator_in_95_percent(estimator
     assert 0.005 < (high < expected).mean() < 0.08
 
 
-def test_nothing_is_significant_in_1_of_21_draws_without_information():
-    """The estimate and its 20 permutations are exchangeable, so that each is the highest equally often."""
+def test_1_of_21_draws_without_information_is_significant():
+    """The estimate and its 20 permutations are exchangeable, so that each of them is the highest equally often."""
     rng = np.random.default_rng(0)
     found = [
         Gaussian(subsamples=2).estimate(*rng.normal(size=(2, 40, 1)), rng=rng).significant is True for _ in range(400)
@@ -53,7 +53,7 @@ def test_nothing_is_significant_in_1_of_21_draws_without_information():
     assert np.mean(found) == pytest.approx(1 / 21, abs=0.03)
 
 
-def test_a_held_out_bound_spreads_as_widely_as_its_intervals_say():
+def test_intervals_of_a_held_out_bound_agree_with_its_spread():
     rng = np.random.default_rng(0)
     bits, halves = [], []
     for _ in range(40):

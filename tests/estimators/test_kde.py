@@ -11,7 +11,7 @@ from models import UNet
 
 
 def reference(t, variance, factor=1):
-    """H_upper (factor 1) or H_lower (4) of T plus noise in nats, with the terms in d, by loops."""
+    """Return H_upper (factor 1) or H_lower (factor 4) of T plus noise, in nats, with the terms in d, by loops."""
     n, d = t.shape
     total = 0.0
     for i in range(n):
@@ -40,7 +40,7 @@ def test_equals_the_formula_with_its_dimension_terms(samples, bound, factor):
     assert got == pytest.approx((entropy - within) / np.log(2), abs=1e-6)
 
 
-def test_rows_far_apart_reach_the_ceiling_and_identical_rows_say_nothing():
+def test_distant_rows_reach_the_ceiling_and_identical_rows_have_0_bits():
     rng = np.random.default_rng(0)
     far = KDE().estimate(1e3 * np.arange(32.0)[:, None], np.zeros((32, 1)), rng=rng)
     assert far.bits == pytest.approx(5)
@@ -49,7 +49,7 @@ def test_rows_far_apart_reach_the_ceiling_and_identical_rows_say_nothing():
     assert KDE().estimate(np.zeros((32, 2)), np.zeros((32, 1)), rng=rng).bits == pytest.approx(0, abs=1e-12)
 
 
-def test_information_about_the_input_reads_no_pairing_so_has_no_null(samples):
+def test_information_about_the_input_has_no_null(samples):
     t, _ = samples
     estimate = KDE(noise_variance=1.0).estimate(
         t, np.random.default_rng(1).normal(size=(40, 9)), rng=np.random.default_rng(0)
@@ -69,7 +69,7 @@ def test_separated_classes_give_the_entropy_of_the_label():
     assert estimate.reliable is True
 
 
-def test_a_saturated_null_leaves_no_room_and_is_called_unreliable():
+def test_with_a_saturated_null_an_estimate_is_not_significant_and_not_reliable():
     rng = np.random.default_rng(0)
     estimate = KDE().estimate(1e3 * rng.normal(size=(64, 50)), np.arange(64) % 4, rng=rng)
     assert estimate.bits == pytest.approx(2)
@@ -98,7 +98,7 @@ def test_relative_noise_is_in_units_of_the_mean_squared_distance(samples):
     assert relative == pytest.approx(fixed, abs=1e-9)
 
 
-def test_lower_bound_lies_below_the_upper_one(samples):
+def test_the_lower_bound_is_below_the_upper_bound(samples):
     t, _ = samples
     upper, lower = (KDE(bound=bound).estimate(t, t, rng=np.random.default_rng(0)).bits for bound in ("upper", "lower"))
     assert lower < upper
@@ -118,11 +118,11 @@ def test_kde_of_the_published_network_on_nuclei_equals_a_reference_on_the_same_a
     samples = data.test.take(range(24))
     torch.manual_seed(0)
     model = UNet(init="glorot").eval()
-    seen = {}
+    activations = {}
     measured = [tap for tap in model.taps() if tap.role != "skip"]
     handles = [
         model.get_submodule(tap.module).register_forward_hook(
-            lambda _m, _i, output, name=tap.name: seen.update({name: output.clone()})
+            lambda _m, _i, output, name=tap.name: activations.update({name: output.clone()})
         )
         for tap in measured
     ]
@@ -130,10 +130,10 @@ def test_kde_of_the_published_network_on_nuclei_equals_a_reference_on_the_same_a
         model(samples.images)
     for handle in handles:
         handle.remove()
-    seen["out"] = torch.sigmoid(seen["out"])
-    assert len(seen) == 23
+    activations["out"] = torch.sigmoid(activations["out"])
+    assert len(activations) == 23
     for captured in capture(model, samples, measured, KDE.reads, batch_size=24):
-        rows = seen[captured.tap.name].flatten(1).double().numpy()
+        rows = activations[captured.tap.name].flatten(1).double().numpy()
         kernel = np.exp(-cdist(rows, rows, "sqeuclidean") / (2 * 0.2))
         got = KDE().estimate(captured.variable, np.zeros((24, 1)), rng=np.random.default_rng(0)).bits
         assert got == pytest.approx(-np.log2(kernel.mean(axis=1)).mean(), abs=1e-6), captured.tap.name

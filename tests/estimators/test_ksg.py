@@ -12,7 +12,7 @@ from bench.information.variables import Variable
 
 
 def bits(estimator, t, y, c=None):
-    """The number alone."""
+    """Return the bits of an estimator without null and interval."""
     t, y, c = (side if side is None else Variable.of(side) for side in (t, y, c))
     rows = np.arange(t.n)
     partners = y.labels if y.labels is not None and c is None else rows
@@ -20,7 +20,7 @@ def bits(estimator, t, y, c=None):
 
 
 def by_distances(samples):
-    """A Variable as it is streamed, without its samples."""
+    """Return a Variable with distances but without samples, as for streamed activations."""
     return Variable(*samples.shape, np.arange(len(samples)), {Distances(): Variable.of(samples).read(Distances())})
 
 
@@ -35,7 +35,7 @@ def apart(side, by_column):
 
 
 def reference(t, y, c=None, variant=1, k=3):
-    """Sample by sample, in nats."""
+    """Compute the estimate sample by sample, in nats."""
     by_column = sum(s.shape[1] for s in (t, y, c) if s is not None and s.ndim == 2) <= 8
     d_t, d_y, d_c = (apart(side, by_column) for side in (t, y, c))
     joint, n, terms = np.maximum(np.maximum(d_t, d_y), d_c), len(t), []
@@ -73,7 +73,7 @@ def test_equals_a_loop_over_samples(variant, d):
         assert bits(KSG(variant), t, target, given) * np.log(2) == pytest.approx(expected, abs=1e-9)
 
 
-def test_mixture_equals_a_loop_where_samples_tie():
+def test_mixture_equals_a_loop_if_samples_tie():
     rng = np.random.default_rng(0)
     t = np.where(rng.random((40, 1)) < 0.5, 0.0, rng.normal(size=(40, 1)))
     y = np.where(rng.random((40, 1)) < 0.5, t > 0, rng.normal(size=(40, 1)))
@@ -84,13 +84,13 @@ def test_mixture_equals_a_loop_where_samples_tie():
 
 
 @pytest.mark.parametrize("k", [1, 3, 10])
-def test_agrees_with_scikit_learn(k):
+def test_ksg_agrees_with_scikit_learn(k):
     rng = np.random.default_rng(0)
     t, y = gaussians(0.5, 200, 1, rng)
     expected = mutual_info_regression(t, y[:, 0], n_neighbors=k, random_state=0)[0]
     assert bits(KSG(k=k), t, y) * np.log(2) == pytest.approx(expected, abs=1e-6)
     label = np.digitize(y[:, 0], [-1, 0, 2])  # 4 or 5 samples in the last class
-    label[0] = 9  # alone
+    label[0] = 9  # a class of one sample
     expected = mutual_info_classif(t, label, n_neighbors=k, random_state=0)[0]
     assert bits(KSG(k=k), t, label) * np.log(2) == pytest.approx(expected, abs=1e-6)
 
@@ -98,7 +98,7 @@ def test_agrees_with_scikit_learn(k):
 @pytest.mark.parametrize(
     ("d", "by_column", "euclidean"), [(1, 2.04, 2.04), (4, 1.52, 1.52), (16, 0.47, 0.70), (64, 0.07, 0.2)]
 )
-def test_two_nats_are_lost_in_many_dimensions(monkeypatch, d, by_column, euclidean):
+def test_two_nats_are_underestimated_in_many_dimensions(monkeypatch, d, by_column, euclidean):
     t, y = gaussians(2, 1000, d, np.random.default_rng(0))
     assert bits(KSG(), t, y) * np.log(2) == pytest.approx(euclidean, abs=0.1)
     monkeypatch.setattr(bench.estimators.neighbours, "TREE_COLUMNS", 128)  # the published norm
@@ -120,7 +120,7 @@ def test_trees_and_distance_matrices_agree(monkeypatch, variant):
 
 
 @pytest.mark.parametrize("variant", [1, 2])
-def test_is_symmetric_and_reads_no_scale_rotation_or_origin(variant):
+def test_is_symmetric_and_invariant_under_scaling_rotation_and_translation(variant):
     rng = np.random.default_rng(0)
     t, y = gaussians(2, 200, 5, rng)
     rotation = np.linalg.qr(rng.normal(size=(5, 5)))[0]
@@ -154,7 +154,7 @@ def test_a_variable_and_itself_reach_the_ceiling():
         assert bits(KSG(variant), x, x) == pytest.approx(ceiling)
     label = np.repeat([0, 1, 2], [20, 30, 50])
     apart = x + 1e3 * label[:, None]
-    assert 0 < bits(KSG(), apart, label) - 1.485 < 0.05  # above the entropy of the label by what ψ(m) is below log m
+    assert 0 < bits(KSG(), apart, label) - 1.485 < 0.05  # above the entropy of the label, because ψ(m) < log m
     assert KSG().statistic(Variable.of(apart), Variable.of(label), None).ceiling() == np.inf
 
 
@@ -172,7 +172,7 @@ def test_excess_vanishes_under_independence(variant, labelled):
 
 
 def common_cause(dependent, grouped, rng):
-    """t, y, c: c makes t and y alike, as does nothing else, unless y is made of t too; groups may share an offset."""
+    """Return t, y and c. t and y depend on c alone, or y also on t (`dependent`); groups may share an offset."""
     groups = np.repeat(np.arange(30), 5) if grouped else np.arange(150)
     offsets = 0.5 * grouped * rng.normal(size=(2, 150, 1))[:, groups]
     c, of_t, of_y = rng.normal(size=(3, 150, 1))
@@ -182,7 +182,7 @@ def common_cause(dependent, grouped, rng):
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_the_null_of_a_conditional_question_holds_and_finds_what_there_is(grouped):
+def test_conditional_information_is_significant_only_if_y_depends_on_t(grouped):
     rng = np.random.default_rng(0)
     found = {0: [], 1: []}
     for dependent, trials in [(0, 30), (1, 5)]:
@@ -193,7 +193,7 @@ def test_the_null_of_a_conditional_question_holds_and_finds_what_there_is(groupe
     assert all(found[1])
 
 
-def test_what_cannot_be_estimated_is_refused_with_the_reason():
+def test_bad_input_is_refused_with_the_reason():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 20, 1))
     twice = np.concatenate([x[:17], x[:3]])
@@ -215,7 +215,7 @@ def test_what_cannot_be_estimated_is_refused_with_the_reason():
         KSG(variant=3)
 
 
-def test_a_class_of_one_sample_has_no_part_in_the_ceiling():
+def test_a_class_of_one_sample_does_not_change_the_ceiling():
     t, y = np.random.default_rng(0).normal(size=(2, 41, 1))
     given = np.append(np.repeat([0, 1], 20), 2)
     ceilings = [KSG().statistic(*map(Variable.of, (t[:n], y[:n], given[:n]))).ceiling() for n in (41, 40)]

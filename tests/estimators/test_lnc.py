@@ -10,13 +10,13 @@ from bench.information.variables import Variable
 
 
 def nats(estimator, t, y):
-    """The number alone."""
+    """Return the estimate in nats without null and interval."""
     rows = np.arange(len(t))
     return estimator.statistic(Variable.of(t), Variable.of(y), None).at(rows).bits(rows) * np.log(2)
 
 
 def reference(x, y, k, log_alpha):
-    """The published algorithm for two columns, sample by sample."""
+    """Compute the published algorithm for two columns, sample by sample."""
     points = np.column_stack([x / x.std(), y / y.std()])
     terms = []
     for point in points:
@@ -37,32 +37,32 @@ def test_equals_the_published_algorithm(truth):
 
 
 @pytest.mark.parametrize("truth", [8, 10, 14])
-def test_finds_strong_dependence_where_ksg_is_at_its_ceiling(truth):
+def test_strong_dependence_is_estimated_where_ksg_is_saturated(truth):
     x, y = gaussians(truth, 2000, 1, np.random.default_rng(0))
     assert nats(LNC(), x, y) == pytest.approx(truth, abs=0.2)
     assert nats(KSG(2), x, y) < 6.5
 
 
-def test_a_curve_is_followed():
+def test_a_nonlinear_relation_is_estimated():
     x, noise = np.random.default_rng(0).uniform(size=(2, 2000, 1))
     y = x**2 + 1e-4 * noise
-    truth = -np.log(1e-4) + np.mean(np.log(2 * x))  # the entropy of y less that of the noise, nats
+    truth = -np.log(1e-4) + np.mean(np.log(2 * x))  # the entropy of y minus that of the noise, in nats
     assert abs(nats(LNC(), x, y) - truth) < 0.5
     assert abs(nats(KSG(2), x, y) - truth) > 2
 
 
-def test_is_ksg_where_neighbours_fill_their_box():
+def test_lnc_equals_ksg_if_the_density_is_uniform():
     x, y = np.random.default_rng(0).uniform(size=(2, 2000, 1))
     assert nats(LNC(), x, y) == pytest.approx(nats(KSG(2, k=5), x, y), abs=0.03)
 
 
-def test_dependence_within_t_tells_nothing():
+def test_dependence_within_t_adds_no_information():
     rng = np.random.default_rng(0)
     a, b, y = rng.normal(size=(3, 1500, 1))
     assert nats(LNC(), np.hstack([a, a + 1e-4 * b]), y) == pytest.approx(0, abs=0.1)
 
 
-def test_of_uniform_samples_one_in_two_hundred_is_below_the_threshold():
+def test_one_in_two_hundred_uniform_samples_is_below_the_threshold():
     points = np.random.default_rng(1).uniform(-1, 1, (40_000, 6, 3))
     below = log_shares(points[..., :1], points[..., 1:]) < threshold(6, 1, 2)
     assert below.mean() == pytest.approx(5e-3, abs=1.5e-3)
@@ -75,7 +75,7 @@ def test_excess_vanishes_under_independence():
     assert abs(np.mean(excesses)) < 3 * np.std(excesses) / np.sqrt(15)
 
 
-def test_what_cannot_be_estimated_is_refused_with_the_reason():
+def test_bad_input_is_refused_with_the_reason():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 40, 1))
     for estimator, t, target, message in [
@@ -92,7 +92,7 @@ def test_what_cannot_be_estimated_is_refused_with_the_reason():
             estimator.estimate(t, target, rng=rng)
 
 
-def test_ten_columns_in_all_are_the_most():
+def test_at_most_ten_columns_are_accepted():
     rng = np.random.default_rng(0)
     t, y = rng.normal(size=(60, 6)), rng.normal(size=(60, 5))
     assert np.isfinite(LNC(k=12, permutations=2).estimate(t, y[:, :4], rng=rng).bits)

@@ -20,7 +20,7 @@ def slow_entropy(*grams, alpha):
 
 
 def slow_informations(maps, other, width, alpha):
-    """I(other; T^i) and I(other; T^i, T^j) map by map, each pair by the Hadamard product of its Gram matrices."""
+    """Return I(other; T^i) and I(other; T^i, T^j), each pair from the Hadamard product of its Gram matrices."""
     grams = [np.exp(-cdist(one, one, "sqeuclidean") / (2 * width**2)) for one in maps]
 
     def information(*chosen):
@@ -31,7 +31,7 @@ def slow_informations(maps, other, width, alpha):
     return alone, {(i, j): information(grams[i], grams[j]) for i, j in combinations(range(len(maps)), 2)}
 
 
-def told(maps, target, alpha, width=2.0):
+def pair_information(maps, target, alpha, width=2.0):
     estimator = Renyi(alpha=alpha, width=width)
     squared = np.stack([cdist(one, one, "sqeuclidean") for one in maps])
     n = len(target)
@@ -53,7 +53,7 @@ def test_pairs_equal_loops_with_eigenvalues(alpha, discrete):
         target = rng.normal(size=(40, 4))
         other = np.exp(-cdist(target, target, "sqeuclidean") / 8)
     alone, together = slow_informations(maps, other, 2.0, alpha)
-    got = told(maps, target, alpha)
+    got = pair_information(maps, target, alpha)
     tolerance = 1e-10 if alpha == 2 else 1e-9
     np.testing.assert_allclose(got.alone, alone, atol=tolerance)
     for (i, j), bits in together.items():
@@ -64,17 +64,17 @@ def test_pairs_equal_loops_with_eigenvalues(alpha, discrete):
         assert got.least_synergy()[i, j] == pytest.approx(bits - max(alone[i], alone[j]), abs=tolerance)
 
 
-def test_a_pair_at_one_width_is_the_kernel_of_the_concatenated_maps():
+def test_a_pair_of_equal_widths_has_the_kernel_of_the_concatenated_maps():
     rng = np.random.default_rng(1)
     maps, y = rng.normal(size=(2, 50, 9)), rng.integers(0, 4, 50)
     layer = Renyi(alpha=1.01, width=2.0).estimate(np.concatenate(maps, axis=1), y, rng=rng)
-    assert told(maps, y, 1.01).together[0, 1] == pytest.approx(layer.bits, abs=1e-9)
+    assert pair_information(maps, y, 1.01).together[0, 1] == pytest.approx(layer.bits, abs=1e-9)
 
 
-def test_readings_obey_the_equations_of_the_decomposition():
+def test_readings_satisfy_the_equations_of_the_decomposition():
     # Unq_i + Rdn = I_i, Unq_j + Rdn = I_j, Unq_i + Unq_j + Rdn + Syn = I_ij, for the least redundancy
     rng = np.random.default_rng(2)
-    got = told(rng.normal(size=(4, 40, 3)), rng.integers(0, 3, 40), 1)
+    got = pair_information(rng.normal(size=(4, 40, 3)), rng.integers(0, 3, 40), 1)
     redundancy, synergy = got.least_redundancy(), got.least_synergy()
     unique = got.alone[:, None] - redundancy
     np.testing.assert_allclose(unique + unique.T + redundancy + synergy, got.together, atol=1e-12)
@@ -84,7 +84,7 @@ def test_readings_obey_the_equations_of_the_decomposition():
 
 
 def test_copies_are_redundant_exclusive_or_is_synergy_and_halves_are_unique():
-    # order 1 and far clusters: the matrices are delta kernels, their information the shares'
+    # order 1 and distant clusters: the Gram matrices are delta kernels, so that information is that of the shares
     bits = np.array([[i >> 1 & 1, i & 1] for i in range(4)] * 16)
     far = [100.0 * column[:, None] for column in bits.T]
     both = 2 * bits[:, 0] + bits[:, 1]
@@ -94,34 +94,34 @@ def test_copies_are_redundant_exclusive_or_is_synergy_and_halves_are_unique():
         "halves": (far, both, 0.0, 2.0),
     }
     for maps, target, trade_off, non_redundant in expected.values():
-        got = told(maps, target, 1, width=1.0)
+        got = pair_information(maps, target, 1, width=1.0)
         assert over_pairs(got.trade_off()) == pytest.approx(trade_off, abs=1e-9)
         assert over_pairs(got.non_redundant()) == pytest.approx(non_redundant, abs=1e-9)
 
 
-def test_the_order_of_maps_and_of_samples_changes_nothing():
+def test_the_order_of_maps_and_of_samples_does_not_matter():
     rng = np.random.default_rng(3)
     maps, y = rng.normal(size=(4, 30, 2)), rng.integers(0, 2, 30)
     order = rng.permutation(30)
-    one, other = told(maps, y, 1.01), told(maps[::-1, order], y[order], 1.01)
+    one, other = pair_information(maps, y, 1.01), pair_information(maps[::-1, order], y[order], 1.01)
     for reading in READINGS.values():
         assert over_pairs(reading(other)) == pytest.approx(over_pairs(reading(one)), abs=1e-9)
 
 
-def test_a_constant_map_tells_nothing_and_adds_nothing():
+def test_a_constant_map_has_no_information_and_adds_none():
     rng = np.random.default_rng(4)
     y = rng.integers(0, 2, 30)
-    got = told([rng.normal(size=(30, 2)), np.zeros((30, 2))], y, 1)
+    got = pair_information([rng.normal(size=(30, 2)), np.zeros((30, 2))], y, 1)
     assert got.alone[1] == pytest.approx(0, abs=1e-9)
     assert got.together[0, 1] == pytest.approx(got.alone[0], abs=1e-9)
 
 
-def test_what_a_pair_tells_stays_below_its_ceiling():
+def test_the_information_of_a_pair_is_below_its_ceiling():
     rng = np.random.default_rng(5)
-    got: PairInformation = told(rng.normal(size=(6, 30, 2)), rng.normal(size=(30, 3)), 1)
+    got: PairInformation = pair_information(rng.normal(size=(6, 30, 2)), rng.normal(size=(30, 3)), 1)
     assert (got.together <= got.ceiling + 1e-9).all()
 
 
-def test_pairs_of_each_matrix_have_a_mean_of_their_own():
+def test_the_mean_over_pairs_is_taken_for_each_matrix():
     matrix = np.array([[9.0, 1, 2], [1, 9, 3], [2, 3, 9]])
     np.testing.assert_allclose(over_pairs(np.stack([matrix, 10 * matrix])), [2, 20])

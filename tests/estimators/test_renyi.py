@@ -11,7 +11,7 @@ from bench.estimators.grams import Samples
 from bench.information.variables import Variable
 
 
-def test_rotation_translation_and_order_of_samples_change_nothing():
+def test_invariance_under_rotation_translation_and_order_of_samples():
     rng = np.random.default_rng(0)
     t, y = rng.normal(size=(40, 3)), rng.integers(0, 3, 40)
     rotated = t @ ortho_group.rvs(3, random_state=0) + 5
@@ -22,7 +22,7 @@ def test_rotation_translation_and_order_of_samples_change_nothing():
     assert estimator.estimate(t[order], y[order], rng=np.random.default_rng(2)).bits == pytest.approx(bits, abs=1e-9)
 
 
-def test_the_published_width_saturates_on_independent_noise_and_is_called_unreliable():
+def test_with_the_published_width_independent_noise_is_saturated_and_not_reliable():
     # h = 5, N = 100, independent X and T (7×7): I / S(X) = .945 with 1 map and 1.000 with 4
     rng = np.random.default_rng(0)
     x = rng.normal(size=(100, 49))
@@ -40,7 +40,7 @@ def test_estimate_equals_a_slow_reference_in_mini_batches():
     got = Renyi(alpha=1.01, batch_size=25).estimate(t, x, rng=np.random.default_rng(3))
     rows = np.random.default_rng(3).permutation(60)
     expected, most = [], []
-    for batch in (rows[:25], rows[25:50]):  # the ten left over make no mini-batch
+    for batch in (rows[:25], rows[25:50]):  # the remaining ten are not used
         entropies = []
         for sides in ([t], [x], [t, x]):
             k = np.ones((25, 25))
@@ -57,7 +57,7 @@ def test_estimate_equals_a_slow_reference_in_mini_batches():
     assert got.ceiling == pytest.approx(np.mean(most), abs=1e-9)
 
 
-def test_samples_in_the_order_of_their_classes_have_the_ceiling_of_their_random_mini_batches():
+def test_mini_batches_are_random_for_samples_sorted_by_class():
     clusters = np.repeat(np.arange(4), 25)[:, None] * 10.0  # mini-batches of 25 in this order would be identical rows
     estimate = Renyi(alpha=1.01, width=1.0, batch_size=25).estimate(clusters, clusters, rng=np.random.default_rng(0))
     assert estimate.bits == pytest.approx(estimate.ceiling)
@@ -67,7 +67,7 @@ def test_samples_in_the_order_of_their_classes_have_the_ceiling_of_their_random_
 @pytest.mark.parametrize("alpha", [1.01, 2])
 @pytest.mark.parametrize("batch_size", [None, 25])
 @pytest.mark.parametrize("classes", [None, 3])
-def test_a_null_draw_equals_the_statistic_of_samples_in_that_pairing(alpha, batch_size, classes):
+def test_a_null_draw_equals_the_statistic_of_permuted_samples(alpha, batch_size, classes):
     rng = np.random.default_rng(0)
     t, partners = rng.normal(size=(80, 5)), rng.permutation(80)
     y = rng.normal(size=(80, 7)) if classes is None else rng.integers(0, classes, 80)
@@ -126,8 +126,8 @@ def test_conditional_information_equals_a_slow_reference():
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_the_conditional_null_holds_and_sees_what_the_given_does_not_tell(grouped):
-    # t and y both depend on c; y also on t's own part where `own` is 1. Groups share an offset of t and one of y.
+def test_conditional_information_is_significant_only_if_y_depends_on_t(grouped):
+    # t and y depend on c; y also depends on the private part of t if `own` is 1. Groups share offsets of t and y.
     rng = np.random.default_rng(0)
     significant = {0: 0, 1: 0}
     for _ in range(20):
@@ -144,14 +144,14 @@ def test_the_conditional_null_holds_and_sees_what_the_given_does_not_tell(groupe
     assert significant[1] >= 16
 
 
-def test_an_estimate_has_the_settings_that_it_was_made_with():
+def test_an_estimate_has_the_settings_of_its_estimator():
     t = np.random.default_rng(0).normal(size=(40, 2))
     estimate = Renyi(alpha=2, width=0.5, batch_size=20).estimate(t, t > 0, rng=np.random.default_rng(0))
     assert estimate.settings.items() >= {"alpha": 2, "width": 0.5, "batch_size": 20}.items()
 
 
 @pytest.mark.parametrize("alpha", [1.01, 2])
-def test_the_entropy_of_a_batch_in_which_samples_repeat_is_its_own(alpha):
+def test_the_entropy_of_a_batch_with_repeated_samples(alpha):
     squared = cdist(*[np.random.default_rng(0).normal(size=(6, 2))] * 2, "sqeuclidean")
     rows = np.array([0, 0, 1, 1, 2, 2])
     wanted = Samples(squared[np.ix_(rows, rows)], 1.0, alpha).entropy(np.arange(6)[None])

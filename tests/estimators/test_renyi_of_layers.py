@@ -12,7 +12,7 @@ from bench.information.variables import Variable
 
 @pytest.mark.parametrize("alpha", [1.01, 2])
 def test_a_layer_of_maps_equals_the_chain_of_their_hadamard_products(alpha):
-    # published width: each map's own, of its own dimension; here 9 maps of 4×4
+    # published width: each map has a width for its dimension; here 9 maps of 4×4
     rng = np.random.default_rng(0)
     maps, x = rng.normal(size=(60, 9, 16)), rng.normal(size=(60, 20))
     layer = replace(Variable.of(maps), maps=9)
@@ -25,7 +25,7 @@ def test_a_layer_of_maps_equals_the_chain_of_their_hadamard_products(alpha):
 
 
 @pytest.mark.parametrize("width", ["silverman", "median"])
-def test_joined_variables_keep_a_width_each(width):
+def test_each_of_several_joined_variables_has_its_own_width(width):
     rng = np.random.default_rng(0)
     one, other, y = rng.normal(size=(40, 3)), 100 * rng.normal(size=(40, 30)), rng.integers(0, 2, 40)
     estimator = Renyi(width=width)
@@ -37,13 +37,13 @@ def test_joined_variables_keep_a_width_each(width):
     assert got.dims == (33, 1)
 
 
-def test_errors_of_back_propagation_have_a_width_of_their_own():
+def test_errors_of_back_propagation_have_another_width():
     errors = replace(Variable.of(np.random.default_rng(0).normal(size=(50, 6))), signal="error")
     assert Renyi(h=5).width_of(errors, 50) == pytest.approx(0.1 * 50 ** (-1 / 10))
     assert Renyi(h=5).width_of(replace(errors, signal="activation"), 50) == pytest.approx(5 * 50 ** (-1 / 10))
 
 
-def test_aligned_width_is_that_of_most_alignment_and_needs_classes():
+def test_the_aligned_width_has_the_highest_alignment_and_needs_classes():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 40)
     t = rng.normal(size=(40, 5)) + 2 * np.eye(3)[y] @ rng.normal(size=(3, 5))
@@ -64,7 +64,7 @@ def test_aligned_width_is_that_of_most_alignment_and_needs_classes():
         estimator.estimate(t, t[:, :2], rng=rng)
 
 
-def test_unequal_widths_are_one_kernel_on_maps_divided_by_them():
+def test_unequal_widths_equal_one_kernel_on_maps_divided_by_their_widths():
     rng = np.random.default_rng(0)
     maps, widths = rng.normal(size=(3, 20, 4)), np.array([0.5, 1.0, 3.0])
     chain = joint(*(gram(cdist(one, one, "sqeuclidean"), width) for one, width in zip(maps, widths, strict=True)))

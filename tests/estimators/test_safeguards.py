@@ -1,4 +1,4 @@
-"""What every estimator does for every number: null, interval, refusal of what can't be estimated."""
+"""Null, interval and refused input of every estimator."""
 
 import time
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ def test_the_same_rng_gives_the_same_estimate(estimator):
 
 
 @every_estimator
-def test_interval_is_as_wide_as_the_spread_over_fresh_samples(estimator):
+def test_the_width_of_intervals_agrees_with_the_spread_over_new_samples(estimator):
     rng = np.random.default_rng(0)
     bits, widths = [], []
     for _ in range(30):
@@ -77,7 +77,7 @@ def test_interval_is_as_wide_as_the_spread_over_fresh_samples(estimator):
         (np.zeros((3, 2)), np.arange(3) % 2, "4 groups"),
     ],
 )
-def test_what_cannot_be_estimated_is_refused_with_the_reason(estimator, t, target, message):
+def test_bad_input_is_refused_with_the_reason(estimator, t, target, message):
     with pytest.raises(EstimationError, match=message):
         estimator.estimate(t, target, rng=np.random.default_rng(0))
 
@@ -95,17 +95,17 @@ def test_estimates_are_not_clipped_at_zero():
     assert estimate.bits == pytest.approx(-0.0724, abs=5e-5)
 
 
-def test_whole_groups_move_in_the_null():
+def test_the_null_permutes_whole_groups():
     groups = np.array(["b", "a", "a", "c", "b", "c", "d", "d"])
     for seed in range(20):
         order = permuted_groups(groups, np.random.default_rng(seed))
         assert sorted(order) == list(range(8))
-        for group in "abcd":  # groups of equal size trade places whole
+        for group in "abcd":  # whole groups of equal size are exchanged
             assert len(set(groups[order[groups == group]])) == 1
 
 
-def test_permuting_groups_keeps_their_inner_dependence():
-    # the label is the patient's: within patients t and y agree by chance alone, which a null over single samples misses
+def test_permuting_groups_preserves_dependence_within_groups():
+    # samples of a patient share t and the label, which are independent over patients; a null over samples ignores this
     rng = np.random.default_rng(0)
     patients = np.repeat(np.arange(12), 10)
     false_alarms = {True: 0, False: 0}
@@ -146,14 +146,14 @@ def test_an_estimate_that_is_not_finite_is_refused(answer):
         Diverging().estimate(np.arange(40.0)[:, None], np.arange(40) % 2, rng=np.random.default_rng(0))
 
 
-def test_a_number_keeps_its_settings_and_says_how_long_it_took():
+def test_an_estimate_has_its_settings_and_time():
     started = time.perf_counter()
     estimate = Binning(0.5).estimate(np.arange(40.0)[:, None], np.arange(40) % 2, rng=np.random.default_rng(0))
     assert 0 < estimate.seconds <= time.perf_counter() - started
     assert estimate.settings == {"bin_size": 0.5}
 
 
-def test_the_spread_of_a_null_is_that_of_a_sample():
+def test_the_spread_of_a_null_is_a_sample_standard_deviation():
     null = null_of([1.0, 2.0, 4.0])  # squared deviations 16/9, 1/9 and 25/9, over 2
     assert (null.mean, null.quantile, null.permutations) == (pytest.approx(7 / 3), 4.0, 3)
     assert null.spread == pytest.approx(np.sqrt(7 / 3))
@@ -161,9 +161,9 @@ def test_the_spread_of_a_null_is_that_of_a_sample():
 
 @pytest.mark.parametrize("kind", [Binning, Gaussian, KDE, KSG, LNC, Renyi, VInformation, Critic])
 @pytest.mark.parametrize("name", ["permutations", "subsamples"])
-def test_a_spread_takes_two_draws(kind, name):
+def test_at_least_two_draws_are_required(kind, name):
     bound = {"bound": "nwj"} if kind is Critic else {}
-    if name == "subsamples" and kind in (VInformation, Critic):  # their intervals draw nothing
+    if name == "subsamples" and kind in (VInformation, Critic):  # their intervals use no subsamples
         return
     assert getattr(kind(**bound, **{name: 2}), name) == 2
     with pytest.raises(ValueError, match=f"{name}: got 1, wanted an integer of at least 2"):
@@ -189,7 +189,7 @@ def test_a_spread_takes_two_draws(kind, name):
         (partial(Critic, "nwj"), "steps", 1),
     ],
 )
-def test_the_least_of_each_count_is_taken_and_one_fewer_is_refused(kind, name, least):
+def test_the_minimum_of_each_count_is_accepted_and_one_less_is_refused(kind, name, least):
     assert getattr(kind(**{name: least}), name) == least
     with pytest.raises(ValueError, match=f"{name}: got {least - 1}, wanted an integer of at least {least}"):
         kind(**{name: least - 1})
@@ -197,14 +197,14 @@ def test_the_least_of_each_count_is_taken_and_one_fewer_is_refused(kind, name, l
 
 @dataclass(frozen=True)
 class Reversed(Variable):
-    """Labels whose null is one fixed pairing, as that of label maps is not a permutation of the samples."""
+    """Labels whose null is one fixed pairing. The null of label maps too is not a permutation of samples."""
 
     def shuffled(self, rng, discrete):
         return self.labels[::-1]
 
 
 @pytest.mark.parametrize("estimator", [KSG(), KSG("mixture"), Gaussian(), Binning(), KDE(), Renyi(2)])
-def test_the_null_is_of_the_pairings_that_the_target_draws(estimator):
+def test_the_null_uses_the_pairings_that_the_target_draws(estimator):
     rng = np.random.default_rng(0)
     labels = np.sort(rng.integers(0, 3, 90))
     t = labels[:, None] + 0.3 * rng.normal(size=(90, 1))

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from gaussians import a_class_beside_rare_activations
+from gaussians import class_with_rare_activations
 
 from bench.errors import EstimationError
 from bench.estimators import VInformation
@@ -15,8 +15,8 @@ def binary_entropy(p):
     return -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
 
 
-def test_a_noisy_channel_gives_its_capacity():
-    # y is t's sign, flipped with probability .1, here of .1145 of the samples: I = 1 - h(.1145)
+def test_the_estimate_for_a_noisy_channel_is_its_capacity():
+    # y is the sign of t, flipped with probability .1, here for a share of .1145 of the samples: I = 1 - h(.1145)
     rng = np.random.default_rng(0)
     sign = rng.integers(0, 2, 2000)
     y = np.where(rng.random(2000) < 0.1, 1 - sign, sign)
@@ -29,8 +29,8 @@ def test_a_noisy_channel_gives_its_capacity():
         assert estimate.significant is True
 
 
-def test_gaussian_classes_give_their_information_from_below():
-    # of 200,000 draws: p(y=1) = .2, t | y ~ N(1.5 y, 1) has I = .213
+def test_the_estimate_for_gaussian_classes_is_their_information():
+    # p(y=1) = .2 and t | y ~ N(1.5 y, 1) have I = .213, from 200,000 draws
     rng = np.random.default_rng(0)
     y = (rng.random(3000) < 0.2).astype(int)
     t = rng.normal(size=(3000, 8))
@@ -41,18 +41,18 @@ def test_gaussian_classes_give_their_information_from_below():
 
 
 @pytest.mark.parametrize("hidden", [None, 16])
-def test_held_out_samples_far_outside_do_not_decide(hidden):
+def test_outliers_among_held_out_samples_do_not_dominate(hidden):
     found = []
     for seed in range(5):
         estimate = VInformation(hidden=hidden, permutations=2).estimate(
-            *a_class_beside_rare_activations(seed), rng=np.random.default_rng(seed)
+            *class_with_rare_activations(seed), rng=np.random.default_rng(seed)
         )
         found.append(estimate.bits)
     assert np.mean(found) == pytest.approx(0.486, abs=0.06)
     assert min(found) > 0.35
 
 
-def test_exclusive_or_is_seen_by_a_hidden_layer_alone():
+def test_exclusive_or_needs_a_hidden_layer():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 2, (2, 800))
     t = np.stack([a, b], axis=1) + 0.1 * rng.normal(size=(800, 2))
@@ -64,8 +64,8 @@ def test_exclusive_or_is_seen_by_a_hidden_layer_alone():
     assert hidden > 0.9
 
 
-def test_noise_in_more_columns_than_samples_tells_nothing():
-    # in the sample, such a probe predicts every label
+def test_noise_in_more_columns_than_samples_has_no_information():
+    # on its training samples, such a probe predicts every label
     rng = np.random.default_rng(0)
     bits = []
     for _ in range(10):
@@ -88,8 +88,8 @@ def test_excess_vanishes_and_is_rarely_significant_under_independence(hidden):
     assert significant <= 3
 
 
-def test_groups_are_whole_in_training_stopping_or_test():
-    # each image has its own mark and its own label: known images would give 1 bit, unknown ones give none
+def test_groups_are_not_split_among_training_stopping_and_test():
+    # each image has a mark and a label: if images were split, the estimate would be 1 bit; without splitting it is 0
     rng = np.random.default_rng(0)
     images = np.repeat(np.arange(24), 20)
     marks, label = np.eye(24)[images], (rng.permutation(24) % 2)[images]
@@ -106,7 +106,7 @@ def test_groups_are_whole_in_training_stopping_or_test():
     assert sorted(np.concatenate([test for *_, test in parts])) == list(range(len(images)))
 
 
-def test_interval_is_as_wide_as_the_spread_over_fresh_groups():
+def test_the_width_of_intervals_agrees_with_the_spread_over_new_groups():
     rng = np.random.default_rng(0)
     bits, widths = [], []
     images = np.repeat(np.arange(40), 6)
@@ -119,7 +119,7 @@ def test_interval_is_as_wide_as_the_spread_over_fresh_groups():
     assert 0.5 < np.mean(widths) / np.std(bits, ddof=1) < 2
 
 
-def test_predictive_gain_is_what_the_given_does_not_tell():
+def test_conditional_information_excludes_the_information_of_the_given():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 2, (2, 600))
     a_shown, b_shown = (side[:, None] + 0.1 * rng.normal(size=(600, 1)) for side in (a, b))
@@ -134,7 +134,7 @@ def test_predictive_gain_is_what_the_given_does_not_tell():
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_the_null_of_a_gain_holds_and_finds_what_there_is(grouped):
+def test_conditional_information_is_significant_only_if_y_depends_on_t(grouped):
     rng = np.random.default_rng(0)
     found = {0: 0, 2: 0}
     for _ in range(8):
@@ -151,7 +151,7 @@ def test_the_null_of_a_gain_holds_and_finds_what_there_is(grouped):
     assert found[2] >= 7
 
 
-def test_streamed_layers_enter_by_their_principal_coordinates():
+def test_streamed_layers_are_reduced_to_principal_coordinates():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 200)
     samples = rng.normal(size=(200, 300)) + 0.4 * y[:, None]
@@ -162,14 +162,14 @@ def test_streamed_layers_enter_by_their_principal_coordinates():
 
 
 @pytest.mark.filterwarnings("error")
-def test_samples_that_are_all_alike_tell_nothing():
+def test_constant_samples_have_no_information():
     constant = Variable.of(np.ones((400, 3)))
     estimate = VInformation(permutations=3).estimate(constant, np.arange(400) % 2, rng=np.random.default_rng(0))
     assert abs(estimate.bits) < 0.05
     assert not estimate.significant
 
 
-def test_the_same_rng_gives_the_same_bits_and_the_global_state_stays():
+def test_the_same_rng_gives_the_same_bits_and_the_global_state_is_unchanged():
     t, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 3
     torch.manual_seed(3)
     before = torch.get_rng_state()
@@ -178,7 +178,7 @@ def test_the_same_rng_gives_the_same_bits_and_the_global_state_stays():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_what_cannot_be_estimated_is_refused_with_the_reason():
+def test_bad_input_is_refused_with_the_reason():
     t, rng = np.random.default_rng(0).normal(size=(40, 2)), np.random.default_rng(0)
     with pytest.raises(EstimationError, match="continuous target, wanted labels"):
         VInformation().estimate(t, t, rng=rng)

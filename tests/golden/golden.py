@@ -1,7 +1,7 @@
 """Golden outputs: whether another version of the code gives the same numbers, to the last digit.
 
     python tests/golden/golden.py record CHECKOUT OUT      runs commands.toml with the code of CHECKOUT
-    python tests/golden/golden.py compare OLD NEW          exit code 1 where two recordings differ
+    python tests/golden/golden.py compare OLD NEW          exit code 1 if two recordings differ
     python tests/golden/golden.py against COMMIT           records a commit and the working tree, and compares them
 
 The comparison covers every table, metric, parameter and printed line. It leaves out values that differ between two runs
@@ -112,8 +112,8 @@ def _write_run(run, folder: Path, number: int) -> None:
         if not VOLATILE.search(key)
     }
     params = {key: masked(value) for key, value in sorted(run.data.params.items()) if not VOLATILE.search(key)}
-    said = {"name": run.info.run_name, "status": run.info.status, "metrics": history, "params": params}
-    (out / "run.json").write_text(json.dumps(said, indent=1))
+    description = {"name": run.info.run_name, "status": run.info.status, "metrics": history, "params": params}
+    (out / "run.json").write_text(json.dumps(description, indent=1))
     artifacts = Path(client.download_artifacts(run.info.run_id, ""))
     for path in sorted(artifacts.rglob("*.csv")):
         target = out / path.relative_to(artifacts)
@@ -143,8 +143,8 @@ def differences(old: Path, new: Path, renamed: dict[str, str]) -> Iterator[str]:
         if len(before) != len(after):
             yield f"{path}: {len(before)} lines became {len(after)}"
         for number, (one, other) in enumerate(zip(before, after, strict=False), 1):
-            printed = path.name.endswith(".out.txt")  # whose columns may be padded in another way
-            if one.split() != other.split() if printed else one != other:
+            is_printed = path.name.endswith(".out.txt")  # the padding of columns may differ
+            if one.split() != other.split() if is_printed else one != other:
                 yield f"{path}:{number}\n  - {one[:300]}\n  + {other[:300]}"
                 break
 
@@ -200,15 +200,15 @@ def main() -> int:
     committed.add_argument("commit")
     for records in (recording, committed):
         records.add_argument("only", nargs="*", help=f"of {', '.join(COMMANDS)}; all if none is given")
-    asked = parser.parse_args()
-    if unknown := set(getattr(asked, "only", ())) - set(COMMANDS):
+    chosen = parser.parse_args()
+    if unknown := set(getattr(chosen, "only", ())) - set(COMMANDS):
         parser.error(f"got {min(unknown)!r}, wanted names of commands.toml: {', '.join(COMMANDS)}")
-    if asked.command == "record":
-        record(asked.checkout.resolve(), asked.out.resolve(), asked.only)
+    if chosen.command == "record":
+        record(chosen.checkout.resolve(), chosen.out.resolve(), chosen.only)
         return 0
-    if asked.command == "against":
-        return against(asked.commit, asked.only)
-    return compare(asked.old, asked.new)
+    if chosen.command == "against":
+        return against(chosen.commit, chosen.only)
+    return compare(chosen.old, chosen.new)
 
 
 if __name__ == "__main__":

@@ -18,13 +18,13 @@ def exit_code(monkeypatch, *arguments) -> int:
     return golden.main()
 
 
-def test_equal_recordings(tmp_path, monkeypatch, capsys):
+def test_equal_recordings_have_exit_code_0(tmp_path, monkeypatch, capsys):
     old, new = (write_recording(tmp_path / name, 0.25) for name in ("old", "new"))
     assert exit_code(monkeypatch, "compare", old, new) == 0
     assert capsys.readouterr().out == "the recordings are equal\n"
 
 
-def test_a_changed_last_digit_and_a_new_file(tmp_path, monkeypatch, capsys):
+def test_a_changed_last_digit_and_a_new_file_are_reported(tmp_path, monkeypatch, capsys):
     old, new = write_recording(tmp_path / "old", 0.25), write_recording(tmp_path / "new", 0.2500001)
     (new / "default" / "0.out.txt").write_text("exit code 0\n")
     assert exit_code(monkeypatch, "compare", old, new) == 1
@@ -33,7 +33,7 @@ def test_a_changed_last_digit_and_a_new_file(tmp_path, monkeypatch, capsys):
     )
 
 
-def test_a_renamed_column(tmp_path):
+def test_a_renamed_column_is_no_difference(tmp_path):
     old, new = (write_recording(tmp_path / name, 0.25) for name in ("old", "new"))
     table = new / "default" / "runs" / "0" / "layers.csv"
     table.write_text(table.read_text().replace("tap,bits", "layer,bits"))
@@ -55,7 +55,7 @@ def test_an_unknown_name_is_refused(monkeypatch, capsys):
     assert "got 'calibrated', wanted names of commands.toml: default, lee2021" in capsys.readouterr().err
 
 
-def test_a_command_that_fails_is_no_recording(tmp_path, monkeypatch):
+def test_a_command_that_fails_ends_the_recording(tmp_path, monkeypatch):
     monkeypatch.setattr(golden, "COMMANDS", {"bad": {"run": ["nope"]}})
     with pytest.raises(SystemExit, match=r"golden: bad: `python -m bench nope` failed: bench: command: got 'nope'"):
         golden.record(golden.HERE.parents[1], tmp_path, [])

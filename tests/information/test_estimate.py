@@ -1,4 +1,4 @@
-"""Estimate: when a number is significant and reliable, and what a row of the table says of it."""
+"""Estimate: when it is significant and reliable, and its row in the table of layers."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ def test_planted_truth_is_recovered_within_a_factor_of_2(excess, significant, re
 
 
 @pytest.mark.parametrize(("bits", "significant"), [(0.13, False), (0.1301, True), (0.05, False)])
-def test_a_number_above_the_quantile_of_its_null_is_significant(bits, significant):
+def test_an_estimate_above_the_quantile_of_its_null_is_significant(bits, significant):
     estimate = replace(ESTIMATE, bits=bits)
     assert estimate.significant is significant
     assert estimate.excess == pytest.approx(bits - 0.1)
@@ -46,11 +46,11 @@ def test_a_number_above_the_quantile_of_its_null_is_significant(bits, significan
         ({"null": None, "bits": 1.95}, False),
     ],
 )
-def test_a_number_is_reliable_below_its_ceiling_above_its_null_and_where_truth_is_found(change, reliable):
+def test_reliable_requires_no_saturation_of_estimate_or_null_and_recovered_truth(change, reliable):
     assert replace(ESTIMATE, **change).reliable is reliable
 
 
-def test_a_row_says_all_that_an_estimate_holds():
+def test_a_row_has_all_fields_of_an_estimate():
     row = replace(ESTIMATE, planted=Planted(0.4, 0.3, True, "a reason")).row()
     assert row == {
         "bits": 0.5, "low": 0.4, "high": 0.6, "null_mean": 0.1, "null_spread": 0.02, "null_quantile": 0.13,
@@ -60,7 +60,7 @@ def test_a_row_says_all_that_an_estimate_holds():
     }  # fmt: skip
 
 
-def test_a_row_without_a_null_leaves_what_follows_from_it_empty():
+def test_without_a_null_the_fields_that_need_it_are_empty():
     row = replace(ESTIMATE, null=None).row()
     empty = {
         "null_mean",

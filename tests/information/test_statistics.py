@@ -1,4 +1,4 @@
-"""Intervals and standard errors: against SciPy, against numbers worked out by hand, and their coverage."""
+"""Intervals and standard errors: agreement with SciPy and with calculations by hand, and coverage."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_t_interval_against_scipy():
     assert t_interval(values) == pytest.approx((values.mean(), *student.interval(0.95, 19, values.mean(), sem(values))))
 
 
-def test_half_widths_of_arrays_with_degrees_of_their_own():
+def test_half_widths_of_arrays_with_different_degrees_of_freedom():
     widths = t_half_width(np.array([1.0, 2.0, 1.0]), np.array([1.0, 2.0, np.nan]))
     np.testing.assert_allclose(widths, [12.7062047, 2 * 4.3026527, np.nan])
 
@@ -58,20 +58,20 @@ def test_crossed_variance_and_degrees_against_loops():
     b = sum(2 * (group - mean) ** 2 for group in groups) / 2
     c = sum((values[i, j] - seeds[i] - groups[j] + mean) ** 2 for i in range(2) for j in range(3)) / 2
     degrees = (a + b - c) ** 2 / (a**2 / 1 + b**2 / 2 + c**2 / 2)
-    reach = student.ppf(0.975, degrees) * np.sqrt((a + b - c) / 6)
-    assert crossed_interval(values) == pytest.approx(Interval(mean, mean - reach, mean + reach))
+    half_width = student.ppf(0.975, degrees) * np.sqrt((a + b - c) / 6)
+    assert crossed_interval(values) == pytest.approx(Interval(mean, mean - half_width, mean + half_width))
 
 
 @pytest.mark.parametrize(
     ("of_seeds", "of_groups", "of_rest", "variance"),
     [
         (0.0, 0.0, 1.0, 1.0),
-        (0.5, 0.5, 2.0, 4.0),  # residuals above the sum of both effects stand alone
-        (1.0, 1.0, 1.3, 1 + 1 - 1.3**2),  # Satterthwaite's degrees would be 0.02
+        (0.5, 0.5, 2.0, 4.0),  # residuals above the sum of both effects are used alone
+        (1.0, 1.0, 1.3, 1 + 1 - 1.3**2),  # degrees of freedom by Satterthwaite would be 0.02
     ],
 )
-def test_crossed_intervals_of_one_degree_at_least(of_seeds, of_groups, of_rest, variance):
-    """Of 2 x 2 values, the mean squares are 4 times the squares of the effects, and have one degree each."""
+def test_crossed_intervals_have_at_least_one_degree_of_freedom(of_seeds, of_groups, of_rest, variance):
+    """For 2 x 2 values, each mean square is 4 times the square of its effect and has one degree of freedom."""
     signs = np.array([1.0, -1.0])
     values = of_seeds * signs[:, None] + of_groups * signs + of_rest * np.outer(signs, signs)
     assert crossed_interval(values).high == pytest.approx(12.7062047 * np.sqrt(variance))
@@ -83,14 +83,14 @@ def test_scores_that_are_all_equal_have_an_interval_of_no_width():
 
 
 @pytest.mark.parametrize(("of_seeds", "of_groups"), [(0.01, 0.02), (0.01, 0.0), (0.0, 0.02)])
-def test_crossed_intervals_cover(of_seeds, of_groups):
+def test_coverage_of_crossed_intervals(of_seeds, of_groups):
     rng = np.random.default_rng(0)
     covered = 0
     for _ in range(400):
         seeds, groups = rng.normal(0, of_seeds, (5, 1)), rng.normal(0, of_groups, (1, 40))
         effect = crossed_interval(seeds + groups + rng.normal(0, 0.03, (5, 40)))
         covered += effect.low <= 0 <= effect.high
-    assert 0.92 < covered / 400 <= 1  # 3 standard errors below 95 %; wider where an effect is absent
+    assert 0.92 < covered / 400 <= 1  # 3 standard errors below 95 %; without an effect, intervals are wider
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (5, 1)])
@@ -99,8 +99,8 @@ def test_one_seed_or_one_group_has_no_verdict(shape):
         crossed_interval(np.zeros(shape))
 
 
-def test_the_error_of_a_mean_holds_for_values_that_groups_share():
-    """400 draws of 100 groups of 1 to 6 values of mean 0, each the sum of its group's effect and of its own."""
+def test_coverage_of_the_clustered_standard_error():
+    """Draw 100 groups of 1 to 6 values of mean 0, each a group effect plus an individual effect, 400 times."""
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(100), 1 + np.arange(100) % 6)
     held = {factor: 0 for factor in (0.5, 1, 2)}
@@ -119,7 +119,7 @@ def test_groups_of_one_value_have_the_standard_error_of_independent_values():
     assert clustered_standard_error(np.repeat(values, 3), np.repeat(np.arange(30), 3)) == pytest.approx(sem(values))
 
 
-def test_halves_keep_groups_whole_and_differ():
+def test_random_halves_do_not_split_groups_and_differ():
     groups = np.repeat(np.arange(9), 1 + np.arange(9) % 3)
     halves = list(random_halves(groups, 5, np.random.default_rng(0)))
     for rows in halves:
@@ -132,14 +132,14 @@ def test_halves_keep_groups_whole_and_differ():
 
 @pytest.mark.parametrize("copies", [1, 3])
 def test_the_jackknife_of_a_mean_is_its_standard_error(copies):
-    """Over all halves of n = 2 d values, the variance of the mean is s²/d · (1 - 1/2) = s²/n; here over 4,000."""
+    """Over all halves of n = 2 d values, the variance of the mean is s²/d · (1 - 1/2) = s²/n; the test uses 4,000."""
     rng = np.random.default_rng(0)
     values, groups = rng.normal(size=20), np.repeat(np.arange(20), copies)
     error = jackknife_standard_error(lambda rows: values[groups[rows]].mean(), groups, 4000, rng)
     assert error == pytest.approx(sem(values), rel=0.04)
 
 
-def test_the_jackknife_divides_by_one_less_than_its_halves():
+def test_the_jackknife_divides_by_the_number_of_halves_minus_one():
     values = iter([1.0, 2.0, 6.0])  # squared deviations 4, 1 and 9, over 2
     got = jackknife_standard_error(lambda rows: next(values), np.arange(4), 3, np.random.default_rng(0))
     assert got == pytest.approx(np.sqrt(7))
@@ -160,7 +160,7 @@ def test_undefined_resamples_are_left_out():
     assert percentile_interval(with_gaps) == percentile_interval(draws) == tuple(np.quantile(draws, [0.025, 0.975]))
 
 
-def test_an_interval_of_counts_ends_at_counts():
+def test_the_ends_of_an_interval_of_counts_are_counts():
     assert percentile_interval(np.arange(10), method="nearest") == (0.0, 9.0)
     assert percentile_interval(np.arange(10)) == pytest.approx((0.225, 8.775))
 
@@ -172,5 +172,5 @@ def test_ranks_against_scipy():
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_side_that_does_not_vary_has_no_rank_correlation():
+def test_a_constant_side_has_no_rank_correlation():
     assert np.isnan(spearman(np.ones((2, 4)), np.arange(4.0))).all()

@@ -1,4 +1,4 @@
-"""LayerTable: planted truth is shared by the rows of its question, and the points of charts are those of the config."""
+"""LayerTable: rows of the same quantity share the response to planted truth; points of the charts."""
 
 import pytest
 
@@ -15,12 +15,12 @@ ROW = {
     ("other", "reliable", "planted"),
     [
         ({}, False, 0.4),
-        ({"n": 49}, True, None),  # another question
+        ({"n": 49}, True, None),  # another number of samples
         ({"estimator": "ksg"}, True, None),
         ({"null_mean": None}, True, None),
     ],
 )
-def test_rows_of_a_question_share_what_was_found_of_planted_truth(other, reliable, planted):
+def test_rows_of_the_same_quantity_share_the_recovered_truth(other, reliable, planted):
     best = ROW | {"weights": "best", "planted": 0.4, "recovered": 0.1, "recovered_ok": False}
     table = LayerTable([ROW | other, best])
     table.share_responses()
@@ -29,14 +29,14 @@ def test_rows_of_a_question_share_what_was_found_of_planted_truth(other, reliabl
     assert row.get("recovered_ok") is (None if planted is None else False)
 
 
-def test_what_is_found_does_not_make_an_unreliable_row_reliable():
+def test_recovered_truth_does_not_make_an_unreliable_row_reliable():
     best = ROW | {"weights": "best", "planted": 0.4, "recovered": 0.3, "recovered_ok": True}
     table = LayerTable([ROW | {"reliable": False}, ROW, best])
     table.share_responses()
     assert [row["reliable"] for row in table.rows] == [False, True, True]
 
 
-def test_points_in_training_are_those_of_the_epoch_and_the_first_estimator():
+def test_points_during_training_are_of_the_epoch_and_the_first_estimator():
     given = [(1, 0.5, I_TY, "kde"), (2, 0.6, I_TY, "kde"), (2, 3.0, I_XT, "kde"), (2, 0.9, I_TY, "ksg")]
     rows = [
         ROW | {"epoch": epoch, "bits": bits, "quantity": quantity, "estimator": estimator}

@@ -1,4 +1,4 @@
-"""Variable: principal coordinates against distances, and what is refused."""
+"""Variable: principal coordinates agree with distances, and refused input."""
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from bench.information.variables import Refused, Variable, finished_or_refused, 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e3])
 @pytest.mark.parametrize("held", [True, False])
-def test_coordinates_of_a_plane_keep_its_distances_in_any_unit(scale, held):
-    """12 points of a plane in three dimensions, far from the origin."""
+def test_coordinates_of_a_plane_preserve_its_distances_at_any_scale(scale, held):
+    """The points lie on a plane in three dimensions, far from the origin."""
     rng = np.random.default_rng(0)
     points = (rng.normal(size=(12, 2)) @ rng.normal(size=(2, 3)) + 5) * scale
     whole = Variable.of(points)
@@ -25,7 +25,7 @@ def test_coordinates_of_a_plane_keep_its_distances_in_any_unit(scale, held):
     assert (found[largest, [0, 1]] > 0).all()
 
 
-def test_distances_alone_show_how_many_dimensions_there_are():
+def test_the_number_of_dimensions_is_found_from_distances():
     points = np.random.default_rng(0).normal(size=(12, 2)) * 1e-6
     side = Variable(12, 5, np.arange(12), {Distances(): Variable.of(points).read(Distances())})
     assert side.coordinates(5).shape == (12, 2)
@@ -38,7 +38,7 @@ def test_one_sample_is_refused(values):
     assert Variable.of(np.array([[0.0], [1.0]])).n == 2
 
 
-def test_what_was_refused_stays_refused():
+def test_a_refused_reduction_stays_refused():
     refused = Refused("got too much")
     assert folded_or_refused(Distances(), refused, np.zeros((3, 1))) is refused
     assert finished_or_refused(Distances(), refused) is refused

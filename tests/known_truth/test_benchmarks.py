@@ -1,4 +1,4 @@
-"""Truth of the families, held to ways of finding it that share nothing with how the samples are made."""
+"""The stated information of benchmarks agrees with calculations that do not use the code of the samples."""
 
 import inspect
 
@@ -19,7 +19,7 @@ DIMS = {"swiss_roll": 1, "blob": 2}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_the_configs_name(name):
+def test_every_config_names_a_benchmark(name):
     config = yaml.safe_load((CONF / "benchmark" / f"{name}.yaml").read_text())
     assert list(config) == [name]
     target = get_object(config[name]["_target_"])
@@ -74,7 +74,7 @@ def test_student(dim, freedom):
         assert stats.kstest(column, stats.t(freedom).cdf).pvalue > 1e-3
 
 
-def test_student_corrects_least_where_freedom_is_large():
+def test_the_correction_of_student_falls_with_its_degrees_of_freedom():
     assert Student(1, 1, freedom=1e4).correction == pytest.approx(0, abs=1e-6)
     assert Student(3, 2, freedom=1).correction > Student(3, 2, freedom=3).correction > 0
     least = Student(1, 2).correction
@@ -109,14 +109,14 @@ def test_uniform_samples():
         AdditiveUniform(0, 1)
 
 
-def test_the_blob_shows_its_parameters():
+def test_the_position_of_a_blob_is_its_parameters():
     images, target = Blob(3, 2).sample(200, rng())
     plain, same = Gaussian(3, 2).sample(200, rng())
     np.testing.assert_array_equal(target, same)
     assert images.shape == (200, 16, 16)
     for axis in (0, 1):
         logs = np.log(images).mean(axis=2 - axis)
-        slope = np.diff(logs, axis=1).mean(axis=1)  # of -(x - centre)²/2w², whose curvature gives w
+        slope = np.diff(logs, axis=1).mean(axis=1)  # of -(x - centre)²/2w²; its curvature determines w
         width = -1 / np.diff(logs, 2, axis=1).mean(axis=1)
         centre = 7.5 + slope * width
         assert ((centre > 4) & (centre < 11)).all()
@@ -127,12 +127,12 @@ def test_the_blob_shows_its_parameters():
     ("transform", "dim", "wanted"),
     [("swiss_roll", 2, "1 for swiss_roll"), ("spiral", 1, "at least 2"), ("rotation", 1, "at least 2")],
 )
-def test_maps_that_need_another_dim(transform, dim, wanted):
+def test_maps_with_a_wrong_dim_are_refused(transform, dim, wanted):
     with pytest.raises(ValueError, match=f"dim: got {dim}, wanted {wanted}"):
         Transformed(1, dim, transform)
 
 
-def test_settings_that_are_refused():
+def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match="transform: got cube, wanted one of half_cube"):
         Transformed(1, 1, "cube")
     with pytest.raises(ValueError, match="dim: got 3, wanted 2"):
@@ -143,7 +143,7 @@ def test_settings_that_are_refused():
         Discretised(0, 1, classes=1)
 
 
-def test_a_blob_is_a_gaussian_of_two_pixels():
+def test_a_blob_is_a_gaussian_with_a_standard_deviation_of_two_pixels():
     """The logarithm of a Gaussian profile has the second difference -1 / σ²."""
     images, _ = Blob(bits=1, dim=2).sample(5, np.random.default_rng(0))
     for axis in (1, 2):

@@ -1,4 +1,4 @@
-"""Truth of the families with labels and with ties, held to ways of finding it that share nothing with the sampling."""
+"""The stated information of benchmarks with labels or ties agrees with calculations without the code of the samples."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_discretised(bits, dim, classes):
         assert max(histogram_bits(column, label) for column in t.T) < 0.99 * bits
 
 
-def test_discretised_at_its_ends():
+def test_discretised_with_the_minimal_and_the_maximal_information():
     t, label = Discretised(2, 1, 4).sample(1000, rng())
     sides = np.sort([[t[label == k].min(), t[label == k].max()] for k in range(4)], axis=0)
     assert (sides[1:, 0] > sides[:-1, 1]).all()
@@ -53,5 +53,5 @@ def test_discretised_at_its_ends():
 def test_at_most_a_quarter_of_a_mixture_is_tied():
     mixture = Mixture(bits=4, dim=2)
     assert mixture.tied == pytest.approx(0.25)
-    h = 2 - 0.75 * np.log2(3)  # of 1/4
+    h = 2 - 0.75 * np.log2(3)  # binary entropy of 1/4
     assert mixture.gaussian.bits == pytest.approx((4 - h) / 0.75)

@@ -1,4 +1,4 @@
-"""Planted truth, held to counts over many plants and to estimators that are known to see it."""
+"""Planted truth agrees with counts over many samples, and estimators recover it."""
 
 from itertools import product
 
@@ -17,7 +17,7 @@ def rng(seed=0):
 
 
 def bits_of(joint):
-    """By a sum over the cells of a joint table."""
+    """Compute the information of a joint table by a sum over its cells."""
     joint = joint / joint.sum()
     rows, columns = joint.sum(axis=1), joint.sum(axis=0)
     cells = product(range(len(rows)), range(len(columns)))
@@ -35,7 +35,7 @@ def ranks(values):
 
 
 def line(n, seed=0):
-    """One column, of which any projection is in the same order or in the opposite one."""
+    """Return a variable of one column, so that any projection keeps or reverses its order."""
     return Variable.of(rng(seed).normal(size=(n, 1)))
 
 
@@ -45,14 +45,14 @@ def distances_alone(variable):
 
 @pytest.mark.parametrize("kappa", [0, 0.3, 1])
 @pytest.mark.parametrize("shares", [[0.5, 0.5], [0.7, 0.2, 0.1]])
-def test_channel_bits_is_the_sum_over_the_joint_table(shares, kappa):
+def test_channel_bits_equal_the_sum_over_the_joint_table(shares, kappa):
     k = len(shares)
     joint = [[p * (kappa * (i == j) + (1 - kappa) * shares[j]) for j in range(k)] for i, p in enumerate(shares)]
     assert channel_bits(np.diag(shares), kappa) == pytest.approx(bits_of(np.array(joint)), abs=1e-12)
 
 
 @pytest.mark.parametrize("wanted", [0, 0.2, 1, 1.4])
-def test_labels_carry_the_stated_bits(wanted):
+def test_planted_labels_have_the_stated_bits(wanted):
     t = line(40_000)
     label = rng(1).choice(3, t.n, p=[0.5, 0.3, 0.2])
     planted, bits = plant(t, Variable.of(label), rng(2), wanted)
@@ -61,17 +61,17 @@ def test_labels_carry_the_stated_bits(wanted):
     np.testing.assert_array_equal(np.bincount(planted.labels), counts)
     cells = [np.searchsorted(np.cumsum(counts), ranks(sign * t.samples[:, 0]), side="right") for sign in (1, -1)]
     assert max(bits_of(table(cell, planted.labels)) for cell in cells) == pytest.approx(bits, abs=0.015)
-    fine = ranks(t.samples[:, 0]) * 200 // t.n  # more of t tells no more than its cell
+    fine = ranks(t.samples[:, 0]) * 200 // t.n  # finer cells of t add no information
     assert bits_of(table(fine, planted.labels)) == pytest.approx(bits, abs=0.02)
 
 
 @pytest.mark.parametrize("wanted", [0, 1, 2.8])
-def test_continuous_targets_carry_the_stated_bits_and_are_used_once(wanted):
+def test_planted_continuous_targets_have_the_stated_bits_and_are_used_once(wanted):
     t, target = line(40_000), line(40_000, seed=1)
     planted, bits = plant(t, target, rng(2), wanted)
     assert bits == pytest.approx(wanted, abs=1e-3)
     np.testing.assert_array_equal(np.sort(planted.samples[:, 0]), np.sort(target.samples[:, 0]))
-    for cells, tolerance in ((8, 0.015), (32, 0.04)):  # finer cells than those planted show no more
+    for cells, tolerance in ((8, 0.015), (32, 0.04)):  # finer cells than the planted ones add no information
         joint = table(ranks(t.samples[:, 0]) * cells // t.n, ranks(planted.samples[:, 0]) * cells // t.n)
         assert bits_of(joint) == pytest.approx(bits, abs=tolerance)
 
@@ -87,7 +87,7 @@ def test_the_truth_is_exact_for_few_samples():
 
 
 @pytest.mark.parametrize("discrete", [True, False])
-def test_any_representation_of_t_will_do(discrete):
+def test_truth_is_planted_with_samples_or_with_distances_of_t(discrete):
     columns = rng().normal(size=(300, 40)).astype(np.float32)
     target = np.arange(300) % 4 if discrete else rng(1).normal(size=(300, 5))
     groups = np.repeat(np.arange(100), 3)
@@ -107,7 +107,7 @@ def test_any_representation_of_t_will_do(discrete):
         assert planted.samples is None
 
 
-def test_rows_that_tie_carry_only_what_they_can():
+def test_ties_limit_the_planted_bits():
     values = np.maximum(rng().normal(size=40_000), 0)[:, None] * np.array([1.0, 2.0, 0.5])
     t, label = Variable.of(values), Variable.of(np.arange(40_000) % 4)
     planted, bits = plant(t, label, rng(1), 1)
@@ -115,7 +115,7 @@ def test_rows_that_tie_carry_only_what_they_can():
     assert bits == pytest.approx(1, abs=1e-3)
     assert bits_of(table(fine, planted.labels)) == pytest.approx(bits, abs=0.02)
     with pytest.raises(EstimationError, match=r"got 1\.6 bits to plant, wanted 0 to 1\.49"):
-        plant(t, label, rng(1), 1.6)  # half of the rows, two of the four cells, are alike
+        plant(t, label, rng(1), 1.6)  # half of the rows, in two of the four cells, are equal
 
 
 def test_ties_on_either_side_are_counted():
@@ -125,7 +125,7 @@ def test_ties_on_either_side_are_counted():
     assert bits_of(table(*(side.samples[:, 0].astype(int) for side in (t, planted)))) == pytest.approx(bits, abs=0.02)
 
 
-def test_default_bits_are_one_or_half_of_what_fits():
+def test_default_bits_are_one_or_half_of_the_maximum():
     t = line(4000)
     for classes, wanted in ((2, 0.5), (4, 1), (16, 1)):
         assert plant(t, Variable.of(np.arange(4000) % classes), rng())[1] == pytest.approx(wanted, abs=1e-3)
@@ -137,7 +137,7 @@ def test_default_bits_are_one_or_half_of_what_fits():
 @pytest.mark.parametrize(
     ("estimator", "discrete"), [(KDE(), True), (Renyi(2, "median"), True), (Renyi(2, "median"), False)]
 )
-def test_estimators_see_a_strong_plant_and_no_empty_one(estimator, discrete):
+def test_estimators_recover_planted_truth_and_find_none_if_0_bits_are_planted(estimator, discrete):
     t = Variable.of(rng().normal(size=(200, 3)))
     target = Variable.of(np.arange(200) % 4 if discrete else rng(1).normal(size=(200, 2)))
     strong, _ = plant(t, target, rng(2), 1.9)
@@ -148,7 +148,7 @@ def test_estimators_see_a_strong_plant_and_no_empty_one(estimator, discrete):
     assert abs(none.excess) < 3 * none.null.spread
 
 
-def test_what_nothing_can_be_planted_in():
+def test_unsuitable_variables_are_refused():
     t, same = line(100), Variable.of(np.ones((100, 3)))
     with pytest.raises(EstimationError, match="one class"):
         plant(t, Variable.of(np.zeros(100, int)), rng())

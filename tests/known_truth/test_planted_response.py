@@ -1,4 +1,4 @@
-"""`calibration=true`: the response to planted truth beside every number that has a null, and in `reliable`."""
+"""`calibration=true`: estimates with a null have a response to planted truth, and `reliable` depends on it."""
 
 from dataclasses import replace
 
@@ -24,24 +24,24 @@ def estimate(planted=None):
         (None, True),
         (Planted(1.0, 0.9, True), True),
         (Planted(1.0, 0.5, True), True),
-        (Planted(1.0, 0.49, True), False),  # found, but too little of it
+        (Planted(1.0, 0.49, True), False),  # significant, but less than half of the truth
         (Planted(1.0, 2.1, True), False),
-        (Planted(1.0, 0.9, False), False),  # by chance as likely
+        (Planted(1.0, 0.9, False), False),  # not significant
         (Planted(np.nan, np.nan, False, "no truth could be planted"), False),
     ],
 )
-def test_reliable_asks_that_planted_truth_is_recovered(planted, reliable):
+def test_reliable_requires_that_planted_truth_is_recovered(planted, reliable):
     assert estimate(planted).reliable is reliable
 
 
-def test_an_estimator_that_suits_the_samples_recovers_and_one_that_does_not_is_found_out():
-    # the label is the quadrant's parity: no linear correlation tells it
+def test_only_an_estimator_that_suits_the_samples_recovers_planted_truth():
+    # the label is independent of t, so that all information is planted
     rng = np.random.default_rng(0)
     t, label = rng.normal(size=(300, 2)), rng.integers(0, 2, 300)
     for estimator in (KSG(permutations=10), Gaussian(permutations=10)):
         found = estimator.estimate(t, label, rng=np.random.default_rng(1))
         responded = with_response(found, estimator, Variable.of(t), Variable.of(label), np.random.default_rng(2))
-        assert responded.planted.bits == pytest.approx(0.5, abs=0.02)  # half of the label's entropy
+        assert responded.planted.bits == pytest.approx(0.5, abs=0.02)  # half of the entropy of the label
         assert responded.planted.recovered_ok
     wide = rng.normal(size=(300, 2000))
     found = KSG(permutations=10).estimate(wide, label, rng=np.random.default_rng(1))
@@ -50,7 +50,7 @@ def test_an_estimator_that_suits_the_samples_recovers_and_one_that_does_not_is_f
     assert not lost.reliable
 
 
-def test_a_layer_that_is_constant_has_its_reason():
+def test_a_constant_layer_has_a_reason():
     rng = np.random.default_rng(0)
     t, label = rng.normal(size=(100, 1)), np.arange(100) % 2
     found = KSG(permutations=4).estimate(t, label, rng=rng)
@@ -60,7 +60,7 @@ def test_a_layer_that_is_constant_has_its_reason():
     assert nothing.planted.significant is False
 
 
-def test_what_is_planted_is_finite_for_a_deterministic_layer_too():
+def test_planted_information_is_finite_for_a_deterministic_layer():
     rng = np.random.default_rng(0)
     t, target = Variable.of(rng.normal(size=(200, 2))), Variable.of(rng.normal(size=(200, 1)))
     found = Gaussian(permutations=4).estimate(t, target, rng=rng)
@@ -68,7 +68,7 @@ def test_what_is_planted_is_finite_for_a_deterministic_layer_too():
     assert with_response(found, Gaussian(permutations=4), layer, target, rng).planted.reason is None
 
 
-def test_a_run_measures_it_once_and_attaches_it_to_every_number_with_a_null(tmp_path):
+def test_every_estimate_with_a_null_has_the_response_that_a_run_measures_once(tmp_path):
     for calibration in ("true", "false"):
         assert tiny(tmp_path, f"calibration={calibration}", f"tracking.experiment=plant_{calibration}").code == 0
     with_plant, without = (
@@ -84,10 +84,10 @@ def test_a_run_measures_it_once_and_attaches_it_to_every_number_with_a_null(tmp_
     expected = without.loc[nulls, "reliable"].astype(bool) & found
     np.testing.assert_array_equal(with_plant.loc[nulls, "reliable"].astype(bool), expected)
     assert without["planted"].isna().all()
-    np.testing.assert_array_equal(with_plant["bits"], without["bits"])  # the plant changes no other number
+    np.testing.assert_array_equal(with_plant["bits"], without["bits"])  # planting does not change the estimates
 
 
-def test_a_response_reaches_the_rows_of_its_own_question_alone():
+def test_a_response_is_shared_only_with_rows_of_the_same_quantity():
     def row(weights, estimator="ksg", n=100, **columns):
         return {"weights": weights, "tap": "up1", "quantity": "I(T;Y)", "view": "pixel", "estimator": estimator, "n": n,
                 "null_mean": 0.0, "reliable": True} | columns  # fmt: skip

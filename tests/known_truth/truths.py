@@ -1,4 +1,4 @@
-"""Information of samples, found without the code that made them."""
+"""Helpers for tests: information of samples, computed without the code of the benchmarks."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ def rng(seed=0):
 
 
 def gaussian_bits(t, target):
-    """Plug-in information of standard normal pairs, by their correlations."""
+    """Compute the plug-in information of standard normal pairs from their correlations."""
     rho = np.array([np.corrcoef(a, b)[0, 1] for a, b in zip(t.T, target.T, strict=True)])
     return -0.5 * np.log2(1 - rho**2).sum()
 
 
 def log_ratio(family, t, target, rho):
-    """log2 p(t, target) / p(t) p(target) of each sample, for an elliptical family of scipy."""
+    """Return log2 p(t, target) / p(t) p(target) of each sample, for an elliptical family of SciPy."""
     dim = t.shape[1]
     shape = np.kron([[1, rho], [rho, 1]], np.eye(dim))
     both = family(shape=shape).logpdf(np.hstack([t, target]))
@@ -34,7 +34,7 @@ def assert_mean(draws, wanted):
 
 
 def histogram_bits(x, label, bins=80):
-    """Plug-in information of equally filled bins of x, with the bias of Miller and Madow taken off."""
+    """Compute the plug-in information of equally filled bins of x with the bias correction of Miller and Madow."""
     cells = np.argsort(np.argsort(x)) * bins // len(x)
     joint = np.zeros((bins, label.max() + 1))
     np.add.at(joint, (cells, label), 1 / len(x))

@@ -30,23 +30,23 @@ def folded(model, split, **settings):
     return {each.tap.name: each for each in capture(model, split, model.taps(), READS, **settings)}
 
 
-def test_distances_and_codes_are_those_of_the_activations(unet, split):
-    seen = {}
+def test_distances_and_codes_equal_those_of_the_activations(unet, split):
+    activations = {}
     for tap in unet.taps():
         unet.get_submodule(tap.module).register_forward_hook(
-            lambda _m, _i, output, tap=tap: seen.setdefault(tap.name, []).append(
+            lambda _m, _i, output, tap=tap: activations.setdefault(tap.name, []).append(
                 (torch.sigmoid(output) if tap.name == "out" else output.clone()).flatten(1).numpy()
             )
         )
     captured = folded(unet, split, batch_size=5)
     unet.eval()
-    seen.clear()
+    activations.clear()
     with torch.no_grad():
         for image in split.images.split(5):
             unet(image)
     assert list(captured) == [tap.name for tap in unet.taps()]
     for name, each in captured.items():
-        rows = np.concatenate(seen[name]).astype(np.float64)
+        rows = np.concatenate(activations[name]).astype(np.float64)
         expected = cdist(rows, rows, "sqeuclidean")
         np.testing.assert_allclose(
             each.variable.read(Distances()), expected, atol=1e-6 * expected.max()
@@ -58,8 +58,8 @@ def test_distances_and_codes_are_those_of_the_activations(unet, split):
         assert each.variable.dim == rows.shape[1]
 
 
-def test_any_budget_gives_the_same_to_the_last_bit(unet, split):
-    # one part for all taps; a part per tap or so; every large tap cut into slices of 4096 columns
+def test_results_do_not_depend_on_the_memory_budget(unet, split):
+    # one part for all taps; about one part for each tap; every large tap in slices of 4096 columns
     whole, parts, slices = (folded(unet, split, budget_gb=budget) for budget in (1.0, 0.001, 0.0002))
     for name, each in whole.items():
         for other in (parts[name], slices[name]):
@@ -67,7 +67,7 @@ def test_any_budget_gives_the_same_to_the_last_bit(unet, split):
                 np.testing.assert_array_equal(other.variable.read(reduction), each.variable.read(reduction))
 
 
-def test_rows_keep_the_order_of_the_samples_whatever_the_batch(unet, split):
+def test_rows_have_the_order_of_the_samples_for_every_batch_size(unet, split):
     one, other = (folded(unet, split, batch_size=size)["out"].variable.read(Distances()) for size in (1, 12))
     np.testing.assert_allclose(one, other, atol=1e-6)
     reverse = np.arange(12)[::-1]
@@ -75,7 +75,7 @@ def test_rows_keep_the_order_of_the_samples_whatever_the_batch(unet, split):
     np.testing.assert_allclose(turned, other[np.ix_(reverse, reverse)], atol=1e-6)
 
 
-def test_an_in_place_operation_behind_a_tap_does_not_reach_the_copy(split):
+def test_an_in_place_operation_after_a_tap_does_not_change_the_captured_values(split):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True))
     taps = [Tap("before", "0", "feature", 1, 0), Tap("after", "1", "feature", 1, 1)]
@@ -111,7 +111,7 @@ def test_a_tap_that_gives_no_tensor_is_refused():
         tap_shapes(nn.Sequential(Pair()), [Tap("t", "0", "feature", 1, 0)], torch.zeros(1, 1, 8, 8))
 
 
-def test_activations_that_are_not_finite_become_a_reason_and_spare_the_other_taps(split):
+def test_activations_that_are_not_finite_give_a_reason_and_do_not_affect_other_taps(split):
     torch.manual_seed(0)
     model = CNN(1, 3, filters=(4, 4), input_size=(32, 32))
     with torch.no_grad():
@@ -124,7 +124,7 @@ def test_activations_that_are_not_finite_become_a_reason_and_spare_the_other_tap
         assert captured[name].variable is None
 
 
-def test_the_network_is_left_as_it_was(unet, split):
+def test_the_network_is_not_changed(unet, split):
     unet.train()
     before = {name: tensor.clone() for name, tensor in unet.state_dict().items()}
     folded(unet, split)
@@ -133,13 +133,13 @@ def test_the_network_is_left_as_it_was(unet, split):
     assert not any(module._forward_hooks for module in unet.modules())
 
 
-def test_a_budget_below_one_slice_says_what_is_needed(unet, split):
+def test_a_budget_below_one_slice_is_refused_with_the_minimum(unet, split):
     with pytest.raises(InputError, match=r"probe.budget_gb: got 1e-05, wanted at least 0.00"):
         folded(unet, split, budget_gb=1e-5)
 
 
 def error_by_hand(model, tap, image, target, loss):
-    """What one image's loss changes by, at what a tap gives of it."""
+    """Return the gradient of the loss of one image with respect to the output of a tap."""
     kept = []
     handle = model.get_submodule(tap.module).register_forward_hook(lambda _module, _inputs, output: kept.append(output))
     value = loss(model(image), target)
@@ -147,7 +147,7 @@ def error_by_hand(model, tap, image, target, loss):
     return torch.autograd.grad(value, kept[0])[0].flatten()
 
 
-def test_errors_are_the_gradients_that_each_sample_would_have_alone():
+def test_errors_are_the_gradients_of_the_loss_of_each_sample():
     torch.manual_seed(0)
     model = CNN(num_classes=3, filters=(4, 6), norm="batch", input_size=(16, 16), kernel_size=3).eval()
     images, targets = torch.randn(7, 1, 16, 16), torch.arange(7) % 3
@@ -166,7 +166,7 @@ def test_errors_are_the_gradients_that_each_sample_would_have_alone():
     assert not split.images.requires_grad
 
 
-def test_feature_maps_are_counted_and_columns_keep_them_apart(split):
+def test_feature_maps_are_counted_and_columns_are_in_their_order(split):
     torch.manual_seed(0)
     model = CNN(filters=(3, 5), input_size=(32, 32))
     captured = {each.tap.name: each.variable for each in capture(model, split, model.taps(), (Columns(),))}
@@ -177,7 +177,7 @@ def test_feature_maps_are_counted_and_columns_keep_them_apart(split):
     np.testing.assert_allclose(maps, expected.numpy(), atol=1e-6)
 
 
-def test_maps_are_counted_where_a_layer_has_places(split):
+def test_maps_are_counted_if_a_layer_has_positions(split):
     network = nn.Sequential(nn.Flatten(2), nn.Conv1d(1, 3, 5, stride=8), nn.Flatten(), nn.Linear(3 * 128, 4))
     taps = [Tap(f"l{i}", str(i), "feature", 1, i) for i in (1, 3)]
     captured = {each.tap.name: each.variable for each in capture(network, split, taps, READS)}

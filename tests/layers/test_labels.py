@@ -32,8 +32,8 @@ def test_fractions_of_binary_masks_are_octiles():
     assert plug_in_entropy(labels) == 3
 
 
-def test_fractions_of_several_classes_split_where_the_share_varies_most():
-    # classes 1 and 2 vary independently, class 2 twice as much: the first halving is by class 2, the next by both
+def test_fractions_of_several_classes_split_by_the_share_that_varies_most():
+    # classes 1 and 2 vary independently, class 2 twice as much: the first split is by class 2, the next ones by both
     rng = np.random.default_rng(0)
     masks = torch.zeros(64, 64, dtype=torch.int64)
     for mask in masks:
@@ -53,7 +53,7 @@ def test_fractions_of_equal_masks_are_one_class():
     assert set(fractions(data, data.train)) == {0}
 
 
-def test_coarse_counts_a_block_above_one_sixteenth():
+def test_coarse_marks_a_block_with_more_than_one_sixteenth_of_foreground():
     masks = torch.zeros(3, 16, 16, dtype=torch.int64)
     masks[1, 0, 0] = 1  # 1 of 16 pixels of a 4×4 block: not more than 1/16
     masks[2, 0, :2] = 1
@@ -61,7 +61,7 @@ def test_coarse_counts_a_block_above_one_sixteenth():
     np.testing.assert_array_equal(coarse(data, data.train), [0, 0, 1])
 
 
-def test_mask_view_holds_the_masks_themselves_and_one_class_per_distinct_mask():
+def test_mask_view_has_the_masks_and_one_class_per_distinct_mask():
     masks = square_masks([3, 9, 3])
     data = data_of(masks)
     variable = label_view("mask", data, data.train, 0)
@@ -70,7 +70,7 @@ def test_mask_view_holds_the_masks_themselves_and_one_class_per_distinct_mask():
     np.testing.assert_array_equal(variable.labels, [0, 1, 0])
 
 
-def test_kmeans_wants_enough_training_masks():
+def test_kmeans_requires_enough_training_masks():
     data = data_of(square_masks(range(20)))
     with pytest.raises(InputError, match="got kmeans with 20 training masks, wanted at least 64"):
         kmeans(data, data.train)
@@ -101,8 +101,8 @@ def test_reproduction_labels_of_the_nuclei_are_nearly_all_singletons(shared_data
     assert (clusters == 1).sum() >= 50  # of 64
 
 
-def test_kmeans_centres_are_those_of_the_training_masks():
-    """64 training masks are a centre each, and two masks of a smaller split lie at two of them."""
+def test_centres_of_kmeans_are_fitted_to_the_training_masks():
+    """Each of 64 training masks is a centre; the masks of a smaller split equal two of the centres."""
     data = data_of(square_masks(range(64)))
     split = data.train.take(np.array([5, 40, 5]))
     labels = kmeans(data, split)

@@ -1,4 +1,4 @@
-"""The Python API: any network, images and labels of any kind; equal to what a run measures."""
+"""The Python API measures any network, with images and labels of several kinds, and agrees with a run."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ def chain():
 
 
 class Hourglass(nn.Module):
-    """A small U-Net of anyone's: one ReLU for two layers, a skip, and no taps."""
+    """Small U-Net without taps, with a skip and one ReLU that two layers share."""
 
     def __init__(self):
         super().__init__()
@@ -45,8 +45,8 @@ class Hourglass(nn.Module):
         return self.out(self.relu(self.merge(torch.cat([skip, x], dim=1))))
 
 
-def test_the_numbers_of_a_run_are_those_of_measure(tmp_path):
-    """A network that was tracked, measured again on the same images with the estimators of the run."""
+def test_measure_equals_the_estimates_of_a_run(tmp_path):
+    """Measure the network of a tracked run again, with the same images and estimators."""
     settings = ("estimator=[kde,ksg_mixture]", "probe.views=[image,pixel]", "probe.split=val", "threads=1")
     assert tiny(tmp_path, *settings).code == 0
     (run,) = runs(tmp_path)
@@ -67,7 +67,7 @@ def test_the_numbers_of_a_run_are_those_of_measure(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["tensors", "arrays", "batches", "loader", "mappings", "masks with a channel"])
-def test_images_and_labels_of_every_kind_are_the_same_samples(kind):
+def test_every_kind_of_images_and_labels_gives_the_same_result(kind):
     images, masks = images_and_masks()
     wanted = bench.measure(chain(), images, masks, **QUICK).frame
     given = {
@@ -82,7 +82,7 @@ def test_images_and_labels_of_every_kind_are_the_same_samples(kind):
     np.testing.assert_array_equal(got["bits"], wanted["bits"])
 
 
-def test_the_network_is_left_as_it_was():
+def test_the_network_is_not_changed():
     network, (images, masks) = chain(), images_and_masks()
     network.train()
     network[1].eval()
@@ -124,7 +124,7 @@ def test_layers_of_a_network_with_taps_are_chosen_by_their_names():
     assert frame["tap"].tolist() == ["input", "dec1.conv1", "dec1.conv2"]
 
 
-def test_classes_are_asked_about_whole_images():
+def test_classes_are_measured_with_the_image_view():
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 3))
     images = torch.rand(30, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     frame = bench.measure(network, images, np.arange(30) % 3, estimators="kde", untrained=0).frame
@@ -185,7 +185,7 @@ def test_bad_input_is_an_input_error(change, message):
         bench.measure(**arguments)
 
 
-def test_estimate_is_that_of_the_estimator():
+def test_estimate_equals_that_of_the_estimator():
     t, noise = np.random.default_rng(0).normal(size=(2, 500, 1))
     found = bench.estimate(t, t + noise, "ksg")
     assert found.bits == bench.estimate(t, t + noise, KSG()).bits == pytest.approx(0.5, abs=0.2)
@@ -196,7 +196,7 @@ def test_estimate_is_that_of_the_estimator():
         bench.estimate(t, [1, 2, 3])
 
 
-def test_a_u_plot_is_drawn_of_a_table():
+def test_a_u_plot_is_drawn_from_a_table():
     table = bench.measure(chain(), *images_and_masks(), **QUICK | {"untrained": 1})
     figure = bench.plot_u(table)
     (axes,) = figure.axes
@@ -205,7 +205,7 @@ def test_a_u_plot_is_drawn_of_a_table():
         bench.plot_u(table, "nope")
 
 
-def test_the_package_loads_nothing_heavy_until_it_is_used():
+def test_importing_the_package_loads_no_large_library():
     code = "import sys, bench; print([m for m in ('torch', 'numpy', 'mlflow', 'hydra', 'pandas') if m in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"

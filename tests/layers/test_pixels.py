@@ -16,19 +16,19 @@ def data_of(images, targets, groups=None, task="segmentation"):
     names = tuple(map(str, range(len(images))))
     if task == "segmentation" and not targets.any():
         targets = targets.clone()
-        targets[0].view(-1)[0] = 1  # a split has some foreground
+        targets[0].view(-1)[0] = 1  # a split must have foreground
     split = Split(images, targets, np.arange(len(images)) if groups is None else np.asarray(groups), names)
     return Data("made", task, ("ground", "organ"), split, split, split)
 
 
 def positions(size, images=6):
-    """Images whose two or three channels say where each pixel is."""
+    """Return images whose two or three channels are the coordinates of each pixel."""
     grid = torch.stack(torch.meshgrid(*[torch.arange(side, dtype=torch.float32) for side in size], indexing="ij"))
     return grid.expand(images, *grid.shape).clone()
 
 
 class Pooled(nn.Module):
-    """Level 1 keeps the image, padded on both sides; levels 2 and 3 average what lies below."""
+    """Network whose level 1 is the padded image, and whose levels 2 and 3 average the level before."""
 
     def __init__(self, pad, axes=2):
         super().__init__()
@@ -45,7 +45,7 @@ TAPS = [Tap(f"level{level}", f"level{level}", "feature", level, level) for level
 
 
 @pytest.mark.parametrize(("size", "pad"), [((32, 24), 0), ((29, 21), (1, 2, 1, 2)), ((8, 12, 8), 0)])
-def test_a_location_reads_the_cell_that_it_lies_in(size, pad):
+def test_a_location_has_the_activations_of_the_cell_that_contains_it(size, pad):
     images = positions(size)
     data = data_of(images, torch.zeros(len(images), *size, dtype=torch.int64))
     locations = Locations.draw(data, data.train, 200, np.random.default_rng(0))
@@ -62,7 +62,7 @@ def test_a_location_reads_the_cell_that_it_lies_in(size, pad):
         assert inside.mean() > 0.5
 
 
-def test_a_patch_is_the_neighbourhood_with_its_edge_repeated():
+def test_a_patch_is_the_neighbourhood_and_repeats_pixels_at_the_border():
     images = positions((8, 8))
     data = data_of(images, torch.zeros(6, 8, 8, dtype=torch.int64))
     locations = Locations.draw(data, data.train, 6 * 64, np.random.default_rng(0))  # every pixel of every image
@@ -86,7 +86,7 @@ def test_locations_are_stratified_over_every_image():
     assert not np.array_equal(locations.positions[0], locations.positions[1])
 
 
-def test_vectors_are_those_of_the_activations_however_small_the_budget():
+def test_vectors_equal_the_activations_for_every_memory_budget():
     data = phantoms(n=[6, 6, 6], size=18)  # padded to 20 by the network
     torch.manual_seed(0)
     model = UNet(1, 1, widths=(3, 4, 5), init="glorot").eval()
@@ -115,7 +115,7 @@ def test_vectors_are_those_of_the_activations_however_small_the_budget():
             np.testing.assert_array_equal(captured.variable.groups, np.repeat(data.val.groups, 9))
 
 
-def test_the_null_moves_whole_label_maps_between_patients():
+def test_the_null_exchanges_whole_label_maps_between_patients():
     rng = np.random.default_rng(0)
     targets = torch.from_numpy(rng.integers(0, 2, (6, 16, 16)))
     data = data_of(positions((16, 16)), targets, groups=[0, 0, 1, 1, 2, 2])
@@ -134,10 +134,12 @@ def test_the_null_moves_whole_label_maps_between_patients():
             assert len(candidates) == 1
             sources += candidates
         assert sorted(sources) == list(range(6))
-        assert all(sources[a] // 2 == sources[a + 1] // 2 for a in (0, 2, 4))  # both slices of a patient move together
+        assert all(
+            sources[a] // 2 == sources[a + 1] // 2 for a in (0, 2, 4)
+        )  # both slices of a patient come from the same patient
 
 
-def test_pixels_of_one_image_do_not_pass_for_independent_samples():
+def test_pixels_of_one_image_are_not_independent_samples():
     # T and the label are constant over each image and independent of each other
     rng = np.random.default_rng(0)
     data = data_of(positions((16, 16), 16), torch.zeros(16, 16, 16, dtype=torch.int64))
@@ -154,7 +156,7 @@ def test_pixels_of_one_image_do_not_pass_for_independent_samples():
     assert alarms["pixels"] >= 15
 
 
-def test_what_has_no_pixels_is_refused():
+def test_data_without_pixel_labels_are_refused():
     images = positions((8, 8))
     classes = data_of(images, torch.tensor([0, 1] * 3), task="classification")
     with pytest.raises(InputError, match=r"probe.views: got pixel or patch for classification"):
@@ -164,7 +166,7 @@ def test_what_has_no_pixels_is_refused():
         Locations.draw(masks, masks.train, 5, np.random.default_rng(0))
 
 
-def test_a_layer_without_places_is_a_row_with_its_reason():
+def test_a_layer_without_positions_has_a_reason():
     model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Flatten(), nn.Linear(3 * 64, 5))
     taps = [Tap("conv", "0", "feature", 1, 0), Tap("dense", "2", "feature", 1, 1)]
     data = data_of(positions((8, 8)), torch.zeros(6, 8, 8, dtype=torch.int64))
@@ -175,13 +177,13 @@ def test_a_layer_without_places_is_a_row_with_its_reason():
     assert dense.reason == "got a layer of shape (5,), wanted one with places"
 
 
-def test_values_that_are_not_finite_are_named():
+def test_values_that_are_not_finite_give_a_reason():
     class Reciprocal(nn.Module):
         def forward(self, x):
             return 1 / x
 
     images, model = positions((8, 8)), Pooled(0)
-    model.level1 = Reciprocal()  # of places 0 too
+    model.level1 = Reciprocal()  # infinite at coordinate 0
     data = data_of(images, torch.zeros(len(images), 8, 8, dtype=torch.int64))
     locations = Locations.draw(data, data.train, 6 * 64, np.random.default_rng(0))
     (found,) = capture_at(model, data.train, TAPS[:1], locations, "pixel")
@@ -190,8 +192,8 @@ def test_values_that_are_not_finite_are_named():
 
 
 @pytest.mark.parametrize(("share", "passes"), [(1.01, 1), (0.99, 2)])
-def test_layers_are_read_in_one_pass_where_the_budget_holds_them(share, passes):
-    """Two layers of two channels at 24 locations, 8 bytes each."""
+def test_layers_are_captured_in_one_pass_if_the_budget_allows(share, passes):
+    """Two layers of two channels at 24 locations need 8 bytes for each value."""
     images = positions((8, 8))
     data = data_of(images, torch.zeros(len(images), 8, 8, dtype=torch.int64))
     locations = Locations.draw(data, data.train, 6 * 4, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Which taps are read, and where they lie."""
+"""Selection of taps, and their relative depth."""
 
 import pytest
 
@@ -10,8 +10,8 @@ ROLES = ("encoder", "encoder", "bottleneck", "bottleneck", "skip", "decoder", "o
 TAPS = [Tap(f"{role}{order}", f"m{order}", role, 1, order) for order, role in enumerate(ROLES)]
 
 
-def test_the_last_layer_of_the_bottleneck_lies_at_50():
-    """Three steps lead there and three from there to the end."""
+def test_the_last_layer_of_the_bottleneck_has_relative_depth_50():
+    """There are three layers before it and three after it."""
     assert [relative_depth(tap, TAPS) for tap in TAPS] == [0, 17, 33, 50, 67, 83, 100]
     assert relative_depth(TAPS[2], TAPS[2:3]) == 0
 
@@ -25,7 +25,7 @@ def test_the_last_layer_of_the_bottleneck_lies_at_50():
         (["*"], range(7)),
     ],
 )
-def test_taps_are_chosen_by_patterns_in_their_own_order(patterns, chosen):
+def test_patterns_choose_taps_in_the_order_of_the_network(patterns, chosen):
     assert choose_taps(TAPS, patterns) == [TAPS[order] for order in chosen]
 
 

@@ -1,4 +1,4 @@
-"""Mutants of a Python source: each differs from it by one small fault in the code."""
+"""Generate mutants of a Python source, which differ from it by one small fault in the code."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ PAIRS = (
     ("zeros", "ones"),
 )
 NAMES = dict(PAIRS) | {second: first for first, second in PAIRS}
-LARGE = 10  # a constant as large is doubled and halved, a smaller one is changed by 1
+LARGE = 10  # constants of at least this size are doubled and halved; smaller ones are changed by 1
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """source: the whole module. was, becomes: the lines that differ, without their indentation, joined by spaces."""
+    """A mutated module (source), and the lines that differ (was, becomes), without indentation and joined by spaces."""
 
     line: int
     was: str
@@ -59,7 +59,7 @@ class Mutant:
 
 
 def mutants(source: str) -> list[Mutant]:
-    """All mutants of a module in the order of its lines; each parses and differs from the module in code.
+    """Return all mutants of a module in the order of its lines. Each can be parsed and has other code than the module.
 
     >>> [mutant.becomes for mutant in mutants("x = min(a, 1)")]
     ['x = max(a, 1)', 'x = min(a, 2)', 'x = min(a, 0)']
@@ -77,7 +77,7 @@ def mutants(source: str) -> list[Mutant]:
 
 
 def sample(source: str, count: int, seed: str) -> list[Mutant]:
-    """`count` mutants drawn at random, or all where there are fewer."""
+    """Draw `count` mutants at random; return all if there are fewer."""
     every = mutants(source)
     drawn = random.Random(seed).sample(every, min(count, len(every)))
     return sorted(drawn, key=lambda mutant: mutant.line)
@@ -89,7 +89,7 @@ def _difference(source: str, mutated: str) -> tuple[str, str]:
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
-    """Nodes with the text that takes their place. Messages, annotations, decorators and default values stay."""
+    """Yield nodes and their replacements. Messages, annotations, decorators and default values are not changed."""
     match node:
         case ast.Raise() | ast.JoinedStr() | ast.arguments() | ast.Import() | ast.ImportFrom():
             return
@@ -105,7 +105,7 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
     for test in tests:
         if isinstance(test, ast.Name | ast.Attribute | ast.Call | ast.BoolOp):
             yield test, f"(not ({ast.unparse(test)}))"
-    for changed in _of(node):
+    for changed in _replacements(node):
         text = ast.unparse(changed)
         needs_none = isinstance(node, ast.stmt | ast.Constant | ast.Name | ast.Attribute | ast.Call)
         yield node, text if needs_none else f"({text})"
@@ -113,22 +113,24 @@ def _changes(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
         yield from _changes(child)
 
 
-def _of(node: ast.AST) -> Iterator[ast.AST]:
-    """What may stand in place of a node."""
+def _replacements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the replacements of a node."""
     match node:
         case ast.Compare(ops=[operator]):
             yield from (_with(node, ops=[other()]) for other in COMPARISONS[type(operator)])
         case ast.Compare():
-            for place, operator in enumerate(node.ops):
+            for position, operator in enumerate(node.ops):
                 others = (other() for other in COMPARISONS[type(operator)])
-                yield from (_with(node, ops=[*node.ops[:place], other, *node.ops[place + 1 :]]) for other in others)
+                yield from (
+                    _with(node, ops=[*node.ops[:position], other, *node.ops[position + 1 :]]) for other in others
+                )
         case ast.BinOp() | ast.AugAssign() if type(node.op) in ARITHMETIC:
             yield _with(node, op=ARITHMETIC[type(node.op)]())
         case ast.BoolOp():
             yield _with(node, op=ast.Or() if isinstance(node.op, ast.And) else ast.And())
-            for place in range(len(node.values)):
-                left = [value for number, value in enumerate(node.values) if number != place]
-                yield left[0] if len(left) == 1 else _with(node, values=left)
+            for position in range(len(node.values)):
+                remaining = [value for number, value in enumerate(node.values) if number != position]
+                yield remaining[0] if len(remaining) == 1 else _with(node, values=remaining)
         case ast.UnaryOp(op=ast.Not() | ast.USub()):
             yield node.operand
         case ast.Constant(value=bool()):

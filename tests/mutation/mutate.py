@@ -1,4 +1,4 @@
-"""Mutation testing: how many small faults in the code the tests find. `make mutate`; docs/TESTING.md has results.
+"""Mutation testing: the share of small faults in the code that the tests find. `make mutate`; results: docs/TESTING.md.
 
 Each mutant is written into a copy of the checkout and tested in a process forked from one that has imported the large
 libraries. A mutant is killed if a test fails or the tests exceed their time limit.
@@ -29,15 +29,15 @@ COPIED = ("bench", "models", "conf", "tests", "pyproject.toml")
 LIBRARIES = ("torch", "torchvision", "monai.metrics", "monai.inferers", "sklearn.metrics", "scipy.stats",
              "segmentation_models_pytorch", "pandas", "hydra", "mlflow", "matplotlib.pyplot")  # fmt: skip
 MEMORY = 8 * 2**30  # bytes that the tests of a mutant may allocate
-IDLE = 20  # times the limit of CPU time that may pass, for tests that wait or share the CPU
-LEAST_SHARE = 0.9  # of mutants to be killed or explained
+IDLE = 20  # wall-clock limit in units of the limit of CPU time, for tests that wait or share the CPU
+LEAST_SHARE = 0.9  # minimal share of mutants that are killed or explained
 OUTCOMES = ("killed", "timeout", "explained", "survived")
 
 
 def run_tests(tests: Sequence[str], limit: int) -> tuple[str, float]:
-    """`survived`, `killed` or `timeout`, as the tests in the working directory say, and their seconds of CPU time.
+    """Run tests of the working directory; return `survived`, `killed` or `timeout`, and their seconds of CPU time.
 
-    They run in a forked process and may take `limit` seconds of CPU time, which other processes do not lengthen.
+    They run in a forked process for at most `limit` seconds of CPU time, which do not depend on other processes.
     """
     child = os.fork()
     if child == 0:
@@ -61,7 +61,7 @@ def run_tests(tests: Sequence[str], limit: int) -> tuple[str, float]:
 
 
 def run_file(file: str, tests: Sequence[str], count: int, seed: int, explained: set) -> list[tuple[Mutant, str]]:
-    """The outcome of each of a file's sampled mutants; RuntimeError where the tests fail without a mutant."""
+    """Return the outcome of each sampled mutant of a file; RuntimeError if the tests fail without a mutant."""
     path = Path(file)
     source = path.read_text()
     outcome, seconds = run_tests(tests, 600)
@@ -96,19 +96,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--room", help="one room of mutants.toml, such as estimators")
     parser.add_argument("--file", help="one file, such as bench/information/estimate.py")
-    parser.add_argument("--count", type=int, default=8, help="mutants drawn of each file")
-    parser.add_argument("--seed", type=int, default=0, help="of the draw")
-    asked = parser.parse_args()
+    parser.add_argument("--count", type=int, default=8, help="number of mutants drawn for each file")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the draw")
+    options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the copy is removed and the tests end
     known = tomllib.loads((HERE / "mutants.toml").read_text())
     explained = {(each["file"], each["was"], each["becomes"]) for each in known["explained"]}
     rooms = {
-        room: {file: tests for file, tests in files.items() if asked.file in (None, file)}
+        room: {file: tests for file, tests in files.items() if options.file in (None, file)}
         for room, files in known["rooms"].items()
-        if asked.room in (None, room)
+        if options.room in (None, room)
     }
     if not any(rooms.values()):
-        parser.error(f"got room {asked.room} and file {asked.file}, wanted those of {HERE / 'mutants.toml'}")
+        parser.error(f"got room {options.room} and file {options.file}, wanted those of {HERE / 'mutants.toml'}")
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         for name in COPIED:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
@@ -125,7 +125,7 @@ def main() -> int:
             for file, tests in files.items():
                 source = Path(file).read_text()
                 try:
-                    outcomes = run_file(file, tests, asked.count, asked.seed, explained)
+                    outcomes = run_file(file, tests, options.count, options.seed, explained)
                 except RuntimeError as error:
                     print(error, flush=True)
                     failing.append(file)

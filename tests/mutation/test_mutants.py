@@ -1,4 +1,4 @@
-"""The generator of mutants on small sources, and that mutants.toml speaks of code that stands."""
+"""The generator of mutants on small sources; mutants.toml names files, tests and mutants that exist."""
 
 import tomllib
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_mutants_of_small_sources(source, becomes):
     assert {mutant.becomes for mutant in mutants(source)} == becomes
 
 
-def test_a_sample_is_that_of_its_seed():
+def test_a_sample_depends_on_its_seed():
     source = "x = [1, 2, 3, 4, 5, 6, 7, 8]"
     assert sample(source, 5, "0") == sample(source, 5, "0") != sample(source, 5, "1")
     assert len(sample(source, 99, "0")) == 16
@@ -44,7 +44,7 @@ def test_files_and_tests_of_every_room_exist():
 
 
 @pytest.mark.processes
-def test_every_explained_mutant_is_still_one():
+def test_every_explained_mutant_exists():
     for each in KNOWN["explained"]:
         made = {(mutant.was, mutant.becomes) for mutant in mutants((ROOT / each["file"]).read_text())}
         assert (each["was"], each["becomes"]) in made, each

@@ -11,7 +11,7 @@ def parameters(model) -> int:
 
 
 def shapes(model, x) -> dict[str, tuple[int, ...]]:
-    """What each tap puts out for one image, by name."""
+    """Return the output shape of each tap for one image, by the name of the tap."""
     found = {}
     for tap in model.taps():
         model.get_submodule(tap.module).register_forward_hook(
@@ -21,7 +21,7 @@ def shapes(model, x) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def test_lenet5():
+def test_lenet5_has_the_published_parameters_and_shapes():
     # 6*25+6, 16*6*25+16, 400*120+120, 120*84+84, 84*10+10
     assert parameters(CNN()) == 156 + 2_416 + 48_120 + 10_164 + 850 == 61_706
     assert shapes(CNN(), torch.zeros(1, 1, 28, 28)) == {
@@ -48,13 +48,13 @@ def test_lenet5_equals_the_formula(pool):
 
 
 @pytest.mark.parametrize("filters", [(2, 4), (24, 48)])
-def test_family_over_filters(filters):
+def test_parameters_by_number_of_filters(filters):
     # a*25+a + b*a*25+b + 25b*120+120 + 10164+850
     a, b = filters
     assert parameters(CNN(filters=filters)) == 26 * a + 25 * a * b + b + 3_000 * b + 120 + 10_164 + 850
 
 
-def test_vgg():
+def test_shapes_of_a_vgg():
     model = CNN(3, 5, (4, 8), 3, "same", (2, 3), global_pool="avg", norm="batch", hidden=[16], input_size=(20, 12))
     assert shapes(model, torch.zeros(2, 3, 20, 12)) == {
         "conv1_1": (4, 20, 12),
@@ -89,7 +89,7 @@ def test_glorot_statistics():
         assert not layer.bias.any()
 
 
-def test_a_seed_makes_the_network():
+def test_weights_depend_on_the_seed():
     def logits(seed):
         torch.manual_seed(seed)
         return CNN()(torch.ones(1, 1, 28, 28))
@@ -98,15 +98,15 @@ def test_a_seed_makes_the_network():
     assert not torch.equal(logits(0), logits(1))
 
 
-def test_lists_of_omegaconf():
+def test_lists_of_omegaconf_are_accepted():
     model = CNN(
         **OmegaConf.create({"filters": [4, 8], "padding": ["same", "same"], "input_size": [12, 12], "hidden": []})
     )
     assert (model.filters, model.hidden, model.out.in_features) == ((4, 8), (), 8 * 3 * 3)
 
 
-def test_smallest_input_is_exact():
-    # conv 5 valid then pool leaves a pixel of 6 (6 -> 2 -> 1); same convolution and pool before it: 12
+def test_the_smallest_input_size_is_accepted_and_a_smaller_one_is_refused():
+    # a valid convolution of 5 and a pool reduce 6 pixels to 1 (6 -> 2 -> 1); the stage before them halves: 12
     assert CNN(input_size=(12, 12)).fc1[0].in_features == 16
     with pytest.raises(
         ValueError, match=r"input_size: got \(12, 11\), wanted 12 or more a side, as 2 pools need; enlarge"
@@ -139,13 +139,13 @@ def test_smallest_input_is_exact():
         ({"input_size": None}, r"input_size: got None"),
     ],
 )
-def test_bad_arguments(arguments, message):
+def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message) as error:
         CNN(**arguments)
     assert "\n" not in str(error.value)
 
 
-def test_images_of_another_shape():
+def test_images_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"input: got shape \(1, 3, 28, 28\), wanted \(N, 1, H, W\)"):
         CNN()(torch.zeros(1, 3, 28, 28))
     with pytest.raises(ValueError, match=r"input: got size \(32, 32\), wanted \(28, 28\); resize"):

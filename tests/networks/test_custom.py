@@ -1,4 +1,4 @@
-"""Any network with taps by module paths, and the tracing that finds their levels."""
+"""Custom: any network with taps by module paths, whose levels are found by tracing."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from models.tracing import calls, level
 
 
 class Net(nn.Module):
-    """Halves twice, one way by a shared layer, ends in two numbers; `spare` never runs, `pair` gives a tuple."""
+    """Network that halves twice with a shared layer and has two outputs; `spare` never runs, `pair` returns a tuple."""
 
     def __init__(self):
         super().__init__()
@@ -40,7 +40,7 @@ def custom(*taps, **arguments):
     return Custom(Net(), [*taps, tap("head", "output")], in_channels=1, input_size=(16, 12), **arguments)
 
 
-def test_taps_are_where_they_were_asked_for():
+def test_taps_are_at_the_given_modules():
     model = custom(tap("first", name="stem"), tap("second"))
     found = [(tap.name, tap.module, tap.role, tap.level, tap.order) for tap in model.taps()]
     assert found == [
@@ -52,7 +52,7 @@ def test_taps_are_where_they_were_asked_for():
     assert torch.equal(model(x), model.network(x))
 
 
-def test_the_output_is_turned_into_probabilities():
+def test_the_output_tap_gives_probabilities():
     assert custom().taps()[-1].transform is softmax
     assert custom(multilabel=True).taps()[-1].transform is sigmoid
 
@@ -66,12 +66,12 @@ def test_the_output_is_turned_into_probabilities():
         ("pair", r"got 'pair', whose output is no tensor"),
     ],
 )
-def test_a_path_that_can_not_be_tapped_is_named(module, message):
+def test_a_path_that_cannot_be_a_tap_is_refused(module, message):
     with pytest.raises(ValueError, match=f"^taps: {message}"):
         custom(tap(module))
 
 
-def test_what_is_no_list_of_taps_is_refused():
+def test_a_bad_list_of_taps_or_network_is_refused():
     with pytest.raises(ValueError, match="taps: wanted a list that ends in the output"):
         Custom(Net(), [tap("first")], in_channels=1)
     with pytest.raises(ValueError, match=r"taps: got 'first', wanted module and role, such as"):
@@ -84,11 +84,11 @@ def test_what_is_no_list_of_taps_is_refused():
         Custom(Net(), [tap("head", "output")], in_channels=3, input_size=(16, 12))
 
 
-def test_without_taps_the_modules_can_still_be_listed():
+def test_an_empty_list_of_taps_is_accepted():
     assert Custom(Net(), [], in_channels=1).taps() == []
 
 
-def test_calls_come_in_the_order_in_which_modules_end():
+def test_calls_are_in_the_order_in_which_modules_end():
     seen = calls(Net(), torch.zeros(1, 1, 16, 12))
     assert list(seen) == ["first.0", "first.1", "first", "second", "shared", "pair", "head"]
     assert seen["shared"].times == 2
@@ -108,5 +108,5 @@ def test_calls_come_in_the_order_in_which_modules_end():
         ((5,), 9),
     ],
 )
-def test_a_level_is_that_of_the_side_that_shrank_least(shape, wanted):
+def test_the_level_is_that_of_the_side_that_was_reduced_least(shape, wanted):
     assert level(shape, (64, 64), otherwise=9) == wanted

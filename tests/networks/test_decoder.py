@@ -9,7 +9,7 @@ from models import Decoder
     [((6, 16, 16), (3, 16, 16)), ((32, 4, 4), (1, 28, 28)), ((5, 1, 1), (1, 20, 12)), ((84,), (1, 28, 28)),
      ((4, 2, 3, 2), (1, 8, 12, 7)), ((10,), (2, 3, 16, 8)), ((2, 16, 16), (1, 8, 8))],
 )  # fmt: skip
-def test_any_activation_becomes_an_image(activation, image):
+def test_activations_of_any_shape_are_decoded_to_images(activation, image):
     decoder = Decoder(activation, image, width=4)
     x = torch.randn(3, *activation, generator=torch.Generator().manual_seed(0), requires_grad=True)
     made = decoder(x)
@@ -18,6 +18,6 @@ def test_any_activation_becomes_an_image(activation, image):
     assert gradient.abs().sum() > 0
 
 
-def test_a_width_that_is_no_number_is_refused():
+def test_a_width_of_0_is_refused():
     with pytest.raises(ValueError, match="width: got 0, wanted a positive integer"):
         Decoder((4, 2, 2), (1, 4, 4), width=0)

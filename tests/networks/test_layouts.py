@@ -1,4 +1,4 @@
-"""The axis of the channels is asked of the network, and one that can't be found is refused."""
+"""Custom finds the axis of the channels of a layer; if it cannot, it asks for the setting `channels`."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from models import Custom
 
 
 class Rearranged(nn.Module):
-    """`layer` sees the features of a convolution in a layout; with `fixed`, images of 8×8 alone are taken."""
+    """Network whose `layer` has the features of a convolution in another layout; `fixed` accepts only images of 8×8."""
 
     def __init__(self, layer, to, back, fixed=False, channels=6):
         super().__init__()
@@ -61,14 +61,14 @@ def read(network):
         (tokens, from_tokens, (2, 6, 64)),
     ],
 )
-def test_channels_are_read_from_the_axis_that_keeps_its_length(to, back, shape, fixed):
+def test_the_axis_of_channels_is_the_one_whose_length_does_not_depend_on_the_image(to, back, shape, fixed):
     layer = nn.LayerNorm(6) if fixed and to is tokens else nn.Identity()
     activation, level = read(custom(Rearranged(layer, to, back, fixed)))
     assert activation.shape == shape
     assert level == 1 or len(shape) == 3
 
 
-def test_as_many_channels_as_sides_are_told_apart_by_another_size():
+def test_another_image_size_identifies_channels_that_are_as_many_as_pixels_of_a_side():
     network = Rearranged(nn.Identity(), channels_last, from_last, channels=8)
     tap = custom(network).taps()[1]
     x = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -76,7 +76,7 @@ def test_as_many_channels_as_sides_are_told_apart_by_another_size():
 
 
 @pytest.mark.parametrize("to", [(channels_last, from_last), (tokens, from_tokens)])
-def test_what_cannot_be_found_is_refused_and_may_be_said(to):
+def test_an_ambiguous_axis_of_channels_is_refused_and_can_be_set(to):
     channels = 8
     network = Rearranged(nn.Identity(), *to, fixed=True, channels=channels)
     with pytest.raises(ValueError, match=r"'layer' .* add channels: first or channels: last"):

@@ -1,4 +1,4 @@
-"""Networks of segmentation-models-pytorch and MONAI: they compute what their libraries do, and their taps hold."""
+"""Networks of segmentation-models-pytorch and MONAI: outputs equal those of the libraries, and taps are correct."""
 
 import pytest
 import segmentation_models_pytorch as smp
@@ -22,7 +22,7 @@ SMALL = {
 }
 OTHERS = {
     "dpt": {"encoder_name": "tu-vit_tiny_patch16_224", "encoder_depth": 4, "input_size": (224, 224)},
-    "pan": {"input_size": (128, 128)},  # its pyramid halves what the encoder leaves three times more
+    "pan": {"input_size": (128, 128)},  # its pyramid halves the output of the encoder three more times
     "segformer": {"encoder_name": "mit_b0"},
 }
 ENCODERS = ["efficientnet-b0", "mobilenet_v2", "densenet121", "dpn68", "tu-mobilenetv3_small_100"]
@@ -34,7 +34,7 @@ def seeded(make, **arguments):
 
 
 def size_for(name, dims):
-    """Small, but two cells a side at the bottleneck, which instance norm needs."""
+    """Return a small image size with at least two cells a side at the bottleneck, which instance norm needs."""
     return (32,) * 3 if dims == 3 and name != "SwinUNETR" else (64,) * dims
 
 
@@ -73,7 +73,7 @@ def network(request):
     [*((name, 2) for name in SMALL), *((name, 3) for name in SMALL if name != "SwinUNETR"),
      pytest.param("SwinUNETR", 3, marks=pytest.mark.slow)],
 )  # fmt: skip
-def test_logits_are_those_of_monai(name, dims):
+def test_logits_equal_those_of_monai(name, dims):
     size = size_for(name, dims)
     own = {"img_size": size} if name == "UNETR" else {}
     common = {"in_channels": 1, "out_channels": 3, "spatial_dims": dims}
@@ -85,7 +85,7 @@ def test_logits_are_those_of_monai(name, dims):
 
 
 @pytest.mark.parametrize("architecture", ["unet", "unetplusplus", "fpn", "deeplabv3plus"])
-def test_logits_are_those_of_smp(architecture):
+def test_logits_equal_those_of_smp(architecture):
     theirs = seeded(
         architectures()[architecture], encoder_name="resnet18", encoder_weights=None, in_channels=1, classes=2
     )
@@ -94,7 +94,7 @@ def test_logits_are_those_of_smp(architecture):
     torch.testing.assert_close(ours(x), theirs(x), rtol=0, atol=0)
 
 
-def test_every_tap_runs_once_and_lies_at_its_level(network):
+def test_every_tap_runs_once_and_has_the_size_of_its_level(network):
     model, x = network
     taps = model.taps()
     assert [tap.order for tap in taps] == list(range(len(taps)))
@@ -110,7 +110,7 @@ def test_every_tap_runs_once_and_lies_at_its_level(network):
             assert shape[1:] == wanted, tap.name
 
 
-def test_what_a_skip_carries_reaches_the_output(network):
+def test_every_skip_affects_the_output(network):
     model, x = network
     skips = [tap for tap in model.taps() if tap.role == "skip"]
     whole = model(x)
@@ -123,7 +123,7 @@ def test_what_a_skip_carries_reaches_the_output(network):
 
 
 def outputs(model, x, taps, closed=None):
-    """What comes out at taps, with one of them closed or none."""
+    """Return the outputs of taps, with one tap set to 0 (`closed`) or none."""
     found, handles = {}, []
     for tap in taps:
 
@@ -142,22 +142,26 @@ def outputs(model, x, taps, closed=None):
 def test_a_skip_is_merged_by_the_next_block_and_not_before(name):
     model, x = monai(name, 2) if name in SMALL else (smp_network(name).eval(), torch.randn(2, 1, 64, 64))
     taps = [tap for tap in model.taps() if tap.role not in ("encoder", "bottleneck")]
-    opened = outputs(model, x, taps)
-    for place, skip in enumerate(taps):
+    open_outputs = outputs(model, x, taps)
+    for position, skip in enumerate(taps):
         if skip.role == "skip":
-            shut = outputs(model, x, taps, closed=skip)
-            assert all(torch.equal(opened[tap.name], shut[tap.name]) for tap in taps[: place + 1]), skip.name
-            assert not torch.equal(opened[taps[place + 1].name], shut[taps[place + 1].name]), skip.name
+            closed_outputs = outputs(model, x, taps, closed=skip)
+            assert all(torch.equal(open_outputs[tap.name], closed_outputs[tap.name]) for tap in taps[: position + 1]), (
+                skip.name
+            )
+            assert not torch.equal(open_outputs[taps[position + 1].name], closed_outputs[taps[position + 1].name]), (
+                skip.name
+            )
 
 
 @pytest.mark.parametrize(("name", "size"), [("UNet", (13, 30)), ("SegResNet", (9, 14)), ("SwinUNETR", (40, 33))])
-def test_monai_takes_sizes_that_it_can_not_divide(name, size):
+def test_monai_networks_accept_sizes_that_are_not_divisible(name, size):
     model = Monai(name, SMALL[name], 1, 1, 2, size).eval()
     assert model(torch.randn(2, 1, *size)).shape == (2, 1, *size)
     model.taps()
 
 
-def test_smp_takes_sizes_that_it_can_not_divide():
+def test_smp_networks_accept_sizes_that_are_not_divisible():
     model = smp_network("unet").eval()
     assert model(torch.randn(2, 1, 37, 70)).shape == (2, 2, 37, 70)
 
@@ -177,7 +181,7 @@ def test_stages_beyond_the_depth_are_neither_counted_nor_trained():
     assert all(torch.equal(model.get_parameter(name), before) for name, before in frozen.items())
 
 
-def test_options_go_to_the_architecture():
+def test_options_are_passed_to_the_architecture():
     attention = Smp("unet", options={"decoder_attention_type": "scse"}).decoder.blocks[0].attention1
     assert type(attention).__name__ == "Attention"
     assert type(attention.attention).__name__ == "SCSEModule"
@@ -199,12 +203,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_what_smp_refuses(message):
+def test_bad_arguments_of_smp_networks_are_refused(message):
     with pytest.raises(ValueError, match=message):
         Smp(**REFUSED[message])
 
 
-def test_what_monai_refuses():
+def test_bad_arguments_of_monai_networks_are_refused():
     with pytest.raises(ValueError, match=r"network: got 'DynUNet', wanted one of UNet, BasicUNet"):
         Monai("DynUNet")
     with pytest.raises(ValueError, match=r"MONAI's UNet refuses: .*unexpected keyword argument 'widths'"):

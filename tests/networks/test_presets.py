@@ -1,4 +1,4 @@
-"""Every yaml of conf/model writes out its network's whole constructor, and is what its first line says."""
+"""Every yaml of conf/model lists all arguments of its network, and the presets of papers are the defaults."""
 
 import inspect
 from pathlib import Path
@@ -25,7 +25,7 @@ def build(name: str, **of_the_data):
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_every_argument_is_written_out_and_the_datas_left_open(name):
+def test_every_argument_is_listed_and_those_of_the_data_are_null(name):
     config = preset(name)
     arguments = inspect.signature(get_class(config.pop("_target_"))).parameters
     assert list(config) == list(arguments)
@@ -33,7 +33,7 @@ def test_every_argument_is_written_out_and_the_datas_left_open(name):
 
 
 @pytest.mark.parametrize(("name", "network"), [("unet_lee2021", UNet), ("lenet5", CNN), ("resnet", ResNet)])
-def test_a_papers_preset_is_the_class_default(name, network):
+def test_the_preset_of_a_paper_is_the_default_of_the_class(name, network):
     defaults = {key: argument.default for key, argument in inspect.signature(network).parameters.items()}
     given = {key: value for key, value in preset(name).items() if value is not None and key != "_target_"}
     assert {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()} == {
@@ -41,13 +41,13 @@ def test_a_papers_preset_is_the_class_default(name, network):
     }
 
 
-def test_the_suites_unet():
+def test_the_default_unet_has_486409_parameters():
     model = build("unet", in_channels=1, out_channels=1, spatial_dims=2)
     assert sum(parameter.numel() for parameter in model.parameters()) == 486_409
 
 
 @pytest.mark.parametrize(("name", "steps"), [("cnn", 15), ("vgg_small", 15), ("resnet_small", 30)])
-def test_classifiers_learn_which_half_is_bright(name, steps):
+def test_classifiers_learn_which_half_of_the_image_is_bright(name, steps):
     size = {"in_channels": 1, "num_classes": 2, "input_size": [16, 16], "multilabel": False, "spatial_dims": 2}
     model = build(name, **{key: value for key, value in size.items() if key in preset(name)})
     labels = torch.arange(32) % 2

@@ -1,4 +1,4 @@
-"""What no ResNet can be built from or fed with is refused in one line."""
+"""Bad arguments and images of a ResNet are refused with one line."""
 
 import pytest
 import torch
@@ -40,13 +40,13 @@ from models import ResNet
         ({"init": "he"}, r"init: got 'he', wanted one of torch, glorot"),
     ],
 )
-def test_bad_arguments(arguments, message):
+def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message) as error:
         ResNet(**arguments)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 64, 64), (3, 64, 64), (1, 3, 64, 64, 64)])
-def test_images_of_another_shape(shape):
+def test_images_of_another_shape_are_refused(shape):
     with pytest.raises(ValueError, match=r"input: got shape .*, wanted \(N, 3, H, W\); set in_channels"):
         ResNet(width=0.1)(torch.zeros(shape))

@@ -1,4 +1,4 @@
-"""The contract of every network: taps that name each measured place once, in the order of the data's way."""
+"""The contract of the taps of every network: each tap is called once, and taps are in the order of the calls."""
 
 from collections import Counter
 
@@ -36,7 +36,7 @@ def network(request):
 
 
 def record(model, x):
-    """The outputs of all taps by name, in the order in which their modules were called."""
+    """Return the taps with their outputs in the order in which their modules are called, and the logits."""
     calls = []
     handles = [
         model.get_submodule(tap.module).register_forward_hook(
@@ -67,7 +67,7 @@ def test_spatial_size_of_a_unet_tap_halves_with_each_level(unet):
         assert output.shape[2:] == tuple(side // 2 ** (tap.level - 1) for side in x.shape[2:]), tap.name
 
 
-def test_taps_lie_after_the_activation(network):
+def test_taps_are_after_the_activation(network):
     for tap, output in record(*network)[0]:
         if tap.role in ("encoder", "bottleneck", "decoder", "feature", "classifier"):
             assert output.min() == 0 < output.max(), tap.name
@@ -81,7 +81,7 @@ def test_up_is_linear(unet):
     assert torch.allclose(up(a + b) - up(a), up(b) - up(0 * b), atol=1e-5)
 
 
-def test_output_tap_is_the_network_and_turns_logits_into_probabilities(network):
+def test_the_output_tap_is_the_output_of_the_network_and_converts_logits_to_probabilities(network):
     calls, logits = record(*network)
     tap, output = calls[-1]
     assert tap.role == "output"
@@ -110,7 +110,7 @@ def test_a_skip_that_is_off_has_no_tap():
     assert names & {"skip1", "skip2", "skip3", "skip4"} == {"skip2", "skip3"}
 
 
-def test_levels_of_lenet_go_on_in_its_classifier():
+def test_levels_of_lenet_continue_in_its_classifier():
     assert [(tap.name, tap.role, tap.level) for tap in CNN().taps()] == [
         ("conv1", "feature", 1),
         ("conv2", "feature", 2),
@@ -120,6 +120,6 @@ def test_levels_of_lenet_go_on_in_its_classifier():
     ]
 
 
-def test_unknown_role():
+def test_an_unknown_role_is_refused():
     with pytest.raises(ValueError, match=r"role: got 'middle', wanted one of input, encoder, .*; correct the spelling"):
         Tap("enc1", "enc1", "middle", 1, 0)

@@ -38,7 +38,7 @@ def noise(*shape: int) -> torch.Tensor:
         ({"skips": off_at(3)}, 477_193),
         ({"skips": off_at(4)}, 449_545),
         ({"skips": "none"}, 437_449),
-        ({"skips": "add"}, 437_449),  # equal widths are added as they are
+        ({"skips": "add"}, 437_449),  # equal widths are added without a projection
     ],
 )
 def test_parameters_of_designs(changes, expected):
@@ -50,12 +50,12 @@ def test_parameters_of_the_published_network():
 
 
 def test_parameters_of_unequal_widths():
-    # decoder 4 beside encoder 8, bottleneck 16, one 3x3 convolution per level, 1 channel in and out:
+    # decoder 4 and encoder 8, bottleneck 16, one 3x3 convolution per level, 1 channel in and out:
     # enc 9*8+8, bottleneck 9*8*16+16, up 4*16*4+4, dec 9*(4+8)*4+4 by cat, 9*4*4+4 by add, out 4+1
     small = {"in_channels": 1, "widths": (8, 16), "decoder_widths": [4], "convs_per_level": 1}
     assert parameters(**small) == 80 + 1168 + 260 + 436 + 5
     assert parameters(**small, skips="none") == 80 + 1168 + 260 + 148 + 5
-    assert parameters(**small, skips="add") == 80 + 1168 + 260 + 148 + 5 + (8 * 4 + 4)  # the skip's projection
+    assert parameters(**small, skips="add") == 80 + 1168 + 260 + 148 + 5 + (8 * 4 + 4)  # the projection of the skip
 
 
 @pytest.mark.parametrize("mode", ["cat", "add", "off"])
@@ -89,15 +89,15 @@ def test_interpolation_up_equals_interpolate_then_convolve():
 
 
 @pytest.mark.parametrize("mode", ["cat", "add", "off"])
-def test_only_a_connected_skip_carries_the_branch(mode):
+def test_only_a_connected_skip_affects_the_output(mode):
     model, x = UNet(1, 1, (4, 8, 8), skips=[mode, "cat"], decoder_widths=[5, 8]), noise(1, 1, 8, 8)
     before, seen = model(x), []
 
-    def silence(module, inputs, output):
+    def set_to_zero(module, inputs, output):
         seen.append(inputs[0])
         return torch.zeros_like(output)
 
-    model.skip1.register_forward_hook(silence)
+    model.skip1.register_forward_hook(set_to_zero)
     after = model(x)
     assert torch.equal(before, after) == (mode == "off")
     assert len(seen) == (0 if mode == "off" else 1)
@@ -105,7 +105,7 @@ def test_only_a_connected_skip_carries_the_branch(mode):
         assert torch.equal(seen[0], model.enc1(x))
 
 
-def test_skip_passes_the_branch_unchanged_unless_it_must_project():
+def test_a_skip_returns_its_input_unless_it_has_a_projection():
     branch = noise(1, 4, 3, 3)
     assert torch.equal(Skip("cat", 4, 8)(branch), branch)
     assert torch.equal(Skip("add", 4, 4)(branch), branch)
@@ -113,27 +113,27 @@ def test_skip_passes_the_branch_unchanged_unless_it_must_project():
     assert torch.allclose(skip(branch), F.conv2d(branch, skip.project.weight, skip.project.bias))
 
 
-def test_gradient_at_a_skip_is_that_of_its_way_alone():
+def test_the_gradient_at_a_skip_excludes_the_path_through_deeper_levels():
     model, outputs = UNet(1, 1, (4, 8), skips="add"), {}
     for name in ("enc1", "up1", "skip1"):
         model.get_submodule(name).register_forward_hook(
             lambda module, inputs, output, name=name: outputs.update({name: output}) or output.retain_grad()
         )
     model(noise(1, 1, 8, 8)).sum().backward()
-    # both summands of skip + up get the sum's gradient; the encoder's gets what comes through the pool besides
+    # skip and up have the gradient of their sum; the encoder also has the gradient through the pool
     assert torch.equal(outputs["skip1"].grad, outputs["up1"].grad)
     assert not torch.equal(outputs["skip1"].grad, outputs["enc1"].grad)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 13), (16, 16), (33, 18), (1, 2, 3), (9, 8, 5)])
-def test_any_size_comes_back(size):
+def test_the_output_has_the_size_of_the_input(size):
     model = UNet(1, 2, (2, 4, 4, 4), spatial_dims=len(size))
     assert model(noise(1, 1, *size)).shape == (1, 2, *size)
 
 
 @pytest.mark.parametrize("axis", [-1, -2])
-def test_padding_is_zeros_split_on_both_sides(axis):
-    model = UNet(1, 1, (2, 4, 4))  # sides in multiples of 4: 5 becomes 8 by 1 before and 2 after
+def test_zeros_are_padded_on_both_sides(axis):
+    model = UNet(1, 1, (2, 4, 4))  # sides must be multiples of 4: 5 becomes 8, with 1 before and 2 after
     x = noise(1, 1, 8, 8).narrow(axis, 0, 5)
     by_hand = F.pad(x, (1, 2, 0, 0) if axis == -1 else (0, 0, 1, 2))
     assert torch.allclose(model(x), model(by_hand).narrow(axis, 1, 5), atol=1e-6)
@@ -152,7 +152,7 @@ def test_activation_is_applied_in_the_tapped_block(activation):
 def test_norms_standardise(norm, spatial_dims):
     block = UNet(1, 1, (12, 12), norm=norm, spatial_dims=spatial_dims).enc1.conv1
     normed = block[1](block[0](10 * noise(4, 1, *[8] * spatial_dims) + 3))
-    # the axes over which each norm takes its mean; 12 channels make 6 groups, the largest divisor up to 8
+    # the axes of the mean of each norm; 12 channels give 6 groups, the largest divisor up to 8
     groups = normed.reshape(4, 6, 2, -1) if norm == "group" else normed.reshape(4, 12, 1, -1)
     axes = {"batch": (0, 2, 3), "instance": (2, 3), "group": (2, 3)}[norm]
     assert groups.mean(axes).abs().max() < 1e-4
@@ -176,7 +176,7 @@ def test_glorot_statistics():
 
 
 @pytest.mark.parametrize("init", ["torch", "glorot"])
-def test_a_seed_makes_the_network(init):
+def test_weights_depend_on_the_seed(init):
     def weights(seed):
         torch.manual_seed(seed)
         return nn.utils.parameters_to_vector(UNet(1, 1, (4, 8), init=init, norm="batch").parameters())
@@ -185,8 +185,8 @@ def test_a_seed_makes_the_network(init):
     assert not torch.equal(weights(0), weights(1))
 
 
-def test_lists_of_omegaconf():
+def test_lists_of_omegaconf_are_accepted():
     config = OmegaConf.create("{widths: [4, 8, 8], skips: [cat, off], decoder_widths: [4, 6]}")
     model = UNet(**config)
-    assert model.skips == ("cat", "off")  # though YAML reads a bare off as False
+    assert model.skips == ("cat", "off")  # YAML reads an unquoted off as False
     assert (model.widths, model.decoder_widths) == ((4, 8, 8), (4, 6))

@@ -1,4 +1,4 @@
-"""Arguments and images that no U-Net is built from or for."""
+"""Bad arguments and images of a U-Net are refused."""
 
 import pytest
 import torch
@@ -37,13 +37,13 @@ from models import UNet
         ({"convs_per_level": 0}, r"convs_per_level: got 0, wanted a positive integer"),
     ],
 )
-def test_bad_arguments(arguments, message):
+def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message) as error:
         UNet(**arguments)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 16, 16), (3, 16, 16), (1, 3, 16, 16, 16)])
-def test_images_of_another_shape(shape):
+def test_images_of_another_shape_are_refused(shape):
     with pytest.raises(ValueError, match=r"input: got shape .*, wanted \(N, 3, H, W\)"):
         UNet()(torch.zeros(shape))

@@ -1,4 +1,4 @@
-"""Time of asking a network what its parts tell, and of proposing designs, against one epoch of its training.
+"""Compare the time of estimating conditional information and proposing designs with one epoch of training.
 
 python tests/perf/asking.py
 """
@@ -41,9 +41,7 @@ def main() -> None:
     proposals = propose_designs(search, base, {"params": 0.025, "flops": 0.25})
     answers(asker)
     asking = time.perf_counter() - started
-    print(
-        f"asking {len(asker.asked)} questions of 600 images, {len(proposals)} proposals: {asking:.0f} s (wanted < 180)"
-    )
+    print(f"{len(asker.asked)} estimates on 600 images, {len(proposals)} proposals: {asking:.0f} s (wanted < 180)")
     print(f"one epoch of training: {epoch:.1f} s, ratio {asking / epoch:.0f}")
 
 

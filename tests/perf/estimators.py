@@ -1,4 +1,4 @@
-"""Time of distances and of estimators that read them, as ratios to a plain reference in the same run: `make perf`."""
+"""Time of distances and of estimators, as ratios to a plain matrix product in the same run: `make perf`."""
 
 import time
 from dataclasses import replace
@@ -14,7 +14,7 @@ N, DIM = 2000, 50_000
 
 
 def seconds(action, repeats: int = 3) -> float:
-    """The least of several times, after one that warms up."""
+    """Return the shortest of several times, after one call to warm up."""
     action()
     times = []
     for _ in range(repeats):
@@ -32,7 +32,7 @@ def distances(slices: list[np.ndarray]) -> np.ndarray:
 
 
 def fresh(variable: Variable) -> Variable:
-    """The same, but nothing derived from its distances is kept from the time before."""
+    """Return the variable without cached values that were derived from its distances."""
     kept = {key: array for key, array in variable.reductions.items() if isinstance(key, Distances)}
     return replace(variable, reductions=kept)
 
@@ -63,7 +63,7 @@ def main() -> None:
             here = estimator.statistic(t, target, None).at(rows)
             moved = own[batch.permutation(N)]
             null = seconds(lambda here=here, moved=moved: here.bits(moved))
-            line = f"  {name}, {about}: from distances {once:.3f} s, {once / streamed:.3f} of them"
+            line = f"  {name}, {about}: from distances {once:.3f} s, {once / streamed:.3f} of their time"
             print(f"{line}; one null {null:.3f} s" if estimator.pairs(target) else line)
     one, other = (np.exp(-side.read(Distances()) / side.read(Distances()).mean()) for side in (t, x))
     print(f"  one elementwise product of two N×N matrices {seconds(lambda: one * other):.3f} s")

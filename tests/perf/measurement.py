@@ -1,4 +1,4 @@
-"""Time and memory of measuring all 23 taps of the published U-Net, against its training: `make perf`."""
+"""Compare the time and memory of measuring all 23 taps of the published U-Net with its training: `make perf`."""
 
 import resource
 import time
@@ -30,7 +30,7 @@ def main() -> None:
         model, data, epochs=2, batch_size=16, optimizer=optimizer, schedule=None, loss=loss_function("bce", data),
         amp=False, seed=0, on_epoch=lambda *_: ends.append(time.perf_counter()),
     )  # fmt: skip
-    epochs = np.diff(ends)[-2:].sum()  # the first is epoch 0, validation alone
+    epochs = np.diff(ends)[-2:].sum()  # the first interval is epoch 0, which only validates
 
     estimators = {"kde": KDE(), "renyi": Renyi(alpha=2, width="median"), "binning": Binning()}
     probe = Probe(model, data, estimators, seed=0, split="all", views=["image"], budget_gb=1.5)
@@ -40,7 +40,9 @@ def main() -> None:
     taps = len({row["tap"] for row in rows}) - 1
     estimating = sum(row.get("seconds", 0) for row in rows)
     print(f"{taps} taps, N = {N}, 128×128, KDE + Rényi(2) + binning, 20 nulls")
-    print(f"  measuring {seconds:.1f} s, of it estimating {estimating:.1f} s; two epochs of training {epochs:.1f} s")
+    print(
+        f"  measuring {seconds:.1f} s, including estimation {estimating:.1f} s; two epochs of training {epochs:.1f} s"
+    )
     print(f"  ratio {seconds / epochs:.2f} (wanted < 1); extra peak memory {peak_gb() - before:.2f} GB (wanted < 2)")
 
 

@@ -1,4 +1,4 @@
-"""All pairs of feature maps: a loop with eigenvalues against products and batches; a LeNet-5 measured at one epoch."""
+"""Time of all pairs of feature maps, in a loop with eigenvalues and in batches; a LeNet-5 measured at one epoch."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def main() -> None:
     maps, x, y = rng.normal(size=(C, N, SIDE**2)), rng.normal(size=(N, 784)), rng.integers(0, 10, N)
     squared = np.stack([cdist(one, one, "sqeuclidean") for one in maps])
     targets = {"X": Variable.of(x), "Y": Variable.of(y)}
-    print(f"all pairs of {C} maps at N = {N}, what they tell of X and of Y; {torch.get_num_threads()} threads")
+    print(f"all pairs of {C} maps at N = {N}, information about X and about Y; {torch.get_num_threads()} threads")
     for alpha in (2, 1.01):
         estimator = Renyi(alpha=alpha)
         width = estimator.width_of(Variable.of(maps[0]), N)
         slow, expected = timed(1, loop, squared, width, targets, estimator)
         fast, got = timed(5, ours, squared, width, targets, estimator)
-        apart = max(np.abs(got[about] - expected[about]).max() for about in targets)
+        difference = max(np.abs(got[about] - expected[about]).max() for about in targets)
         print(f"  alpha {alpha}: loop with eigvalsh {slow:.2f} s, ours {1000 * fast:.0f} ms, {slow / fast:.1f} times; "
-              f"largest difference {apart:.1e} bits")  # fmt: skip
+              f"largest difference {difference:.1e} bits")  # fmt: skip
     lenet()
 
 
 def loop(squared, width, targets, estimator):
-    """Each pair for itself: its Gram matrix, and eigenvalues of it, of the target's, and of both."""
+    """Compute each pair separately, with eigenvalues of its Gram matrix, of the target's, and of their product."""
     grams = np.exp(-squared / (2 * width**2))
     others = {
         "X": np.exp(-targets["X"].read(estimator.reads[0]) / (2 * estimator.width_of(targets["X"], N) ** 2)),
@@ -51,28 +51,28 @@ def loop(squared, width, targets, estimator):
         spectrum = np.linalg.eigvalsh(matrix / np.trace(matrix)).clip(0)
         return np.log2((spectrum**estimator.alpha).sum()) / (1 - estimator.alpha)
 
-    told = {}
-    with threadpool_limits(1):  # which is faster for small matrices, whatever the number of cores
+    bits = {}
+    with threadpool_limits(1):  # faster for small matrices on any number of cores
         for about, other in others.items():
-            whole, told[about] = entropy(other), np.zeros((C, C))
+            whole, bits[about] = entropy(other), np.zeros((C, C))
             for i in range(C):
                 for j in range(i):
                     pair = grams[i] * grams[j]
-                    told[about][i, j] = entropy(pair) + whole - entropy(pair * other)
-    return told
+                    bits[about][i, j] = entropy(pair) + whole - entropy(pair * other)
+    return bits
 
 
 def ours(squared, width, targets, estimator):
     pairs = Maps(squared, np.full(C, width), estimator.alpha)
-    told = {}
+    bits = {}
     for about, target in targets.items():
         codes = estimator.codes(target, np.arange(N))
-        told[about] = np.tril(pairs.information(estimator.side(target, N), codes).together, -1)
-    return told
+        bits[about] = np.tril(pairs.information(estimator.side(target, N), codes).together, -1)
+    return bits
 
 
 def lenet() -> None:
-    """Every layer and every pair of LeNet-5's maps at one epoch, with nulls and intervals."""
+    """Measure every layer and every pair of feature maps of LeNet-5 at one epoch, with nulls and intervals."""
     data = phantoms("classification", classes=5, n=[16, 400, 16], size=28)
     torch.manual_seed(0)
     network = CNN(1, 5)
@@ -90,7 +90,7 @@ def measured(probe, network, moment) -> list[dict]:
 
 
 def timed(repeats: int, call, *arguments):
-    """Seconds of the fastest call, and what it returned."""
+    """Return the seconds of the fastest call, and its result."""
     best = np.inf
     for _ in range(repeats):
         started = time.perf_counter()

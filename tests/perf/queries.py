@@ -1,9 +1,9 @@
-"""How long a store of many runs takes to answer MLflow's UI and a sweep: 100 runs against 5,000.
+"""Time that a store takes to answer requests of MLflow's UI and of a sweep, with 100 and with 5,000 runs.
 
 python tests/perf/queries.py [DATABASE]
 
-A new SQLite file is timed and, where it is given, DATABASE: an empty one, such as postgresql://bench@127.0.0.1/mlflow.
-The runs are copies, by SQL, of the rows of one default run; their artifacts are its own.
+The script times a new SQLite file and, if given, DATABASE: an empty one, such as postgresql://bench@127.0.0.1/mlflow.
+The runs are copies, by SQL, of the rows of one default run; all of them share its artifacts.
 """
 
 import statistics
@@ -28,7 +28,7 @@ SCORE, PROFILE = "metrics.`summary/val_score`", "profile/I_XT.renyi_2"
 
 
 def size(database: str) -> int:
-    """Bytes of a database."""
+    """Return the size of a database in bytes."""
     engine = sa.create_engine(database)
     sqlite = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
     query = sqlite if engine.dialect.name == "sqlite" else "SELECT pg_database_size(current_database())"
@@ -36,13 +36,13 @@ def size(database: str) -> int:
         return connection.execute(sa.text(query)).scalar()
 
 
-def questions(address: str, store: Store, parent: str) -> dict[str, Callable]:
-    """What MLflow's UI asks of its server, and what a sweep asks of the store."""
+def requests_of(address: str, store: Store, parent: str) -> dict[str, Callable]:
+    """Return the requests of MLflow's UI to its server, and those of a sweep to the store."""
 
-    def search(**asked):
-        asked = {"order_by": ["attributes.start_time DESC"]} | asked
+    def search(**parameters):
+        parameters = {"order_by": ["attributes.start_time DESC"]} | parameters
         body = {"experiment_ids": [store.experiment_id], "run_view_type": "ACTIVE_ONLY", "max_results": 100}
-        answer = requests.post(f"{address}/ajax-api/2.0/mlflow/runs/search", json=body | asked, timeout=600)
+        answer = requests.post(f"{address}/ajax-api/2.0/mlflow/runs/search", json=body | parameters, timeout=600)
         answer.raise_for_status()
         found = answer.json()["runs"]
         assert len(found) == 100
@@ -51,9 +51,9 @@ def questions(address: str, store: Store, parent: str) -> dict[str, Callable]:
     ten = search()[:10]
 
     def profiles():
-        asked = {"run_ids": ten, "metric_key": PROFILE, "max_results": 320}
+        parameters = {"run_ids": ten, "metric_key": PROFILE, "max_results": 320}
         answer = requests.get(
-            f"{address}/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval", params=asked, timeout=600
+            f"{address}/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval", params=parameters, timeout=600
         )
         answer.raise_for_status()
         assert len({point["run_id"] for point in answer.json()["metrics"]}) == 10
@@ -71,7 +71,7 @@ def questions(address: str, store: Store, parent: str) -> dict[str, Callable]:
 
 
 def seconds(ask: Callable) -> float:
-    """Median of several times, of fewer where they are long."""
+    """Return the median of several times, or of fewer if they are long."""
     taken: list[float] = []
     while len(taken) < REPEATS and sum(taken) < ENOUGH:
         started = time.perf_counter()
@@ -80,8 +80,8 @@ def seconds(ask: Callable) -> float:
     return statistics.median(taken)
 
 
-def tell(database: str, calls: list, folder: Path) -> None:
-    """Fill a store and print its times; a SQLite file is asked directly where a sweep on one machine would."""
+def print_times(database: str, calls: list, folder: Path) -> None:
+    """Fill a store and print its times; a SQLite file is read directly, as by a sweep on one machine."""
     kind, direct = database.partition(":")[0], database.startswith("sqlite")
     with server(database, folder) as address:
         store = connect(database if direct else address, "queries")
@@ -89,15 +89,15 @@ def tell(database: str, calls: list, folder: Path) -> None:
             tags = {tracking.FINGERPRINT: "one", tracking.DESIGN: "seed=0"}
             with tracking.started(store, "job", tags, parent.id) as run:
                 replay(store.client, run.id, calls)
-        multiply(database, run.id, range(1, FEW))  # no run is open now, whose heartbeats would wait
+        multiply(database, run.id, range(1, FEW))  # no run is open whose heartbeats would have to wait
         before = size(database)
-        few = {name: seconds(ask) for name, ask in questions(address, store, parent.id).items()}
+        few = {name: seconds(ask) for name, ask in requests_of(address, store, parent.id).items()}
         multiply(database, run.id, range(FEW, MANY))
         print(f"{kind}: {(size(database) - before) / (MANY - FEW) / 1000:.1f} kB of the database a run", flush=True)
-        for asked, ask in questions(address, store, parent.id).items():
+        for name, ask in requests_of(address, store, parent.id).items():
             many = seconds(ask)
-            of = f"{few[asked]:7.3f} s of {FEW} runs, {many:7.3f} s of {MANY}"
-            print(f"  {asked:45} {of}; ratio {many / few[asked]:.1f}", flush=True)
+            of = f"{few[name]:7.3f} s of {FEW} runs, {many:7.3f} s of {MANY}"
+            print(f"  {name:45} {of}; ratio {many / few[name]:.1f}", flush=True)
 
 
 def main(*databases: str) -> None:
@@ -106,7 +106,7 @@ def main(*databases: str) -> None:
         new = f"sqlite:///{folder}/mlflow.db"
         SqlAlchemyStore(new, (Path(folder) / "artifacts").as_uri()).engine.dispose()
         for database in (new, *databases):
-            tell(database, calls, Path(folder))
+            print_times(database, calls, Path(folder))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stores to time: what a real run logs, an `mlflow server` before a database, and a run's rows many times over."""
+"""Helpers to time stores: the calls of a real run, an `mlflow server` with a database, and copies of a run's rows."""
 
 import os
 import subprocess
@@ -19,13 +19,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from running import QUIET, TINY, command, with_store
 
 TABLES = [model.__table__ for model in (SqlRun, SqlMetric, SqlLatestMetric, SqlParam, SqlTag)]
-KINDS = {"default": (), "minimal": TINY}  # of runs: overrides of `python -m bench`
+KINDS = {"default": (), "minimal": TINY}  # kinds of runs: overrides of `python -m bench`
 PORT = int(os.environ.get("PORT", "5100"))
 Call = tuple[str, tuple, dict]
 
 
 def logged(kind: str) -> list[Call]:
-    """What a real run asks of its client, in order: name, arguments but the run's id, options; a file as its bytes."""
+    """Return the client calls of a real run in order: name, arguments without the run id, options; files as bytes."""
     calls: list[Call] = []
 
     def recorded(name):
@@ -60,7 +60,7 @@ def replay(client, run_id: str, calls: list[Call]) -> None:
 
 @contextmanager
 def server(database: str, folder: Path, workers: int = 1) -> Iterator[str]:
-    """The address of an `mlflow server` on localhost, which keeps artifacts below a folder."""
+    """Run an `mlflow server` on localhost with its artifacts in a folder; yield its address."""
     address = f"http://127.0.0.1:{PORT}"
     options = {"--host": "127.0.0.1", "--port": PORT, "--workers": workers, "--backend-store-uri": database,
                "--artifacts-destination": (folder / "artifacts").as_uri()}  # fmt: skip
@@ -85,7 +85,7 @@ def server(database: str, folder: Path, workers: int = 1) -> Iterator[str]:
 
 
 def multiply(database: str, run_id: str, numbers: range) -> None:
-    """Insert a run's rows again for each number, with an id and a fingerprint of its own and metrics a little apart."""
+    """Copy the rows of a run for each number, with another id and fingerprint and slightly different metrics."""
     columns = sa.Column("number", sa.BigInteger), sa.Column("name", sa.String(32))
     copies = sa.Table("copies", sa.MetaData(), *columns, prefixes=["TEMPORARY"])
     engine = sa.create_engine(database)

@@ -1,4 +1,4 @@
-"""What the smallest run spends its time on, and how many a minute sweeps do by two launchers.
+"""Time of the parts of a minimal run, and runs per minute of sweeps with two launchers.
 
 python tests/perf/sweeps.py
 """
@@ -24,7 +24,7 @@ LAUNCHERS = {"basic": (), "joblib, two at once": ("hydra/launcher=joblib", "hydr
 
 @contextmanager
 def in_client() -> Iterator[Counter]:
-    """Seconds in methods of MLflow's client and in drawing, by name; one that another calls is not counted again."""
+    """Yield the seconds in methods of MLflow's client and in drawing, by name; nested calls are not counted again."""
     spent, inside = Counter(), []
 
     def timed(name, method):
@@ -59,7 +59,7 @@ def one_run(folder: Path) -> None:
         assert command(folder, *QUIET, *TINY, "seed=1").code == 0
         warm = time.perf_counter() - started
     figures = spent.pop("savefig")
-    print(f"one run as a process of its own: {alone:.1f} s; in one that has run before: {warm:.2f} s, of which")
+    print(f"one run in a new process: {alone:.1f} s; in a process that has run before: {warm:.2f} s, of which")
     print(f"  the client of the store {sum(spent.values()):.2f} s, figures {figures:.2f} s, all else "
           f"{warm - figures - sum(spent.values()):.2f} s", flush=True)  # fmt: skip
 

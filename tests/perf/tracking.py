@@ -1,9 +1,9 @@
-"""How many runs a minute a store takes: what one run logs, logged again by 1, 2 and 4 processes at once.
+"""Runs per minute that a store accepts: 1, 2 and 4 processes at once repeat the calls of one run.
 
 python tests/perf/tracking.py [DATABASE [WORKERS]]
 
-A new SQLite file is written to as sweeps on one machine do; DATABASE, such as postgresql://bench@127.0.0.1/mlflow, is
-timed behind an `mlflow server` of so many WORKERS.
+The script writes to a new SQLite file, as sweeps on one machine do. It times DATABASE, such as
+postgresql://bench@127.0.0.1/mlflow, through an `mlflow server` with this number of WORKERS.
 """
 
 import multiprocessing
@@ -25,7 +25,7 @@ RUNS = 16
 
 
 def log_runs(uri: str, calls: list, parent: str, names: range, ready, go, processor) -> None:
-    """What jobs of a sweep ask of the store, in a process of its own."""
+    """Repeat the requests of jobs of a sweep to the store, in a separate process."""
     store = connect(uri, "perf", parent)
     ready.release()
     go.wait()
@@ -42,7 +42,7 @@ def log_runs(uri: str, calls: list, parent: str, names: range, ready, go, proces
 
 
 def log_by(processes: int, uri: str, calls: list) -> tuple[float, float]:
-    """Seconds of RUNS runs by so many processes, from when all of them are ready, and of processor time in them."""
+    """Return the seconds of RUNS runs by several processes, after all of them are ready, and their processor time."""
     context = multiprocessing.get_context("spawn")
     ready, go, processor = context.Semaphore(0), context.Event(), context.Value("d", 0.0)
     with tracking.started(connect(uri, "perf"), "sweep", {tracking.SWEEP: "parent"}) as parent:
@@ -74,7 +74,7 @@ def describe(kind: str, calls: list) -> str:
     )
 
 
-def tell(uri: str, calls: list, servers: Callable[[], float] = lambda: 0.0) -> None:
+def print_times(uri: str, calls: list, servers: Callable[[], float] = lambda: 0.0) -> None:
     alone = None
     for processes in (1, 2, 4):
         before = servers()
@@ -93,15 +93,15 @@ def main(database: str | None = None, workers: str = "1") -> None:
         print(describe(kind, calls), flush=True)
     with TemporaryDirectory() as folder:
         print("the default run, to SQLite")
-        tell(f"sqlite:///{folder}/mlflow.db", kinds["default"])
+        print_times(f"sqlite:///{folder}/mlflow.db", kinds["default"])
         if database:
             with server(database, Path(folder), int(workers)) as address:
                 print(f"the default run, to a server of {workers} workers before {database.partition(':')[0]}")
-                tell(address, kinds["default"], processor_of_children)
+                print_times(address, kinds["default"], processor_of_children)
 
 
 def processor_of_children() -> float:
-    """Seconds of processor time in all that this process started and that still runs."""
+    """Return the seconds of processor time of all running child processes."""
     times = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
     return sum(spent.user + spent.system for spent in times)
 

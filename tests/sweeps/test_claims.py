@@ -1,4 +1,4 @@
-"""Claims: of several that begin at the same moment, one goes on."""
+"""Claims: if several processes begin the same job at the same moment, one of them continues."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -24,17 +24,17 @@ def rivals_of(store):
 
 
 @pytest.mark.parametrize("many", [2, 3])
-def test_one_of_those_that_begin_together_goes_on(store, many):
+def test_one_of_several_simultaneous_claims_continues(store, many):
     for _ in range(5):
         together = Barrier(many)
 
         def claim(number, together=together):
             together.wait()
             run = tracking.create(store, f"rival {number}", TAGS)
-            goes_on = claims.is_first(store, run, rivals_of(store))
-            if not goes_on:
+            is_first = claims.is_first(store, run, rivals_of(store))
+            if not is_first:
                 store.client.delete_run(run.id)
-            return run.id if goes_on else None
+            return run.id if is_first else None
 
         with ThreadPoolExecutor(many) as threads:
             (first,) = filter(None, threads.map(claim, range(many)))
@@ -42,7 +42,7 @@ def test_one_of_those_that_begin_together_goes_on(store, many):
         store.client.set_terminated(first, "KILLED")
 
 
-def test_a_run_gives_way_to_one_that_looked_before_it_began_whatever_the_clocks_say(store, monkeypatch):
+def test_a_run_gives_way_to_an_earlier_claim_independently_of_clocks(store, monkeypatch):
     monkeypatch.setattr(claims, "SETTLE", 0.5)
     first = tracking.create(store, "first", TAGS)
     assert claims.is_first(store, first, rivals_of(store))
@@ -51,7 +51,7 @@ def test_a_run_gives_way_to_one_that_looked_before_it_began_whatever_the_clocks_
     assert not claims.is_first(store, second, rivals_of(store))
 
 
-def test_a_job_that_another_finished_between_two_looks_is_not_done_again(store):
+def test_a_job_that_another_process_finished_meanwhile_is_not_run_again(store):
     other = tracking.create(store, "other", TAGS)
 
     def begin():
@@ -59,9 +59,9 @@ def test_a_job_that_another_finished_between_two_looks_is_not_done_again(store):
         store.client.set_terminated(other.id, "FINISHED")
         return run
 
-    waits = claims.claim
-    looks = iter([lambda *_: None, waits])
+    claim = claims.claim
+    checks = iter([lambda *_: None, claim])
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(claims, "claim", lambda *asked: next(looks)(*asked))
+        patched.setattr(claims, "claim", lambda *arguments: next(checks)(*arguments))
         assert claims.begin_once(store, "abc", begin) == other.id
     assert not claims.running(store, "abc")

@@ -1,4 +1,4 @@
-"""Sweeps that an experiment's config holds, for Hydra's sweeper to try."""
+"""Sweeps that are defined in the config of an experiment."""
 
 import pytest
 from running import runs, tiny
@@ -18,13 +18,13 @@ def designs(folder, *overrides):
     return parent.info.run_name, {run.data.tags.get(tracking.DESIGN) for run in runs(folder)} - {None}
 
 
-def test_what_an_experiment_sweeps_is_run_and_names_the_designs(tmp_path):
+def test_an_experiment_runs_its_sweep_and_names_its_designs(tmp_path):
     name, found = designs(tmp_path)
     assert found == {"model.filters.0=2", "model.filters.0=6", "model.filters.0=24"}
     assert name == "sweep model.filters.0=2,6,24"
 
 
-def test_the_command_line_takes_the_place_of_what_an_experiment_sweeps(tmp_path):
+def test_the_command_line_replaces_the_sweep_of_an_experiment(tmp_path):
     name, found = designs(tmp_path, "model.filters.0=3,4")
     assert found == {"model.filters.0=3", "model.filters.0=4"}
     assert name == "sweep model.filters.0=3,4"

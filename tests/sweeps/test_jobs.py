@@ -1,4 +1,4 @@
-"""Jobs of a sweep: found, waited for, buried and told of."""
+"""Jobs of a sweep: finding them, waiting for them, marking terminated ones, and reporting failures."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def logged(run):
     return run.store.client.get_run(run.id)
 
 
-def test_finished_finds_finished_runs_of_this_experiment_alone(store):
+def test_finished_finds_only_finished_runs_of_the_same_experiment(store):
     tags = {tracking.FINGERPRINT: "abc"}
     with pytest.raises(ValueError, match="boom"), tracking.started(store, "failed", tags, None):
         raise ValueError("boom")
@@ -42,7 +42,7 @@ def test_finished_finds_finished_runs_of_this_experiment_alone(store):
     assert claims.finished(connect(store.uri, "others"), "abc") is None
 
 
-def test_jobs_of_a_sweep_are_its_finished_runs_and_those_it_found_done(store):
+def test_jobs_of_a_sweep_are_its_finished_runs_and_those_it_reused(store):
     def job(name, parent, fails=False):
         with tracking.started(store, name, {tracking.DESIGN: name}, parent) as run:
             run.table(pd.DataFrame({"tap": [name]}), "tables/taps.csv")
@@ -64,19 +64,20 @@ def test_jobs_of_a_sweep_are_its_finished_runs_and_those_it_found_done(store):
 
 
 def of_process(pid, host=None, since=None, beat=0.0):
-    """Tags of a run that some process does; beat: seconds since it was heard of."""
+    """Return the tags of a run that another process executes; beat: seconds since its last heartbeat."""
     owner = {"host": host or socket.gethostname(), "pid": pid, "since": since}
     return {OWNER: json.dumps(owner), BEAT: str(time.time() - beat)}
 
 
-def test_a_process_of_this_host_is_alive_while_it_runs_whatever_its_beats():
+def test_a_process_of_this_host_is_alive_while_it_runs_independently_of_heartbeats():
     tags = owner_tags()
     assert is_alive(tags | {BEAT: "0"})
     assert owner_of(tags) == f"process {os.getpid()} on {socket.gethostname()}"
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
         since = json.loads(tags[OWNER])["since"]
-        assert not is_alive(of_process(child.pid, since=since))  # another process, with the number of one that ended
+        # another process with the process id of one that has ended
+        assert not is_alive(of_process(child.pid, since=since))
     finally:
         child.kill()
         child.wait()
@@ -84,15 +85,15 @@ def test_a_process_of_this_host_is_alive_while_it_runs_whatever_its_beats():
     assert not is_alive({})
 
 
-def test_a_process_of_another_host_is_alive_while_it_beats():
+def test_a_process_of_another_host_is_alive_while_it_sends_heartbeats():
     assert is_alive(of_process(1, host="elsewhere", beat=SECONDS))
     assert not is_alive(of_process(1, host="elsewhere", beat=MISSED * SECONDS + 1))
 
 
-def test_a_run_beats_and_a_store_that_misses_one_does_not_end_it(store, monkeypatch):
-    said = []
+def test_a_run_sends_heartbeats_and_continues_if_one_fails(store, monkeypatch):
+    messages = []
     monkeypatch.setattr(
-        "bench.tracking.offline.heartbeat.log.warning", lambda words, *values: said.append(words % values)
+        "bench.tracking.offline.heartbeat.log.warning", lambda words, *values: messages.append(words % values)
     )
     monkeypatch.setattr("bench.tracking.offline.heartbeat.SECONDS", 0.02)
     with tracking.started(store, "beats", {}) as run:
@@ -103,7 +104,7 @@ def test_a_run_beats_and_a_store_that_misses_one_does_not_end_it(store, monkeypa
     with tracking.started(store, "unheard", {}) as run:
         time.sleep(0.2)
     assert logged(run).info.status == "FINISHED"
-    assert set(said) == {"the tracking store missed a heartbeat: division by zero"}
+    assert set(messages) == {"the tracking store missed a heartbeat: division by zero"}
 
 
 def job(store, tags=None, fingerprint="abc"):
@@ -111,35 +112,35 @@ def job(store, tags=None, fingerprint="abc"):
     return tracking.Run(store, made.info.run_id)
 
 
-def test_a_job_whose_process_is_gone_is_buried_and_done_again(store):
-    gone = job(store, of_process(2**22 + 1))
+def test_a_job_whose_process_has_terminated_is_marked_and_run_again(store):
+    terminated = job(store, of_process(2**22 + 1))
     never_owned = job(store)
     assert claims.claim(store, "abc") is None
-    assert [logged(run).info.status for run in (gone, never_owned)] == ["KILLED", "KILLED"]
+    assert [logged(run).info.status for run in (terminated, never_owned)] == ["KILLED", "KILLED"]
 
 
-def test_a_job_that_a_living_process_does_is_waited_for(store, monkeypatch):
-    other, looks, said = job(store, owner_tags()), [], []
-    monkeypatch.setattr("bench.sweeps.claims.log.info", lambda words, *values: said.append(words % values))
+def test_a_sweep_waits_for_a_job_that_another_process_is_running(store, monkeypatch):
+    other, statuses, messages = job(store, owner_tags()), [], []
+    monkeypatch.setattr("bench.sweeps.claims.log.info", lambda words, *values: messages.append(words % values))
 
-    def look(_):
-        looks.append(logged(other).info.status)
-        if len(looks) == 3:
+    def check_status(_):
+        statuses.append(logged(other).info.status)
+        if len(statuses) == 3:
             store.client.set_terminated(other.id)
 
-    monkeypatch.setattr("bench.sweeps.claims.time.sleep", look)
+    monkeypatch.setattr("bench.sweeps.claims.time.sleep", check_status)
     assert claims.claim(store, "abc") == other.id
-    assert looks == ["RUNNING"] * 3
-    assert said == [f"waiting for run {other.id} of {owner_of(owner_tags())}"]
+    assert statuses == ["RUNNING"] * 3
+    assert messages == [f"waiting for run {other.id} of {owner_of(owner_tags())}"]
 
 
-def test_a_job_that_fails_while_it_is_waited_for_is_done_again(store, monkeypatch):
+def test_a_job_that_fails_in_another_process_is_run_again(store, monkeypatch):
     other = job(store, owner_tags())
     monkeypatch.setattr("bench.sweeps.claims.time.sleep", lambda _: store.client.set_terminated(other.id, "FAILED"))
     assert claims.claim(store, "abc") is None
 
 
-def test_failures_are_noted_by_job_and_taken_back_by_success(store):
+def test_failures_are_recorded_by_job_and_removed_after_success(store):
     with tracking.started(store, "sweep", {}) as parent:
         first, second = ["model.skips=all", "seed=0", "tracking.uri=a"], ["model.skips=none", "seed=0"]
         jobs.note_failure(store, parent.id, first, "skips=all", "too\nbad")
@@ -153,7 +154,7 @@ def test_failures_are_noted_by_job_and_taken_back_by_success(store):
         assert jobs.failures(store, parent.id).empty
 
 
-def test_a_sweep_of_more_jobs_than_one_request_brings_is_told_of_whole(store, monkeypatch):
+def test_all_jobs_of_a_sweep_are_listed_even_with_several_requests(store, monkeypatch):
     monkeypatch.setattr("bench.sweeps.jobs.PAGE", 2)
     with tracking.started(store, "sweep", {tracking.SWEEP: "parent"}) as parent:
         for number in range(5):

@@ -1,4 +1,4 @@
-"""Sweeps by other launchers than Hydra's own: processes of submitit here, and what a Slurm cluster would be given."""
+"""Sweeps by other launchers than Hydra's: joblib, submitit on this machine, and the script for a Slurm cluster."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from bench.config.composing import EXTRAS, explain_hydra
 from bench.tracking.offline.heartbeat import OWNER
 
 JOBS = ("model.skips=all,none", "seed=0")
-ASKED = (
+SLURM_SETTINGS = (
     "hydra.launcher.partition=gpu",
     "hydra.launcher.gres=gpu:1",
     "hydra.launcher.cpus_per_task=4",
@@ -27,7 +27,7 @@ ASKED = (
     "hydra.launcher.array_parallelism=8",
 )
 
-# What stands in for Slurm: sbatch keeps the script, and runs it here once for each task of its array.
+# Replacement for Slurm: sbatch saves the script and runs it on this machine once for each task of the array.
 SBATCH = f"""#!{sys.executable}
 import os, re, subprocess, sys
 script = open(sys.argv[-1]).read()
@@ -60,7 +60,7 @@ def sweep(folder, *launcher, **environment):
 
 @pytest.mark.processes
 @pytest.mark.parametrize("kill_last", [False, True])
-def test_a_worker_of_joblib_that_is_killed_ends_its_own_job_alone(tmp_path, kill_last):
+def test_a_killed_worker_of_joblib_ends_only_its_own_job(tmp_path, kill_last):
     folder, endless = with_store(tmp_path), "1000000"
     rest = [small for small in TINY if not small.startswith("train.epochs")]
     many = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
@@ -95,29 +95,29 @@ def trains_for(run, epochs):
 
 
 @pytest.mark.slow
-def test_submitit_local(tmp_path):
+def test_submitit_runs_jobs_locally(tmp_path):
     sweep(tmp_path, "hydra/launcher=submitit_local")
     assert_two_jobs_are_done(tmp_path)
 
 
 @pytest.mark.processes
-def test_submitit_slurm(tmp_path):
-    """The script asks for what the launcher was told to, and runs the jobs as one array."""
+def test_submitit_runs_jobs_on_slurm(tmp_path):
+    """The script requests the resources of the settings and runs the jobs as one array."""
     tools = tmp_path / "slurm"
     tools.mkdir()
     for name, script in {"sbatch": SBATCH, "srun": SRUN, "sacct": SACCT}.items():
         (tools / name).write_text(script)
         (tools / name).chmod(stat.S_IRWXU)
-    sweep(tmp_path, "hydra/launcher=submitit_slurm", *ASKED, PATH=f"{tools}{os.pathsep}{os.environ['PATH']}")
+    sweep(tmp_path, "hydra/launcher=submitit_slurm", *SLURM_SETTINGS, PATH=f"{tools}{os.pathsep}{os.environ['PATH']}")
     assert_two_jobs_are_done(tmp_path)
     script = (tmp_path / "submitted.sh").read_text()
-    asked = dict(re.findall(r"^#SBATCH --([\w-]+)=(.+)$", script, re.MULTILINE))
+    requested = dict(re.findall(r"^#SBATCH --([\w-]+)=(.+)$", script, re.MULTILINE))
     wanted = {"partition": "gpu", "gres": "gpu:1", "cpus-per-task": "4", "mem": "16GB", "time": "90", "array": "0-1%2"}
-    assert {key: asked[key] for key in wanted} == wanted
+    assert {key: requested[key] for key in wanted} == wanted
     assert f"{sys.executable} -u -m submitit.core._submit" in script
 
 
-def test_a_cluster_that_is_not_there_is_one_line(tmp_path, monkeypatch):
+def test_a_missing_cluster_gives_a_one_line_error(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     ended = tiny(tmp_path, "-m", "hydra/launcher=submitit_slurm", "seed=0,1")
     assert ended.code == 2
@@ -135,6 +135,6 @@ def test_a_plugin_that_is_not_installed_is_named_with_its_extra(choice, extra):
 
 
 @pytest.mark.skipif(find_spec("hydra_plugins.hydra_ray_launcher") is not None, reason="Ray's launcher is installed")
-def test_ray_not_installed_is_one_line(tmp_path):
+def test_ray_without_its_package_gives_a_one_line_error(tmp_path):
     ended = tiny(tmp_path, "-m", "hydra/launcher=ray", "seed=0,1")
     assert_refused(ended, "hydra/launcher: got 'ray'", "pip install 'infoflow-bench[ray]'")

@@ -1,4 +1,4 @@
-"""Sweeps on Ray, whose processes are started here: jobs that fail are told of, and a sweep that is stopped goes on."""
+"""Sweeps on Ray, whose processes run on this machine: failed jobs are reported, and a stopped sweep is continued."""
 
 import os
 import signal
@@ -28,12 +28,12 @@ def start(folder, *overrides):
 
 
 def done(folder):
-    """(seed, skips) of the finished jobs."""
+    """Return (seed, skips) of the finished jobs."""
     found = [run for run in children(folder, *parents(folder)) if run.info.status == "FINISHED"]
     return sorted((run.data.params["seed"], run.data.params["model.skips"]) for run in found)
 
 
-def test_jobs_are_done_by_workers_and_one_that_fails_is_told_of_at_the_end(tmp_path):
+def test_workers_run_jobs_and_a_failed_job_is_reported_at_the_end(tmp_path):
     sweep = start(tmp_path, "model.widths=[4,8],[0,8],[4,4]")
     _, err = sweep.communicate(timeout=300)
     assert sweep.returncode == 1, err
@@ -52,9 +52,9 @@ def test_jobs_are_done_by_workers_and_one_that_fails_is_told_of_at_the_end(tmp_p
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
-def test_a_sweep_that_is_stopped_goes_on(tmp_path, sent):
-    asked = ("model.skips=all,none", "seed=0,1", "train.epochs=50")
-    first = start(tmp_path, *asked)
+def test_a_stopped_sweep_is_continued(tmp_path, sent):
+    overrides_of_sweep = ("model.skips=all,none", "seed=0,1", "train.epochs=50")
+    first = start(tmp_path, *overrides_of_sweep)
     try:
         stops_by = time.monotonic() + 300
         while not (parents(tmp_path) and done(tmp_path)):
@@ -65,7 +65,7 @@ def test_a_sweep_that_is_stopped_goes_on(tmp_path, sent):
         os.kill(first.pid, sent)
         _, err = first.communicate(timeout=60)
     assert len(done(tmp_path)) < 4, err
-    again = start(tmp_path, *asked)
+    again = start(tmp_path, *overrides_of_sweep)
     _, err = again.communicate(timeout=300)
     assert again.returncode == 0, err
     (parent,) = parents(tmp_path)

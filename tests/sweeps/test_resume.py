@@ -1,4 +1,4 @@
-"""A sweep that is killed, at whatever point, and started again: every job is finished once, none lost, none twice."""
+"""A sweep that is killed at any point and started again finishes every job exactly once."""
 
 import multiprocessing
 import os
@@ -28,26 +28,26 @@ WRITES = (
 FEW, MORE = (20, 71), (1, 2, 4, 9, 33, 50, 76)
 
 
-def killed_after(folder, calls, sweep=SWEEP):
-    """A sweep, in a process of its own, that SIGKILL ends in its so many-th write to the store."""
+def kill_in_write(folder, calls, sweep=SWEEP):
+    """Run a sweep in a new process and kill it in its `calls`-th write to the store; return the exit code."""
 
     def child():
-        left = iter(range(calls - 1, -1, -1))
+        remaining = iter(range(calls - 1, -1, -1))
         for name in WRITES:
             method = getattr(MlflowClient, name)
 
             def write(*arguments, method=method, **options):
-                if not next(left):
+                if not next(remaining):
                     os.kill(os.getpid(), signal.SIGKILL)
                 return method(*arguments, **options)
 
             setattr(MlflowClient, name, write)
         os._exit(tiny(folder, *sweep).code)
 
-    return ended(child)
+    return exit_code_of(child)
 
 
-def ended(child):
+def exit_code_of(child):
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()
     process.join(300)
@@ -65,37 +65,37 @@ def assert_every_job_was_finished_once(folder):
         assert len(layers(folder, run)) == 3 * 27
         assert "test/dice" in run.data.metrics
         assert run.data.tags["mlflow.parentRunId"] == parents[0].info.run_id
-    left = {run.info.status for run in found if run not in parents and run not in done}
-    assert left <= {"KILLED"}
+    others = {run.info.status for run in found if run not in parents and run not in done}
+    assert others <= {"KILLED"}
     mean = sum(points(folder, run, "profile/I_XT.kde")[50] for run in done) / len(done)
     assert points(folder, parents[0], "profile/I_XT.kde")[50] == pytest.approx(mean)
 
 
 @pytest.mark.parametrize("calls", [*FEW, *(pytest.param(calls, marks=pytest.mark.slow) for calls in MORE)])
-def test_killed_in_a_write(tmp_path, calls):
-    assert killed_after(tmp_path, calls) == -signal.SIGKILL
+def test_a_sweep_killed_in_a_write_is_finished_by_the_same_command(tmp_path, calls):
+    assert kill_in_write(tmp_path, calls) == -signal.SIGKILL
     again = tiny(tmp_path, *SWEEP)
     assert again.code == 0, again.err
     assert_every_job_was_finished_once(tmp_path)
 
 
 @pytest.mark.slow
-def test_killed_twice(tmp_path):
+def test_a_sweep_killed_twice_is_finished_by_the_same_command(tmp_path):
     for calls in (40, 40):
-        assert killed_after(tmp_path, calls) == -signal.SIGKILL
+        assert kill_in_write(tmp_path, calls) == -signal.SIGKILL
     assert tiny(tmp_path, *SWEEP).code == 0
     assert_every_job_was_finished_once(tmp_path)
 
 
-def test_a_search_of_optuna_goes_on_where_it_was_killed(tmp_path):
-    """The seeded sampler proposes the same again, for the finished runs give the same answers."""
+def test_a_killed_search_of_optuna_is_continued(tmp_path):
+    """The seeded sampler proposes the same designs again, because finished runs have the same results."""
     widths = "model.widths=choice('[4,8]','[4,4]','[8,8]','[4,12]')"
     search = ("-m", "+experiment=pareto", widths, "hydra.sweeper.n_trials=6", "hydra.sweeper.sampler.population_size=2")
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for folder in (whole, cut):
         folder.mkdir()
     assert tiny(whole, *search).code == 0
-    assert killed_after(cut, 40, search) == -signal.SIGKILL
+    assert kill_in_write(cut, 40, search) == -signal.SIGKILL
     before = {run.info.run_id for run in runs(cut, "pareto") if run.info.status == "FINISHED"}
     assert before
     again = tiny(cut, *search)
@@ -115,29 +115,30 @@ def test_a_search_of_optuna_goes_on_where_it_was_killed(tmp_path):
     assert found.read_text() == wanted.read_text()
 
 
-def test_killed_in_training(tmp_path):
+def test_a_sweep_killed_in_training_is_finished_by_the_same_command(tmp_path):
     def child():
         Batches.__iter__ = lambda _: os.kill(os.getpid(), signal.SIGKILL)
         tiny(tmp_path, *SWEEP)
 
-    assert ended(child) == -signal.SIGKILL
-    assert [run.info.status for run in runs(tmp_path)] == ["RUNNING", "RUNNING"]  # nobody could say otherwise
+    assert exit_code_of(child) == -signal.SIGKILL
+    # a killed process cannot mark its runs
+    assert [run.info.status for run in runs(tmp_path)] == ["RUNNING", "RUNNING"]
     assert tiny(tmp_path, *SWEEP).code == 0
     assert_every_job_was_finished_once(tmp_path)
 
 
-def test_killed_while_the_store_is_made(tmp_path):
+def test_a_store_whose_creation_was_killed_is_created_again(tmp_path):
     def child():
-        class Cut(SqlAlchemyStore):
+        class KilledStore(SqlAlchemyStore):
             def __init__(self, uri, _):
                 os.kill(os.getpid(), signal.SIGKILL)
 
         from bench.tracking import sqlite
 
-        sqlite.SqlAlchemyStore = Cut
+        sqlite.SqlAlchemyStore = KilledStore
         command(tmp_path, *SWEEP, *TINY)
 
-    assert ended(child) == -signal.SIGKILL
+    assert exit_code_of(child) == -signal.SIGKILL
     assert not (tmp_path / "mlflow.db").exists()
     (tmp_path / "mlflow.db.new").write_bytes(b"SQLite format 3\0 and half of a migration")
     assert connect(f"sqlite:///{tmp_path}/mlflow.db", "tests").client.search_experiments()

@@ -1,4 +1,4 @@
-"""`python -m bench status`: what it says of a sweep that goes on, was cut off, or ended."""
+"""`python -m bench status`: its report on a sweep that is running, was terminated, or has ended."""
 
 import json
 
@@ -14,7 +14,7 @@ SWEEP = ("-m", "model.widths=[4,8],[0,8],[4,4]", "tracking.name=widths")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Three jobs, one of which failed."""
+    """Run a sweep of three jobs, one of which fails."""
     folder = tmp_path_factory.mktemp("status")
     assert tiny(folder, *SWEEP).code == 1
     return folder
@@ -26,7 +26,7 @@ def status(folder, sweep="widths"):
     return ended.out.strip().splitlines()
 
 
-def test_an_ended_sweep_with_what_failed_and_why(folder):
+def test_status_of_an_ended_sweep_lists_failures_with_reasons(folder):
     *jobs, last = status(folder)
     assert last == "widths: 3 jobs (2 finished, 1 failed); the sweep has ended"
     by_name = {" ".join(line.split()[:2]): line for line in jobs}
@@ -35,7 +35,7 @@ def test_an_ended_sweep_with_what_failed_and_why(folder):
     assert status(folder, runs(folder)[0].info.run_id) == [*jobs, last]
 
 
-def test_a_sweep_under_way_and_one_that_was_cut_off(folder):
+def test_status_of_a_running_and_of_a_terminated_sweep(folder):
     parent, _, second = runs(folder)
     client = store(folder)
     client.update_run(parent.info.run_id, status="RUNNING")
@@ -53,7 +53,7 @@ def test_a_sweep_under_way_and_one_that_was_cut_off(folder):
         client.set_terminated(second.info.run_id)
 
 
-def test_jobs_that_another_sweep_finished_before(folder):
+def test_status_counts_jobs_that_another_sweep_finished(folder):
     assert tiny(folder, "-m", "model.widths=[4,8],[4,4]", "tracking.name=again").code == 0
     assert status(folder, "again")[-1] == "again: 2 jobs (2 finished before); the sweep has ended"
 

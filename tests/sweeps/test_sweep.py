@@ -6,7 +6,7 @@ from bench import tracking
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two designs, two seeds."""
+    """Run a sweep of two designs and two seeds."""
     folder = tmp_path_factory.mktemp("sweep")
     ended = tiny(folder, "-m", "model.skips=all,none", "seed=0,1")
     assert ended.code == 0, ended.err
@@ -19,7 +19,7 @@ def parent(folder):
     return parent
 
 
-def test_one_parent_with_a_child_per_job_one_level_deep(folder, parent):
+def test_a_sweep_has_one_parent_with_one_child_per_job(folder, parent):
     assert parent.info.status == "FINISHED"
     assert "mlflow.parentRunId" not in parent.data.tags
     found = children(folder, parent)
@@ -33,17 +33,17 @@ def test_one_parent_with_a_child_per_job_one_level_deep(folder, parent):
         assert "layers.csv" in artifacts(folder, run)
 
 
-def test_design_names_only_what_was_swept_and_no_seed(folder, parent):
+def test_design_names_only_swept_settings_and_no_seed(folder, parent):
     designs = {run.data.tags[tracking.DESIGN] for run in children(folder, parent)}
     assert designs == {"model.skips=all", "model.skips=none"}
 
 
-def test_names_of_runs_begin_with_what_differs(folder, parent):
+def test_names_of_runs_begin_with_the_settings_that_differ(folder, parent):
     names = {run.info.run_name for run in children(folder, parent)}
     assert names == {f"skips={skips} seed={seed}" for skips in ("all", "none") for seed in (0, 1)}
 
 
-def test_a_run_alone_is_named_by_its_model(tmp_path):
+def test_a_single_run_is_named_by_its_model(tmp_path):
     assert tiny(tmp_path, "model.widths=[4,8]", "model.skips=add", "seed=3").code == 0
     (run,) = runs(tmp_path)
     assert run.info.run_name == "unet widths=[4,8] skips=add seed=3"
@@ -51,7 +51,7 @@ def test_a_run_alone_is_named_by_its_model(tmp_path):
 
 
 @pytest.mark.processes
-def test_design_names_what_was_swept_over_an_earlier_value(tmp_path):
+def test_design_names_a_swept_setting_that_overrides_an_earlier_value(tmp_path):
     ended = tiny(tmp_path, "-m", "model.widths=[4,8]", "model.widths=[4,8],[4,4]")
     assert ended.code == 0, ended.err
     designs = {run.data.tags[tracking.DESIGN] for run in children(tmp_path, *parents(tmp_path))}
@@ -59,21 +59,21 @@ def test_design_names_what_was_swept_over_an_earlier_value(tmp_path):
 
 
 @pytest.mark.parametrize("key", ["profile/I_XT.kde", "profile/I_TY.kde"])
-def test_parent_carries_the_mean_profile(folder, parent, key):
+def test_the_parent_has_the_mean_profile(folder, parent, key):
     profiles = [points(folder, run, key) for run in children(folder, parent)]
-    places = sorted(profiles[0])
-    assert places[0] == 0
-    assert places[-1] == 100
-    expected = {place: sum(profile[place] for profile in profiles) / 4 for place in places}
-    assert len({profile[places[1]] for profile in profiles}) == 4  # so that a mean differs from each
+    depths = sorted(profiles[0])
+    assert depths[0] == 0
+    assert depths[-1] == 100
+    expected = {depth: sum(profile[depth] for profile in profiles) / 4 for depth in depths}
+    assert len({profile[depths[1]] for profile in profiles}) == 4  # so that the mean differs from each profile
     assert points(folder, parent, key) == pytest.approx(expected)
 
 
-def test_parent_carries_the_overlaid_u_plot(folder, parent):
+def test_the_parent_has_the_overlaid_u_plot(folder, parent):
     assert is_drawing(artifact(folder, parent, "figures/u_plot.png"))
 
 
-def test_same_sweep_again_runs_no_job_and_has_its_curves(folder, parent):
+def test_a_repeated_sweep_runs_no_job_and_has_the_same_curves(folder, parent):
     before = len(runs(folder))
     ended = tiny(folder, "-m", "model.skips=all,none", "seed=0,1")
     assert ended.code == 0, ended.err
@@ -84,7 +84,7 @@ def test_same_sweep_again_runs_no_job_and_has_its_curves(folder, parent):
     assert is_drawing(artifact(folder, again, "figures/u_plot.png"))
 
 
-def test_sweep_that_grows_runs_only_what_is_new(folder, parent):
+def test_an_extended_sweep_runs_only_new_jobs(folder, parent):
     ended = tiny(folder, "-m", "model.skips=all", "seed=0,2")
     assert ended.code == 0, ended.err
     grown = parents(folder)[-1]
@@ -94,19 +94,19 @@ def test_sweep_that_grows_runs_only_what_is_new(folder, parent):
         r for r in children(folder, parent) if (r.data.params["model.skips"], r.data.params["seed"]) == ("all", "0")
     )
     profiles = [points(folder, run, "profile/I_XT.kde") for run in (old, new)]
-    expected = {place: (profiles[0][place] + profiles[1][place]) / 2 for place in profiles[0]}
+    expected = {depth: (profiles[0][depth] + profiles[1][depth]) / 2 for depth in profiles[0]}
     assert points(folder, grown, "profile/I_XT.kde") == pytest.approx(expected)
 
 
 @pytest.mark.processes
-def test_resume_false_runs_again_and_counts_as_done_later(folder):
+def test_with_resume_false_jobs_run_again_and_are_reused_later(folder):
     for resume, ran in (("false", 1), ("true", 0), ("false", 1)):
         ended = tiny(folder, "-m", "seed=5", f"resume={resume}")
         assert ended.code == 0, ended.err
         assert len(children(folder, parents(folder)[-1])) == ran
 
 
-def test_jobs_hang_below_a_given_parent(folder):
+def test_jobs_are_children_of_a_given_parent(folder):
     before = len(parents(folder))
     given = store(folder).create_run(runs(folder)[0].info.experiment_id)
     ended = tiny(folder, "-m", "seed=7", f"tracking.parent={given.info.run_id}")
@@ -116,7 +116,7 @@ def test_jobs_hang_below_a_given_parent(folder):
 
 
 @pytest.mark.processes
-def test_an_estimator_that_refuses_the_input_shows_what_it_says_of_the_label(tmp_path):
+def test_an_estimator_that_refuses_the_input_still_shows_information_about_the_label(tmp_path):
     ended = tiny(tmp_path, "-m", "estimator=[probe]", "estimator.probe.steps=20",
                  "diagnostic=[u_plot,information_plane,bottleneck]", "dataset.n=[16,32,8]")  # fmt: skip
     assert ended.code == 0, ended.err
@@ -131,7 +131,7 @@ def test_an_estimator_that_refuses_the_input_shows_what_it_says_of_the_label(tmp
 
 
 @pytest.mark.processes
-def test_two_parallel_sweeps_that_start_together_lose_nothing(tmp_path):
+def test_two_parallel_sweeps_that_start_together_are_complete(tmp_path):
     sweeps = [
         process(
             tmp_path,
@@ -154,6 +154,6 @@ def test_two_parallel_sweeps_that_start_together_lose_nothing(tmp_path):
         assert [run.info.status for run in (parent, *found)] == ["FINISHED"] * 3
         assert {run.data.params["seed"] for run in found} == {"0", "1"}
         for run in found:
-            assert len(layers(tmp_path, run)) == 3 * 27  # epochs 0, 1 and the best; input and 8 taps; X, Y, Y by pixels
+            assert len(layers(tmp_path, run)) == 3 * 27  # epochs 0, 1 and the best; input and 8 taps; X, Y, Y by pixel
         mean = sum(points(tmp_path, run, "profile/I_XT.kde")[50] for run in found) / 2
         assert points(tmp_path, parent, "profile/I_XT.kde")[50] == pytest.approx(mean)

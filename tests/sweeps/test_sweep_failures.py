@@ -1,8 +1,8 @@
-"""Sweeps of which jobs fail, that are stopped, or that another stands in the way of."""
+"""Sweeps whose jobs fail, that are stopped, or that another sweep of the same name prevents."""
 
 import pandas as pd
 import pytest
-from running import artifact, assert_refused, children, kept, parents, points, runs, store, tiny, uri
+from running import artifact, assert_refused, children, parents, points, runs, store, stored_file, tiny, uri
 
 from bench import tracking
 from bench.sweeps.summary import summarise
@@ -12,7 +12,7 @@ from bench.training.train import Batches
 pytestmark = pytest.mark.processes
 
 
-def test_failed_job_leaves_the_others(tmp_path):
+def test_a_failed_job_does_not_affect_the_others(tmp_path):
     ended = tiny(tmp_path, "-m", "model.widths=[4,8],[0,8],[4,4]")
     assert ended.code == 1
     title, failed, last = ended.err.strip().splitlines()
@@ -29,7 +29,7 @@ def test_failed_job_leaves_the_others(tmp_path):
     assert points(tmp_path, parent, "profile/I_XT.kde")[50] == pytest.approx(mean)
 
 
-def test_job_that_fails_in_training_leaves_the_others(tmp_path):
+def test_a_job_that_fails_in_training_does_not_affect_the_others(tmp_path):
     ended = tiny(tmp_path, "-m", "train.epochs=2", "train.optimizer.lr=1e30,0.001")
     assert ended.code == 1
     (parent,) = parents(tmp_path)
@@ -42,7 +42,7 @@ def test_job_that_fails_in_training_leaves_the_others(tmp_path):
     assert f"  {row['job']}  {row['why']}\n" in ended.err
 
 
-def test_a_defect_in_a_job_leaves_the_others_and_is_told_with_its_traceback(tmp_path, monkeypatch):
+def test_a_defect_in_a_job_does_not_affect_the_others_and_its_traceback_is_logged(tmp_path, monkeypatch):
     batches_of = Batches.__iter__
 
     def defect(batches):
@@ -59,7 +59,7 @@ def test_a_defect_in_a_job_leaves_the_others_and_is_told_with_its_traceback(tmp_
     assert "in defect" in artifact(tmp_path, failed, "traceback.txt").read_text()
 
 
-def test_a_sweep_that_failed_goes_on_under_its_parent_when_it_is_started_again(tmp_path, monkeypatch):
+def test_a_failed_sweep_is_continued_under_the_same_parent(tmp_path, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(Batches, "__iter__", lambda batches: 1 / batches.seed)
         assert tiny(tmp_path, "-m", "seed=0,1").code == 1
@@ -70,14 +70,15 @@ def test_a_sweep_that_failed_goes_on_under_its_parent_when_it_is_started_again(t
     assert not [tag for tag in parent.data.tags if tag.startswith("failed.")]
     done = [run for run in children(tmp_path, parent) if run.info.status == "FINISHED"]
     assert sorted(run.data.params["seed"] for run in done) == ["0", "1"]
-    assert len(runs(tmp_path)) == 1 + 2 + 2  # the parent; both failed, since no seed divides into batches; both done
+    # the parent; two failed jobs, because batches.seed is no iterator; two finished jobs
+    assert len(runs(tmp_path)) == 1 + 2 + 2
 
 
-def test_two_sweeps_of_one_name_at_once_are_refused(tmp_path):
+def test_a_second_simultaneous_sweep_of_the_same_name_is_refused(tmp_path):
     assert tiny(tmp_path, "-m", "seed=0,1", "tracking.name=study").code == 0
     (first,) = parents(tmp_path)
     client = store(tmp_path)
-    client.update_run(first.info.run_id, status="RUNNING")  # as this process would, that still lives
+    client.update_run(first.info.run_id, status="RUNNING")  # as if this living process were running it
     for command in (("seed=0,1",), ("seed=2,3", "model.skips=none")):
         ended = tiny(tmp_path, "-m", *command, "tracking.name=study")
         assert_refused(
@@ -96,17 +97,17 @@ def test_ctrl_c_ends_the_sweep(tmp_path, monkeypatch):
     assert ended.code == 130
     (parent,) = parents(tmp_path)
     assert parent.info.status == "KILLED"
-    assert [run.info.status for run in children(tmp_path, parent)] == ["KILLED"]  # the second job did not begin
+    assert [run.info.status for run in children(tmp_path, parent)] == ["KILLED"]  # the second job did not start
 
 
-def test_a_run_whose_table_was_damaged_is_named_and_the_others_are_summed_up(tmp_path, caplog):
+def test_a_run_with_a_damaged_table_is_named_and_the_others_are_summarised(tmp_path, caplog):
     assert tiny(tmp_path, "-m", "seed=0,1").code == 0
     (parent,) = parents(tmp_path)
-    damaged, sound = children(tmp_path, parent)
-    kept(damaged, "layers.csv").write_text("<html>")
+    damaged, intact = children(tmp_path, parent)
+    stored_file(damaged, "layers.csv").write_text("<html>")
     connected = connect(uri(tmp_path), "bench")
     with tracking.resumed(connected, parent.info.run_id) as again:
         summarise(connected, again)
     assert f"({damaged.info.run_id}) is not in the summary" in caplog.text
     (parent,) = parents(tmp_path)
-    assert points(tmp_path, parent, "profile/I_XT.kde")[50] == points(tmp_path, sound, "profile/I_XT.kde")[50]
+    assert points(tmp_path, parent, "profile/I_XT.kde")[50] == points(tmp_path, intact, "profile/I_XT.kde")[50]

@@ -6,5 +6,5 @@ from bench.tracking.store import connect
 
 @pytest.fixture
 def store(tmp_path):
-    """An empty SQLite store in a folder of its own."""
+    """Return an empty SQLite store in a temporary folder."""
     return connect(uri(with_store(tmp_path)), "tests")

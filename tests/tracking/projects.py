@@ -1,4 +1,4 @@
-"""Runs with a file in the SQLite store of a folder, for tests."""
+"""Helpers for tests: log a run with a file to the SQLite store of a folder, and read it."""
 
 from contextlib import chdir
 from pathlib import Path
@@ -8,7 +8,7 @@ from running import uri
 
 from bench.tracking.store import connect
 
-ALONE = ("estimator=[]", "diagnostic=[]")  # train and evaluate, measure nothing
+ALONE = ("estimator=[]", "diagnostic=[]")  # train and evaluate without measuring layers
 
 
 def logged(folder: Path, name: str) -> str:

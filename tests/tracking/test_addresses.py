@@ -1,4 +1,4 @@
-"""Addresses with passwords are refused before anything is stored; strange folders of a server too."""
+"""Addresses with passwords and servers with files on this machine are refused before anything is stored."""
 
 import re
 from pathlib import Path
@@ -34,14 +34,18 @@ SECRET = "hunter2"
         f"mysql+pymysql://me:{SECRET}@host/runs",
     ],
 )
-def test_secrets_are_found_and_not_repeated(address):
+def test_secrets_in_addresses_are_detected_and_not_printed(address):
     assert has_secret(address)
     assert SECRET not in shown(address)
     with pytest.raises(InputError, match=r"^tracking\.uri: got an address with a password or a token") as refusal:
         refuse_secrets([f"tracking.uri={address}"])
     assert SECRET not in str(refusal.value)
-    ways = {"h": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD", "p": "set PGPASSWORD", "m": "environment"}
-    assert ways[address[0].lower()] in str(refusal.value)
+    advice = {
+        "h": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+        "p": "set PGPASSWORD",
+        "m": "environment",
+    }
+    assert advice[address[0].lower()] in str(refusal.value)
     for read in (lambda: connect(address, "bench"), lambda: bench.load("some", address)):
         with pytest.raises(InputError, match="password or a token"):
             read()
@@ -60,14 +64,14 @@ def test_secrets_are_found_and_not_repeated(address):
         "sqlite:///mlflow.db",
     ],
 )
-def test_addresses_without_secrets_are_taken(address):
+def test_addresses_without_secrets_are_accepted(address):
     assert not has_secret(address)
     assert shown(address) == address
     refuse_secrets([f"tracking.uri={address}"])
 
 
-def left_behind(folder: Path) -> list[str]:
-    """Files in which the secret stands."""
+def files_with_secret(folder: Path) -> list[str]:
+    """Return the files that contain the secret."""
     return [str(path) for path in folder.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
 
 
@@ -87,16 +91,16 @@ def left_behind(folder: Path) -> list[str]:
         (f"http://me:{SECRET}@127.0.0.1:1",),
     ],
 )
-def test_no_command_keeps_a_secret(tmp_path, arguments):
+def test_no_command_stores_a_secret(tmp_path, arguments):
     ended = command(with_store(tmp_path), *arguments)
     assert_refused(ended, "an address with a password or a token")
     assert SECRET not in ended.err
-    assert left_behind(tmp_path) == []
+    assert files_with_secret(tmp_path) == []
     assert {path.name for path in tmp_path.iterdir()} == {"mlflow.db"}
 
 
 @pytest.mark.parametrize("sweep", [(), ("-m", "seed=0,1")])
-def test_nor_one_from_a_file_or_the_environment(tmp_path, monkeypatch, sweep):
+def test_no_secret_of_a_file_or_the_environment_is_stored(tmp_path, monkeypatch, sweep):
     (tmp_path / "conf" / "preset").mkdir(parents=True)
     yaml = f"# @package _global_\ntracking:\n  uri: http://me:{SECRET}@127.0.0.1:1\n"
     (tmp_path / "conf" / "preset" / "mine.yaml").write_text(yaml)
@@ -106,10 +110,10 @@ def test_nor_one_from_a_file_or_the_environment(tmp_path, monkeypatch, sweep):
         ended = command(tmp_path, *flags, *sweep, *rest)
         assert_refused(ended, "tracking.uri: got an address with a password or a token")
         assert SECRET not in ended.err
-        assert [path for path in left_behind(tmp_path) if "preset" not in path] == []
+        assert [path for path in files_with_secret(tmp_path) if "preset" not in path] == []
 
 
-def test_a_repositorys_address_is_stored_without_its_password(tmp_path, monkeypatch):
+def test_the_address_of_a_repository_is_stored_without_its_password(tmp_path, monkeypatch):
     from bench.tracking import runs as module
 
     tag = "mlflow.source.git.repoURL"
@@ -133,7 +137,7 @@ SERVER = "http://127.0.0.1:5000"
         "file://{here}/mlartifacts/link/1", "{here}/other/1",
     ],
 )  # fmt: skip
-def test_a_server_keeps_no_files_in_folders_of_this_machine(tmp_path, monkeypatch, files):
+def test_a_server_with_files_in_a_folder_of_this_machine_is_refused(tmp_path, monkeypatch, files):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mlartifacts").mkdir()
     (tmp_path / "mlartifacts" / "link").symlink_to(tmp_path)
@@ -141,7 +145,7 @@ def test_a_server_keeps_no_files_in_folders_of_this_machine(tmp_path, monkeypatc
         refuse_strange(SERVER, files.format(here=tmp_path))
 
 
-def test_a_server_keeps_files_behind_itself(tmp_path, monkeypatch):
+def test_a_server_that_serves_its_files_is_accepted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for files in ("mlflow-artifacts:/1/a", f"{SERVER}/api/2.0/mlflow-artifacts/artifacts/1", "s3://bucket/1"):
         refuse_strange(SERVER, files)
@@ -151,6 +155,6 @@ def test_a_server_keeps_files_behind_itself(tmp_path, monkeypatch):
         refuse_strange("http://example.org:5000", own)
 
 
-def test_a_teachers_address_is_that_of_the_run(tmp_path):
+def test_a_teacher_is_searched_in_the_store_of_the_run(tmp_path):
     ended = tiny(tmp_path, "train.teacher=nobody")
     assert_refused(ended, "train.teacher: got nobody, wanted a finished run of sqlite:")

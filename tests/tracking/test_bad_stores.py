@@ -1,4 +1,4 @@
-"""Tracking stores that don't answer."""
+"""Tracking stores that cannot be used are refused with one line."""
 
 import http.server
 import socket
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.processes
 
 @contextmanager
 def silent_server():
-    """Takes connections and never answers."""
+    """Run a server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
@@ -33,7 +33,7 @@ def no_server():
 
 @contextmanager
 def some_other_server():
-    """Answers, but knows nothing of MLflow: 404 or 501."""
+    """Run a server that is not MLflow and responds with 404 or 501."""
     handler = type("Quiet", (http.server.BaseHTTPRequestHandler,), {"log_message": lambda *_: None})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -42,8 +42,8 @@ def some_other_server():
 
 
 @contextmanager
-def answering(status: int, version: str = "3.17.2"):
-    """An MLflow server of a version, that answers everything else with one status."""
+def mlflow_server(status: int, version: str = "3.17.2"):
+    """Run an MLflow server that responds with its version, and to all other requests with one status."""
 
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -72,13 +72,13 @@ def answering(status: int, version: str = "3.17.2"):
         (500, "3.17.2", ("wanted a tracking store that answers", "500 error responses")),
     ],
 )
-def test_server_that_refuses(tmp_path, monkeypatch, status, version, words):
+def test_a_server_that_refuses_is_reported_with_advice(tmp_path, monkeypatch, status, version, words):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with answering(status, version) as address:
+    with mlflow_server(status, version) as address:
         assert_refused(tiny(tmp_path, f"tracking.uri={address}"), f"tracking.uri: got {address}", *words)
 
 
-def test_waits_15_seconds_for_a_store(tmp_path):
+def test_a_store_must_respond_within_15_seconds(tmp_path):
     assert ANSWER_SECONDS == 15
     with silent_server() as address:
         started = time.monotonic()
@@ -89,35 +89,36 @@ def test_waits_15_seconds_for_a_store(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("server", "verb"), [(silent_server, ()), (no_server, ()), (some_other_server, ()), (no_server, ("-m", "seed=0,1"))]
+    ("server", "overrides"),
+    [(silent_server, ()), (no_server, ()), (some_other_server, ()), (no_server, ("-m", "seed=0,1"))],
 )
-def test_store_that_does_not_answer(tmp_path, monkeypatch, server, verb):
+def test_a_store_that_does_not_respond_is_refused(tmp_path, monkeypatch, server, overrides):
     monkeypatch.setattr(store, "ANSWER_SECONDS", 1)
     with server() as address:
-        ended = tiny(tmp_path, *verb, f"tracking.uri={address}")
+        ended = tiny(tmp_path, *overrides, f"tracking.uri={address}")
     assert_refused(
         ended, f"tracking.uri: got {address}, wanted a tracking store that answers", "start it or fix the address"
     )
 
 
-def test_a_slow_server_is_waited_for_at_each_request(tmp_path, monkeypatch):
+def test_the_time_limit_applies_to_each_request(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "ANSWER_SECONDS", 1)
     with serving(tmp_path, monkeypatch) as server:
         server.fault = lambda _: time.sleep(0.6)
-        began = time.monotonic()
+        started = time.monotonic()
         assert connect(server.uri, "tests").client.get_experiment_by_name("tests")
-        assert time.monotonic() - began > 1
+        assert time.monotonic() - started > 1
         server.fault = lambda _: time.sleep(1.5)
         with pytest.raises(InputError, match="no answer within 1 s"):
             connect(server.uri, "tests")
 
 
-def test_store_that_is_no_database(tmp_path):
+def test_a_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / "notes.db").write_text("no database" * 100)
     assert_refused(tiny(tmp_path, f"tracking.uri=sqlite:///{tmp_path}/notes.db"), "notes.db")
 
 
-def test_deleted_experiment(tmp_path):
+def test_a_deleted_experiment_is_refused(tmp_path):
     known = connect(uri(with_store(tmp_path)), "old")
     known.client.delete_experiment(known.experiment_id)
     assert_refused(

@@ -1,4 +1,4 @@
-"""A run that version 0.1.0 tracked, before the rooms were laid out anew: what reads tracked runs goes on reading it."""
+"""A run that version 0.1.0 tracked, before the modules were reorganised, can still be read."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from running import ASKING, artifact, command, runs, tiny, with_store
+from running import QUICK_SEARCH, artifact, command, runs, tiny, with_store
 
 import bench
 from bench import tracking
@@ -17,14 +17,14 @@ EARLIER = Path(__file__).with_name("run_of_0.1")
 
 @pytest.fixture
 def stored(tmp_path):
-    """The folder of a store that holds the run, and the run's id."""
-    said = json.loads((EARLIER / "run.json").read_text())
+    """Return the folder of a store with the run, and the id of the run."""
+    logged = json.loads((EARLIER / "run.json").read_text())
     folder = with_store(tmp_path)
     store = tracking.connect(f"sqlite:///{folder / 'mlflow.db'}", "bench")
-    made = store.client.create_run(store.experiment_id, tags=said["tags"], run_name=said["name"])
-    for key, value in said["params"].items():
+    made = store.client.create_run(store.experiment_id, tags=logged["tags"], run_name=logged["name"])
+    for key, value in logged["params"].items():
         store.client.log_param(made.info.run_id, key, value)
-    for key, value in said["metrics"].items():
+    for key, value in logged["metrics"].items():
         store.client.log_metric(made.info.run_id, key, value)
     store.client.log_artifacts(made.info.run_id, str(EARLIER))
     store.client.set_terminated(made.info.run_id)
@@ -63,8 +63,8 @@ def test_it_is_compared_with_a_new_run(stored):
 @pytest.mark.processes
 def test_leaner_designs_of_it_are_proposed(stored):
     folder, run = stored
-    asked = ("verify=false", "target.params=0.5", "ask.samples=256", "estimator.probe.steps=10")
-    ended = command(folder, "propose", f"run={run}", *ASKING, *asked)
+    overrides = ("verify=false", "target.params=0.5", "ask.samples=256", "estimator.probe.steps=10")
+    ended = command(folder, "propose", f"run={run}", *QUICK_SEARCH, *overrides)
     assert ended.code == 0, ended.err
     (proposed,) = (each for each in runs(folder, "propose"))
     designs = pd.read_csv(artifact(folder, proposed, "tables/proposals.csv"))

@@ -1,4 +1,4 @@
-"""How runs end: finished, with their traceback, or by a signal."""
+"""The end of a run: finished, failed with its traceback, or killed by a signal."""
 
 import signal
 from pathlib import Path
@@ -10,7 +10,7 @@ from bench import tracking
 from bench.tracking.offline.outbox import Outbox
 
 
-def test_run_that_ends_is_finished(store):
+def test_a_run_that_ends_normally_is_finished(store):
     with tracking.started(store, "fine", {"colour": "blue"}, parent=None) as run:
         assert run.store.client.get_run(run.id).info.status == "RUNNING"
     assert run.store.client.get_run(run.id).info.status == "FINISHED"
@@ -19,7 +19,7 @@ def test_run_that_ends_is_finished(store):
     assert tracking.SWEEP not in run.store.client.get_run(run.id).data.tags
 
 
-def measure_and_die(run, error):
+def measure_and_fail(run, error):
     run.metrics({"measured": 2.0})
     raise error
 
@@ -27,9 +27,9 @@ def measure_and_die(run, error):
 @pytest.mark.parametrize(
     ("error", "status"), [(ValueError("boom"), "FAILED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(3), "KILLED")]
 )
-def test_run_that_dies_is_marked_with_its_traceback(store, tmp_path, error, status):
+def test_a_run_that_fails_is_marked_and_has_its_traceback(store, tmp_path, error, status):
     with pytest.raises(type(error)), tracking.started(store, "dies", {}, None) as run:
-        measure_and_die(run, error)
+        measure_and_fail(run, error)
     assert run.store.client.get_run(run.id).info.status == status
     assert run.store.client.get_run(run.id).data.metrics == {"measured": 2.0}
     traceback = Path(store.client.download_artifacts(run.id, "traceback.txt", str(tmp_path))).read_text()
@@ -37,7 +37,7 @@ def test_run_that_dies_is_marked_with_its_traceback(store, tmp_path, error, stat
     assert type(error).__name__ in traceback
 
 
-def test_run_that_dies_for_its_own_reason_where_its_traceback_can_not_be_kept(store, monkeypatch, tmp_path):
+def test_a_run_raises_its_own_error_if_its_traceback_cannot_be_stored(store, monkeypatch, tmp_path):
     def full(*_):
         raise OSError(28, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""Heartbeat: a process is told from another by what no clock changes, and the next command marks the dead."""
+"""Heartbeat: processes are identified without comparing clocks; the next command marks terminated runs as killed."""
 
 import json
 import subprocess
@@ -27,12 +27,12 @@ from bench.tracking.store import connect
 
 
 def owned(beat=0.0, **fields):
-    """Tags of a run whose owner is this process but for some fields; beat: seconds since it was heard of."""
+    """Return tags of a run that this process owns, except for some fields; beat: seconds since the last heartbeat."""
     tags = owner_tags()
     return {OWNER: json.dumps(json.loads(tags[OWNER]) | fields), BEAT: str(time.time() - beat)}
 
 
-def test_a_step_of_the_clock_leaves_a_living_process_alive(monkeypatch):
+def test_a_change_of_the_clock_does_not_terminate_a_living_process(monkeypatch):
     tags = owner_tags()
     began = psutil.Process.create_time
     for step in (-3600, -1, 1, 3600):
@@ -41,7 +41,7 @@ def test_a_step_of_the_clock_leaves_a_living_process_alive(monkeypatch):
         assert is_of_this_process(tags)
 
 
-def test_another_process_with_the_number_of_one_that_ended_is_noticed():
+def test_another_process_with_the_process_id_of_one_that_ended_is_detected():
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as child:
         try:
             assert not is_alive(owned(pid=child.pid))
@@ -55,13 +55,13 @@ def test_another_process_with_the_number_of_one_that_ended_is_noticed():
 
 
 @pytest.mark.parametrize("other", [{"host": "elsewhere"}, {"machine": "another container with this host name"}])
-def test_a_process_of_another_machine_is_told_by_its_beats(other):
+def test_a_process_of_another_machine_is_alive_while_it_sends_heartbeats(other):
     assert is_alive(owned(SECONDS, pid=2**22 + 1, **other))
     assert not is_alive(owned(MISSED * SECONDS + 1, **other))
 
 
 @pytest.mark.parametrize("clock", [-(10**9), -3600, 0, 3600, 10**9])
-def test_a_watch_compares_no_clocks(monkeypatch, clock):
+def test_a_watch_does_not_compare_clocks(monkeypatch, clock):
     now = 0.0
     monkeypatch.setattr(heartbeat.time, "monotonic", lambda: now)
     watch, tags = Watch(), owned(clock, host="elsewhere")
@@ -75,17 +75,17 @@ def test_a_watch_compares_no_clocks(monkeypatch, clock):
     assert not watch.is_alive(tags | last)
 
 
-def test_the_next_command_marks_the_dead_and_no_other(tmp_path, monkeypatch):
+def test_the_next_command_marks_only_terminated_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(stores, "_checked", set())
-    said = []
-    monkeypatch.setattr(heartbeat.log, "warning", lambda words, *values: said.append(words % values))
+    messages = []
+    monkeypatch.setattr(heartbeat.log, "warning", lambda words, *values: messages.append(words % values))
     database = uri(with_store(tmp_path))
     store = connect(database, "tests")
-    dead = {"pid": 2**22 + 1}
+    terminated = {"pid": 2**22 + 1}
     wanted = {
-        "run": (dead | {}, "KILLED"),
-        "sweep": (dead | {}, "KILLED"),
-        "job": (dead | {}, "KILLED"),
+        "run": (terminated | {}, "KILLED"),
+        "sweep": (terminated | {}, "KILLED"),
+        "job": (terminated | {}, "KILLED"),
         "lost": ({"host": "elsewhere", "beat": LOST + 60}, "KILLED"),
         "elsewhere": ({"host": "elsewhere", "beat": LOST - 60}, "RUNNING"),
         "living": ({}, "RUNNING"),
@@ -95,18 +95,18 @@ def test_the_next_command_marks_the_dead_and_no_other(tmp_path, monkeypatch):
         kind = {tracking.SWEEP: "parent"} if name == "sweep" else {}
         made[name] = store.client.create_run(store.experiment_id, tags=owned(**fields) | kind, run_name=name)
     foreign = store.client.create_run(store.experiment_id, run_name="of another program")
-    connect(database, "tests")  # of the same command, which has looked
-    assert not said
+    connect(database, "tests")  # the same command has checked this store already
+    assert not messages
     stores._checked.clear()
     connect(database, "tests")
     states = {name: store.client.get_run(run.info.run_id).info.status for name, run in made.items()}
     assert states == {name: state for name, (_, state) in wanted.items()}
     assert store.client.get_run(foreign.info.run_id).info.status == "RUNNING"
-    assert len(said) == 4
-    assert f"marked run {made['run'].info.run_id} (run) as killed: process {2**22 + 1} on" in " ".join(said)
+    assert len(messages) == 4
+    assert f"marked run {made['run'].info.run_id} (run) as killed: process {2**22 + 1} on" in " ".join(messages)
 
 
-def test_a_run_that_its_process_ends_at_that_moment_stays_finished(tmp_path):
+def test_a_run_that_finishes_meanwhile_stays_finished(tmp_path):
     store = connect(uri(with_store(tmp_path)), "tests")
     run = store.client.create_run(store.experiment_id, tags=owned(pid=2**22 + 1))
     store.client.set_terminated(run.info.run_id, "FINISHED")
@@ -114,15 +114,15 @@ def test_a_run_that_its_process_ends_at_that_moment_stays_finished(tmp_path):
     assert store.client.get_run(run.info.run_id).info.status == "FINISHED"
 
 
-def test_a_store_that_may_only_be_read_is_connected_to(tmp_path, monkeypatch):
+def test_a_read_only_store_can_be_connected_to(tmp_path, monkeypatch):
     monkeypatch.setattr(stores, "_checked", set())
     database = uri(with_store(tmp_path))
     store = connect(database, "tests")
     store.client.create_run(store.experiment_id, tags=owned(pid=2**22 + 1))
-    said = []
-    monkeypatch.setattr(heartbeat.log, "warning", lambda words, *values: said.append(words % values))
+    messages = []
+    monkeypatch.setattr(heartbeat.log, "warning", lambda words, *values: messages.append(words % values))
     monkeypatch.setattr(heartbeat, "mark_dead", lambda *_: (tmp_path / "missing" / "file").write_text(""))
     stores._checked.clear()
     connect(database, "tests")
-    (line,) = said
+    (line,) = messages
     assert "can't be marked as killed" in line

@@ -1,4 +1,4 @@
-"""A SQLite store that is locked, removed, replaced or full while a run logs."""
+"""A SQLite store that is locked, removed, replaced or full while a run logs: writes are kept and sent later."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
-from outages import said_of
+from outages import tracking_error_of
 from running import assert_refused, command, tiny, uri, with_store
 
 from bench import tracking
@@ -32,15 +32,15 @@ def store(tmp_path, monkeypatch):
 
 @contextmanager
 def locked(folder):
-    """Within: another process is in the middle of a write."""
+    """Lock the database, as during a write of another process."""
     with closing(sqlite3.connect(folder / "mlflow.db", isolation_level=None)) as database:
         database.execute("BEGIN EXCLUSIVE")
         yield
         database.rollback()
 
 
-def logged(store, fault) -> tuple[str, str]:
-    """The id of a run that logs its second half in a fault, and what was said of it."""
+def log_with_fault(store, fault) -> tuple[str, str]:
+    """Log a run whose second half meets a fault; return its id and the error message."""
 
     def log(run):
         run.metrics({"loss": 1.0}, 1)
@@ -49,7 +49,7 @@ def logged(store, fault) -> tuple[str, str]:
         run.metrics({"loss": 0.5}, 2)
         run.file(b"\0" * 1000, "weights.pt")
 
-    return said_of(store, log)
+    return tracking_error_of(store, log)
 
 
 def assert_complete(store, run, tmp_path):
@@ -61,7 +61,7 @@ def assert_complete(store, run, tmp_path):
     assert not (tmp_path / "outbox").exists()
 
 
-def test_a_locked_store_loses_nothing_and_is_said_once(store, tmp_path, capfd, caplog, monkeypatch):
+def test_a_locked_store_loses_no_write_and_gives_one_warning(store, tmp_path, capfd, caplog, monkeypatch):
     monkeypatch.setattr(outbox, "AGAIN", 0)
     with tracking.started(store, "a run", {}) as run:
         run.metrics({"loss": 1.0}, 1)
@@ -77,19 +77,19 @@ def test_a_locked_store_loses_nothing_and_is_said_once(store, tmp_path, capfd, c
     ]
 
 
-def test_a_store_that_is_locked_for_a_moment_is_waited_for(store, tmp_path, monkeypatch):
+def test_a_run_waits_for_a_store_that_is_locked_briefly(store, tmp_path, monkeypatch):
     monkeypatch.setattr(store.client, "_seconds", 20)
-    held, freed = threading.Event(), threading.Event()
+    is_held, freed = threading.Event(), threading.Event()
 
     def hold():
         with locked(tmp_path):
-            held.set()
+            is_held.set()
             freed.wait(30)
 
     with tracking.started(store, "a run", {}) as run:
         other = threading.Thread(target=hold)
         other.start()
-        held.wait(30)
+        is_held.wait(30)
         threading.Timer(1.0, freed.set).start()
         run.metrics({"loss": 1.0}, 1)
         assert not (tmp_path / "outbox").exists()
@@ -97,7 +97,7 @@ def test_a_store_that_is_locked_for_a_moment_is_waited_for(store, tmp_path, monk
     assert store.client.get_run(run.id).data.metrics == {"loss": 1.0}
 
 
-def test_ctrl_c_is_heeded_while_a_store_is_locked(store, tmp_path, monkeypatch):
+def test_ctrl_c_stops_a_run_while_a_store_is_locked(store, tmp_path, monkeypatch):
     monkeypatch.setattr(store.client, "_seconds", 600)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     runs = []
@@ -121,28 +121,28 @@ def test_ctrl_c_is_heeded_while_a_store_is_locked(store, tmp_path, monkeypatch):
     assert sorted(step for step, _ in records.curve(store, runs[0].id, "loss")) == [1, 2]
 
 
-def test_a_database_that_is_moved_away_and_back(store, tmp_path):
-    run, said = logged(store, lambda: shutil.move("mlflow.db", "moved.db"))
-    assert "the database was removed or replaced" in said
-    assert f"run {run} is missing these 3 writes: metrics, weights.pt, how it ended" in said
+def test_writes_are_complete_after_a_database_was_moved_and_restored(store, tmp_path):
+    run, message = log_with_fault(store, lambda: shutil.move("mlflow.db", "moved.db"))
+    assert "the database was removed or replaced" in message
+    assert f"run {run} is missing these 3 writes: metrics, weights.pt, how it ended" in message
     assert not (tmp_path / "mlflow.db").exists(), "an empty one would hide that the other is gone"
     shutil.move("moved.db", "mlflow.db")
     assert_complete(store, run, tmp_path)
 
 
-def test_a_database_that_is_replaced_by_another(store, tmp_path):
+def test_writes_are_complete_after_a_database_was_replaced_and_restored(store, tmp_path):
     def replace():
         shutil.move("mlflow.db", "moved.db")
         (tmp_path / "other").mkdir()
         shutil.move(with_store(tmp_path / "other") / "mlflow.db", "mlflow.db")
 
-    run, said = logged(store, replace)
-    assert "the database was removed or replaced" in said
+    run, message = log_with_fault(store, replace)
+    assert "the database was removed or replaced" in message
     shutil.move("moved.db", "mlflow.db")
     assert_complete(store, run, tmp_path)
 
 
-def test_artifacts_that_are_removed_are_sent_again(store, tmp_path):
+def test_removed_artifacts_are_sent_again(store, tmp_path):
     with tracking.started(store, "a run", {}) as run:
         run.text("a,b\n1,2\n", "layers.csv")
         run.text("a,b\n1,2\n", "tables/some.csv")
@@ -152,27 +152,27 @@ def test_artifacts_that_are_removed_are_sent_again(store, tmp_path):
     assert {info.path for info in store.client.list_artifacts(run.id)} == {"layers.csv", "tables", "test.csv"}
 
 
-def test_artifacts_whose_folder_became_a_file(store, tmp_path):
+def test_writes_are_complete_after_the_folder_of_artifacts_was_a_file(store, tmp_path):
     def replace():
         shutil.rmtree("mlartifacts")
         (tmp_path / "mlartifacts").write_text("")
 
-    run, said = logged(store, replace)
-    assert "is missing these 3 writes: weights.pt, layers.csv, how it ended" in said
+    run, message = log_with_fault(store, replace)
+    assert "is missing these 3 writes: weights.pt, layers.csv, how it ended" in message
     assert store.client.get_run(run).info.status == "FAILED"
     (tmp_path / "mlartifacts").unlink()
     assert_complete(store, run, tmp_path)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_no_room_for_artifacts_alone(store, tmp_path, monkeypatch, code):
+def test_a_full_disk_for_artifacts_does_not_stop_metrics(store, tmp_path, monkeypatch, code):
     def full(*_):
         raise OSError(code, os.strerror(code))
 
     with monkeypatch.context() as broken:
-        run, said = logged(store, lambda: broken.setattr(MlflowClient, "log_artifact", full))
-    assert said.startswith("disk full: make room where tracking.uri keeps runs and artifacts; run")
-    assert "is missing these 2 writes: weights.pt, how it ended" in said
+        run, message = log_with_fault(store, lambda: broken.setattr(MlflowClient, "log_artifact", full))
+    assert message.startswith("disk full: make room where tracking.uri keeps runs and artifacts; run")
+    assert "is missing these 2 writes: weights.pt, how it ended" in message
     assert sorted(step for step, _ in records.curve(store, run, "loss")) == [1, 2]
     assert_complete(store, run, tmp_path)
 
@@ -181,36 +181,36 @@ def test_no_room_for_artifacts_alone(store, tmp_path, monkeypatch, code):
     "words",
     ["database or disk is full", "attempt to write a readonly database", "disk I/O error", "no such table: runs"],
 )
-def test_a_database_that_takes_nothing(store, tmp_path, monkeypatch, words):
+def test_a_database_that_refuses_writes(store, tmp_path, monkeypatch, words):
     def fail(*_, **__):
         raise MlflowException(f"(sqlite3.OperationalError) {words}\n[SQL: INSERT …]", TEMPORARILY_UNAVAILABLE)
 
     with monkeypatch.context() as broken:
-        run, said = logged(store, lambda: broken.setattr(MlflowClient, "log_batch", fail))
-    assert ("disk full: make room" if "full" in words else words) in said
-    assert "is missing these 2 writes: metrics, how it ended" in said
-    assert "\n" not in said
+        run, message = log_with_fault(store, lambda: broken.setattr(MlflowClient, "log_batch", fail))
+    assert ("disk full: make room" if "full" in words else words) in message
+    assert "is missing these 2 writes: metrics, how it ended" in message
+    assert "\n" not in message
     assert_complete(store, run, tmp_path)
 
 
-def test_a_run_deleted_in_the_ui_is_complete_when_it_is_restored(store, tmp_path, monkeypatch):
+def test_a_run_deleted_in_the_ui_can_be_completed_after_it_is_restored(store, tmp_path, monkeypatch):
     runs = []
     create = MlflowClient.create_run
     monkeypatch.setattr(MlflowClient, "create_run", lambda *a, **o: runs.append(create(*a, **o)) or runs[-1])
-    run, said = logged(store, lambda: store.client.delete_run(runs[0].info.run_id))
-    assert "deleted" in said
+    run, message = log_with_fault(store, lambda: store.client.delete_run(runs[0].info.run_id))
+    assert "deleted" in message
     store.client.restore_run(run)
     assert_complete(store, run, tmp_path)
 
 
-def test_a_run_that_was_ended_by_others_ends_as_it_does(store):
+def test_the_process_of_a_run_determines_its_final_status(store):
     with tracking.started(store, "a run", {}) as run:
         store.client.set_terminated(run.id, "FAILED")
         run.metrics({"loss": 1.0}, 1)
     assert store.client.get_run(run.id).info.status == "FINISHED"
 
 
-def test_a_run_that_can_not_begin_is_refused_in_one_line(store, monkeypatch):
+def test_a_run_that_cannot_start_is_refused_with_one_line(store, monkeypatch):
     def fail(*_, **__):
         raise MlflowException("(sqlite3.OperationalError) attempt to write a readonly database\n[SQL: …]")
 
@@ -222,7 +222,7 @@ def test_a_run_that_can_not_begin_is_refused_in_one_line(store, monkeypatch):
         pass
 
 
-def test_a_store_that_is_locked_as_a_run_begins(store, tmp_path):
+def test_a_store_that_is_locked_at_the_start_is_refused(store, tmp_path):
     with locked(tmp_path):
         ended = tiny(tmp_path)
     assert_refused(

@@ -1,4 +1,4 @@
-"""Projects that were moved, copied or may only be read: their SQLite store and its files."""
+"""Projects that were moved, copied or are read-only: their SQLite store and its files."""
 
 import os
 import shutil
@@ -17,14 +17,14 @@ from bench.tracking.store import client_of, connect
 
 @pytest.fixture
 def project(tmp_path):
-    """A store with a run and a file of it, made as a command makes them, in a folder of its own."""
+    """Create a folder with a store, a run, and a file of the run, as a command does."""
     folder = tmp_path / "before"
     folder.mkdir()
     logged(folder, "kept.txt")
     return folder
 
 
-def test_a_moved_project_has_its_old_files_and_puts_new_ones_beside_them(project, tmp_path):
+def test_a_moved_project_has_its_old_files_and_new_ones_in_the_same_folder(project, tmp_path):
     old = runs(project)[0].info.run_id
     after = project.rename(tmp_path / "o'brien [2]*")
     new = logged(after, "new.txt")
@@ -34,7 +34,7 @@ def test_a_moved_project_has_its_old_files_and_puts_new_ones_beside_them(project
         assert read_by_mlflow(after, run_id, name) == name
 
 
-def test_a_copied_project_leaves_the_original_alone(project, tmp_path):
+def test_a_copied_project_does_not_change_the_original(project, tmp_path):
     copy = Path(shutil.copytree(project, tmp_path / "copy"))
     before = sorted(project.rglob("*"))
     new = logged(copy, "new.txt")
@@ -43,14 +43,14 @@ def test_a_copied_project_leaves_the_original_alone(project, tmp_path):
     assert "before" in runs(project)[0].info.artifact_uri
 
 
-def test_the_network_of_a_moved_project_is_read_where_it_lies(project, tmp_path):
+def test_files_of_a_moved_project_are_read_from_its_new_folder(project, tmp_path):
     run_id = runs(project)[0].info.run_id
     after = project.rename(tmp_path / "after")
     local = client_of(uri(after)).download_artifacts(run_id, "kept.txt", str(tmp_path))
     assert Path(local).read_text() == "kept.txt"
 
 
-def test_a_folder_reached_by_another_path_has_not_moved(project, tmp_path):
+def test_a_folder_with_a_second_path_has_not_moved(project, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(project)
     before = runs(project)[0].info.artifact_uri
@@ -58,7 +58,7 @@ def test_a_folder_reached_by_another_path_has_not_moved(project, tmp_path):
     assert runs(project)[0].info.artifact_uri == before
 
 
-def test_a_database_that_was_moved_alone_finds_its_artifacts(project, tmp_path):
+def test_a_database_that_was_moved_without_its_artifacts_finds_them(project, tmp_path):
     run_id = runs(project)[0].info.run_id
     (tmp_path / "after").mkdir()
     (project / "mlflow.db").rename(tmp_path / "after" / "mlflow.db")
@@ -67,7 +67,7 @@ def test_a_database_that_was_moved_alone_finds_its_artifacts(project, tmp_path):
     assert read_by_mlflow(tmp_path / "after", run_id, "kept.txt") == "kept.txt"
 
 
-def test_artifacts_in_a_folder_of_ones_own_choice_stay_there(project, tmp_path):
+def test_artifacts_in_another_folder_stay_there(project, tmp_path):
     chosen = tmp_path / "elsewhere"
     experiment = MlflowClient(uri(project)).create_experiment("own", chosen.as_uri())
     after = project.rename(tmp_path / "after")
@@ -76,8 +76,8 @@ def test_artifacts_in_a_folder_of_ones_own_choice_stay_there(project, tmp_path):
 
 
 @pytest.fixture
-def only_read(project):
-    """The project, in which nothing may be written; root may write anywhere, so that the system's answer is made."""
+def read_only_project(project):
+    """Make the project read-only. Root can write anywhere, so that the answer of the system is replaced."""
     allowed = os.access
 
     def access(path, mode):
@@ -87,20 +87,20 @@ def only_read(project):
         yield project
 
 
-def test_a_run_is_refused_where_nothing_may_be_written(only_read):
-    ended = command(only_read, *ALONE, "hydra.output_subdir=null", "hydra/job_logging=disabled")
-    assert_refused(ended, "tracking.uri: got", f", and {only_read / 'mlflow.db'} is not writable")
-    assert len(runs(only_read)) == 1
+def test_a_run_in_a_read_only_project_is_refused(read_only_project):
+    ended = command(read_only_project, *ALONE, "hydra.output_subdir=null", "hydra/job_logging=disabled")
+    assert_refused(ended, "tracking.uri: got", f", and {read_only_project / 'mlflow.db'} is not writable")
+    assert len(runs(read_only_project)) == 1
 
 
-def test_artifacts_that_may_not_be_written_are_said_before_training(tmp_path):
+def test_artifacts_that_cannot_be_written_are_reported_before_training(tmp_path):
     with_store(tmp_path)
     (tmp_path / "mlartifacts").write_text("a file")
     ended = tiny(tmp_path, *ALONE)
     assert_refused(ended, "tracking.uri: got", "mlartifacts is not a folder")
 
 
-def test_a_moved_project_that_may_only_be_read_is_read(project, tmp_path):
+def test_a_moved_read_only_project_can_be_read(project, tmp_path):
     run_id = runs(project)[0].info.run_id
     after = project.rename(tmp_path / "after")
     before = (after / "mlflow.db").read_bytes()
@@ -110,7 +110,7 @@ def test_a_moved_project_that_may_only_be_read_is_read(project, tmp_path):
     assert (after / "mlflow.db").read_bytes() == before
 
 
-def test_a_database_that_was_copied_without_its_artifacts_does_not_write_into_the_original(project, tmp_path):
+def test_a_database_copied_without_its_artifacts_does_not_write_into_the_original(project, tmp_path):
     (tmp_path / "copy").mkdir()
     shutil.copy(project / "mlflow.db", tmp_path / "copy")
     before = sorted(project.rglob("*"))
@@ -121,7 +121,7 @@ def test_a_database_that_was_copied_without_its_artifacts_does_not_write_into_th
     assert sorted(project.rglob("*")) == before
 
 
-def test_artifacts_of_the_same_name_that_belong_to_no_other_database_stay_there(project, tmp_path):
+def test_another_folder_named_mlartifacts_is_kept(project, tmp_path):
     chosen = tmp_path / "disk" / "mlartifacts"
     chosen.mkdir(parents=True)
     experiment = MlflowClient(uri(project)).create_experiment("own", chosen.as_uri())
@@ -129,7 +129,7 @@ def test_artifacts_of_the_same_name_that_belong_to_no_other_database_stay_there(
     assert MlflowClient(uri(project)).get_experiment(experiment).artifact_location == chosen.as_uri()
 
 
-def test_commands_that_read_make_nothing(tmp_path):
+def test_commands_that_only_read_create_no_files(tmp_path):
     for arguments in (("status", "sweep=none"), ("compare",)):
         ended = command(tmp_path, *arguments)
         assert_refused(ended, "tracking.uri: got", ", which does not exist; start in the folder of the runs")
@@ -138,7 +138,7 @@ def test_commands_that_read_make_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_status_and_compare_need_only_read(tmp_path):
+def test_status_and_compare_work_in_a_read_only_folder(tmp_path):
     ended = tiny(tmp_path, "-m", "model.widths=[4,8],[4,4]", *ALONE, "tracking.name=read")
     assert ended.code == 0, ended.err
     before = sorted(tmp_path.rglob("*"))

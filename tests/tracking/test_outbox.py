@@ -1,4 +1,4 @@
-"""A tracking server that goes away while a run logs: nothing is lost, or what is missing is said."""
+"""A tracking server that becomes unreachable while a run logs: no write is lost, or missing writes are reported."""
 
 import errno
 import random
@@ -18,49 +18,49 @@ from bench.tracking.offline.outbox import Outbox, Write
 from bench.tracking.store import connect
 
 
-class Flaky:
-    """A client that is away when told so, and keeps what it is given."""
+class UnreliableClient:
+    """Client that can be unreachable or refuse keys, and stores the writes that it receives."""
 
-    def __init__(self, away=False):
-        self.away, self.asked, self.got, self.refuses = away, 0, [], {}
+    def __init__(self, unreachable=False):
+        self.unreachable, self.requests, self.received, self.refuses = unreachable, 0, [], {}
 
     def set_tag(self, run_id, key, value):
-        self.asked += 1
-        if self.away:
-            raise TrackingError("away")
+        self.requests += 1
+        if self.unreachable:
+            raise TrackingError("unreachable")
         if key in self.refuses:
             raise self.refuses[key]
-        self.got.append((run_id, key, value))
+        self.received.append((run_id, key, value))
 
     def get_run(self, run_id):
         return SimpleNamespace(data=SimpleNamespace(tags={}))
 
     def set_terminated(self, run_id, status, time):
-        self.got.append((run_id, status, time))
+        self.received.append((run_id, status, time))
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_writes_arrive_once_and_in_order_however_often_the_server_goes_away(tmp_path, monkeypatch, seed):
+def test_writes_arrive_once_and_in_order_despite_outages(tmp_path, monkeypatch, seed):
     monkeypatch.setattr(outbox, "AGAIN", 0)
-    client, rng = Flaky(), random.Random(seed)
+    client, rng = UnreliableClient(), random.Random(seed)
     sent = Outbox(client, "r", tmp_path / "outbox" / "r")
     for number in range(50):
-        client.away = rng.random() < 0.5
-        if rng.random() < 0.1:  # the process died, and another runs it now
+        client.unreachable = rng.random() < 0.5
+        if rng.random() < 0.1:  # the process terminated, and another one continues
             sent = Outbox(client, "r", tmp_path / "outbox" / "r")
         sent.send(Write("tag", ["key", str(number)]))
-    client.away = False
+    client.unreachable = False
     sent.wait(0)
-    assert client.got == [("r", "key", str(number)) for number in range(50)]
+    assert client.received == [("r", "key", str(number)) for number in range(50)]
     assert list(tmp_path.iterdir()) == [], "an outbox that is empty leaves no folder"
 
 
-def test_a_server_that_is_away_is_not_asked_at_every_write(tmp_path):
-    client = Flaky(away=True)
+def test_an_unreachable_server_is_not_contacted_for_every_write(tmp_path):
+    client = UnreliableClient(unreachable=True)
     sent = Outbox(client, "r", tmp_path / "r")
     for number in range(20):
         sent.send(Write("tag", ["key", str(number)]))
-    assert client.asked == 2, "the first write, and one attempt to send what waits; the next after 30 s"
+    assert client.requests == 2, "the first write, and one attempt to send the waiting ones; the next one after 30 s"
     assert len(sent.waiting()) == 20
 
 
@@ -73,35 +73,35 @@ def test_a_server_that_is_away_is_not_asked_at_every_write(tmp_path):
         RuntimeError("of a store of artifacts"),
     ],
 )
-def test_what_is_refused_waits_alone_and_the_end_waits_for_it(tmp_path, error):
-    client = Flaky()
+def test_only_refused_writes_and_the_end_of_the_run_wait(tmp_path, error):
+    client = UnreliableClient()
     client.refuses, sent = {"bad": error}, Outbox(client, "r", tmp_path / "outbox" / "r")
     for key in ("a", "bad", "b", "bad", "c"):
         sent.send(Write("tag", [key, key]))
     sent.send(Write("end", ["FINISHED", 0]))
-    assert [key for _, key, _ in client.got] == ["a", "b", "c"], "the server is not away"
-    with pytest.raises(TrackingError) as said:
-        sent.wait(600)  # which it does not, because the server answers
-    assert "run r is missing these 3 writes: tags, how it ended" in str(said.value)
+    assert [key for _, key, _ in client.received] == ["a", "b", "c"], "the server is reachable"
+    with pytest.raises(TrackingError) as raised:
+        sent.wait(600)  # it does not wait, because the server responds
+    assert "run r is missing these 3 writes: tags, how it ended" in str(raised.value)
     client.refuses = {}
     sent.wait(0)
-    assert [key for _, key, _ in client.got] == ["a", "b", "c", "bad", "bad", "FINISHED"]
+    assert [key for _, key, _ in client.received] == ["a", "b", "c", "bad", "bad", "FINISHED"]
     assert list(tmp_path.iterdir()) == []
 
 
-def logged(store, log) -> None:
-    """A run that logs so."""
+def start_and_log(store, log) -> None:
+    """Start a run and call log(run)."""
     with tracking.started(store, "a run", {}) as run:
         log(run)
 
 
-def left(folder) -> str:
-    """The id of the run whose writes wait."""
+def waiting_run(folder) -> str:
+    """Return the id of the only run with waiting writes."""
     (run,) = (folder / "outbox").iterdir()
     return run.name
 
 
-def test_what_is_missing_is_said_and_can_be_sent_later(tmp_path, monkeypatch):
+def test_missing_writes_are_reported_and_can_be_sent_later(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tracking.runs, "PATIENCE", 0)
 
@@ -113,9 +113,9 @@ def test_what_is_missing_is_said_and_can_be_sent_later(tmp_path, monkeypatch):
 
     with serving(tmp_path, monkeypatch) as server:
         store = connect(server.uri, "tests")
-        with pytest.raises(TrackingError) as said:
-            logged(store, log)
-        run, missing = left(tmp_path), str(said.value)
+        with pytest.raises(TrackingError) as error:
+            start_and_log(store, log)
+        run, missing = waiting_run(tmp_path), str(error.value)
         assert f"run {run} is missing these 3 writes: metrics, tables/some.csv, how it ended" in missing
         assert f"python -m bench resend folder={tmp_path}/outbox" in missing
 
@@ -124,22 +124,22 @@ def test_what_is_missing_is_said_and_can_be_sent_later(tmp_path, monkeypatch):
         ended = command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests")
         assert ended.code == 0
         assert ended.out.endswith(f"run {run}: sent 3 writes\n")
-        there = store.client.get_run(run)
-        assert there.info.status == "FINISHED"
-        assert there.data.metrics == {"before": 1.0, "while": 2.0}
+        stored = store.client.get_run(run)
+        assert stored.info.status == "FINISHED"
+        assert stored.data.metrics == {"before": 1.0, "while": 2.0}
         assert records.table_of(store, run, "tables/some.csv").to_dict("list") == {"a": [1], "b": [2]}
         again = command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests")
         assert_refused(again, f"folder: got {tmp_path}/outbox, which has no writes")
 
 
-def test_resend_goes_on_behind_what_was_sent_before_the_server_went_away_again(tmp_path, monkeypatch):
+def test_resend_continues_after_the_writes_that_were_sent_before(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with serving(tmp_path, monkeypatch) as server:
         store = connect(server.uri, "tests")
         with tracking.started(store, "a run", {}) as run:
             run.metrics({"a": 1.0})
-        kept, client = Outbox(Flaky(), run.id), store.client
-        kept.client.away = True
+        kept, client = Outbox(UnreliableClient(), run.id), store.client
+        kept.client.unreachable = True
         for number in range(3):
             kept.send(Write("tag", ["key", str(number)]))
         kept.waiting()[0].unlink()
@@ -148,23 +148,23 @@ def test_resend_goes_on_behind_what_was_sent_before_the_server_went_away_again(t
         assert not (tmp_path / "outbox").exists()
 
 
-def test_resend_sends_what_is_of_this_server_and_names_what_is_of_another(tmp_path, monkeypatch):
+def test_resend_sends_writes_of_this_server_and_names_those_of_another(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with serving(tmp_path, monkeypatch) as server:
         store = connect(server.uri, "tests")
         with tracking.started(store, "a run", {}) as run:
             run.metrics({"a": 1.0})
-        for waits in ("0123", run.id):
-            kept = Outbox(Flaky(away=True), waits)
+        for waiting_id in ("0123", run.id):
+            kept = Outbox(UnreliableClient(unreachable=True), waiting_id)
             kept.send(Write("tag", ["key", "value"]))
         ended = command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests")
         assert ended.out.endswith(f"run {run.id}: sent 1 writes\n")
         assert_refused(ended._replace(out=""), "run: got 0123, wanted a run of http")
         assert store.client.get_run(run.id).data.tags["key"] == "value"
-        assert [left.name for left in (tmp_path / "outbox").iterdir()] == ["0123"]
+        assert [waiting_run.name for waiting_run in (tmp_path / "outbox").iterdir()] == ["0123"]
 
 
-def test_a_run_goes_on_while_the_server_is_away_and_is_complete_when_it_is_back(tmp_path, monkeypatch):
+def test_a_run_continues_during_an_outage_and_is_complete_afterwards(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(outbox, "AGAIN", 0)
     with serving(tmp_path, monkeypatch) as server:
@@ -183,7 +183,7 @@ def test_a_run_goes_on_while_the_server_is_away_and_is_complete_when_it_is_back(
         assert not (tmp_path / "outbox").exists()
 
 
-def test_a_run_that_fails_while_the_server_is_away_fails_for_its_own_reason(tmp_path, monkeypatch, caplog):
+def test_a_run_that_fails_during_an_outage_raises_its_own_error(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tracking.runs, "PATIENCE", 0)
 
@@ -194,15 +194,15 @@ def test_a_run_that_fails_while_the_server_is_away_fails_for_its_own_reason(tmp_
     with serving(tmp_path, monkeypatch) as server:
         store = connect(server.uri, "tests")
         with pytest.raises(ZeroDivisionError):
-            logged(store, log)
-        run = left(tmp_path)
+            start_and_log(store, log)
+        run = waiting_run(tmp_path)
         assert "is missing these 2 writes: traceback.txt, how it ended" in caplog.text
         server.start()
         assert command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests").code == 0
         assert store.client.get_run(run).info.status == "FAILED"
 
 
-def test_an_artifact_store_that_is_full_is_said_and_filled_up_later(tmp_path, monkeypatch):
+def test_a_full_artifact_store_is_reported_and_completed_later(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tracking.runs, "PATIENCE", 0)
 
@@ -215,12 +215,12 @@ def test_an_artifact_store_that_is_full_is_said_and_filled_up_later(tmp_path, mo
         store = connect(server.uri, "tests")
         with monkeypatch.context() as full:
             full.setattr(LocalArtifactRepository, "log_artifact_from_stream", no_space)
-            with pytest.raises(TrackingError) as said:
-                logged(store, log)
-        run = left(tmp_path)
-        assert "500 error responses" in str(said.value)
-        assert "is missing these 3 writes: layers.csv, metrics, how it ended" in str(said.value)
-        assert "when the store answers and has space, run: python -m bench resend" in str(said.value)
+            with pytest.raises(TrackingError) as error:
+                start_and_log(store, log)
+        run = waiting_run(tmp_path)
+        assert "500 error responses" in str(error.value)
+        assert "is missing these 3 writes: layers.csv, metrics, how it ended" in str(error.value)
+        assert "when the store answers and has space, run: python -m bench resend" in str(error.value)
         assert command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests").code == 0
         assert store.client.get_run(run).data.metrics == {"before": 1.0, "after": 2.0}
         assert [found.path for found in store.client.list_artifacts(run)] == ["layers.csv"]

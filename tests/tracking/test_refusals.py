@@ -1,11 +1,11 @@
-"""A tracking server that refuses, breaks off or loses what a run logs: what is missing is said, kept and sent later."""
+"""A tracking server that refuses, interrupts or loses writes: missing writes are reported, kept and sent later."""
 
 import shutil
 import socket
 import time
 
 import pytest
-from outages import said_of
+from outages import tracking_error_of
 from running import children, command, parents, runs, tiny
 from serving import serving
 
@@ -31,19 +31,19 @@ def is_upload(environ, name=""):
     return environ["REQUEST_METHOD"] == "PUT" and environ["PATH_INFO"].endswith(name)
 
 
-def break_off(environ):
+def close_connection(environ):
     environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     return "500 broken", b""
 
 
-def never(_):
-    """Longer than a client waits."""
+def respond_late(_):
+    """Respond later than the time limit of a client."""
     time.sleep(1.5)
     return "200 ok", b""
 
 
-def logged(store, fault) -> tuple[str, str]:
-    """The id of a run in which a fault begins, and what was said of it."""
+def log_with_fault(store, fault) -> tuple[str, str]:
+    """Log a run during which a fault begins; return its id and the error message."""
 
     def log(run):
         run.metrics({"loss": 1.0}, 1)
@@ -55,11 +55,11 @@ def logged(store, fault) -> tuple[str, str]:
         run.text("a,b\n3,4\n", "layers.csv")
         run.metrics({"loss": 0.25}, 3)
 
-    return said_of(store, log)
+    return tracking_error_of(store, log)
 
 
 def state(store, run):
-    """Status, steps of the loss, and the artifacts of a run."""
+    """Return the status, the steps of the loss, and the artifacts of a run."""
     found = [*store.client.list_artifacts(run), *store.client.list_artifacts(run, "tables")]
     steps = sorted(step for step, _ in records.curve(store, run, "loss"))
     return store.client.get_run(run).info.status, steps, {info.path for info in found if not info.is_dir}
@@ -85,21 +85,21 @@ def assert_sent_later(server, store, run, tmp_path):
         (("403 no", PAGE), "forbids"),
         (("404 nothing here", PAGE), "404"),
         (("400 bad", PAGE), "400"),
-        (break_off, "gives no answer"),
+        (close_connection, "gives no answer"),
     ],
 )
-def test_weights_that_are_refused_wait_alone(server, tmp_path, answer, reason):
+def test_only_refused_weights_wait(server, tmp_path, answer, reason):
     def fault(_):
         server.fault = lambda environ: (
             (answer(environ) if callable(answer) else answer) if is_upload(environ, "weights.pt") else None
         )
 
     store = connect(server.uri, "tests")
-    run, said = logged(store, fault)
-    assert reason in said
-    assert f"run {run} is missing these 2 writes: weights.pt, how it ended; they wait in" in said
-    assert f"python -m bench resend folder={tmp_path}/outbox tracking.uri={server.uri}" in said
-    assert "\n" not in said
+    run, message = log_with_fault(store, fault)
+    assert reason in message
+    assert f"run {run} is missing these 2 writes: weights.pt, how it ended; they wait in" in message
+    assert f"python -m bench resend folder={tmp_path}/outbox tracking.uri={server.uri}" in message
+    assert "\n" not in message
     assert state(store, run) == ("FAILED", [1, 2, 3], WHOLE - {"weights.pt"})
     assert "weights.pt, how it ended in " in store.client.get_run(run).data.tags["incomplete"]
     server.fault = None
@@ -118,41 +118,41 @@ def test_weights_that_are_refused_wait_alone(server, tmp_path, answer, reason):
         ("507 no room", PAGE),
         ("200 ok", PAGE),
         ("302 log in", PAGE),
-        break_off,
-        never,
+        close_connection,
+        respond_late,
     ],
 )
-def test_all_that_is_refused_waits(server, tmp_path, monkeypatch, answer):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1" if answer is never else "60")
+def test_all_refused_writes_wait(server, tmp_path, monkeypatch, answer):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1" if answer is respond_late else "60")
 
     def fault(_):
         server.fault = lambda environ: answer(environ) if callable(answer) else answer
 
     store = connect(server.uri, "tests")
-    run, said = logged(store, fault)
-    assert "is missing these 6 writes: metrics, weights.pt, tags, layers.csv, how it ended" in said
-    assert "\n" not in said
+    run, message = log_with_fault(store, fault)
+    assert "is missing these 6 writes: metrics, weights.pt, tags, layers.csv, how it ended" in message
+    assert "\n" not in message
     server.fault = None
     assert state(store, run) == ("RUNNING", [1], {"tables/before.csv"})
     assert_sent_later(server, store, run, tmp_path)
 
 
-def test_a_run_deleted_in_the_ui_is_complete_when_it_is_restored(server, tmp_path):
+def test_a_run_deleted_in_the_ui_can_be_completed_after_it_is_restored(server, tmp_path):
     store = connect(server.uri, "tests")
-    run, said = logged(store, lambda run: store.client.delete_run(run.id))
-    assert "must be in the 'active' state" in said
+    run, message = log_with_fault(store, lambda run: store.client.delete_run(run.id))
+    assert "must be in the 'active' state" in message
     store.client.restore_run(run)
     assert_sent_later(server, store, run, tmp_path)
 
 
-def test_an_experiment_deleted_in_the_ui(server, tmp_path):
+def test_a_run_of_an_experiment_deleted_in_the_ui_can_be_completed_after_it_is_restored(server, tmp_path):
     store = connect(server.uri, "tests")
-    run, _ = logged(store, lambda _: store.client.delete_experiment(store.experiment_id))
+    run, _ = log_with_fault(store, lambda _: store.client.delete_experiment(store.experiment_id))
     store.client.restore_experiment(store.experiment_id)
     assert_sent_later(server, store, run, tmp_path)
 
 
-def test_artifacts_that_are_removed_are_sent_again(server, tmp_path):
+def test_removed_artifacts_are_sent_again(server, tmp_path):
     store = connect(server.uri, "tests")
     with tracking.started(store, "a run", {}) as run:
         run.text("a,b\n1,2\n", "tables/before.csv")
@@ -163,19 +163,19 @@ def test_artifacts_that_are_removed_are_sent_again(server, tmp_path):
     assert not (tmp_path / "outbox").exists()
 
 
-def test_an_upload_that_a_proxy_takes_and_drops_is_no_artifact(server, tmp_path):
+def test_an_upload_that_a_proxy_discards_is_missing(server, tmp_path):
     def fault(_):
         server.fault = lambda environ: ("200 ok", PAGE) if is_upload(environ, "weights.pt") else None
 
     store = connect(server.uri, "tests")
-    run, said = logged(store, fault)
-    assert f"artifacts of run {run} were removed: weights.pt" in said
-    assert "is missing these 2 writes: weights.pt, how it ended" in said
+    run, message = log_with_fault(store, fault)
+    assert f"artifacts of run {run} were removed: weights.pt" in message
+    assert "is missing these 2 writes: weights.pt, how it ended" in message
     server.fault = None
     assert_sent_later(server, store, run, tmp_path)
 
 
-def test_a_run_whose_weights_a_proxy_refuses_tells_its_numbers_and_what_is_missing(server, tmp_path):
+def test_a_run_with_refused_weights_prints_its_results_and_missing_writes(server, tmp_path):
     server.fault = lambda environ: ("413 too large", PAGE) if is_upload(environ, "weights.pt") else None
     ended = tiny(tmp_path, "diagnostic=[u_plot]", f"tracking.uri={server.uri}")
     (run,) = runs(tmp_path)
@@ -189,11 +189,11 @@ def test_a_run_whose_weights_a_proxy_refuses_tells_its_numbers_and_what_is_missi
     assert command(tmp_path, "resend", f"tracking.uri={server.uri}").code == 0
     (run,) = runs(tmp_path)
     assert run.info.status == "FINISHED"
-    there = {info.path for info in connect(server.uri, "bench").client.list_artifacts(run.info.run_id)}
-    assert {"config.yaml", "dataset.json", "weights.pt", "layers.csv", "test.csv", "figures"} <= there
+    stored = {info.path for info in connect(server.uri, "bench").client.list_artifacts(run.info.run_id)}
+    assert {"config.yaml", "dataset.json", "weights.pt", "layers.csv", "test.csv", "figures"} <= stored
 
 
-def test_a_job_of_a_sweep_that_is_redone_before_its_first_attempt_is_sent_counts_once(server, tmp_path):
+def test_a_job_of_a_sweep_repeated_before_its_first_attempt_is_sent_counts_once(server, tmp_path):
     sweep = ("-m", "seed=0,1", f"tracking.uri={server.uri}")
     refused = iter([True])
     server.fault = lambda environ: (

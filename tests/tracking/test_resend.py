@@ -1,4 +1,4 @@
-"""`resend` beside living runs, other resends and damaged files."""
+"""`resend` with running runs, simultaneous resends and damaged files."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import socket
 import threading
 
 import pytest
-from outages import away, cut_off, resend, status, steps
+from outages import resend, run_without_store, status, steps, unreachable_store
 from running import assert_refused, uri, with_store
 
 from bench import tracking
@@ -25,12 +25,12 @@ def store(tmp_path, monkeypatch):
     return connect(uri(with_store(tmp_path)), "tests")
 
 
-def test_a_living_run_is_refused_and_sends_all_by_itself(store, tmp_path, monkeypatch):
+def test_resend_refuses_a_running_run_which_sends_its_writes_itself(store, tmp_path, monkeypatch):
     monkeypatch.setattr(outbox, "AGAIN", 0)
     with tracking.started(store, "a run", {}) as run:
         for step in range(30):
             if step % 10 < 5:
-                with away():
+                with unreachable_store():
                     run.metrics({"loss": 1.0}, step)
             else:
                 run.metrics({"loss": 1.0}, step)
@@ -42,8 +42,8 @@ def test_a_living_run_is_refused_and_sends_all_by_itself(store, tmp_path, monkey
     assert not (tmp_path / "outbox").exists()
 
 
-def test_of_two_at_once_the_second_is_refused(store, tmp_path):
-    run = cut_off(store)
+def test_a_second_simultaneous_resend_is_refused(store, tmp_path):
+    run = run_without_store(store)
     with Outbox(store.client, run.id).kept.locked():
         refused = resend(tmp_path)
     assert_refused(refused, f"run {run.id}: another process adds to {tmp_path}/outbox/{run.id} or sends from it")
@@ -51,18 +51,18 @@ def test_of_two_at_once_the_second_is_refused(store, tmp_path):
     assert status(store, run) == "FINISHED"
 
 
-def test_a_run_that_adds_while_another_process_sends_loses_nothing(tmp_path, monkeypatch):
+def test_no_write_is_lost_if_a_run_adds_writes_while_another_process_sends(tmp_path, monkeypatch):
     monkeypatch.setattr(outbox, "AGAIN", 0)
-    got, folder = [], tmp_path / "outbox" / "r"
+    received, folder = [], tmp_path / "outbox" / "r"
 
     class Client:
         def set_tag(self, _, key, value):
-            if threading.current_thread() is threading.main_thread() and len(got) < 200:
+            if threading.current_thread() is threading.main_thread() and len(received) < 200:
                 raise TrackingError("away")
-            got.append(int(value))
+            received.append(int(value))
 
     def send():
-        while len(got) < 250:
+        while len(received) < 250:
             Outbox(Client(), "r", folder).flush()
 
     other = threading.Thread(target=send)
@@ -72,19 +72,19 @@ def test_a_run_that_adds_while_another_process_sends_loses_nothing(tmp_path, mon
         run.send(Write("tag", ["key", str(number)]))
     run.wait(60)
     other.join()
-    assert sorted(got) == [*range(300)]
+    assert sorted(received) == [*range(300)]
     assert not folder.exists()
 
 
-def half(path):
+def keep_only_start(path):
     path.write_text(path.read_text()[:7])
 
 
-def no_content(path):
+def remove_content(path):
     path.with_suffix(".bin").unlink()
 
 
-def folder_instead(path):
+def replace_by_folder(path):
     path.unlink()
     path.mkdir()
 
@@ -92,9 +92,9 @@ def folder_instead(path):
 @pytest.mark.parametrize(
     "damage",
     [
-        half,
-        no_content,
-        folder_instead,
+        keep_only_start,
+        remove_content,
+        replace_by_folder,
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(b"\xff\xfe\0"),
         lambda path: path.write_text('{"kind": "metrics"}'),
@@ -104,7 +104,7 @@ def folder_instead(path):
     ],
 )
 def test_a_damaged_file_is_named_and_the_others_are_sent(store, tmp_path, damage):
-    run = cut_off(store)
+    run = run_without_store(store)
     second = sorted((tmp_path / "outbox" / run.id).glob("*.json"))[1]
     damage(second)
     ended = resend(tmp_path)
@@ -122,8 +122,8 @@ def test_a_damaged_file_is_named_and_the_others_are_sent(store, tmp_path, damage
     assert not (tmp_path / "outbox").exists()
 
 
-def test_one_damaged_run_leaves_the_others(store, tmp_path):
-    first, second = cut_off(store, once=False), cut_off(store, once=False)
+def test_a_damaged_run_does_not_affect_the_others(store, tmp_path):
+    first, second = run_without_store(store, once=False), run_without_store(store, once=False)
     for path in sorted((tmp_path / "outbox" / first.id).glob("*.json"))[:-1]:
         path.write_text("")
     ended = resend(tmp_path)
@@ -133,8 +133,8 @@ def test_one_damaged_run_leaves_the_others(store, tmp_path):
     assert status(store, second) == "FINISHED"
 
 
-def test_a_run_whose_process_was_killed_is_marked_after_its_writes(store, tmp_path):
-    run = cut_off(store)
+def test_a_run_whose_process_was_killed_is_marked_after_its_writes_are_sent(store, tmp_path):
+    run = run_without_store(store)
     *_, end = sorted((tmp_path / "outbox" / run.id).glob("*.json"))
     end.unlink()
     store.client.set_tag(run.id, OWNER, json.dumps({"host": socket.gethostname(), "pid": 2**22 + 1, "since": 0.0}))
@@ -143,8 +143,8 @@ def test_a_run_whose_process_was_killed_is_marked_after_its_writes(store, tmp_pa
     assert status(store, run) == "KILLED"
 
 
-def test_a_run_that_failed_ends_so(store, tmp_path):
-    run = cut_off(store, error=ValueError("boom"))
+def test_a_failed_run_is_marked_as_failed(store, tmp_path):
+    run = run_without_store(store, error=ValueError("boom"))
     assert resend(tmp_path).code == 0
     assert status(store, run) == "FAILED"
     assert {info.path for info in store.client.list_artifacts(run.id)} == {"layers.csv", "traceback.txt"}

@@ -25,7 +25,7 @@ def logged(run):
     return run.store.client.get_run(run.id)
 
 
-def test_empty_folder_becomes_a_store(tmp_path, monkeypatch):
+def test_a_store_is_created_in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     first = connect(None, "tests")
     assert (tmp_path / "mlflow.db").is_file()
@@ -33,7 +33,7 @@ def test_empty_folder_becomes_a_store(tmp_path, monkeypatch):
     assert [e.name for e in MlflowClient(first.uri).search_experiments()].count("tests") == 1
 
 
-def test_experiment_is_made_once_and_opens_in_the_training_view(store):
+def test_an_experiment_is_created_once_and_opens_in_the_training_view(store):
     known = store.client.get_experiment(store.experiment_id)
     assert known.tags["mlflow.experimentKind"] == "custom_model_development"
     again = connect(store.uri, "tests")
@@ -41,7 +41,7 @@ def test_experiment_is_made_once_and_opens_in_the_training_view(store):
     assert connect(store.uri, "others").experiment_id != store.experiment_id
 
 
-def test_artifacts_lie_beside_the_database_wherever_the_command_started(tmp_path, monkeypatch):
+def test_artifacts_are_in_the_folder_of_the_database(tmp_path, monkeypatch):
     folder = with_store(tmp_path)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -53,42 +53,42 @@ def test_artifacts_lie_beside_the_database_wherever_the_command_started(tmp_path
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-def test_deleted_experiment(store):
+def test_a_deleted_experiment_is_refused(store):
     store.client.delete_experiment(store.experiment_id)
     with pytest.raises(InputError, match="got 'tests', which was deleted; restore it or take another name"):
         connect(store.uri, "tests")
 
 
-def test_missing_folder(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"wanted a folder that exists; create .*nowhere"):
         connect(f"sqlite:///{tmp_path}/nowhere/mlflow.db", "tests")
 
 
-def test_metrics_keep_finite_values_alone(run):
+def test_only_finite_metrics_are_logged(run):
     run.metrics({"one": 1.0, "nan": math.nan, "inf": math.inf, "minus": -math.inf, "zero": 0.0}, step=3)
     assert logged(run).data.metrics == {"one": 1.0, "zero": 0.0}
     assert [(m.step, m.value) for m in run.store.client.get_metric_history(run.id, "one")] == [(3, 1.0)]
 
 
-def test_more_metrics_than_a_request_takes_all_land(run):
+def test_metrics_of_several_requests_are_all_logged(run):
     values = {f"section/m{i}": float(i) for i in range(250)}
     run.metrics(values)
     assert logged(run).data.metrics == values
 
 
-def test_more_parameters_than_a_request_takes_all_land(run):
+def test_parameters_of_several_requests_are_all_logged(run):
     config = OmegaConf.create({"a": {f"p{i}": i for i in range(150)}, "b": [1, 2], "c": None, "d": "${a.p7}", "e": {}})
     run.config(config)
     expected = {f"a.p{i}": str(i) for i in range(150)} | {"b": "[1, 2]", "c": "None", "d": "7", "e": "{}"}
     assert logged(run).data.params == expected
 
 
-def test_a_dataset_that_another_job_logs_at_the_same_time_is_logged_at_the_second_attempt(run, monkeypatch):
-    log_inputs, left = MlflowClient.log_inputs, [MlflowException("UNIQUE constraint failed: datasets")]
+def test_a_dataset_that_another_job_logs_simultaneously_is_logged_at_the_second_attempt(run, monkeypatch):
+    log_inputs, errors = MlflowClient.log_inputs, [MlflowException("UNIQUE constraint failed: datasets")]
 
     def refused(*arguments, **options):
-        if left:
-            raise left.pop()
+        if errors:
+            raise errors.pop()
         return log_inputs(*arguments, **options)
 
     monkeypatch.setattr(MlflowClient, "log_inputs", refused)
@@ -99,7 +99,7 @@ def test_a_dataset_that_another_job_logs_at_the_same_time_is_logged_at_the_secon
     assert {tag.key: tag.value for tag in logged_input.tags} == {"mlflow.data.context": "train, val, test"}
 
 
-def test_a_dataset_that_is_refused_waits_and_is_missing(store, monkeypatch, tmp_path):
+def test_a_refused_dataset_waits_and_is_reported_as_missing(store, monkeypatch, tmp_path):
     def refused(*_, **__):
         raise MlflowException("UNIQUE constraint failed: datasets")
 
@@ -120,7 +120,7 @@ def test_a_dataset_that_is_refused_waits_and_is_missing(store, monkeypatch, tmp_
     assert logged(run).inputs.dataset_inputs[0].dataset.digest == data.fingerprint
 
 
-def test_load_of_no_run_or_of_one_without_weights(store):
+def test_loading_a_missing_run_or_a_run_without_weights_is_refused(store):
     with pytest.raises(InputError, match="run: got nobody, wanted a finished run of sqlite:"):
         bench.load("nobody", store.uri)
     with tracking.started(store, "no weights", {}, None) as run:
@@ -144,26 +144,26 @@ def test_a_parameter_that_changes_is_refused_and_the_rest_is_logged(store, tmp_p
         TrackingError, match=r"Changing param values is not allowed.* is missing these [0-9]+ writes: the con"
     ):
         log()
-    there = store.client.get_run(runs[0])
-    assert (there.data.params, there.data.metrics) == ({"seed": "1"}, {"loss": 1.0})
+    stored = store.client.get_run(runs[0])
+    assert (stored.data.params, stored.data.metrics) == ({"seed": "1"}, {"loss": 1.0})
 
 
-def test_values_that_are_too_long_are_cut(store):
+def test_values_that_are_too_long_are_truncated(store):
     with tracking.started(store, "a run", {}) as run:
         run.tag("long", "x" * 9000)
         run.param("long", "x" * 9000)
-    there = store.client.get_run(run.id)
-    assert there.info.status == "FINISHED"
-    assert set(there.data.tags["long"]) == set(there.data.params["long"]) == {"x"}
+    stored = store.client.get_run(run.id)
+    assert stored.info.status == "FINISHED"
+    assert set(stored.data.tags["long"]) == set(stored.data.params["long"]) == {"x"}
 
 
-def test_a_dollar_in_a_name_begins_no_formula_in_a_figure():
+def test_a_dollar_sign_in_a_title_is_not_a_formula():
     figure = Figure()
     figure.subplots().set_title(r"$\frac{$, 5$ and 6$")
     assert tracking.png(figure).startswith(b"\x89PNG")
 
 
-def test_a_parent_that_is_not_there_or_was_deleted_is_refused(store, run):
+def test_a_missing_or_deleted_parent_is_refused(store, run):
     with pytest.raises(InputError, match=r"tracking.parent: got abc, which sqlite:.* does not have"):
         connect(store.uri, "tests", parent="abc")
     store.client.delete_run(run.id)

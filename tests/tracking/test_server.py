@@ -1,4 +1,4 @@
-"""`make server`: MLflow's server on PostgreSQL, under a sweep of four processes and through its own death."""
+"""`make server`: MLflow's server on PostgreSQL with a sweep of four processes, a restart, and passwords."""
 
 import os
 import signal
@@ -26,11 +26,11 @@ pytestmark = [
     ),
 ]
 START = Path(__file__).parents[2] / "server" / "start.sh"
-READY = 180  # seconds at most
+READY = 180  # time limit in seconds
 
 
 class Server:
-    """Killed and started again, it keeps its address and what it has."""
+    """The server of `make server`, which keeps its address and data after a restart."""
 
     def __init__(self, folder: Path, **settings: str):
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -59,21 +59,21 @@ class Server:
             return False
 
     def kill(self) -> None:
-        """SIGKILL to the server and all that it started; the database, which is a daemon, lives on."""
+        """Send SIGKILL to the server and its child processes; the database, which is a daemon, keeps running."""
         family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
         for member in reversed(family):
             member.kill()
         self.process.wait()
 
     def stop(self) -> None:
-        """SIGTERM, as a cluster sends it; nothing where it has ended."""
+        """Send SIGTERM, as a cluster does; do nothing if the server has ended."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout=60)
 
 
 @contextmanager
 def serving(**settings: str):
-    """In a folder that PostgreSQL's user may enter and whose name is short enough for a socket's."""
+    """Run a server in a folder that the user of PostgreSQL can enter, with a name short enough for a socket."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o711)
@@ -95,24 +95,26 @@ def runs_at(uri: str, experiment: str) -> tuple[MlflowClient, list[Run]]:
     return client, client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
 
 
-def assert_same(client: MlflowClient, run: Run, local: Path, alike: Run, scratch: Path) -> None:
-    """Every metric, parameter and file of the same run in a store of files, and the same LayerTable."""
-    assert run.info.status == alike.info.status == "FINISHED"
-    measured = {key for key in alike.data.metrics if not key.startswith(("cost/latency", "time"))}
-    assert {key: run.data.metrics[key] for key in measured} == {key: alike.data.metrics[key] for key in measured}
-    assert set(run.data.metrics) == set(alike.data.metrics)
-    assert set(run.data.params) == set(alike.data.params)
-    assert {found.path for found in client.list_artifacts(run.info.run_id)} == artifacts(local, alike)
+def assert_same(client: MlflowClient, run: Run, local: Path, local_run: Run, scratch: Path) -> None:
+    """Assert that a run has the metrics, parameters, files and table of layers of the same run in a local store."""
+    assert run.info.status == local_run.info.status == "FINISHED"
+    measured = {key for key in local_run.data.metrics if not key.startswith(("cost/latency", "time"))}
+    assert {key: run.data.metrics[key] for key in measured} == {key: local_run.data.metrics[key] for key in measured}
+    assert set(run.data.metrics) == set(local_run.data.metrics)
+    assert set(run.data.params) == set(local_run.data.params)
+    assert {found.path for found in client.list_artifacts(run.info.run_id)} == artifacts(local, local_run)
     scratch.mkdir()
-    there = Path(client.download_artifacts(run.info.run_id, "layers.csv", str(scratch)))
-    pd.testing.assert_frame_equal(timeless(there), timeless(artifact(local, alike, "layers.csv")), check_exact=True)
+    stored = Path(client.download_artifacts(run.info.run_id, "layers.csv", str(scratch)))
+    pd.testing.assert_frame_equal(
+        without_seconds(stored), without_seconds(artifact(local, local_run, "layers.csv")), check_exact=True
+    )
 
 
-def timeless(path: Path) -> pd.DataFrame:
+def without_seconds(path: Path) -> pd.DataFrame:
     return pd.read_csv(path).drop(columns="seconds")
 
 
-def test_a_sweep_of_four_processes_loses_nothing(server, tmp_path):
+def test_a_sweep_of_four_processes_is_complete(server, tmp_path):
     sweep = ("-m", "model.norm=batch,none", "seed=0,1")
     many = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=4")
     arguments = (*QUIET, *TINY, f"tracking.uri={server.uri}", "tracking.experiment=four")
@@ -123,22 +125,24 @@ def test_a_sweep_of_four_processes_loses_nothing(server, tmp_path):
     (parent,) = [run for run in found if run.data.tags.get("sweep") == "parent"]
     assert parent.info.status == "FINISHED"
     assert tiny(tmp_path, *sweep).code == 0
-    alike = {run.data.tags["design"] + run.data.params["seed"]: run for run in children(tmp_path, *parents(tmp_path))}
-    there = {run.data.tags["design"] + run.data.params["seed"]: run for run in found if run is not parent}
-    assert len({run.data.tags["owner"] for run in there.values()}) == len(found) - 1 == 4, "a process for each"
-    assert set(there) == set(alike)
-    for job, run in there.items():
-        assert_same(client, run, tmp_path, alike[job], tmp_path / job)
+    local_run = {
+        run.data.tags["design"] + run.data.params["seed"]: run for run in children(tmp_path, *parents(tmp_path))
+    }
+    stored = {run.data.tags["design"] + run.data.params["seed"]: run for run in found if run is not parent}
+    assert len({run.data.tags["owner"] for run in stored.values()}) == len(found) - 1 == 4, "a process for each"
+    assert set(stored) == set(local_run)
+    for job, run in stored.items():
+        assert_same(client, run, tmp_path, local_run[job], tmp_path / job)
 
 
-def test_a_server_killed_and_started_again_during_a_run_has_all_of_it(server, tmp_path):
+def test_a_run_is_complete_after_its_server_was_killed_and_restarted(server, tmp_path):
     epochs = 60
     arguments = [f"train.epochs={epochs}" if "epochs" in small else small for small in TINY]
     arguments += ["probe.epochs=[0,1]"]
-    there = (f"tracking.uri={server.uri}", "tracking.experiment=killed")
-    with process(tmp_path, *arguments, *there, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0") as command:
+    at_server = (f"tracking.uri={server.uri}", "tracking.experiment=killed")
+    with process(tmp_path, *arguments, *at_server, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0") as command:
         by = time.monotonic() + 300
-        while not trains(server.uri):
+        while not is_training(server.uri):
             assert command.poll() is None, command.communicate()
             assert time.monotonic() < by
         server.kill()
@@ -158,20 +162,20 @@ def test_a_server_killed_and_started_again_during_a_run_has_all_of_it(server, tm
     assert_same(client, run, tmp_path, *runs(tmp_path), tmp_path / "there")
 
 
-def trains(uri: str) -> bool:
+def is_training(uri: str) -> bool:
     client = MlflowClient(uri)
     known = client.get_experiment_by_name("killed")
     return bool(known) and any("train/loss" in run.data.metrics for run in client.search_runs([known.experiment_id]))
 
 
-def test_a_second_server_on_a_folder_is_refused_and_the_first_goes_on(server):
+def test_a_second_server_on_a_folder_is_refused_and_the_first_continues(server):
     second = subprocess.run([START], env=os.environ | server.settings, capture_output=True, text=True, timeout=READY)
     assert (second.returncode, len(second.stderr.splitlines())) == (2, 1)
     assert f"got FOLDER={server.folder}, where a server runs already" in second.stderr
     assert MlflowClient(server.uri).search_experiments()
 
 
-def test_the_code_of_a_server_that_ends_is_passed_on_and_a_used_port_is_refused():
+def test_the_exit_code_of_the_server_is_returned_and_a_used_port_is_refused():
     with serving() as server:
         server.stop()
         assert server.process.returncode == 128 + signal.SIGTERM
@@ -185,7 +189,7 @@ def test_the_code_of_a_server_that_ends_is_passed_on_and_a_used_port_is_refused(
         assert not (server.folder / "postgres" / "postmaster.pid").exists()
 
 
-def test_a_given_password_takes_the_place_of_an_earlier_one_and_files_are_private():
+def test_a_new_password_replaces_the_earlier_one_and_files_are_private():
     with serving(AUTH="1", MLFLOW_AUTH_ADMIN_PASSWORD="the first password") as server:
         assert accepted(server, "the first password")
         server.stop()
@@ -203,15 +207,15 @@ def test_a_given_password_takes_the_place_of_an_earlier_one_and_files_are_privat
 
 def accepted(server: Server, password: str) -> bool:
     login = b64encode(f"admin:{password}".encode()).decode()
-    asked = Request(f"{server.uri}/api/2.0/mlflow/experiments/search?max_results=1")
-    asked.add_header("Authorization", f"Basic {login}")
+    request = Request(f"{server.uri}/api/2.0/mlflow/experiments/search?max_results=1")
+    request.add_header("Authorization", f"Basic {login}")
     try:
-        return urlopen(asked, timeout=30).status == 200
+        return urlopen(request, timeout=30).status == 200
     except HTTPError as refused:
         return {401: False}[refused.code]
 
 
-def test_a_server_that_asks_for_passwords(tmp_path):
+def test_a_server_with_authentication_requires_the_password(tmp_path):
     with serving(AUTH="1", MLFLOW_AUTH_ADMIN_PASSWORD="a long password") as server:
         arguments = (*QUIET, *TINY, f"tracking.uri={server.uri}")
         wrong, right = "a wrong password", "a long password"

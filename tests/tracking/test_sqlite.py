@@ -1,4 +1,4 @@
-"""SQLite stores in folders whose names have a meaning in URIs, in Hydra or in the shell."""
+"""SQLite stores in folders whose names have special characters of URIs, of Hydra or of the shell."""
 
 import os
 from contextlib import chdir
@@ -34,7 +34,7 @@ ALL_ODD = [*ODD[:3], *(pytest.param(name, marks=pytest.mark.processes) for name 
 
 
 @pytest.mark.parametrize("text", [*ODD, "'", "\\'", "\\", "\\\\", "a\nb", "\\${x}"])
-def test_hydra_reads_back_what_is_quoted(text):
+def test_hydra_parses_quoted_text_to_the_same_text(text):
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", [f"tracking.uri={quoted(text)}", f"tracking.experiment={quoted(text)}"])
@@ -42,7 +42,7 @@ def test_hydra_reads_back_what_is_quoted(text):
 
 
 @pytest.mark.parametrize("name", ALL_ODD)
-def test_a_store_lies_in_its_folder_whatever_its_name(name, tmp_path):
+def test_a_store_works_in_a_folder_of_any_name(name, tmp_path):
     folder = tmp_path / name
     folder.mkdir()
     run_id = logged(folder, "file.txt")
@@ -52,7 +52,7 @@ def test_a_store_lies_in_its_folder_whatever_its_name(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["o'brien", "why? 100%20"])
-def test_a_sweep_runs_in_a_folder_of_an_odd_name(name, tmp_path):
+def test_a_sweep_runs_in_a_folder_with_special_characters(name, tmp_path):
     folder = tmp_path / name
     folder.mkdir()
     ended = tiny(folder, "-m", "seed=0,1", *ALONE)
@@ -60,14 +60,14 @@ def test_a_sweep_runs_in_a_folder_of_an_odd_name(name, tmp_path):
     assert [run.info.status for run in runs(folder)] == ["FINISHED"] * 3
 
 
-def test_a_folder_that_hydra_would_resolve_is_refused(tmp_path):
+def test_a_folder_name_with_an_interpolation_of_hydra_is_refused(tmp_path):
     folder = tmp_path / "a ${x} b"
     folder.mkdir()
     assert_refused(tiny(folder, "-m", "seed=0,1", *ALONE), "working directory: got", "which Hydra reads as an interp")
     assert [path.name for path in folder.iterdir()] == ["mlflow.db"]
 
 
-def test_an_address_that_holds_more_than_a_path_is_refused(tmp_path):
+def test_an_address_with_more_than_a_path_is_refused(tmp_path):
     for uri_given, words in (
         (f"sqlite:///{tmp_path}/why?/mlflow.db", "write %3F and %25"),
         ("sqlite://", "wanted a database in a file"),
@@ -79,7 +79,7 @@ def test_an_address_that_holds_more_than_a_path_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_not_named_in_utf_8_is_refused(tmp_path):
+def test_a_folder_name_that_is_not_utf_8_is_refused(tmp_path):
     folder = tmp_path / os.fsdecode(b"\xff")
     folder.mkdir()
     with chdir(folder), pytest.raises(InputError, match="wanted a path in UTF-8; rename the folder"):
@@ -88,7 +88,7 @@ def test_a_folder_that_is_not_named_in_utf_8_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ALL_ODD)
-def test_an_address_is_read_back_as_the_path(name, tmp_path):
+def test_the_address_of_a_path_is_parsed_to_the_same_path(name, tmp_path):
     (tmp_path / name).mkdir()
     database = tmp_path / name / "mlflow.db"
     assert sqlite.database_of(sqlite.address(database)) == database

@@ -1,4 +1,4 @@
-"""Servers that answer with what no MLflow server sends: one line, and no file of this machine is read or written."""
+"""Servers with responses that MLflow does not send: one line, and no file of this machine is read or written."""
 
 import http.server
 import json
@@ -20,8 +20,8 @@ EXPERIMENT = {"experiment": {"experiment_id": "1", "name": "bench", "lifecycle_s
 ESCAPE = "\x1b[2J"  # clears a terminal
 
 
-class Answering(http.server.BaseHTTPRequestHandler):
-    """Answers as `answer(path)` says: status, body (bytes or chunks without end) and headers."""
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Respond with the status, body (bytes or an iterator of chunks) and headers of `answer(path)`."""
 
     answer = None
 
@@ -35,7 +35,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
             for chunk in [body] if isinstance(body, bytes) else body:
                 self.wfile.write(chunk)
         except OSError:
-            self.close_connection = True  # the reader has had enough
+            self.close_connection = True  # the reader has closed the connection
 
     do_POST = do_PUT = do_GET
 
@@ -44,8 +44,8 @@ class Answering(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def answering(answer):
-    kind = type("Kind", (Answering,), {"answer": staticmethod(answer)})
+def run_server(answer):
+    kind = type("Kind", (Handler,), {"answer": staticmethod(answer)})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -57,12 +57,12 @@ def as_json(value) -> tuple:
 
 
 def mlflow(files: str = "mlflow-artifacts:/1/a", **others):
-    """A server with one run, whose files are at an address; others: what it answers to paths that hold a word."""
+    """Return responses of a server with one run, whose files are at `files`; others: responses by word in the path."""
 
     def answer(path):
-        for word, said in others.items():
+        for word, response in others.items():
             if word in path.replace("-", "_").replace("/", "_"):
-                return said
+                return response
         if path == "/version":
             return 200, b"3.17.2", {}
         if "experiments/get" in path:
@@ -76,21 +76,21 @@ def mlflow(files: str = "mlflow-artifacts:/1/a", **others):
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
+def short_time_limits(monkeypatch):
     monkeypatch.setattr(store, "ANSWER_SECONDS", 5)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
 def refusals(address: str) -> list[str]:
-    """What readers of a run say, each in one line that a terminal can show."""
-    said = []
+    """Return the error messages of two readers of a run; assert that each is one printable line."""
+    messages = []
     for read in (lambda: records.card_of(connect(address, "bench"), RUN), lambda: bench.load(RUN, address)):
         with pytest.raises((InputError, TrackingError)) as refusal:
             read()
-        said.append(str(refusal.value))
-        assert "\n" not in said[-1]
-        assert ESCAPE not in said[-1]
-    return said
+        messages.append(str(refusal.value))
+        assert "\n" not in messages[-1]
+        assert ESCAPE not in messages[-1]
+    return messages
 
 
 ODD = [None, 1, "x", [1], {"a": [1]}, {"run": 3}, {"run": [1]}, {"experiment": [1]}, {"experiment": {"tags": "x"}}]
@@ -99,17 +99,17 @@ BODIES += [json.dumps(odd).encode() for odd in ODD]
 
 
 @pytest.mark.parametrize("body", BODIES)
-def test_answers_that_are_none(body):
-    with answering(lambda path: (200, body, {"Content-Type": "application/json"})) as address:
+def test_invalid_responses_are_refused(body):
+    with run_server(lambda path: (200, body, {"Content-Type": "application/json"})) as address:
         assert all(refusals(address))
-    with answering(mlflow(runs_get=(200, body, {"Content-Type": "application/json"}))) as address:
+    with run_server(mlflow(runs_get=(200, body, {"Content-Type": "application/json"}))) as address:
         assert all(refusals(address))
-    with answering(mlflow(mlflow_artifacts=(200, body, {}))) as address:
+    with run_server(mlflow(mlflow_artifacts=(200, body, {}))) as address:
         assert all(refusals(address))
 
 
-def test_random_answers():
-    """Values of a good server's answers replaced by others."""
+def test_random_values_in_responses_are_refused():
+    """Values in the responses of a correct server are replaced at random."""
     rng = random.Random(0)
     good = json.loads(mlflow()("/runs/get")[1])
     for _ in range(20):
@@ -117,17 +117,17 @@ def test_random_answers():
         for _ in range(rng.randrange(1, 4)):
             key = rng.choice(list(changed["run"]["info"]))
             changed["run"]["info"][key] = rng.choice([*ODD, -(2**70), "../..", ESCAPE])
-        with answering(mlflow(runs_get=as_json(changed), mlflow_artifacts=(404, b"", {}))) as address:
+        with run_server(mlflow(runs_get=as_json(changed), mlflow_artifacts=(404, b"", {}))) as address:
             assert all(refusals(address))
 
 
-def test_redirects_lead_to_no_file():
+def test_redirects_to_files_and_loops_are_refused():
     for target in ("file:///etc/passwd", "/loop"):
-        with answering(lambda path, target=target: (302, b"", {"Location": target})) as address:
+        with run_server(lambda path, target=target: (302, b"", {"Location": target})) as address:
             assert all(refusals(address))
 
 
-def test_a_file_without_end_is_cut_off(monkeypatch):
+def test_an_infinite_file_is_refused(monkeypatch):
     monkeypatch.setattr(artifacts, "LARGEST", dict.fromkeys(artifacts.LARGEST, 1 << 20))
 
     def endless():
@@ -135,40 +135,40 @@ def test_a_file_without_end_is_cut_off(monkeypatch):
             yield b"x" * (1 << 16)
 
     answer = mlflow()
-    with answering(lambda path: (200, endless(), {}) if "artifacts" in path else answer(path)) as address:
-        for said in refusals(address):
-            assert "has more than 1048576 bytes" in said
+    with run_server(lambda path: (200, endless(), {}) if "artifacts" in path else answer(path)) as address:
+        for message in refusals(address):
+            assert "has more than 1048576 bytes" in message
 
 
-def test_files_that_a_server_lists_elsewhere_are_not_written(tmp_path, monkeypatch):
+def test_files_outside_the_folder_of_a_run_are_not_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     listed = {"files": [{"path": "../../../../../../evil", "is_dir": False, "file_size": 3}]}
-    with answering(mlflow(mlflow_artifacts=as_json(listed))) as address:
+    with run_server(mlflow(mlflow_artifacts=as_json(listed))) as address:
         assert all(refusals(address))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folders_of_this_machine_are_neither_read_nor_written(tmp_path):
+def test_a_server_cannot_read_or_write_folders_of_this_machine(tmp_path):
     (tmp_path / "precious").mkdir()
     for name in ("config.yaml", "dataset.json", "weights.pt"):
         (tmp_path / "precious" / name).write_text("mine")
     for files in ((tmp_path / "precious").as_uri(), str(tmp_path / "precious"), "precious", "./precious", "dbfs:/a"):
-        with answering(mlflow(files)) as address:
-            for said in refusals(address):
-                assert "whose run has its files in" in said
+        with run_server(mlflow(files)) as address:
+            for message in refusals(address):
+                assert "whose run has its files in" in message
     elsewhere = as_json({"experiment": EXPERIMENT["experiment"] | {"artifact_location": str(tmp_path / "precious")}})
-    with answering(mlflow(experiments_get=elsewhere)) as address:
+    with run_server(mlflow(experiments_get=elsewhere)) as address:
         ended = tiny(tmp_path, f"tracking.uri={address}")
         assert_refused(ended, f"tracking.uri: got {address}, whose run has its files in")
-    with answering(mlflow(str(tmp_path / "precious"))) as address, pytest.raises(InputError, match="has its files in"):
+    with run_server(mlflow(str(tmp_path / "precious"))) as address, pytest.raises(InputError, match="has its files in"):
         client_of(address).log_artifact(RUN, __file__)
     assert {path.read_text() for path in (tmp_path / "precious").iterdir()} == {"mine"}
     assert len(list((tmp_path / "precious").iterdir())) == 3
 
 
-def test_a_run_whose_files_would_lie_on_this_machine_does_not_begin(tmp_path):
+def test_a_run_whose_files_would_be_on_this_machine_does_not_start(tmp_path):
     with (
-        answering(mlflow(files=tmp_path.as_uri())) as address,
+        run_server(mlflow(files=tmp_path.as_uri())) as address,
         pytest.raises(InputError, match="whose run has its files in 'file://"),
         tracking.started(connect(address, "bench"), "a run", {}),
     ):

@@ -1,4 +1,4 @@
-"""A sweep in MLflow's own UI: what its view shows in a browser."""
+"""The view of a sweep in MLflow's UI, in a browser."""
 
 import re
 import shutil
@@ -10,7 +10,7 @@ pytest.importorskip("playwright", reason="the UI is tested by playwright, which 
 if not shutil.which("chromium"):
     pytest.skip("the UI is tested in chromium, which is not installed", allow_module_level=True)
 
-from browsing import browser_page, cell, chart, curves, enlarge, open_view, row, served, show, unfold
+from browsing import browser_page, cell, chart, curves, enlarge, open_view, row, run_mlflow_server, show, unfold
 from playwright.sync_api import expect
 from running import children, is_drawing, parents, points, tiny, uri
 
@@ -45,9 +45,9 @@ def jobs(folder):
 
 @pytest.fixture(scope="module")
 def link(folder):
-    """The last that the sweep printed, at the address of a server of its store."""
+    """Return the last link that the sweep printed, with the address of a server of its store."""
     printed = re.findall(r"^designs and U-plots: (\S+)$", (folder / "printed").read_text(), re.MULTILINE)[-1]
-    with served(uri(folder)) as address:
+    with run_mlflow_server(uri(folder)) as address:
         yield printed.replace("http://" + urlsplit(printed).netloc, address)
 
 
@@ -59,7 +59,7 @@ def browser(link):
 
 @pytest.fixture
 def page(browser, link, parent, jobs):
-    """The sweep by its link, its jobs unfolded."""
+    """Open the link of the sweep and unfold its jobs."""
     open_view(browser, link)
     expect(row(browser, parent).first).to_be_visible()
     for job in jobs:
@@ -68,11 +68,11 @@ def page(browser, link, parent, jobs):
     return browser
 
 
-def test_jobs_hang_below_their_parent(page, parent, jobs):
+def test_jobs_are_listed_below_their_parent(page, parent, jobs):
     expect(cell(page, parent, "attributes.`Run Name`")).to_contain_text("sweep model.widths=[4,8],[4,8,16] seed=0,1")
     expect(row(page, parent).first).to_have_attribute("row-index", "0")
-    for place, job in enumerate(reversed(jobs), 1):  # the newest first
-        expect(row(page, job.info.run_id).first).to_have_attribute("row-index", str(place))
+    for position, job in enumerate(reversed(jobs), 1):  # the newest first
+        expect(row(page, job.info.run_id).first).to_have_attribute("row-index", str(position))
         name = cell(page, job.info.run_id, "attributes.`Run Name`").get_by_role("link")
         expect(name).to_have_text(job.info.run_name)
         assert name.inner_text() == job.info.run_name
@@ -94,10 +94,10 @@ def test_columns_are_design_seed_score_cost_and_information(page, jobs, tmp_path
     assert is_drawing(tmp_path / "table.png")
 
 
-def test_profiles_of_the_shown_runs_overlay(page, folder, jobs):
+def test_profiles_of_the_shown_runs_are_overlaid(page, folder, jobs):
     show(page, "CHART")
     card = chart(page, "profile/I_TY.kde")
-    drawn = curves(card, 5)  # the parent's is the mean
+    drawn = curves(card, 5)  # the curve of the parent is the mean
     for job in jobs:
         curve = drawn[job.info.run_name]
         assert curve == pytest.approx(points(folder, job, "profile/I_TY.kde"))
@@ -109,7 +109,7 @@ def test_profiles_of_the_shown_runs_overlay(page, folder, jobs):
 def test_parallel_coordinates_of_design_cost_information_and_score(page):
     show(page, "CHART")
     card = chart(page, "Parallel Coordinates")
-    expect(card).to_have_count(1)  # that of accuracy, which no run has, is left out
+    expect(card).to_have_count(1)  # the chart of accuracy is hidden, because no run has it
     whole = enlarge(card)
     expect(whole.locator(".dimension .label")).to_have_text(AXES)
     assert [label.strip() for label in whole.locator(".dimension .label").all_text_contents()] == AXES

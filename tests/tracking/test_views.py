@@ -1,4 +1,4 @@
-"""The view that an experiment brings to MLflow's UI: made once, left to its users, its address printed."""
+"""The view of an experiment in MLflow's UI: it is created once, keeps changes of users, and its address is printed."""
 
 import json
 
@@ -14,14 +14,14 @@ def tags(store):
     return store.client.get_experiment(store.experiment_id).tags
 
 
-def test_a_new_experiment_has_the_view_and_says_how_to_read_it(tmp_path):
+def test_a_new_experiment_has_the_view_and_a_description(tmp_path):
     shown = json.loads(tags(connect(uri(with_store(tmp_path)), "new"))[TAG])
     assert shown["name"] == "Designs"
     assert {card["type"] for card in json.loads(shown["state"])["compareRunCharts"]} == {"PARALLEL"}
     assert "*Designs*" in tags(connect(uri(tmp_path), "new"))["mlflow.note.content"]
 
 
-def test_an_experiment_from_before_gets_the_view_and_what_users_made_stays(tmp_path):
+def test_an_older_experiment_receives_the_view_and_keeps_changes_of_users(tmp_path):
     store = connect(uri(with_store(tmp_path)), "old")
     store.client.delete_experiment_tag(store.experiment_id, TAG)
     store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", "mine")
@@ -32,7 +32,7 @@ def test_an_experiment_from_before_gets_the_view_and_what_users_made_stays(tmp_p
     assert tags(connect(store.uri, "old"))[TAG] == "changed"
 
 
-def test_runs_and_sweeps_print_its_address(tmp_path):
+def test_runs_and_sweeps_print_the_address_of_the_view(tmp_path):
     ended = tiny(tmp_path, "-m", "seed=0,1", "estimator=[]", "diagnostic=[]")
     (parent,) = parents(tmp_path)
     address = "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=designs"
@@ -41,7 +41,7 @@ def test_runs_and_sweeps_print_its_address(tmp_path):
     assert {job.data.params[DESIGN] for job in children(tmp_path, parent)} == {"unet"}
 
 
-def test_what_the_view_shows_is_logged(tmp_path):
+def test_everything_that_the_view_shows_is_logged(tmp_path):
     assert tiny(tmp_path, "diagnostic=[bottleneck]").code == 0
     (run,) = runs(tmp_path)
     (card,) = (card for card in views.state()["compareRunCharts"] if "test/dice" in card["selectedMetrics"])
@@ -51,5 +51,5 @@ def test_what_the_view_shows_is_logged(tmp_path):
     assert shown - {"test/accuracy"} <= run.data.metrics.keys() | run.data.params.keys()
 
 
-def test_address_at_a_server():
+def test_the_address_of_the_view_at_a_server():
     assert views.link("https://tracking.example/", "7").startswith("https://tracking.example/#/experiments/7/runs?")

@@ -1,4 +1,4 @@
-"""The files of an outbox: whole whenever a process is killed, and memory where there is no room for files."""
+"""Waiting writes: files are complete even if a process is killed; without space for files they stay in memory."""
 
 import multiprocessing
 import os
@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from outages import away, status, steps
+from outages import status, steps, unreachable_store
 from running import uri, with_store
 
 from bench import tracking
@@ -25,8 +25,8 @@ def store(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("step", range(1, 16))
-def test_killed_at_any_step_of_keeping_or_sending(tmp_path, step):
-    """What was kept whole arrives, in its order; sent twice it does no harm."""
+def test_a_process_killed_at_any_step_loses_no_complete_write(tmp_path, step):
+    """Writes that were stored completely arrive in order; a write may arrive twice."""
     folder, arrived = tmp_path / "outbox" / "r", tmp_path / "arrived"
 
     class Client:
@@ -34,13 +34,13 @@ def test_killed_at_any_step_of_keeping_or_sending(tmp_path, step):
             with arrived.open("a") as file:
                 file.write(f"{value}\n")
 
-    def killed():
-        left = iter(range(step - 1, -1, -1))
+    def run_until_killed():
+        remaining = iter(range(step - 1, -1, -1))
         for name in ("write_bytes", "write_text", "rename", "unlink", "rmdir"):
             method = getattr(Path, name)
 
             def operation(*arguments, method=method, **options):
-                if next(left, None) == 0:
+                if next(remaining, None) == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
                 return method(*arguments, **options)
 
@@ -51,33 +51,33 @@ def test_killed_at_any_step_of_keeping_or_sending(tmp_path, step):
         kept.flush()
         os._exit(0)
 
-    process = multiprocessing.get_context("fork").Process(target=killed)
+    process = multiprocessing.get_context("fork").Process(target=run_until_killed)
     process.start()
     process.join(60)
-    whole = len(list(folder.glob("*.json")))
+    complete = len(list(folder.glob("*.json")))
     assert Outbox(Client(), "r", folder).flush()
     numbers = arrived.read_text().split() if arrived.exists() else []
     assert list(dict.fromkeys(numbers)) == ["0", "1"][: len(set(numbers))]
-    assert len(set(numbers)) >= whole
+    assert len(set(numbers)) >= complete
     assert not list(folder.glob("*.json"))
 
 
-def test_where_files_can_not_be_written_writes_are_held_and_sent(store, tmp_path, monkeypatch):
-    said = []
-    monkeypatch.setattr(waiting.log, "warning", lambda text, *values: said.append(text % values))
+def test_if_files_cannot_be_written_writes_wait_in_memory_and_are_sent(store, tmp_path, monkeypatch):
+    messages = []
+    monkeypatch.setattr(waiting.log, "warning", lambda text, *values: messages.append(text % values))
     (tmp_path / "outbox").write_text("a file")
-    with tracking.started(store, "a run", {}) as run, away():
+    with tracking.started(store, "a run", {}) as run, unreachable_store():
         for step in range(3):
             run.metrics({"loss": 1.0}, step)
     assert steps(store, run) == [0, 1, 2]
     assert status(store, run) == "FINISHED"
-    assert sum("waiting writes stay in memory" in text for text in said) == 1
+    assert sum("waiting writes stay in memory" in text for text in messages) == 1
 
 
-def test_what_neither_the_store_nor_files_take_is_said_to_be_lost(store, tmp_path):
+def test_writes_that_neither_the_store_nor_files_accept_are_reported_as_lost(store, tmp_path):
     (tmp_path / "outbox").write_text("a file")
-    with pytest.raises(TrackingError) as said, away(), tracking.started(store, "a run", {}) as run:
+    with pytest.raises(TrackingError) as error, unreachable_store(), tracking.started(store, "a run", {}) as run:
         run.text("a", "layers.csv")
-    assert f"{tmp_path}/outbox/{run.id} can't be written (" in str(said.value)
-    assert "so these are lost: layers.csv, how it ended" in str(said.value)
-    assert "resend" not in str(said.value)
+    assert f"{tmp_path}/outbox/{run.id} can't be written (" in str(error.value)
+    assert "so these are lost: layers.csv, how it ended" in str(error.value)
+    assert "resend" not in str(error.value)

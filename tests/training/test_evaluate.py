@@ -22,14 +22,14 @@ def test_overlap_and_distance_of_shifted_squares():
     truth, predicted = torch.zeros(2, 1, 16, 16, dtype=torch.int64).unbind()
     truth, predicted = truth.clone(), predicted.clone()
     truth[0, 4:8, 4:8] = 1
-    predicted[0, 4:8, 6:10] = 1  # 8 of 16 pixels shared, every outer column 2 pixels away
+    predicted[0, 4:8, 6:10] = 1  # 8 of 16 pixels overlap; outer columns are at a distance of 2 pixels
     row = segmentation_table(masks_to_logits(predicted), truth, ("ground", "square")).iloc[0]
     assert row["dice"] == pytest.approx(2 * 8 / 32)
     assert row["iou"] == pytest.approx(8 / 24)
     assert row["hd95"] == pytest.approx(2)
 
 
-def test_empty_masks():
+def test_scores_of_empty_masks():
     empty, full = torch.zeros(1, 8, 8, dtype=torch.int64), torch.ones(1, 8, 8, dtype=torch.int64)
     truth = torch.cat([empty, empty, full])
     predicted = torch.cat([empty, full, empty])
@@ -43,13 +43,13 @@ def test_several_classes_are_averaged_over_the_foreground():
     truth = torch.zeros(1, 4, 4, dtype=torch.int64)
     truth[0, 0, :2], truth[0, 3, :4] = 1, 2
     predicted = truth.clone()
-    predicted[0, 3, :2] = 0  # class 1 all right, class 2 half found: Dice 2·2 / (2 + 4)
+    predicted[0, 3, :2] = 0  # class 1 is correct, class 2 is half correct: Dice 2·2 / (2 + 4)
     logits = torch.nn.functional.one_hot(predicted, 3).movedim(-1, 1).float()
     assert segmentation_table(logits, truth, ("ground", "a", "b"))["dice"].item() == pytest.approx((1 + 2 / 3) / 2)
 
 
 def test_interval_is_over_patients_not_images():
-    # ten patients with ten images each, all alike within a patient: the images say no more than ten numbers
+    # ten patients with ten equal images each: the images have no more information than ten numbers
     torch.manual_seed(0)
     dice = torch.arange(10) % 2
     truth = torch.ones(100, 8, 8, dtype=torch.int64)
@@ -79,7 +79,7 @@ def test_interval_is_over_patients_not_images():
 
 
 def test_classification_scores_of_an_unbalanced_set():
-    # 9 of class 0, 1 of class 1; everything called 0, but the one ranks highest
+    # 9 images of class 0 and 1 of class 1; all are predicted as 0, but that of class 1 ranks highest
     targets = torch.tensor([0] * 9 + [1])
     logits = torch.stack([torch.ones(10), torch.linspace(-1, 0, 10)], dim=1)
     scores = classification_scores(logits, targets, data_of(torch.zeros(10, 1, 4, 4), targets, "classification", 2))
@@ -98,7 +98,7 @@ def test_multi_label_scores_leave_out_labels_that_never_occur():
     assert score(logits, targets, data) == 1
 
 
-def test_checkpoints_are_scored_by_dice():
+def test_the_score_of_checkpoints_is_dice():
     truth = torch.zeros(1, 4, 4, dtype=torch.int64)
     truth[0, :2] = 1
     predicted = truth.clone()
@@ -107,12 +107,12 @@ def test_checkpoints_are_scored_by_dice():
     assert score(masks_to_logits(predicted), truth, data) == pytest.approx(2 * 4 / 12)
 
 
-def test_a_class_that_is_missed_has_no_distance_and_is_counted():
+def test_a_missed_class_has_no_distance_and_is_counted():
     truth = torch.zeros(4, 16, 16, dtype=torch.int64)
     truth[:3, 1:5, 1:5], truth[:2, 9:13, 9:13] = 1, 2
     predicted = truth.clone()
     predicted[1][truth[1] == 2] = 0  # missed
-    predicted[2, 14, 14] = 2  # invented; the fourth image is empty and found empty
+    predicted[2, 14, 14] = 2  # false positive; the fourth image and its prediction are empty
     logits = torch.nn.functional.one_hot(predicted, 3).movedim(-1, 1).float()
     table = segmentation_table(logits, truth, ("ground", "a", "b"))
     assert table["hd95"].isna().tolist() == [False, True, True, True]
@@ -120,11 +120,11 @@ def test_a_class_that_is_missed_has_no_distance_and_is_counted():
     assert table["hd95.b"].isna().tolist() == [False, True, True, True]
     assert table["both_empty"].tolist() == [0, 0, 0, 2]
 
-    class Said(torch.nn.Module):
+    class KnownOutput(torch.nn.Module):
         def forward(self, images):
             return logits[: len(images)]
 
-    metrics, _ = evaluate(Said(), data_of(torch.zeros(4, 1, 16, 16), truth, "segmentation", 3), "test", seed=0)
+    metrics, _ = evaluate(KnownOutput(), data_of(torch.zeros(4, 1, 16, 16), truth, "segmentation", 3), "test", seed=0)
     assert metrics["hd95"] == 0
     assert metrics["hd95_undefined"] == 3
     assert (metrics["hd95_undefined.class 1"], metrics["hd95_undefined.class 2"]) == (1, 3)

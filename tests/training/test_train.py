@@ -31,21 +31,21 @@ def network():
     return UNet(1, 1, widths=(8, 16), norm="batch")
 
 
-def test_training_finds_the_organ_and_keeps_the_best_checkpoint(data):
-    model, seen = network(), {}
+def test_training_learns_the_organ_and_keeps_the_best_checkpoint(data):
+    model, recorded = network(), {}
 
     def on_epoch(epoch, metrics):
-        seen[epoch] = (metrics["val/score"], copy.deepcopy(model.state_dict()))
+        recorded[epoch] = (metrics["val/score"], copy.deepcopy(model.state_dict()))
 
     best = train(model, data, epochs=12, on_epoch=on_epoch)
-    assert list(seen) == list(range(13))
-    assert best.val_score == max(value for epoch, (value, _) in seen.items() if epoch)
-    assert best.val_score > 0.8 > seen[0][0]
+    assert list(recorded) == list(range(13))
+    assert best.val_score == max(value for epoch, (value, _) in recorded.items() if epoch)
+    assert best.val_score > 0.8 > recorded[0][0]
     assert score(predict(model, data.val.images), data.val.targets, data) == best.val_score
-    assert all(torch.equal(tensor, seen[best.epoch][1][name]) for name, tensor in model.state_dict().items())
+    assert all(torch.equal(tensor, recorded[best.epoch][1][name]) for name, tensor in model.state_dict().items())
 
 
-def test_a_student_learns_what_its_teacher_says_and_not_the_labels(data):
+def test_a_student_learns_the_output_of_its_teacher_and_not_the_labels(data):
     teacher = network()
     train(teacher, data, epochs=12)
     wrong = replace(data, train=replace(data.train, targets=1 - data.train.targets))
@@ -58,7 +58,7 @@ def test_a_student_learns_what_its_teacher_says_and_not_the_labels(data):
 
 
 @pytest.mark.parametrize(("task", "classes"), [("segmentation", 3), ("classification", 3), ("segmentation", 2)])
-def test_the_loss_of_a_student_is_least_where_it_says_what_the_teacher_says(task, classes):
+def test_the_loss_of_a_student_is_minimal_at_the_output_of_the_teacher(task, classes):
     data = phantoms(task, classes=classes, n=(4, 2, 2), size=16)
     shape = (4, data.outputs) if task == "classification" else (4, data.outputs, 16, 16)
     taught = torch.randn(shape, generator=torch.Generator().manual_seed(0))
@@ -78,7 +78,7 @@ def test_the_same_seed_trains_the_same_network(data):
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_no_epochs_leave_the_network_untrained(data):
+def test_without_epochs_the_network_is_untrained(data):
     model = network()
     before = copy.deepcopy(model.state_dict())
     assert train(model, data, epochs=0).epoch == 0
@@ -125,7 +125,7 @@ def test_a_loss_that_does_not_fit_the_data_is_refused(data):
         loss_function("dice", phantoms(task="classification", n=(4, 2, 2), size=16))
 
 
-def test_batches_hold_every_sample_once_in_an_order_of_the_seed(data):
+def test_batches_have_every_sample_once_in_an_order_that_depends_on_the_seed(data):
     one, again, other = ([images for images, _ in Batches(data, 8, seed)] for seed in (0, 0, 1))
     assert torch.equal(torch.cat(one), torch.cat(again))
     assert not torch.equal(torch.cat(one), torch.cat(other))
@@ -144,7 +144,7 @@ def test_augmentation_moves_image_and_mask_together():
     assert changed > 4
 
 
-def test_classification_learns_too():
+def test_a_classifier_learns():
     data = phantoms(task="classification", n=(64, 32, 16), size=16)
     for split in data.splits.values():
         split.images[:] += split.targets[:, None, None, None]  # the second class is brighter
@@ -157,14 +157,14 @@ def test_classification_learns_too():
 def test_the_loss_of_an_epoch_is_the_mean_over_all_samples(size):
     data = phantoms(n=(9, 2, 2), size=16)
     torch.manual_seed(0)
-    model, seen = UNet(1, 1, widths=(4, 8)), []
+    model, recorded = UNet(1, 1, widths=(4, 8)), []
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
     loss = loss_function("bce", data)
     fit(model, data, epochs=1, batch_size=size, optimizer=optimizer, schedule=None, loss=loss, amp=False, seed=0,
-        on_epoch=lambda _, metrics: seen.append(metrics))  # fmt: skip
+        on_epoch=lambda _, metrics: recorded.append(metrics))  # fmt: skip
     with torch.no_grad():
         expected = loss(model(data.train.images), data.train.targets).item()
-    assert seen[1]["train/loss"] == pytest.approx(expected, rel=1e-6)
+    assert recorded[1]["train/loss"] == pytest.approx(expected, rel=1e-6)
     sizes = [len(images) for images, _ in Batches(data, size, 0)]
     assert sum(sizes) == 9
     assert set(sizes[:-1]) <= {size}
@@ -179,8 +179,8 @@ def test_a_validation_score_that_is_undefined_stops_the_training():
         train(model, several)
 
 
-def test_a_first_epoch_that_is_the_best_is_kept(data):
-    """After it, the output says background everywhere, from which one more epoch does not recover."""
+def test_the_first_epoch_is_kept_if_it_is_the_best(data):
+    """After the first epoch the output is set to background everywhere; further epochs do not recover from this."""
     model, scores = network(), {}
 
     def on_epoch(epoch, metrics):

@@ -1,4 +1,4 @@
-"""The trial step: what would fail or mislead in mid-run is one line before it."""
+"""The trial step: networks that would fail or mislead during training are refused with one line before it."""
 
 import copy
 from dataclasses import replace
@@ -21,7 +21,7 @@ def data():
 
 
 class Net(nn.Module):
-    """A network whose output is made of that of a convolution."""
+    """Network whose output is `make` of the output of a convolution."""
 
     def __init__(self, make=lambda y, training: y):
         super().__init__()
@@ -37,7 +37,7 @@ class InPlace(Net):
         return self.conv(x.sub_(0.5))
 
 
-class Calls(Net):
+class RandomOutput(Net):
     def forward(self, x):
         return self.conv(x) + torch.rand(1)
 
@@ -48,7 +48,7 @@ def train_step(model, data, batch_size=4, teacher=None):
 
 
 @pytest.mark.parametrize(
-    ("network", "found"),
+    ("network", "message"),
     [
         (Net(lambda y, _: {"out": y, "aux": y}), "gives a dict with the keys out, aux in evaluation mode"),
         (Net(lambda y, _: [y, y]), "gives a list of 2 in evaluation mode"),
@@ -63,7 +63,7 @@ def train_step(model, data, batch_size=4, teacher=None):
         (Net(lambda y, _: y.squeeze()), "wanted one tensor of logits|output of shape|for an image alone"),
         (Net(lambda y, _: y[:1]), r"output of shape \(1, 1, 16, 16\) for 2 images"),
         (Net(lambda y, _: y.detach()), "in a step of training on 4 images"),
-        (Calls(), "different outputs for the same images"),
+        (RandomOutput(), "different outputs for the same images"),
         (InPlace(), "in place"),
         (Net().requires_grad_(False), "no parameter that requires a gradient"),
         (nn.Identity(), "has no parameter, wanted one"),
@@ -74,8 +74,8 @@ def train_step(model, data, batch_size=4, teacher=None):
         (nn.Conv2d(3, 1, 1), r"refuses images of shape \(1, 16, 16\) in evaluation mode"),
     ],
 )
-def test_what_the_trial_refuses_in_one_line(data, network, found):
-    with pytest.raises(InputError, match=found) as refused:
+def test_networks_that_cannot_be_trained_are_refused_with_one_line(data, network, message):
+    with pytest.raises(InputError, match=message) as refused:
         train_step(network, data)
     assert "\n" not in str(refused.value)
 
@@ -85,7 +85,7 @@ def test_compiled_networks_are_refused(data):
         check_output(torch.compile(Net(), backend="eager"), data)
 
 
-def test_a_trial_leaves_no_trace(data):
+def test_a_trial_changes_neither_the_network_nor_the_random_state(data):
     model = nn.Sequential(UNet(1, 1, widths=(4, 8), norm="batch"), nn.Dropout(0.5)).train()
     before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
     train_step(model[0], data)
@@ -97,7 +97,7 @@ def test_a_trial_leaves_no_trace(data):
     assert model[1].training
 
 
-def test_a_last_batch_of_one_is_refused_only_where_nothing_can_be_learnt_from_it():
+def test_a_last_batch_of_one_is_refused_only_if_batch_normalisation_fails():
     data = phantoms("classification", n=(9, 4, 4), size=16)
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(1, 2))
     for size, works in ((4, 3), (8, 7), (1, 2)):
@@ -108,10 +108,12 @@ def test_a_last_batch_of_one_is_refused_only_where_nothing_can_be_learnt_from_it
         ):
             train_step(head, data, size)
     train_step(head, data, 3)
-    train_step(UNet(1, 1, widths=(4, 8), norm="batch"), phantoms(n=(9, 4, 4), size=16), 4)  # over pixels
+    train_step(
+        UNet(1, 1, widths=(4, 8), norm="batch"), phantoms(n=(9, 4, 4), size=16), 4
+    )  # here batch normalisation is over pixels
 
 
-def test_labels_that_no_auroc_can_be_taken_of():
+def test_labels_without_a_defined_auroc_are_refused():
     data = phantoms("classification", n=(8, 4, 4), size=16)
     constant = replace(data.val, targets=torch.ones(4, 2, dtype=torch.int64))
     several = replace(data, task="multilabel", val=constant)
@@ -119,7 +121,7 @@ def test_labels_that_no_auroc_can_be_taken_of():
         check_training(nn.Identity(), several, loss_function("bce", several), 1, 4)
 
 
-def test_a_teacher_is_tried_too(data):
+def test_the_trial_also_runs_with_a_teacher(data):
     with pytest.raises(InputError, match="gives a dict"):
         check_output(Net(lambda y, _: {"out": y}), data)
     train_step(Net(), data, teacher=Net().eval())

@@ -1,4 +1,4 @@
-"""Designs against the networks that they describe, and costs against counts of the networks as built."""
+"""Designs agree with their networks, and costs agree with the networks as built."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def pricing():
     return Pricing(UNET, (1, 64, 64))
 
 
-# parameters of the pilot's designs, METHODS: base, levels removed, skips off, narrowed, flat
+# parameters of the designs of the pilot in METHODS: base, removed levels, skips off, narrowed, flat
 @pytest.mark.parametrize(
     ("design", "parameters"),
     [
@@ -56,7 +56,7 @@ def test_parameters_of_published_designs(pricing, design, parameters):
     assert pricing(design).params == parameters
 
 
-def test_prices_are_those_of_the_network_as_built(pricing):
+def test_costs_equal_those_of_the_network_as_built(pricing):
     design = UNetDesign((3, 5, 7), (4, 6), ("off", "cat"))
     network = UNet(1, 1, norm="batch", **design.arguments())
     image = torch.zeros(1, 1, 64, 64)
@@ -77,7 +77,7 @@ def test_a_design_rebuilds_its_network(network):
 
 
 @pytest.mark.parametrize("base", [BASE, design_of(CHAIN), SmpDesign("resnet18", (16, 8, 8, 4, 4)), *MONAI], ids=repr)
-def test_questions_about_any_leaner_design_read_taps_that_are_known_beforehand(base):
+def test_all_leaner_designs_need_only_known_taps(base):
     known, leaner = taps_of(base), [base]
     while leaner:
         design = leaner.pop()
@@ -88,7 +88,7 @@ def test_questions_about_any_leaner_design_read_taps_that_are_known_beforehand(b
     assert bool(base.removals()) == (len(known) > len({slot.tap for slot in base.slots()}))
 
 
-def test_removals_name_what_goes():
+def test_removed_parts_are_named():
     design = BASE.removals()[Part(PartKind.LEVEL, 5)].removals()[Part(PartKind.SKIP, 1)]
     assert design.skips == ("off", "cat", "cat")
     assert design.removed_parts(BASE) == [Part(PartKind.LEVEL, 5), Part(PartKind.SKIP, 1)]
@@ -96,13 +96,13 @@ def test_removals_name_what_goes():
     assert Part(PartKind.SKIP, 1) not in design.removals()
 
 
-def test_the_bottom_is_read_even_where_its_skip_was_off():
+def test_the_cut_of_a_removed_level_includes_it_even_if_its_skip_was_off():
     design = BASE.removals()[Part(PartKind.SKIP, 4)].removals()[Part(PartKind.LEVEL, 5)]
     assert design.cut(BASE) == Cut(("up4",), ("enc1.conv2", "enc2.conv2", "enc3.conv2", "enc4.conv2"))
     assert design == BASE.removals()[Part(PartKind.LEVEL, 5)]
 
 
-def test_a_cut_reads_down_to_the_deepest_change():
+def test_a_cut_extends_to_the_deepest_change():
     assert BASE.cut(BASE) == Cut()
     one, two = (
         BASE.removals()[Part(PartKind.SKIP, 3)],
@@ -113,29 +113,29 @@ def test_a_cut_reads_down_to_the_deepest_change():
     assert two.cut(one) == Cut(("enc1.conv2",), ("up1",))
 
 
-def test_a_cut_leaves_out_skips_that_were_off():
+def test_a_cut_excludes_skips_that_were_off():
     base = BASE.removals()[Part(PartKind.SKIP, 1)]
     assert base.removals()[Part(PartKind.SKIP, 2)].cut(base) == Cut(("enc2.conv2",), ("up2",))
 
 
 @pytest.mark.parametrize("cost", ["params", "flops"])
-def test_baselines_cost_nearly_as_much(pricing, cost):
+def test_baselines_have_nearly_the_same_cost(pricing, cost):
     wanted = pricing(UNetDesign((6, 10, 14), (5, 9), ("cat", "cat")))[cost]
     for make, most in ((lambda x: scaled(BASE, x), 1.0), (lambda x: flat(BASE, 1 + x), 127.0)):
         found = pricing(pricing.find_equal_cost(cost, wanted, make, most))[cost]
         assert found == pytest.approx(wanted, rel=0.1)
 
 
-def test_flat_of_a_fraction_widens_the_first_places():
+def test_a_fractional_flat_width_widens_the_first_slots():
     assert widths_of(flat(BASE, 4 + 2 / 9)).tolist() == [5, 5, 4, 4, 4, 4, 4, 4, 4]
     assert widths_of(flat(BASE, 3 + 2 / 9)).tolist() == [4, 4, 3, 3, 3, 3, 3, 3, 3]
 
 
-def test_narrowing_ends_at_one_channel_everywhere():
+def test_every_slot_keeps_at_least_one_channel():
     assert set(widths_of(scaled(BASE, 1e-3)).tolist()) == {1}
 
 
-def test_random_designs_are_smaller_and_seeded():
+def test_random_designs_are_smaller_and_depend_on_the_seed():
     drawn = [random_design(BASE, np.random.default_rng(seed)) for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
     widest = dict(zip([slot.name for slot in BASE.slots()], widths_of(BASE), strict=True))
@@ -144,7 +144,7 @@ def test_random_designs_are_smaller_and_seeded():
             assert 1 <= slot.width <= widest[slot.name]
 
 
-def test_study_set_is_fixed_large_and_without_repetition():
+def test_the_study_set_has_30_different_designs():
     designs = study_set(BASE, seed=0)
     assert designs == study_set(BASE, seed=0)
     assert len(set(designs.values())) == len(designs) == 30
@@ -155,24 +155,24 @@ def test_study_set_is_fixed_large_and_without_repetition():
     assert [designs[f"uniform_{factor}"].widths[-1] for factor in (2, 4, 8)] == [64, 32, 16]
 
 
-def test_a_unet_asks_of_each_skip_and_of_each_level_given_the_other():
+def test_pairs_of_a_unet_are_each_skip_given_the_level_below_and_vice_versa():
     asked = {str(pair.part): (pair.asked, pair.given) for pair in BASE.removals()[Part(PartKind.SKIP, 2)].pairs()}
     assert list(asked) == ["skip 1", "level 2", "level 3", "skip 3", "level 4", "skip 4", "level 5"]
     assert asked["skip 1"] == ("enc1.conv2", "up1")
     assert asked["level 2"] == ("up1", "enc1.conv2")
 
 
-def test_study_set_of_a_chain():
+def test_the_study_set_of_a_chain():
     designs = study_set(design_of(CHAIN), seed=0)
     assert designs["quarter_stage_2"].filters == (8, 4, 32)
     assert designs["quarter_fc_1"].hidden == (16,)
     assert len(designs) >= 12
 
 
-def test_other_networks_are_refused_by_name():
+def test_other_networks_are_refused():
     with pytest.raises(InputError, match=r"Linear.*models\.UNet, models\.CNN"):
         design_of(torch.nn.Linear(2, 2))
 
 
-def test_a_chain_of_filters_has_no_other_network_in_place_of_a_part():
+def test_a_chain_of_filters_has_no_swaps():
     assert design_of(CHAIN).swaps() == {}

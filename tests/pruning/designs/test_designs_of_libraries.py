@@ -1,4 +1,4 @@
-"""Designs of segmentation-models-pytorch and MONAI against their networks, and what can't be chosen there."""
+"""Designs of segmentation-models-pytorch and MONAI agree with their networks; networks without designs are refused."""
 
 import numpy as np
 import pytest
@@ -26,8 +26,8 @@ OF_LIBRARIES = {
 
 
 @pytest.mark.parametrize("name", OF_LIBRARIES)
-def test_designs_of_libraries_are_those_of_their_networks(name):
-    """The same network comes of a design, the narrowest too; other widths are the layers'; each removal is leaner."""
+def test_designs_of_libraries_describe_their_networks(name):
+    """A design rebuilds its network at any width, its slots have the widths of layers, and each removal is leaner."""
     config = OmegaConf.create(OF_LIBRARIES[name])
     network, pricing = build(config, "model"), Pricing(config, (1, 64, 64))
     design = design_of(network)
@@ -46,21 +46,21 @@ def test_designs_of_libraries_are_those_of_their_networks(name):
     for slot in design.slots():
         for layer, _ in slot.made_by:
             assert network.get_submodule(layer).weight.shape[0] == slot.width
-    for part, left in design.removals().items():
-        assert left.removed_parts(design) == [part]
-        cut = left.cut(design)
+    for part, leaner in design.removals().items():
+        assert leaner.removed_parts(design) == [part]
+        cut = leaner.cut(design)
         assert set(cut.gone + cut.kept) <= set(taps)
         assert cut.gone == (next(pair.asked for pair in design.pairs() if pair.part == part),)
         assert cut.kept == ("enc1", "enc2")
-        assert pricing(left).params < pricing(design).params
-        assert left.removals() == {}
+        assert pricing(leaner).params < pricing(design).params
+        assert leaner.removals() == {}
     assert design.cut(design) == Cut()
     assert design.swaps() == {}  # resnet18 is the smallest of its family
     random = design.shuffled(np.random.default_rng(0))
     assert pricing(random).params <= pricing(design).params
 
 
-def test_an_encoder_can_be_swapped_for_the_smaller_ones_of_its_family():
+def test_an_encoder_can_be_replaced_by_smaller_ones_of_its_family():
     design = design_of(Smp("unet", "resnet50"))
     assert list(design.swaps()) == ["encoder resnet34", "encoder resnet18"]
     assert design.swaps()["encoder resnet18"].arguments()["encoder_name"] == "resnet18"
@@ -70,7 +70,7 @@ def test_an_encoder_can_be_swapped_for_the_smaller_ones_of_its_family():
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
 @pytest.mark.parametrize(("name", "least"), [("UNet", 1), ("AttentionUnet", 2), ("BasicUNet", 2)])
-def test_channels_stay_as_many_as_monai_can_build(name, least):
+def test_slots_keep_the_number_of_channels_that_monai_needs(name, least):
     config = OmegaConf.create(OF_LIBRARIES[name])
     network, argument = build(config, "model"), "features" if name == "BasicUNet" else "channels"
     assert set(widths_of(flat(design_of(network), 1))) == {least}
@@ -80,7 +80,7 @@ def test_channels_stay_as_many_as_monai_can_build(name, least):
             build(OmegaConf.merge(config, {"arguments": channels}), "model").eval()(torch.zeros(1, 1, 64, 64))
 
 
-def test_what_can_not_be_chosen_is_said():
+def test_networks_without_designs_are_refused():
     with pytest.raises(InputError, match=r"model.architecture: got fpn, whose parts can't be chosen .* unet, manet"):
         design_of(Smp("fpn", in_channels=1))
     with pytest.raises(InputError, match=r"model.network: got SegResNet, .* sweep over \+model.arguments.init_filters"):

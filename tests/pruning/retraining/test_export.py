@@ -15,7 +15,7 @@ from models import CNN, UNet
         CNN(1, 3, filters=(2, 3), kernel_size=3, padding="same", hidden=(4,), global_pool="avg", norm="batch"),
     ],
 )
-def test_the_file_gives_the_networks_output_for_any_number_of_images(network):
+def test_the_exported_file_gives_the_output_of_the_network_for_any_number_of_images(network):
     network.eval()
     exported = export.to_onnx(network, torch.randn(2, 1, 16, 16))
     images = torch.randn(5, 1, 16, 16)
@@ -24,7 +24,7 @@ def test_the_file_gives_the_networks_output_for_any_number_of_images(network):
     assert np.allclose(got, network(images).detach().numpy(), atol=1e-5)
 
 
-def test_a_file_that_differs_is_refused(monkeypatch):
+def test_a_file_with_another_output_is_refused(monkeypatch):
     class Other:
         def __init__(self, _):
             pass

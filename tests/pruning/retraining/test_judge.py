@@ -1,4 +1,4 @@
-"""Verdicts: paired differences and scores against numbers worked out by hand, and the Pareto front."""
+"""Verdicts: paired differences and scores agree with calculations by hand; the Pareto front."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from bench.pruning.retraining.judge import over_groups, paired, pareto, spread, 
 
 
 def images(**scores):
-    """Rows of two seeds and two images for each design, images of equal weight and each its own group."""
+    """Return rows of two seeds and two images for each design. Images have equal weights and separate groups."""
     rows = [
         {"design": design, "seed": seed, "name": f"image {i}", "group": i, "score": values[seed][i], "weight": 0.5}
         for design, values in scores.items()
@@ -21,16 +21,16 @@ def images(**scores):
     return pd.DataFrame(rows)
 
 
-def test_paired_by_seed_and_image():
-    # gains .1 and .3 in one seed, .2 and .4 in the other
+def test_differences_are_paired_by_seed_and_image():
+    # gains .1 and .3 with one seed, .2 and .4 with the other
     table = images(lean=[[0.6, 0.9], [0.7, 1.0]], base=[[0.5, 0.6], [0.5, 0.6]])
     effect = paired(table, "lean", "base")
     assert effect.mean == pytest.approx(0.25)
     assert spread(table, "base").mean == pytest.approx(0.55)
 
 
-def test_patients_of_more_images_do_not_spread_more():
-    """The same score everywhere has no spread, however many images each patient has."""
+def test_the_number_of_images_of_a_patient_does_not_change_the_interval():
+    """Equal scores have no spread over patients, independently of the number of images of each patient."""
     groups = ["a"] * 8 + ["b"] + ["c"] * 3
     rows = [
         {"design": "base", "seed": seed, "name": f"{i}", "group": group, "score": 0.9 + 0.01 * seed, "weight": 1 / 12}
@@ -43,8 +43,8 @@ def test_patients_of_more_images_do_not_spread_more():
     assert (effect.low, effect.high) == (pytest.approx(alone.low), pytest.approx(alone.high))
 
 
-def test_one_seed_by_hand():
-    # patients a of one image and b of two: mean .6, parts (.3 - .6)/3 = -.1 and (.15 + .15)/3 = .1, spread .1·√2
+def test_interval_of_one_seed_by_hand():
+    # patient a has one image and b has two: mean .6, parts (.3 - .6)/3 = -.1 and (.15 + .15)/3 = .1, spread .1·√2
     scores = {"group": ["a", "b", "b"], "score": [0.3, 0.75, 0.75], "weight": [1.0, 1.0, 1.0]}
     effect = over_groups(pd.DataFrame(scores))
     assert effect.mean == pytest.approx(0.6)
@@ -59,14 +59,14 @@ def test_one_seed_of_equal_images_has_the_interval_of_a_mean():
     assert (effect.low, effect.high) == (pytest.approx(low), pytest.approx(high))
 
 
-def test_what_one_side_lacks_is_left_out():
+def test_seeds_that_one_design_lacks_are_left_out():
     table = images(lean=[[0.6, 0.9], [0.7, 1.0]], base=[[0.5, 0.6], [0.5, 0.6]])
     more = table[table["design"] == "lean"].assign(seed=2, score=0.0)
     assert paired(pd.concat([table, more]), "lean", "base").mean == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize(
-    ("interval", "said"),
+    ("interval", "word"),
     [
         ((0.001, 0.02), "better"),
         ((-0.005, 0.02), "no worse"),
@@ -75,10 +75,10 @@ def test_what_one_side_lacks_is_left_out():
         ((-0.03, 0.02), "undecided"),
     ],
 )
-def test_verdicts_in_words(interval, said):
-    assert verdict(Interval(np.mean(interval), *interval), margin=0.01) == said
+def test_verdicts_in_words(interval, word):
+    assert verdict(Interval(np.mean(interval), *interval), margin=0.01) == word
 
 
-def test_front_keeps_what_nothing_betters():
+def test_the_front_has_designs_that_no_other_dominates():
     table = pd.DataFrame({"params": [1, 1, 2, 3, 4], "score": [0.4, 0.5, 0.5, 0.9, 0.9]})
     assert pareto(table, "params").tolist() == [False, True, False, True, False]

@@ -15,7 +15,7 @@ def test_perfect_and_reversed_scores():
 def test_a_useless_score_has_an_interval_around_zero():
     rng = np.random.default_rng(0)
     held = [verdict(agreement(rng.normal(size=24), rng.normal(size=24), seed), 0) for seed in range(40)]
-    assert held.count("better") + held.count("worse") <= 5  # of 40, 2 expected
+    assert held.count("better") + held.count("worse") <= 5  # 2 of 40 are expected
 
 
 def test_the_interval_is_the_middle_95_percent_of_a_bootstrap():
@@ -30,7 +30,7 @@ def test_the_interval_is_the_middle_95_percent_of_a_bootstrap():
     assert (got.low, got.high) == pytest.approx(tuple(wanted), abs=0.025)
 
 
-def test_a_score_that_does_not_vary_has_no_rank():
+def test_a_constant_score_has_no_rank_correlation():
     assert np.isnan(agreement(np.ones(8), np.arange(8.0), seed=0).mean)
 
 
@@ -39,20 +39,20 @@ def test_without_noise_the_ceiling_is_one():
     assert ceiling(losses, seed=0).mean == pytest.approx(1)
 
 
-def test_the_ceiling_is_what_a_perfect_score_reaches():
-    # truth known here: 24 designs with true losses of spread .01 and seeds of spread .01, three of each
+def test_the_ceiling_is_the_agreement_of_a_perfect_score():
+    # known truth: 24 designs whose true losses have spread .01, with three seeds each of spread .01
     rng = np.random.default_rng(0)
-    reached, said = [], []
+    reached, estimated = [], []
     for seed in range(60):
         truth = rng.normal(0, 0.01, 24)
         losses = truth[:, None] + rng.normal(0, 0.01, (24, 3))
         reached.append(agreement(truth, losses.mean(axis=1), seed).mean)
-        said.append(ceiling(losses, seed).mean)
-    assert np.mean(said) == pytest.approx(np.mean(reached), abs=0.03)
+        estimated.append(ceiling(losses, seed).mean)
+    assert np.mean(estimated) == pytest.approx(np.mean(reached), abs=0.03)
 
 
 @pytest.mark.parametrize(("spread", "share"), [(1.0, 0.0), (1.5, 1 - 1 / 2.25), (4.0, 1 - 1 / 16)])
-def test_the_ceiling_is_of_the_variance_beyond_the_noise(spread, share):
+def test_the_ceiling_depends_on_the_variance_that_exceeds_the_noise(spread, share):
     """Three means of variance spread², each with noise of variance 1: the share of true variance is known."""
     means = spread * np.array([-1.0, 0, 1])
     losses = means[:, None] + np.sqrt(3) * np.array([-1.0, 0, 1])
@@ -66,7 +66,7 @@ def test_the_ceiling_is_of_the_variance_beyond_the_noise(spread, share):
 
 
 @pytest.mark.filterwarnings("error")
-def test_of_noise_alone_there_is_a_low_ceiling_or_none():
+def test_pure_noise_has_a_low_ceiling_or_none():
     found = [ceiling(np.random.default_rng(seed).normal(size=(24, 3)), seed=0) for seed in range(20)]
     assert sum(np.isnan(one.mean) for one in found) == 9
     assert np.nanmean([one.mean for one in found]) < 0.5

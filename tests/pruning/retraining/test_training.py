@@ -1,4 +1,4 @@
-"""Retraining: whole seeds within a budget of runs; a child process that ends with the jobs that it started."""
+"""Retraining: whole seeds within a budget of runs; a child process is stopped together with its jobs."""
 
 import signal
 import subprocess
@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from bench.pruning.retraining import training
 from bench.pruning.retraining.results import Retrained
 
-DEAF = """
+IGNORES_SIGNALS = """
 import signal, subprocess, sys, time
 for number in sys.argv[1:]:
     signal.signal(int(number), signal.SIG_IGN)
@@ -24,9 +24,9 @@ time.sleep(600)
 """
 
 
-def deaf(*numbers):
+def start_process_that_ignores(*numbers):
     child = subprocess.Popen(
-        [sys.executable, "-c", DEAF, *(str(int(number)) for number in numbers)],
+        [sys.executable, "-c", IGNORES_SIGNALS, *(str(int(number)) for number in numbers)],
         start_new_session=True,
         stdout=subprocess.PIPE,
         text=True,
@@ -41,7 +41,7 @@ def is_running(pid):
 
 @pytest.fixture
 def sweeps(monkeypatch):
-    """What the child processes would be asked to train, (design, seed) by (design, seed), in their order."""
+    """Record the (design, seed) pairs that child processes would train, in order."""
     swept = []
     monkeypatch.setattr(
         training,
@@ -64,14 +64,18 @@ def sweeps(monkeypatch):
     ("budget", "counts", "missing"),
     [
         (None, {"base": 3, "lean_1": 3, "lean_2": 2, "flat": 3}, 0),
-        (8, {"base": 2, "lean_1": 2, "lean_2": 2, "flat": 2}, 3),  # six to screen, then two of the baseline alone
-        (10, {"base": 2, "lean_1": 2, "lean_2": 2, "flat": 2}, 3),  # a third seed would be 11
+        (8, {"base": 2, "lean_1": 2, "lean_2": 2, "flat": 2}, 3),  # six for screening, then two of the baseline
+        (10, {"base": 2, "lean_1": 2, "lean_2": 2, "flat": 2}, 3),  # a third seed would need 11
         (11, {"base": 3, "lean_1": 3, "lean_2": 2, "flat": 3}, 0),
         (7, {"base": 2, "lean_1": 2, "lean_2": 2, "flat": 1}, 4),
-        (5, {"base": 1, "lean_1": 1, "lean_2": 1, "flat": 1}, 6),  # four of the first seed; a second would be seven
+        (
+            5,
+            {"base": 1, "lean_1": 1, "lean_2": 1, "flat": 1},
+            6,
+        ),  # four with the first seed; a second seed would need seven
     ],
 )
-def test_a_budget_of_runs_leaves_whole_seeds_and_counts_no_run_twice(sweeps, budget, counts, missing):
+def test_a_budget_of_runs_drops_whole_seeds_and_counts_each_run_once(sweeps, budget, counts, missing):
     config = OmegaConf.create({"seeds": 3, "epochs": 1, "minutes": None, "runs": budget, "overrides": []})
     retraining = training.Retraining(config, SimpleNamespace(trust=()), None, Path(), seed=5)
     screened = dict.fromkeys(("base", "lean_1", "lean_2"))
@@ -85,15 +89,15 @@ def test_a_budget_of_runs_leaves_whole_seeds_and_counts_no_run_twice(sweeps, bud
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize(
-    ("unheeded", "ended_by"), [((signal.SIGINT,), signal.SIGTERM), ((signal.SIGINT, signal.SIGTERM), signal.SIGKILL)]
+    ("ignored", "ended_by"), [((signal.SIGINT,), signal.SIGTERM), ((signal.SIGINT, signal.SIGTERM), signal.SIGKILL)]
 )
-def test_a_child_ends_whatever_it_ignores(unheeded, ended_by, monkeypatch):
+def test_a_child_process_that_ignores_signals_is_stopped(ignored, ended_by, monkeypatch):
     """Processes that a shell starts in the background ignore SIGINT."""
     monkeypatch.setattr(training, "GRACE", 0.5)
-    child, job = deaf(*unheeded)
+    child, job = start_process_that_ignores(*ignored)
     training._stop(child)
     assert child.returncode == -ended_by
-    patience = time.monotonic() + 30
-    while is_running(job) and time.monotonic() < patience:
+    deadline = time.monotonic() + 30
+    while is_running(job) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_running(job)

@@ -1,4 +1,4 @@
-"""Asking: answers on a network whose layers are replaced by signals of known information."""
+"""Asker: information losses of a network whose layers are replaced by signals with known information."""
 
 import numpy as np
 import pytest
@@ -17,24 +17,24 @@ BASE = design_of(NETWORK)
 
 @pytest.fixture(scope="module")
 def asker():
-    """Level 1 and level 2 both hold the label, with the same noise; the bottom holds none; slots have 4 channels."""
+    """Return an asker of a network with 4 channels per slot: levels 1 and 2 have the noisy label, level 3 is noise."""
     images = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     split = Split(images, (images[:, 0] > 0.5).long(), np.arange(40), tuple(map(str, range(40))))
     data = Data("made", "segmentation", ("background", "bright"), split, split, split)
     asker = Asker(NETWORK, data, BASE, {"probe": VInformation(permutations=3)}, seed=0, views=["pixel"], samples=640)
     channels, rng = asker.channels["pixel"], np.random.default_rng(0)
     n = channels.target.n
-    told = channels.target.labels + 0.5 * rng.normal(size=n)
+    signal = channels.target.labels + 0.5 * rng.normal(size=n)
     for tap in channels.columns:
         channels.columns[tap] = rng.normal(size=(n, 4, 1)).astype(np.float32)
     for tap in ("enc1.conv2", "enc2.conv2", "up1"):
-        channels.columns[tap][:, 2, 0] = told
+        channels.columns[tap][:, 2, 0] = signal
     asker.order = {slot: [2, 0, 1, 3] for slot in asker.order}
     return asker
 
 
-def test_values_of_parts_do_not_add_up(asker):
-    """Either of two equal skips tells nothing given the other; both tell what one tells."""
+def test_losses_of_redundant_parts_do_not_add_up(asker):
+    """Each of two equal skips has no information given the other; both together have that of one."""
     one = [asker.structure(BASE.removals()[Part(PartKind.SKIP, level)], "probe", "pixel") for level in (1, 2)]
     both = asker.structure(BASE.removals()[Part(PartKind.SKIP, 1)].removals()[Part(PartKind.SKIP, 2)], "probe", "pixel")
     assert max(abs(loss.bits) for loss in one) < 0.05
@@ -42,20 +42,20 @@ def test_values_of_parts_do_not_add_up(asker):
     assert both.low > 0.3
 
 
-def test_the_empty_bottom_tells_nothing(asker):
+def test_removing_the_uninformative_level_loses_nothing(asker):
     loss = asker.structure(BASE.removals()[Part(PartKind.LEVEL, 3)], "probe", "pixel")
     assert loss.low < 0.02 < 0.1 > loss.high
     assert loss.reliable
 
 
-def test_pairs_ask_each_part_given_the_other_way(asker):
+def test_pairs_measure_each_part_given_the_other(asker):
     parts = (Part(PartKind.SKIP, 1), Part(PartKind.LEVEL, 2), Part(PartKind.SKIP, 2))
     skip, level, other = (asker.pair(part, "probe", "pixel") for part in parts)
-    assert max(abs(skip.bits), abs(level.bits)) < 0.1  # skip 1 and up 1 hold the same
-    assert other.low > 0.3  # up 2 holds nothing
+    assert max(abs(skip.bits), abs(level.bits)) < 0.1  # skip 1 and up 1 have the same signal
+    assert other.low > 0.3  # up 2 has no information
 
 
-def test_the_telling_channel_stays(asker):
+def test_the_informative_channel_is_kept(asker):
     assert abs(asker.width("encoder 1", 1, "probe", "pixel").bits) < 0.05
     assert asker.width("encoder 1", 4, "probe", "pixel") == Loss(0, 0, 0, True)
     asker.order["decoder 1"] = [0, 1, 3, 2]
@@ -63,17 +63,17 @@ def test_the_telling_channel_stays(asker):
     assert asker.width("decoder 1", 3, "probe", "pixel").low > 0.3
 
 
-def test_a_question_is_asked_once(asker):
+def test_an_estimate_is_computed_once(asker):
     before = len(asker.asked)
     first = asker.slot("encoder 2", "probe", "pixel")
-    asked = len(asker.asked)
+    count = len(asker.asked)
     assert asker.slot("encoder 2", "probe", "pixel") == first
-    assert len(asker.asked) == asked > before
+    assert len(asker.asked) == count > before
     assert {"what", "removed", "given", "bits", "null_mean", "low", "high", "reliable"} <= set(asker.asked)
 
 
-def test_the_narrowest_place_is_charged(asker):
-    """Half of what the most telling slot tells, over the channels of the narrowest; none for the base itself."""
+def test_the_narrowest_slot_has_a_charge(asker):
+    """The charge is half of the peak information divided by the channels of the narrowest slot; the base has none."""
     narrow = BASE.with_widths([4, 2, 4, 4, 4])
     bits, charged = (asker.loss(narrow, "probe", "pixel", reading) for reading in ("cut", "cut_and_narrowest"))
     assert charged.bits - bits.bits == pytest.approx(0.5 * asker.peak_information("probe", "pixel") * (1 / 2 - 1 / 4))
@@ -81,8 +81,8 @@ def test_the_narrowest_place_is_charged(asker):
     assert asker.loss(BASE, "probe", "pixel") == Loss(0, 0, 0, True)
 
 
-def test_what_the_estimator_refuses_has_no_bits(asker, monkeypatch):
-    """Neither a slot nor a design of it then ranks as if nothing was lost."""
+def test_a_refused_estimate_has_no_bits(asker, monkeypatch):
+    """The loss is NaN, so that neither the slot nor its design ranks as if nothing was lost."""
 
     def refuse(*_, **__):
         raise EstimationError("got too few samples")
@@ -110,7 +110,7 @@ def test_too_few_images_are_refused():
         Asker(NETWORK, data, BASE, {"probe": VInformation()}, seed=0)
 
 
-def test_32_images_are_enough_and_both_views_are_asked_in():
+def test_with_32_images_both_views_are_selected():
     images = torch.rand(16, 1, 8, 8)
     split = Split(images, (images[:, 0] > 0.5).long(), np.arange(16), tuple(map(str, range(16))))
     data = Data("made", "segmentation", ("background", "bright"), split, split, split)

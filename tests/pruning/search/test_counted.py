@@ -1,4 +1,4 @@
-"""Designs from numbers of filters: a curve that is known, and the designs that follow from it."""
+"""Designs from recommended numbers of filters, with known curves."""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ def base():
 
 
 def tables(recommended, excess, reliable=True):
-    """conv1's curve and recommendation, and conv2 without one; rows about X and in greedy order stand beside them."""
+    """Return recommendations and the curve of conv1; conv2 has none. The curves also have rows about X."""
     common = {"estimator": "renyi", "about": "Y", "order": "random"}
     found = [common | {"tap": "conv1", "recommended": recommended}, common | {"tap": "conv2", "recommended": np.nan}]
     curve = [
@@ -39,50 +39,50 @@ def tables(recommended, excess, reliable=True):
 def test_designs_have_the_recommended_filters_times_each_factor(base):
     counted = Counted(base, *tables(4.0, {1: 0.2, 2: 0.6, 4: 0.9, 8: 1.0}), "renyi")
     proposals = counted.proposals([0.5, 1, 2])
-    assert [proposal.design.arguments()["filters"] for proposal in proposals] == [[4, 6], [2, 6]]  # 8 of 8 is the base
+    assert [proposal.design.arguments()["filters"] for proposal in proposals] == [[4, 6], [2, 6]]  # not 8
     assert [proposal.name for proposal in proposals] == ["lean_1", "lean_2"]
     assert proposals[0].costs.params > proposals[1].costs.params
     assert [proposal.within_margin for proposal in proposals] == [True, False]
     assert counted.peak == pytest.approx(1.0)
 
 
-def test_what_is_given_up_is_what_the_curve_lacks_there(base):
+def test_the_loss_is_the_difference_to_the_full_curve(base):
     counted = Counted(base, *tables(4.0, {1: 0.2, 2: 0.6, 4: 0.9, 8: 1.0}), "renyi")
     four, two = counted.proposals([0.5, 1])
     assert four.loss.bits == pytest.approx(0.1)
     assert two.loss.bits == pytest.approx(0.4)
     assert two.loss.high - two.loss.bits == pytest.approx(np.hypot(0.03, 0.03))
-    (three,) = counted.proposals([0.75])  # between counts that were asked: the one below
+    (three,) = counted.proposals([0.75])  # between measured counts, the lower one is used
     assert three.design.arguments()["filters"] == [3, 6]
     assert three.loss.bits == pytest.approx(0.4)
     assert "stage 1 with 2 of 8 channels: the others have 0.400 bits" in two.steps[0].describe(counted.peak)
 
 
-@pytest.mark.parametrize(("said", "reliable"), [(True, True), (False, False), (None, False)])
-def test_what_is_given_up_is_as_reliable_as_the_curve_that_a_run_logged(base, tmp_path, said, reliable):
-    found, curves = tables(4.0, {1: 0.2, 4: 0.9, 8: 1.0}, said)
+@pytest.mark.parametrize(("logged", "reliable"), [(True, True), (False, False), (None, False)])
+def test_the_loss_is_as_reliable_as_the_logged_curve(base, tmp_path, logged, reliable):
+    found, curves = tables(4.0, {1: 0.2, 4: 0.9, 8: 1.0}, logged)
     curves.to_csv(tmp_path / "filters.csv", index=False)
     (proposal,) = Counted(base, found, pd.read_csv(tmp_path / "filters.csv"), "renyi").proposals([1])
     assert proposal.loss.reliable is reliable
 
 
 @pytest.mark.parametrize("unreliable", [4, 8])
-def test_what_is_given_up_is_reliable_only_where_both_its_numbers_are(base, unreliable):
-    """All 8 filters against the 4 that remain: stage 1 loses less than the margin either way."""
+def test_the_loss_is_reliable_only_if_both_points_of_the_curve_are(base, unreliable):
+    """The loss is the difference between all 8 filters and the 4 that remain."""
     found, curves = tables(4.0, {1: 0.2, 4: 0.9, 8: 1.0})
     curves.loc[curves["count"] == unreliable, "reliable"] = False
     (proposal,) = Counted(base, found, curves, "renyi").proposals([1])
     assert proposal.loss.reliable is False
 
 
-def test_the_layer_with_most_information_is_the_measure(base):
+def test_peak_information_is_that_of_the_most_informative_layer(base):
     found, curves = tables(4.0, {1: 0.2, 4: 0.9, 8: 1.0})
     other = curves[curves["about"] == "Y"].assign(tap="conv2", excess=[0.1, 0.2, 0.3], count=[1, 3, 6])
     counted = Counted(base, found.assign(recommended=[4.0, 3.0]), pd.concat([curves, other]), "renyi")
     assert counted.peak == pytest.approx(1.0)
 
 
-def test_a_design_loses_what_its_worst_layer_loses(base):
+def test_the_loss_of_a_design_is_that_of_its_worst_layer(base):
     found, curves = tables(4.0, {1: 0.2, 4: 0.9, 8: 1.0})
     other = curves[curves["about"] == "Y"].assign(tap="conv2", excess=[0.1, 0.15, 0.4], count=[1, 3, 6])
     counted = Counted(base, found.assign(recommended=[4.0, 3.0]), pd.concat([curves, other]), "renyi")
@@ -91,7 +91,7 @@ def test_a_design_loses_what_its_worst_layer_loses(base):
     assert proposal.loss.bits == pytest.approx(0.25)
 
 
-def test_an_estimator_that_recommends_nothing_is_refused_by_name(base):
+def test_an_estimator_without_recommendations_is_refused(base):
     with pytest.raises(InputError, match=r"ask\.by: got kde, for which .* any layer; wanted one of renyi"):
         Counted(base, *tables(4.0, {1: 0.2, 8: 1.0}), "kde")
     with pytest.raises(InputError, match="wanted another run"):

@@ -1,4 +1,4 @@
-"""The greedy search on answers that are known, without a network."""
+"""The greedy search with known information, without a network."""
 
 import pytest
 from omegaconf import OmegaConf
@@ -12,19 +12,23 @@ from bench.pruning.search.search import Search, Step, last_step_of_each_part
 
 BASE = UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"))
 MODEL = OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "norm": "batch"})
-PRICING = Pricing(MODEL, (1, 16, 16))  # keeps what it has counted
+PRICING = Pricing(MODEL, (1, 16, 16))  # shared, because it caches costs
 
 
 def sources(design):
-    """The encoder's levels that the label is decoded from."""
+    """Return the encoder levels that the decoder of a design reads."""
     skips = [f"encoder {level}" for level, mode in enumerate(design.skips, 1) if mode != "off"]
     return [*skips, f"encoder {len(design.widths)}"]
 
 
 class KnownAsker:
-    """Stands for an Asker: sources tell their bits, those named in `twins` the same bits; channels tell alike.
+    """Replacement for an Asker with known information.
 
-    error: half of every interval. unreliable: slots and sources whose numbers are not reliable.
+    Args:
+        bits: information of each source; all channels are equally informative.
+        twins: sources that share the same information.
+        error: half of the width of every interval.
+        unreliable: slots and sources whose estimates are not reliable.
     """
 
     def __init__(self, bits, twins=(), error=0.001, unreliable=()):
@@ -60,15 +64,15 @@ def search(asker, margin=0.05):
     return Search(asker, PRICING, "known", "pixel", margin)
 
 
-def test_it_asks_again_after_each_removal():
-    """Two skips that tell the same: the first may go, and then the other may not."""
+def test_information_is_estimated_again_after_each_removal():
+    """Of two skips with the same information, the first can be removed, and then the other cannot."""
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.3}, twins=["encoder 1", "encoder 2"])
     steps = list(search(asker).parts(BASE))
     assert [step.part for step in steps] == ["skip 1"]
     assert steps[0].design.skips == ("off", "cat")
 
 
-def test_a_bottom_that_tells_nothing_goes():
+def test_an_uninformative_level_is_removed():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.01})
     steps = list(search(asker).parts(BASE))
     assert [step.part for step in steps] == ["level 3"]
@@ -81,32 +85,32 @@ def test_the_upper_end_of_the_interval_decides():
     assert list(search(asker).parts(BASE)) == []
 
 
-def test_a_part_whose_numbers_are_not_reliable_stays():
-    """The bottom and skip 1 both tell less than the margin; only the reliable one of them may be removed."""
+def test_a_part_with_unreliable_estimates_is_kept():
+    """Level 3 and skip 1 both have less information than the margin; only the reliable one can be removed."""
     bits = {"encoder 1": 0.01, "encoder 2": 0.5, "encoder 3": 0.01}
     assert {step.part for step in search(KnownAsker(bits)).parts(BASE)} == {"skip 1", "level 3"}
     for unreliable, removed in (("encoder 1", ["level 3"]), ("encoder 3", ["skip 1"])):
         assert [step.part for step in search(KnownAsker(bits, unreliable=[unreliable])).parts(BASE)] == removed
 
 
-def test_channels_whose_numbers_are_not_reliable_stay():
+def test_channels_with_unreliable_estimates_are_kept():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5}, unreliable=["encoder 3"])
     *_, last = search(asker).channels(BASE)
     assert last.design.widths[2] == BASE.widths[2]
     assert sum(last.design.widths) < sum(BASE.widths)
-    steps = list(search(asker).channels(BASE, {"params": 3000}))  # a target narrows them all the same
+    steps = list(search(asker).channels(BASE, {"params": 3000}))  # a target of cost narrows them nevertheless
     assert steps[-1].design.widths[2] < BASE.widths[2]
     assert not any(step.removable for step in steps if step.part == "encoder 3")
 
 
 @pytest.mark.parametrize(("error", "removed"), [(0.0399, ["level 3"]), (0.0401, [])])
-def test_a_part_may_be_removed_where_the_upper_end_is_below_the_margin(error, removed):
-    """The bottom tells .01 bits, and the margin is .05 of 1 bit."""
+def test_a_part_is_removed_if_the_upper_end_is_below_the_margin(error, removed):
+    """Level 3 has .01 bits, and the margin is .05 of 1 bit."""
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.01}, error=error)
     assert [step.part for step in search(asker).parts(BASE)] == removed
 
 
-def test_channels_go_while_the_margin_allows():
+def test_channels_are_removed_while_the_margin_allows():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     *_, last = search(asker).channels(BASE)
     assert last.removable
@@ -115,7 +119,7 @@ def test_channels_go_while_the_margin_allows():
     assert sum(last.design.widths) < sum(BASE.widths)
 
 
-def test_channels_that_tell_the_same_go_where_they_cost_most():
+def test_equally_informative_channels_are_removed_where_they_cost_most():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     first = next(search(asker).channels(BASE))
     assert (first.part, first.design.widths) == ("encoder 3", (4, 8, 13))
@@ -130,7 +134,7 @@ def test_channels_are_removed_until_the_target_is_met_and_then_restored_up_to_it
     assert costs[met] < costs[-1] <= 3000
 
 
-def test_the_last_step_of_a_part_speaks_for_it():
+def test_the_last_step_of_each_part_is_reported():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     steps = list(search(asker).channels(BASE))
     last = {step.part: step for step in last_step_of_each_part(steps)}
@@ -148,7 +152,7 @@ def test_targets_are_met(target):
     assert any(not p.within_margin for p in found)
 
 
-def test_what_a_target_leaves_over_is_given_back():
+def test_channels_are_restored_as_far_as_the_target_allows():
     pricing, target = PRICING, {"params": 900, "flops": 200_000}
     *_, last = search(KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})).channels(BASE, target)
     whole = {slot.name: slot.width for slot in BASE.slots()}
@@ -160,26 +164,26 @@ def test_what_a_target_leaves_over_is_given_back():
     assert all(pricing(last.design)[kind] <= most for kind, most in target.items())
 
 
-def test_a_target_is_met_without_the_next_part_too():
+def test_a_target_is_also_met_with_the_next_part_removed():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.4, "encoder 3": 0.5})
     structures = {(p.design.depth, p.design.skips) for p in propose_designs(search(asker), BASE, {"params": 0.3})}
     assert structures == {(2, ("cat", "cat")), (2, ("cat", "off")), (1, ("cat",)), (1, ("off",))}
 
 
-def test_a_target_that_nothing_meets_says_what_can():
+def test_an_unreachable_target_is_refused_with_the_smallest_possible_one():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     with pytest.raises(InputError, match=r"target.params: got 0.001, wanted at least .* loses .* bits"):
         propose_designs(search(asker), BASE, {"params": 0.001})
 
 
-def test_a_diagnostic_that_finds_nothing_is_refused():
+def test_a_diagnostic_without_information_about_the_label_is_refused():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     asker.peak_information = lambda *_: -0.01
     with pytest.raises(InputError, match="finds no information about the label"):
         search(asker)
 
 
-def test_a_design_is_within_the_margin_where_each_of_its_removals_may_go():
+def test_a_design_is_within_the_margin_if_all_its_removals_are():
     none = Loss(0.0, 0.0, 0.0, True)
 
     def proposal(*removable):
@@ -191,25 +195,25 @@ def test_a_design_is_within_the_margin_where_each_of_its_removals_may_go():
     assert not proposal(False, True).within_margin
 
 
-def test_without_a_target_the_last_two_designs_cost_half_and_a_quarter_of_the_leanest_that_may_be():
+def test_without_a_target_two_more_designs_have_half_and_a_quarter_of_the_cost_of_the_leanest_allowed_one():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     allowed, half, quarter = [proposal.costs.params for proposal in propose_designs(search(asker), BASE, {})][-3:]
     assert 0.4 * allowed < half <= 0.5 * allowed
     assert 0.2 * allowed < quarter <= 0.25 * allowed
 
 
-def test_a_step_costs_what_it_tells_and_what_it_adds_to_the_charge():
+def test_the_loss_of_a_step_is_its_information_and_the_change_of_the_charge():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     narrower = BASE.with_widths([min(slot.width, 2) for slot in BASE.slots()])
     step = Step("all", "narrower", narrower, Loss(0.3, 0.2, 0.4, True), True)
     lost = search(asker)._step_loss(BASE, Loss(0.1, 0.0, 0.2, True), step)
-    assert lost == pytest.approx(0.3 - 0.1 + 0.01 / 2 - 0.01 / 4)  # the narrowest layer: 2 channels after 4
+    assert lost == pytest.approx(0.3 - 0.1 + 0.01 / 2 - 0.01 / 4)  # the narrowest layer has 2 channels instead of 4
 
 
-def test_every_part_and_every_place_is_asked_by_every_diagnostic():
+def test_every_part_and_every_slot_is_measured_by_every_diagnostic():
     asker = KnownAsker({"encoder 1": 0.5})
     asker.diagnostics = lambda: [("known", "pixel"), ("known", "patch")]
     asker.pairs, asker.tap_of = ["skip 1"], {"encoder 1": None}
     asker.pair = asker.slot = lambda *_: Loss(0.5, 0.4, 0.6, True)
-    asked = answers(asker)[["view", "part"]].itertuples(index=False, name=None)
-    assert set(asked) == {(view, part) for view in ("pixel", "patch") for part in ("skip 1", "encoder 1")}
+    measured = answers(asker)[["view", "part"]].itertuples(index=False, name=None)
+    assert set(measured) == {(view, part) for view in ("pixel", "patch") for part in ("skip 1", "encoder 1")}

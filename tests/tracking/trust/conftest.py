@@ -1,11 +1,11 @@
 import pytest
 import yaml
-from running import kept, runs, tiny
+from running import runs, stored_file, tiny
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """The folder of a store, and the run of a tiny U-Net in it."""
+    """Return the folder of a store, and its run of a tiny U-Net."""
     folder = tmp_path_factory.mktemp("trained")
     ended = tiny(folder, "estimator=[]", "diagnostic=[]", "probe.epochs=[]")
     assert ended.code == 0, ended.err
@@ -14,9 +14,9 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def stored(trained):
-    """Stores another config with the run for the length of a test: call it with the sections that differ."""
+    """Return a function that replaces sections of the config of the run until the end of the test."""
     _, run = trained
-    path = kept(run, "config.yaml")
+    path = stored_file(run, "config.yaml")
     text = path.read_text()
 
     def store(**sections):

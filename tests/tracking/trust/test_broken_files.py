@@ -1,4 +1,4 @@
-"""Files of tracked runs that are damaged, of another shape or evil: one line that names the run and the file."""
+"""Damaged, malformed or malicious files of tracked runs are refused with one line that names the run and the file."""
 
 import io
 import json
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from running import QUIET, assert_refused, command, kept, tiny, uri
-from test_stored_configs import Touches
+from running import QUIET, assert_refused, command, stored_file, tiny, uri
+from test_stored_configs import TouchesFile
 
 import bench
 from bench.errors import InputError
@@ -28,16 +28,16 @@ FILES = ("config.yaml", "dataset.json", "weights.pt", "layers.csv", "test.csv")
 
 @pytest.fixture
 def damaged(trained):
-    """Replaces a file of the run for the length of a test: by bytes, or None for a folder of its name."""
+    """Return a function that replaces a file of the run by bytes, or by a folder (None), until the end of the test."""
     _, run = trained
-    whole = {name: kept(run, name).read_bytes() for name in FILES}
+    whole = {name: stored_file(run, name).read_bytes() for name in FILES}
 
     def clear(path: Path):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def damage(name: str, content: bytes | None):
-        clear(kept(run, name))
-        kept(run, name).mkdir() if content is None else kept(run, name).write_bytes(content)
+        clear(stored_file(run, name))
+        stored_file(run, name).mkdir() if content is None else stored_file(run, name).write_bytes(content)
 
     yield damage
     for name, content in whole.items():
@@ -45,7 +45,7 @@ def damaged(trained):
 
 
 def readers(folder: Path, run: str) -> dict:
-    """What reads each file of a run."""
+    """Return a reader of each file of a run."""
     store = connect(uri(folder), "bench")
     return {
         "config.yaml": lambda: bench.load(run, store.uri),
@@ -57,46 +57,56 @@ def readers(folder: Path, run: str) -> dict:
 
 
 def refusal_of(read) -> str | None:
-    """What a reader says where it refuses a file, None where it reads it."""
+    """Return the error message of a reader, or None if it reads the file."""
     try:
         read()
     except InputError as error:
         return str(error)
 
 
-def refused(read, run: str, name: str) -> str:
+def assert_refused_by_reader(read, run: str, name: str) -> str:
     with pytest.raises(InputError) as refusal:
         read()
-    said = str(refusal.value)
-    assert run in said
-    assert name in said
-    assert "\n" not in said
-    return said
+    message = str(refusal.value)
+    assert run in message
+    assert name in message
+    assert "\n" not in message
+    return message
 
 
-def test_every_file_in_every_state(trained, damaged):
+def test_damaged_files_are_refused(trained, damaged):
     folder, run = trained
     for name, read in readers(folder, run.info.run_id).items():
-        whole = kept(run, name).read_bytes()
-        cut_off = whole[: len(whole) // 3]
-        for content, said in {b"": "an empty file", None: "a folder", HTML: "", cut_off: "", b"\xff\xfe\0": ""}.items():
-            if (name, content) in {("config.yaml", cut_off), ("layers.csv", cut_off), ("test.csv", cut_off)}:
-                continue  # text that is cut off may still be text
+        whole = stored_file(run, name).read_bytes()
+        cut_content = whole[: len(whole) // 3]
+        for content, message in {
+            b"": "an empty file",
+            None: "a folder",
+            HTML: "",
+            cut_content: "",
+            b"\xff\xfe\0": "",
+        }.items():
+            if (name, content) in {
+                ("config.yaml", cut_content),
+                ("layers.csv", cut_content),
+                ("test.csv", cut_content),
+            }:
+                continue  # truncated text may still be valid
             damaged(name, content)
-            assert said in refused(read, run.info.run_id, name)
+            assert message in assert_refused_by_reader(read, run.info.run_id, name)
         damaged(name, whole)
         read()
 
 
-def test_other_shapes(trained, damaged):
+def test_files_with_other_content_are_refused(trained, damaged):
     folder, run = trained
     read = readers(folder, run.info.run_id)
-    whole = json.loads(kept(run, "dataset.json").read_text())
-    table = kept(run, "test.csv").read_text()
-    layers = kept(run, "layers.csv").read_text()
+    whole = json.loads(stored_file(run, "dataset.json").read_text())
+    table = stored_file(run, "test.csv").read_text()
+    layers = stored_file(run, "layers.csv").read_text()
     header = layers.splitlines()[0]
     of_text = f"{header}\n{re.sub(r'[^,]+', 'x', header)}\n"
-    for name, content, said in [
+    for name, content, message in [
         ("dataset.json", b"[1]", "not a data card"),
         ("dataset.json", b"{}", "not a data card"),
         ("dataset.json", json.dumps(whole | {"n": [1]}).encode(), "not a data card"),
@@ -119,7 +129,7 @@ def test_other_shapes(trained, damaged):
         ("test.csv", b'"name,group,dice\n1,2,3', "not a table"),
     ]:
         damaged(name, content)
-        assert said in refused(read[name], run.info.run_id, name), (name, said)
+        assert message in assert_refused_by_reader(read[name], run.info.run_id, name), (name, message)
         damaged(name, {"test.csv": table.encode(), "layers.csv": layers.encode()}.get(name, HTML))
         if name == "dataset.json":
             damaged(name, json.dumps(whole).encode())
@@ -132,7 +142,7 @@ def saved(value) -> bytes:
 
 
 def compressed(content: bytes) -> bytes:
-    """The same archive, deflated: what a bomb would be."""
+    """Compress an archive, as a decompression bomb would be."""
     bomb = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as deflated:
         for entry in archive.infolist():
@@ -140,32 +150,34 @@ def compressed(content: bytes) -> bytes:
     return bomb.getvalue()
 
 
-def test_weights_of_other_kinds(trained, damaged, tmp_path):
+def test_other_objects_than_weights_are_refused(trained, damaged, tmp_path):
     folder, run = trained
-    state = torch.load(kept(run, "weights.pt"), weights_only=True)
+    state = torch.load(stored_file(run, "weights.pt"), weights_only=True)
     first = next(iter(state))
-    for content, said in [
+    for content, message in [
         (saved([1, 2]), "not a state dict"),
         (saved({"a": 1}), "not a state dict"),
         (saved({1: torch.zeros(1)}), "not a state dict"),
         (saved({"a": torch.zeros(1)}), "does not fit the network"),
         (saved(state | {first: state[first][:1]}), "does not fit the network"),
         (saved({name: value for name, value in state.items() if name != first}), "does not fit the network"),
-        (saved(Touches(tmp_path / "canary")), "not a file of weights"),
-        (pickle.dumps(Touches(tmp_path / "canary")), "not a file of weights"),
+        (saved(TouchesFile(tmp_path / "canary")), "not a file of weights"),
+        (pickle.dumps(TouchesFile(tmp_path / "canary")), "not a file of weights"),
         (compressed(saved({"a": torch.zeros(10**6)})), "a compressed archive"),
     ]:
         damaged("weights.pt", content)
-        assert said in refused(lambda: bench.load(run.info.run_id, uri(folder)), run.info.run_id, "weights.pt")
+        assert message in assert_refused_by_reader(
+            lambda: bench.load(run.info.run_id, uri(folder)), run.info.run_id, "weights.pt"
+        )
     assert not (tmp_path / "canary").exists()
 
 
-def test_random_damage_is_refused_or_harmless(trained, damaged):
-    """Bytes changed, dropped and repeated: a reader reads the file or refuses it in one line."""
+def test_random_damage_is_read_or_refused(trained, damaged):
+    """Bytes are changed, removed or repeated; a reader reads the file or refuses it with one line."""
     folder, run = trained
     rng = random.Random(0)
     for name, read in readers(folder, run.info.run_id).items():
-        whole = kept(run, name).read_bytes()
+        whole = stored_file(run, name).read_bytes()
         refusals = 0
         for _ in range(6):
             content = bytearray(whole)
@@ -179,18 +191,18 @@ def test_random_damage_is_refused_or_harmless(trained, damaged):
                     case 2:
                         content[at:at] = content[max(0, at - 40) : at]
             damaged(name, bytes(content))
-            if said := refusal_of(read):
+            if message := refusal_of(read):
                 refusals += 1
-                assert run.info.run_id in said
-                assert "\n" not in said
+                assert run.info.run_id in message
+                assert "\n" not in message
         damaged(name, whole)
         assert refusals or name.endswith(".csv"), name
 
 
-def test_commands_say_it_in_one_line(trained, damaged):
+def test_commands_refuse_damaged_files_with_one_line(trained, damaged):
     folder, run = trained
     for name in ("weights.pt", "config.yaml", "dataset.json"):
-        whole = kept(run, name).read_bytes()
+        whole = stored_file(run, name).read_bytes()
         damaged(name, HTML)
         ended = command(folder, "propose", *QUIET, f"run={run.info.run_id}", "device=cpu")
         assert_refused(ended, f"run: {name} of {run.info.run_id}")
@@ -199,7 +211,7 @@ def test_commands_say_it_in_one_line(trained, damaged):
         damaged(name, whole)
 
 
-def test_a_layer_table_from_another_file(tmp_path):
+def test_a_layer_table_from_another_file_is_refused(tmp_path):
     for content in (b"", HTML, b"a,b\n1,2\n", b"\xff\xfe\0"):
         (tmp_path / "layers.csv").write_bytes(content)
         with pytest.raises(InputError, match=r"layers\.csv: got no LayerTable"):

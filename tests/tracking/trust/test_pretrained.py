@@ -1,4 +1,4 @@
-"""Networks of libraries from stored configs: built as they were, without files and without the network."""
+"""Networks of libraries are built from stored configs with their weights, without files and without the internet."""
 
 import socket
 
@@ -21,7 +21,7 @@ def config(network: dict) -> dict:
 
 @pytest.fixture
 def offline(monkeypatch):
-    """Fails where anything asks for a connection."""
+    """Make any attempt to open a connection fail the test."""
 
     def connect(*_):
         pytest.fail("something asks for a connection")
@@ -65,7 +65,7 @@ def test_pretrained_weights_are_not_fetched(offline, network, harmless):
         DENSENET | {"norm": "..\\evil"},
     ],
 )
-def test_files_and_addresses_are_no_arguments(offline, network):
+def test_files_and_addresses_as_arguments_are_refused(offline, network):
     with pytest.raises(InputError, match=r"run: got .* wanted"):
         check_stored(config(network), "run")
 

@@ -1,4 +1,4 @@
-"""Configs of tracked runs that name other code: nothing of it runs, in any section, by any reader."""
+"""Configs of tracked runs that name other code: no reader runs it from any section."""
 
 import pickle
 import random
@@ -9,8 +9,8 @@ import pytest
 import torch
 import yaml
 from omegaconf import OmegaConf
-from reading import READERS, refused
-from running import QUIET, assert_refused, command, composed, kept, names, tiny, uri
+from reading import READERS, assert_readers_refuse
+from running import QUIET, assert_refused, command, composed, names, stored_file, tiny, uri
 
 import bench
 from bench.__main__ import CONF
@@ -21,8 +21,8 @@ LR = "torch.optim.lr_scheduler"
 CUSTOM = {"_target_": "models.Custom", "in_channels": 1, "input_size": [16, 16], "taps": None}
 
 
-class Touches:
-    """Makes a file as it is unpickled."""
+class TouchesFile:
+    """Object that creates a file when it is unpickled."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -32,10 +32,10 @@ class Touches:
 
 
 def payloads(folder: Path) -> dict[str, dict]:
-    """Parts that make the file `canary` in a folder when they are built, by name."""
+    """Return parts of a config, by name, that create the file `canary` in a folder when they are built."""
     canary, evil = folder / "canary", folder / "evil.pkl"
-    evil.write_bytes(pickle.dumps(Touches(canary)))
-    torch.save(Touches(canary), folder / "evil.pt")
+    evil.write_bytes(pickle.dumps(TouchesFile(canary)))
+    torch.save(TouchesFile(canary), folder / "evil.pt")
     (folder / "hubconf.py").write_text(f"open({str(canary)!r}, 'w')\ndef evil(): pass\n")
     shell = f"touch {canary}"
     parts = {
@@ -75,8 +75,8 @@ def payloads(folder: Path) -> dict[str, dict]:
     return {target: {"_target_": target, **arguments} for target, arguments in parts.items()}
 
 
-# where a part may stand in a config
-PLACES = {
+# positions of a part in a config
+POSITIONS = {
     "model": lambda part: {"model": part},
     "its network": lambda part: {"model": CUSTOM | {"network": part}},
     "a network in _args_": lambda part: {
@@ -100,7 +100,7 @@ PLACES = {
 }
 
 
-def test_the_payloads_are_live(tmp_path):
+def test_the_payloads_work_without_protection(tmp_path):
     for name in ("evil.pkl", "evil.pt"):
         payloads(tmp_path)
         (pd.read_pickle if name == "evil.pkl" else lambda path: torch.load(path, weights_only=False))(tmp_path / name)
@@ -108,39 +108,44 @@ def test_the_payloads_are_live(tmp_path):
         (tmp_path / "canary").unlink()
 
 
-def test_no_place_takes_a_strange_part(tmp_path, trained):
+def test_unknown_parts_are_refused_at_every_position(tmp_path, trained):
     _, run = trained
-    config = yaml.safe_load(kept(run, "config.yaml").read_text())
+    config = yaml.safe_load(stored_file(run, "config.yaml").read_text())
     for part in payloads(tmp_path).values():
-        for place, sections in PLACES.items():
+        for position, sections in POSITIONS.items():
             with pytest.raises(InputError):
                 check_stored(config | sections(part), "run")
-            assert not (tmp_path / "canary").exists(), (part, place)
+            assert not (tmp_path / "canary").exists(), (part, position)
 
 
-def test_no_part_but_known_ones_is_built(tmp_path, trained, stored):
+def test_only_known_parts_are_built(tmp_path, trained, stored):
     parts = payloads(tmp_path)
     for target in random.Random(0).sample(sorted(parts), 10):
         stored(model=CUSTOM | {"network": parts[target]})
-        refused(trained, target, readers=READERS[:1])
+        assert_readers_refuse(trained, target, readers=READERS[:1])
         assert not (tmp_path / "canary").exists(), target
 
 
 @pytest.mark.parametrize("target", ["pandas.read_pickle", "shutil.copyfile", "builtins.eval", "os.system"])
-def test_no_reader_builds_a_strange_part(tmp_path, trained, stored, target):
+def test_no_reader_builds_an_unknown_part(tmp_path, trained, stored, target):
     for sections in ("model", "its network", "dataset", "optimizer"):
-        stored(**PLACES[sections](payloads(tmp_path)[target]))
-        refused(trained, target)
+        stored(**POSITIONS[sections](payloads(tmp_path)[target]))
+        assert_readers_refuse(trained, target)
         assert not (tmp_path / "canary").exists()
 
 
-def test_commands_refuse_it_with_the_option(tmp_path, trained, stored):
+def test_commands_refuse_unknown_parts_and_name_the_option_trust(tmp_path, trained, stored):
     folder, run = trained
     stored(model=payloads(tmp_path)["pandas.read_pickle"])
-    said = ("'pandas.read_pickle' as model, wanted a network of models, torch.nn", "trust=[pandas.read_pickle] permits")
-    for verb in ("propose", "validity"):
-        assert_refused(command(folder, verb, *QUIET, f"run={run.info.run_id}", "device=cpu"), "run: config.yaml", *said)
-    assert_refused(tiny(folder, f"train.teacher={run.info.run_id}"), "train.teacher: config.yaml", *said)
+    message = (
+        "'pandas.read_pickle' as model, wanted a network of models, torch.nn",
+        "trust=[pandas.read_pickle] permits",
+    )
+    for name in ("propose", "validity"):
+        assert_refused(
+            command(folder, name, *QUIET, f"run={run.info.run_id}", "device=cpu"), "run: config.yaml", *message
+        )
+    assert_refused(tiny(folder, f"train.teacher={run.info.run_id}"), "train.teacher: config.yaml", *message)
     assert not (tmp_path / "canary").exists()
 
 
@@ -156,13 +161,13 @@ def test_interpolations_are_not_resolved(trained, stored, text, monkeypatch):
         {"other": text},
     ):
         stored(**sections)
-        for message in refused(trained):
-            assert "wanted only values" in message or "is not YAML" in message  # ${ alone can't be parsed
+        for message in assert_readers_refuse(trained):
+            assert "wanted only values" in message or "is not YAML" in message  # "${" cannot be parsed
             assert "hunter2" not in message
 
 
 @pytest.mark.parametrize(
-    ("sections", "said"),
+    ("sections", "message"),
     [
         ({"model": [1]}, "no model that can be built"),
         ({"model": {}}, "no model that can be built"),
@@ -179,16 +184,16 @@ def test_interpolations_are_not_resolved(trained, stored, text, monkeypatch):
         ({"dataset": {"_target_": "bench.datasets.phantoms", "defaults": ["x"]}}, "dataset.defaults"),
     ],
 )
-def test_a_config_of_another_shape_is_one_line(trained, stored, sections, said):
+def test_a_malformed_config_is_refused_with_one_line(trained, stored, sections, message):
     stored(**sections)
     folder, run = trained
     with pytest.raises(InputError) as refusal:
         bench.load(run.info.run_id, uri(folder))
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
-def test_every_choice_of_the_suite_may_be_stored():
+def test_every_choice_of_conf_is_accepted():
     config = OmegaConf.to_container(composed())
     for group in ("model", "dataset", "estimator", "diagnostic", "task"):
         for name in names(group):

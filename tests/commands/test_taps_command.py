@@ -1,4 +1,4 @@
-"""`python -m bench taps`: what a person sees who chooses where to tap."""
+"""`python -m bench taps`: the table of modules and taps of a network."""
 
 from running import assert_refused, command
 
@@ -6,14 +6,14 @@ QUIET = ("dataset.n=[2,2,2]", "dataset.size=32")
 
 
 def rows(ended):
-    """The table's lines by module, split in words."""
+    """Return the lines of the table by module."""
     assert ended.code == 0, ended.err
     header, *lines = ended.out.splitlines()
     assert header.split() == ["module", "class", "output", "runs", "parameters", "tap"]
     return {line.split()[0]: line for line in lines}
 
 
-def test_the_modules_of_a_unet_with_their_taps(tmp_path):
+def test_the_table_lists_the_modules_of_a_unet_with_their_taps(tmp_path):
     table = rows(command(tmp_path, "taps", "model.widths=[4,8]", *QUIET))
     assert table["enc1.conv1.0"].split()[1:] == ["Conv2d", *["4", "×", "32", "×", "32"], "1", "36"]
     assert table["enc1.conv1"].endswith("enc1.conv1 (encoder, level 1)")
@@ -24,7 +24,7 @@ def test_the_modules_of_a_unet_with_their_taps(tmp_path):
     assert [name for name in table if "." not in name] == list(shallow)
 
 
-def test_paths_of_a_network_without_taps_are_those_that_its_yaml_needs(tmp_path):
+def test_the_paths_of_a_network_without_taps_can_be_used_in_its_yaml(tmp_path):
     network = "{_target_: monai.networks.nets.DenseNet121, in_channels: 1, out_channels: 3, spatial_dims: 2}"
     listing = ("taps", "model=custom", f"model.network={network}", "dataset.task=classification", "depth=2", *QUIET)
     table = rows(command(tmp_path, *listing, "model.taps=[]"))

@@ -10,8 +10,8 @@ from models import Tap
 from models.taps import softmax
 
 
-class Made(nn.Module):
-    """Feature maps that `make` gives of images (n, 1, H, W), then a mean of each as logits."""
+class KnownMaps(nn.Module):
+    """Network whose feature maps are `make` of images (n, 1, H, W), and whose logits are the means of the maps."""
 
     def __init__(self, make):
         super().__init__()
@@ -27,7 +27,7 @@ class Made(nn.Module):
 
 
 def bits_and_labels(label, n=240, size=4, noise=0.05, seed=0):
-    """Data whose images hold two random bits, one in each half, and whose label is a function of them."""
+    """Return data whose images have two random bits, one in each half, and whose label is a function of the bits."""
     rng = np.random.default_rng(seed)
     bits = rng.integers(0, 2, (2, n))
     images = np.repeat(bits.T[:, :, None], size * size // 2, axis=2).reshape(n, 1, size, size)
