@@ -80,7 +80,7 @@ def _without_times(text: str) -> str:
     """
     lines, ends = [], []
     for line in text.split("\n"):
-        cells = list(re.finditer(r" *\S+", line))
+        cells = list(re.finditer(r"\s*\S+", line))
         times = [cell.end() for cell in cells if TIMES.fullmatch(cell[0].strip())]
         ends = (times or ends) if cells else []
         lines.append("".join(cell[0] for cell in cells if cell.end() not in ends))
@@ -155,7 +155,9 @@ def _compared(path: Path, root: Path) -> bool:
 
 
 def _lines(path: Path, text: str) -> list[str]:
-    """Return the lines of a file. The rows of a table are sorted, because their order is no result."""
+    """Return the lines of a file. Rows of a table and keys of a run are sorted, because their order is no result."""
+    if path.suffix == ".json":
+        text = json.dumps(json.loads(text), indent=1, sort_keys=True)
     lines = text.splitlines()
     return lines[:1] + sorted(lines[1:]) if path.suffix == ".csv" else lines
 
