@@ -40,7 +40,7 @@ def normalisation(norm: str, channels: int, spatial_dims: int) -> nn.Module:
             return layer("BatchNorm", spatial_dims)(channels)
         case "instance":
             return layer("InstanceNorm", spatial_dims)(channels, affine=True)
-        case "group":
+        case _:  # group
             groups = max(divisor for divisor in range(1, 9) if channels % divisor == 0)
             return nn.GroupNorm(groups, channels)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from models import checks
 from models.blocks import SPATIAL_DIMS, ConvBlock, initialise, layer, nonlinearity
-from models.taps import Tap, order_taps, sigmoid, softmax
+from models.taps import Point, Tap, order_taps, sigmoid, softmax
 
 PADDINGS = ("same", "valid")
 POOLS = {"max": "MaxPool", "avg": "AvgPool"}
@@ -115,18 +116,18 @@ class CNN(nn.Module):
         self._check_size(self.input_size)
 
         pool_type = layer(POOLS[checks.choice("pool", pool, POOLS)], spatial_dims)
-        block = {"norm": norm, "activation": activation, "spatial_dims": spatial_dims}
+        block = partial(ConvBlock, norm=norm, activation=activation, spatial_dims=spatial_dims)
         channels, size = self.in_channels, self.input_size
         for stage in self._stages:
             for name in stage.names:
-                conv = ConvBlock(channels, stage.filters, kernel_size=stage.kernel_size, padding=stage.padding, **block)
+                conv = block(channels, stage.filters, kernel_size=stage.kernel_size, padding=stage.padding)
                 self.add_module(name, conv)
                 channels = stage.filters
             self.add_module(f"pool{stage.number}", pool_type(2))
-            size = [(side - stage.trimmed) // 2 for side in size]
+            size = tuple((side - stage.trimmed) // 2 for side in size)
         if self.any_size:
             self.pool = layer(GLOBAL_POOLS[global_pool], spatial_dims)(1)
-            size = [1]
+            size = (1,)
         self.flatten = nn.Flatten()  # (N, channels, *size) to (N, channels * prod(size))
         widths = (channels * prod(size), *self.hidden)
         for i, (inputs, outputs) in enumerate(pairwise(widths), 1):
@@ -144,7 +145,7 @@ class CNN(nn.Module):
     def taps(self) -> list[Tap]:
         """Return the taps in forward order: convolution blocks, fully connected layers and the output."""
         stages, layers = len(self.filters), len(self.hidden)
-        points = [(name, "feature", stage.number) for stage in self._stages for name in stage.names]
+        points: list[Point] = [(name, "feature", stage.number) for stage in self._stages for name in stage.names]
         points += [(f"fc{i}", "classifier", stages + i) for i in range(1, layers + 1)]
         points.append(("out", "output", stages + layers + 1))
         return order_taps(points, output=sigmoid if self.multilabel else softmax)

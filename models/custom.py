@@ -68,7 +68,7 @@ class Custom(nn.Module):
         taps = traced_taps(self.network, self._image(), self.points, self.multilabel)
         return [replace(tap, module=f"network.{tap.module}") for tap in taps]
 
-    def _read_channels(self, given: Mapping[str, str]) -> None:
+    def _read_channels(self, given: dict[str, str]) -> None:
         """Set the transform of taps whose channels are on the last axis, so that they move to the second."""
         unknown = [tap.module for tap in self.points if tap.role != "output" and tap.module not in given]
         found = layouts(self.network, self._image(), unknown) | given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import ceil, log2, prod
 
 import torch.nn.functional as F
@@ -39,15 +40,15 @@ class Decoder(nn.Module):
         self.start = tuple(activation[1:]) or tuple(min(SMALLEST, side) for side in size)
         doublings = max(0, ceil(max(log2(side / start) for side, start in zip(size, self.start, strict=True))))
         widths = [min(MOST_MAPS, 2**number) * width for number in range(doublings, -1, -1)]
-        block = {"norm": "none", "activation": "relu", "spatial_dims": dims}
-        if len(activation) == 1:
+        block = partial(ConvBlock, norm="none", activation="relu", spatial_dims=dims)
+        if len(activation) > 1:
+            self.begin = layer("BatchNorm", dims)(activation[0])
+        else:
             spread = nn.Linear(activation[0], widths[0] * prod(self.start))
             self.begin = nn.Sequential(nn.BatchNorm1d(activation[0]), spread, nn.Unflatten(1, (widths[0], *self.start)))
-        else:
-            self.begin = layer("BatchNorm", dims)(activation[0])
         first = widths[0] if len(activation) == 1 else activation[0]
         before = [first, *widths[:-1]]
-        self.steps = nn.ModuleList(ConvBlock(a, b, **block) for a, b in zip(before, widths, strict=True))
+        self.steps = nn.ModuleList(block(a, b) for a, b in zip(before, widths, strict=True))
         self.out = layer("Conv", dims)(widths[-1], channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:

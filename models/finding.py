@@ -38,7 +38,7 @@ def found_layers(network: nn.Module, image: Tensor) -> list[dict[str, str]]:
     blocks = list(_blocks(network, calls(network, image)))
     if not blocks:
         raise ValueError("network: has no layer with weights that runs once in a forward pass; name its layers")
-    sizes = [prod(block.shape[1:]) if len(block.shape) > 1 else 0 for block in blocks]
+    sizes = [prod(block.shape[1:]) if block.shape and len(block.shape) > 1 else 0 for block in blocks]
     roles = _roles(sizes)
     roles[-1] = "output"
     for number, block in enumerate(blocks[:-1]):

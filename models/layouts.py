@@ -47,18 +47,18 @@ def layouts(network: nn.Module, image: Tensor, modules: Sequence[str]) -> dict[s
         {'0': 'first', '1': 'first'}
     """
     shapes = _shapes(network, image)
-    asked = [path for path in modules if len(shapes.get(path) or ()) > 1]
+    asked = {path: shape for path in modules if (shape := shapes.get(path)) and len(shape) > 1}
     others = _other_sizes(network, image) if asked else iter(())
     found: dict[str, str] = {}
     for other in others:
-        found = {path: layout for path in asked if (layout := _by_change(shapes[path], other.get(path)))}
+        found = {path: layout for path, shape in asked.items() if (layout := _by_change(shape, other.get(path)))}
         if found:
             break
-    for path in asked:
-        layout = found.get(path) or _by_class(network.get_submodule(path)) or _by_sides(shapes[path], image.shape[2:])
+    for path, shape in asked.items():
+        layout = found.get(path) or _by_class(network.get_submodule(path)) or _by_sides(shape, image.shape[2:])
         if layout is None:
             raise ValueError(
-                f"taps: got {path!r} with output {shapes[path]} for an image of {tuple(image.shape[2:])}, in which the "
+                f"taps: got {path!r} with output {shape} for an image of {tuple(image.shape[2:])}, in which the "
                 "axis of the channels can't be found; add channels: first or channels: last to the tap"
             )
         found[path] = layout
@@ -68,7 +68,10 @@ def layouts(network: nn.Module, image: Tensor, modules: Sequence[str]) -> dict[s
 def _shapes(network: nn.Module, image: Tensor) -> Mapping[str, tuple[int, ...] | None]:
     """Return the shape of one sample's output; None if there is no tensor or its first axis is not the batch."""
     seen = calls(network, image)
-    return {path: call.shape if call.shape and len(call.output) == 1 else None for path, call in seen.items()}
+    return {
+        path: call.shape if call.shape and call.output is not None and len(call.output) == 1 else None
+        for path, call in seen.items()
+    }
 
 
 def _other_sizes(network: nn.Module, image: Tensor) -> Iterator[Mapping[str, tuple[int, ...] | None]]:

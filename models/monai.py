@@ -61,7 +61,7 @@ class Monai(nn.Module):
     @property
     def widths(self) -> tuple[int, ...]:
         """Width of each level, as the network's class takes them; empty if one number decides all widths."""
-        return tuple(getattr(self.network, "channels", None) or getattr(self.network, "features", ()))
+        return tuple(getattr(self.network, "channels", ()) or getattr(self.network, "features", ()))
 
     def forward(self, x: Tensor) -> Tensor:
         checks.images(x, self.in_channels, self.spatial_dims)

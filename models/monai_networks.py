@@ -58,8 +58,8 @@ def _unet(arguments: dict, size: Sequence[int]) -> Adapted:
     network = nets.UNet(**_strided(arguments))
     *parents, bottom = ["model" + ".1.submodule" * i for i in range(len(network.channels))]
     for parent, width in zip(parents, network.channels, strict=False):
-        block = network.get_submodule(parent)
-        block[1] = Crossing(block[1].submodule, width)
+        below = network.get_submodule(f"{parent}.1.submodule")
+        network.set_submodule(f"{parent}.1", Crossing(below, width))
     down = [make_tap(f"enc{i}", f"network.{parent}.0", "encoder") for i, parent in enumerate(parents, 1)]
     up = []
     for i, parent in reversed(list(enumerate(parents, 1))):
@@ -86,12 +86,13 @@ def _strided(arguments: dict) -> dict:
 
 def _basic_unet(arguments: dict, size: Sequence[int]) -> Adapted:
     network = nets.BasicUNet(**arguments)
-    network.features = tuple(arguments.get("features", (32, 32, 64, 128, 256, 32)))  # MONAI's default
+    features = tuple(arguments.get("features", (32, 32, 64, 128, 256, 32)))  # MONAI's default
+    network.features = features  # type: ignore[assignment]  # PyTorch declares only tensors and modules
     taps = [make_tap("enc1", "network.conv_0", "encoder")]
     taps += [make_tap(f"enc{i + 1}", f"network.down_{i}", "encoder") for i in (1, 2, 3)]
     taps.append(make_tap("bottleneck", "network.down_4", "bottleneck"))
     for i in (4, 3, 2, 1):
-        setattr(network, f"upcat_{i}", Merging(network.get_submodule(f"upcat_{i}"), network.features[i - 1]))
+        setattr(network, f"upcat_{i}", Merging(network.get_submodule(f"upcat_{i}"), features[i - 1]))
         path = f"network.upcat_{i}"
         taps += _step(i, up=f"{path}.block.upsample", skip=f"{path}.skip", block=path)
     return network, 2**4, taps
@@ -99,8 +100,11 @@ def _basic_unet(arguments: dict, size: Sequence[int]) -> Adapted:
 
 def _step(number: int, up: str, skip: str, block: str) -> list[Tap]:
     """Make the taps of one step of a decoder: up-sampling, skip, and the block that merges them."""
-    names = ((f"up{number}", up, "up"), (f"skip{number}", skip, "skip"), (f"dec{number}", block, "decoder"))
-    return [make_tap(*each) for each in names]
+    return [
+        make_tap(f"up{number}", up, "up"),
+        make_tap(f"skip{number}", skip, "skip"),
+        make_tap(f"dec{number}", block, "decoder"),
+    ]
 
 
 def _segresnet(arguments: dict, size: Sequence[int]) -> Adapted:
@@ -134,7 +138,7 @@ def _maps(tokens: Tensor, grid: Sequence[int]) -> Tensor:
 
 def _swin_unetr(arguments: dict, size: Sequence[int]) -> Adapted:
     network = nets.SwinUNETR(**arguments)
-    network.decoder5 = Merging(network.decoder5, 8 * arguments.get("feature_size", 24))
+    network.add_module("decoder5", Merging(network.decoder5, 8 * arguments.get("feature_size", 24)))
     taps = [make_tap("enc1", "network.swinViT.patch_embed", "encoder")]
     taps += [make_tap(f"enc{i + 1}", f"network.swinViT.layers{i}.0", "encoder") for i in (1, 2, 3, 4)]
     taps += [make_tap("bottleneck", "network.encoder10", "bottleneck")]

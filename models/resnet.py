@@ -12,13 +12,10 @@ from torch import Tensor, nn
 
 from models import checks
 from models.blocks import initialise
-from models.taps import Tap, order_taps, sigmoid, softmax
+from models.taps import Point, Tap, order_taps, sigmoid, softmax
 
 BLOCKS = {"basic": resnet.BasicBlock, "bottleneck": resnet.Bottleneck}
-STEMS = {
-    "imagenet": {"kernel_size": 7, "stride": 2, "padding": 3},
-    "small": {"kernel_size": 3, "stride": 1, "padding": 1},
-}
+STEMS = {"imagenet": (7, 2, 3), "small": (3, 1, 1)}  # side of the kernel, stride and padding
 OUTPUT_STRIDES = {"imagenet": (8, 16, 32), "small": (2, 4, 8, 16, 32)}
 MOST_STAGES = 4  # timm builds at most four
 STEM_REDUCTION = 4  # factor by which timm's stem reduces a side; the small stem keeps it
@@ -58,6 +55,8 @@ class ResNet(resnet.ResNet):
         ['act1', 'layer1', 'layer2', 'global_pool', 'fc']
     """
 
+    feature_info: list[dict[str, Any]]  # timm's description of the stem and of each stage
+
     def __init__(
         self,
         in_channels: int = 3,
@@ -81,7 +80,7 @@ class ResNet(resnet.ResNet):
         checks.choice("output_stride", output_stride, OUTPUT_STRIDES[stem])
         filters, stem_filters = _channels(filters, stem_filters, width)
         super().__init__(
-            BLOCKS[checks.choice("block", block, BLOCKS)],
+            BLOCKS[checks.choice("block", block, BLOCKS)],  # type: ignore[arg-type]  # timm annotates an instance
             _blocks(blocks_per_stage, len(filters)),
             num_classes,
             checks.count("in_channels", in_channels),
@@ -93,9 +92,9 @@ class ResNet(resnet.ResNet):
         )
         self.in_channels, self.filters, self.stem_filters = in_channels, filters, stem_filters
         self.multilabel = multilabel
-        self.conv1 = nn.Conv2d(in_channels, stem_filters, **STEMS[stem], bias=False)
+        self.add_module("conv1", nn.Conv2d(in_channels, stem_filters, *STEMS[stem], bias=False))
         if stem == "small":
-            self.maxpool = nn.Identity()
+            self.add_module("maxpool", nn.Identity())
             for feature in self.feature_info:
                 feature["reduction"] = max(1, feature["reduction"] // STEM_REDUCTION)
         for missing in range(len(filters) + 1, MOST_STAGES + 1):
@@ -116,7 +115,9 @@ class ResNet(resnet.ResNet):
 
     def taps(self) -> list[Tap]:
         """Return the taps in forward order: stem, stages, the global pool and the output."""
-        points = [(info["module"], "feature", info["reduction"].bit_length()) for info in self.feature_info]
+        points: list[Point] = [
+            (info["module"], "feature", info["reduction"].bit_length()) for info in self.feature_info
+        ]
         level = points[-1][2]
         points += [("global_pool", "classifier", level + 1), ("fc", "output", level + 2)]
         return order_taps(points, output=sigmoid if self.multilabel else softmax)
@@ -132,7 +133,7 @@ def _channels(filters: Any, stem_filters: Any, width: Any) -> tuple[tuple[int, .
         raise ValueError(
             f"stem_filters: got {stem_filters}, wanted an even number, as timm builds; give {stem_filters + 1}"
         )
-    if not isinstance(width, Real) or isinstance(width, bool) or not 0 < width < inf:
+    if not isinstance(width, Real) or isinstance(width, bool) or width <= 0 or not width < inf:
         raise ValueError(f"width: got {width!r}, wanted a positive number; give a factor such as 0.5")
     return tuple(max(1, round(channels * width)) for channels in filters), 2 * max(1, round(stem_filters / 2 * width))
 

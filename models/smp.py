@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from inspect import signature
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +16,13 @@ from models.taps import Tap
 from models.tracing import NEAREST, Call, calls, device_of, make_tap, traced_taps, wrap_errors
 from models.unet import Skip
 
+if TYPE_CHECKING:
+    from segmentation_models_pytorch.base import SegmentationModel
+
 STEPWISE = ("unet", "manet", "linknet")  # each decoder block takes one skip, the deepest first
 
 
-def architectures() -> dict[str, type[nn.Module]]:
+def architectures() -> dict[str, type[SegmentationModel]]:
     """Return the networks of segmentation-models-pytorch by name."""
     import segmentation_models_pytorch as smp  # optional package
 

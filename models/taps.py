@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 Role = Literal["input", "encoder", "bottleneck", "skip", "up", "decoder", "output", "feature", "classifier"]
+Point = tuple[str, Role, int]  # path of a module, its role and its level
 
 sigmoid = torch.sigmoid
 softmax = partial(torch.softmax, dim=1)
@@ -52,8 +53,8 @@ class Tap:
             )
 
 
-def order_taps(points: Iterable[tuple[str, Role, int]], *, output: Callable[[Tensor], Tensor]) -> list[Tap]:
-    """Make taps from (module path, role, level) in the order of the forward pass. Each has the name of its module.
+def order_taps(points: Iterable[Point], *, output: Callable[[Tensor], Tensor]) -> list[Tap]:
+    """Make taps from points in the order of the forward pass. Each has the name of its module.
 
     Args:
         points: Path, role and level of each tap.

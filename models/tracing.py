@@ -176,6 +176,7 @@ def traced_taps(network: nn.Module, image: Tensor, points: Sequence[Tap], multil
         if fault := _fault(tap.module, known, seen):
             raise ValueError(f"taps: got {tap.module!r}, {fault}; `python -m bench taps` lists the modules")
         output, transform = seen[tap.module].output, tap.transform
+        assert output is not None  # otherwise `_fault` returns a reason
         shape = (output if transform is None else transform(output)).shape[1:]
         if tap.role == "output":
             transform = sigmoid if multilabel or shape[0] == 1 else softmax

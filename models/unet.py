@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from models import checks
 from models.blocks import ConvBlock, initialise, layer
 from models.padding import pad
-from models.taps import Tap, order_taps, sigmoid, softmax
+from models.taps import Point, Tap, order_taps, sigmoid, softmax
 
 SKIPS = {"all": "cat", "none": "off", "add": "add"}
 MODES = ("cat", "add", "off")
@@ -108,8 +109,8 @@ class UNet(nn.Module):
 
         def level(in_channels: int, width: int) -> nn.Sequential:
             channels = pairwise([in_channels] + [width] * self.convs_per_level)
-            block = {"norm": norm, "activation": activation, "spatial_dims": spatial_dims}
-            return nn.Sequential(OrderedDict((f"conv{i}", ConvBlock(*c, **block)) for i, c in enumerate(channels, 1)))
+            block = partial(ConvBlock, norm=norm, activation=activation, spatial_dims=spatial_dims)
+            return nn.Sequential(OrderedDict((f"conv{i}", block(*c)) for i, c in enumerate(channels, 1)))
 
         encoder = (self.in_channels, *self.widths)
         for number in self.levels:
@@ -152,7 +153,7 @@ class UNet(nn.Module):
     def taps(self) -> list[Tap]:
         """Return the taps in forward order: convolution blocks, up-convolutions, connected skips and the output."""
         convs = [f"conv{i + 1}" for i in range(self.convs_per_level)]
-        points = [(f"enc{number}.{conv}", "encoder", number) for number in self.levels for conv in convs]
+        points: list[Point] = [(f"enc{number}.{conv}", "encoder", number) for number in self.levels for conv in convs]
         points += [(f"bottleneck.{conv}", "bottleneck", self.depth + 1) for conv in convs]
         for number in reversed(self.levels):
             points.append((f"up{number}", "up", number))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from hydra.errors import HydraException, InstantiationException
@@ -20,9 +20,10 @@ from bench.tracking.trust import without_fetching
 from bench.training.trial import trial_output, wanted_shape
 
 Kind = TypeVar("Kind")
+ANYTHING: Any = object  # the kind of a component of any class
 
 
-def build(config: DictConfig, section: str, kind: type[Kind] = object) -> Kind:
+def build(config: DictConfig, section: str, kind: type[Kind] = ANYTHING) -> Kind:
     """Create the object that `_target_` of a config names.
 
     Args:
@@ -33,9 +34,9 @@ def build(config: DictConfig, section: str, kind: type[Kind] = object) -> Kind:
     Raises:
         InputError: If the config is refused, or if the object is of another kind. The message names the section.
     """
-    if kind is not object:
+    if kind is not ANYTHING:
         target_of(config, section)
-    check_arguments(OmegaConf.to_container(config, resolve=True), section)
+    check_arguments(cast(dict, OmegaConf.to_container(config, resolve=True)), section)
     try:
         return require_kind(instantiate(config, _convert_="all"), section, kind)
     except InstantiationException as error:
@@ -48,7 +49,7 @@ def build(config: DictConfig, section: str, kind: type[Kind] = object) -> Kind:
         raise
 
 
-def build_with(config: DictConfig, section: str, argument: Any, kind: type[Kind] = object) -> Kind:
+def build_with(config: DictConfig, section: str, argument: Any, kind: type[Kind]) -> Kind:
     """Create the object of a `_partial_` config with one more argument, such as the parameters of an optimiser."""
     make = build(config, section, partial)
     try:
@@ -78,7 +79,7 @@ def error_line(error: Exception) -> str:
     return line if isinstance(error, ValueError | TypeError) and line else f"{type(error).__name__}: {line}"
 
 
-def build_each(configs: DictConfig | None, group: str, kind: type[Kind] = object) -> dict[str, Kind]:
+def build_each(configs: Mapping[str, Any] | None, group: str, kind: type[Kind] = ANYTHING) -> dict[str, Kind]:
     """Build the components of a group for which a config can choose several members.
 
     Returns:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import is_dataclass
 from pathlib import Path
+from typing import cast
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -133,7 +134,7 @@ def check_sweep(config: DictConfig, name: str, jobs: Iterable[list[str]]) -> Non
     _check_own(config, name)
     check_launching(config.hydra, config.get("objectives"))
     check_folder("hydra.sweep.dir", config.hydra.sweep.dir)
-    subdir = str(OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"])
+    subdir = str(cast(dict, OmegaConf.to_container(config.hydra.sweep, resolve=False))["subdir"])
     shared, _, _ = subdir.partition("${")  # the remaining part differs between jobs
     check_folder("hydra.sweep.subdir", str(Path(config.hydra.sweep.dir, shared)))
     for job in jobs:
@@ -143,7 +144,8 @@ def check_sweep(config: DictConfig, name: str, jobs: Iterable[list[str]]) -> Non
 def _check_own(config: DictConfig, name: str) -> None:
     """Check the fields of a config of this package, without Hydra's own."""
     if name in KINDS:  # any other config is one of the user
-        _check_fields(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), KINDS[name])
+        own = cast(list[str], [key for key in config if key != "hydra"])  # masked_copy declares only texts
+        _check_fields(OmegaConf.masked_copy(config, own), KINDS[name])
 
 
 def _check(config: DictConfig, kind: type) -> None:
@@ -155,14 +157,14 @@ def _check(config: DictConfig, kind: type) -> None:
     except OmegaConfBaseException as error:
         raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}; set it to a value") from error
     if HydraConfig.initialized():
-        _check_given(config, HydraConfig.get())
+        _check_given(config, cast(DictConfig, HydraConfig.get()))  # Hydra declares its dataclass
     _check_fields(config, kind)
 
 
 def _check_given(config: DictConfig, hydra: DictConfig) -> None:
     """Raise InputError for an override that Hydra accepts without any effect, or with another effect than it states."""
-    given = OmegaConf.to_container(hydra.overrides.task) + OmegaConf.to_container(hydra.overrides.hydra)
-    for override in OverridesParser.create().parse_overrides(given):
+    given = cast(dict, OmegaConf.to_container(hydra.overrides))
+    for override in OverridesParser.create().parse_overrides(given["task"] + given["hydra"]):
         key, value = override.key_or_group, override.value()
         if override.is_delete() or override.is_sweep_override():
             continue

@@ -39,7 +39,7 @@ class Pattern:
 
 # Settings below `hydra` of launchers and sweepers, and their rules. The plugin decides what null means.
 PLUGIN = Pattern(r"hydra_plugins\..+|hydra\._internal\.core_plugins\..+", "a plugin of Hydra")
-RULES = {
+RULES: dict[str, Number | Choice | Pattern] = {
     "launcher._target_": PLUGIN,
     "sweeper._target_": PLUGIN,
     # joblib

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from omegaconf import OmegaConf
 
@@ -39,7 +40,8 @@ def estimator_of(chosen: Chosen) -> Estimator:
     names = estimator_names()
     if chosen not in names:
         raise InputError(f"estimator: got {chosen!r}, wanted an Estimator or one of {', '.join(names)}")
-    settings = OmegaConf.to_container(OmegaConf.load(CONF / "estimator" / f"{chosen}.yaml"))[chosen]
+    content = cast(dict, OmegaConf.to_container(OmegaConf.load(CONF / "estimator" / f"{chosen}.yaml")))
+    settings = content[chosen]
     return getattr(estimators, settings.pop("_target_").rpartition(".")[2])(**settings)
 
 

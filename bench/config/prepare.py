@@ -8,6 +8,7 @@ import os
 import random
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import cast
 
 import numpy as np
 import torch
@@ -107,7 +108,7 @@ def _teacher(run: str, uri: str | None, trust: Sequence[str], device: torch.devi
 
 def fingerprint_of(config: DictConfig, data: Data) -> str:
     """Hash everything that determines the numbers of a run: config without tracking, data and package version."""
-    settings = OmegaConf.to_container(config, resolve=True)
+    settings = cast(dict, OmegaConf.to_container(config, resolve=True))
     for key in ("tracking", "resume", "objectives", "trust"):
         settings.pop(key)
     content = json.dumps([settings, data.fingerprint, version("infoflow-bench")], sort_keys=True)

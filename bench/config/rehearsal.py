@@ -18,7 +18,8 @@ from bench.errors import InputError
 STEPS = Number(1, 10**9)
 # arguments of torch.optim whose ranges the classes of torch.optim do not check
 OPTIMIZER = {"momentum": Number(0, 1, (1,), "0 or more, below 1")}
-SCHEDULE = {name: STEPS for name in ("step_size", "T_max", "T_0", "T_mult", "total_iters", "total_steps")} | {
+SCHEDULE: dict[str, Number | Each] = {
+    **dict.fromkeys(("step_size", "T_max", "T_0", "T_mult", "total_iters", "total_steps"), STEPS),
     "gamma": Number(0, 1000, (0,)),
     "milestones": Each(STEPS, "at least one epoch of 1 or more"),
 }

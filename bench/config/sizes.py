@@ -9,7 +9,7 @@ import psutil
 import torch
 from hydra.errors import InstantiationException
 from torch.nn.modules.module import register_module_parameter_registration_hook
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from bench.errors import InputError
 
@@ -32,7 +32,7 @@ def limit_memory() -> Iterator[None]:
 
     def count(_module, name: str, parameter: torch.nn.Parameter | None) -> None:
         nonlocal built, tensors
-        if parameter is None or parameter.is_meta or isinstance(parameter, UninitializedTensorMixin):
+        if parameter is None or parameter.is_meta or is_lazy(parameter):
             return
         built, tensors = built + parameter.numel() * parameter.element_size(), tensors + 1
         if COPIES * built > free:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from bench.errors import InputError
 
+if TYPE_CHECKING:
+    from monai.transforms import Compose
+
 CHOICES = ("flips", "rotations", "intensity")
 KEYS = ("image", "mask")
+ANGLE = 0.26  # largest rotation, in radians
 
 
 def augmentation(
@@ -39,12 +44,22 @@ def augmentation(
 
     from monai import transforms as mt
 
-    angle = {f"range_{axis}": 0.26 for axis in ("x", "y", "z")[: 1 if spatial_dims == 2 else 3]}  # radians
-    either = {"keys": KEYS, "allow_missing_keys": True}
-    steps = {
-        "flips": [mt.RandFlipd(**either, prob=0.5, spatial_axis=axis) for axis in range(spatial_dims)],
+    tilt = 0.0 if spatial_dims == 2 else ANGLE
+    steps: dict[str, list[mt.MapTransform]] = {
+        "flips": [
+            mt.RandFlipd(KEYS, prob=0.5, spatial_axis=axis, allow_missing_keys=True) for axis in range(spatial_dims)
+        ],
         "rotations": [
-            mt.RandRotated(**either, prob=0.5, mode=("bilinear", "nearest"), padding_mode=("border", "zeros"), **angle)
+            mt.RandRotated(
+                KEYS,
+                range_x=ANGLE,
+                range_y=tilt,
+                range_z=tilt,
+                prob=0.5,
+                mode=("bilinear", "nearest"),
+                padding_mode=("border", "zeros"),
+                allow_missing_keys=True,
+            )
         ],
         "intensity": [
             mt.RandScaleIntensityd("image", factors=0.2, prob=0.5),
@@ -55,7 +70,8 @@ def augmentation(
     chosen = [step for name in CHOICES if name in names for step in steps[name]]
     if patch is not None:
         chosen = [mt.RandCropByPosNegLabeld(KEYS, "mask", patch, pos=1, neg=1, num_samples=1), *chosen]
-    return Untracked(mt.Compose([*chosen, mt.EnsureTyped(**either, dtype=(torch.float32, torch.int64))]))
+    typed = mt.EnsureTyped(KEYS, dtype=(torch.float32, torch.int64), allow_missing_keys=True)
+    return Untracked(mt.Compose([*chosen, typed]))
 
 
 @dataclass(frozen=True)
@@ -65,7 +81,7 @@ class Untracked:
     Metadata are not needed here, and would make the transform several times slower.
     """
 
-    transform: Callable[[dict], dict]
+    transform: Compose
 
     def set_random_state(self, seed: int) -> None:
         """Seed the transform."""

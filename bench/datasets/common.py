@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -67,7 +67,7 @@ def shown(values, most: int = 8) -> str:
     return ", ".join(values[:most]) + (f" … ({len(values)} in all)" if len(values) > most else "")
 
 
-def by(shape: Sequence[int]) -> str:
+def by(shape: Iterable[int]) -> str:
     """Format a shape for a message.
 
     Examples:
@@ -77,7 +77,7 @@ def by(shape: Sequence[int]) -> str:
     return "x".join(str(side) for side in shape)
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Format the error of a library in one line."""
     return " ".join(str(error).split())[:LONGEST] or type(error).__name__
 
@@ -220,7 +220,9 @@ def classification(
         name=name,
         task=task,
         classes=tuple(classes),
-        **{part: take(members) for part, members in rows.items()},
+        train=take(rows["train"]),
+        val=take(rows["val"]),
+        test=take(rows["test"]),
         augment=augmentation(augment, spatial_dims),
         licence=licence,
         source=source,

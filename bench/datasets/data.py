@@ -216,7 +216,7 @@ class Data:
 
     def card(self) -> dict:
         """Describe the data: counts, shape, classes, share of foreground, licence and fingerprint."""
-        card = {
+        card: dict[str, object] = {
             "name": self.name,
             "task": self.task,
             "n": {name: len(split) for name, split in self.splits.items()},

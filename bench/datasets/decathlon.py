@@ -61,8 +61,7 @@ def decathlon(
 
         decathlon("decathlon", task="Task04_Hippocampus", patch=[32, 40, 24]).card()
     """
-    root = _download(root, task) if download else existing_folder(root)
-    folder = root / task
+    folder = (_download(root, task) if download else existing_folder(root)) / task
     content = read_description(folder / "dataset.json")
     pairs = [_find_pair(folder, each) for each in content["training"]]
     if len({pair.name for pair in pairs}) < len(pairs):

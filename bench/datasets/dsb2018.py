@@ -51,10 +51,10 @@ def dsb2018(
 
         dsb2018("data-science-bowl-2018", size=[128, 128]).card()
     """
-    root = existing_folder(root)
-    train_folder = root / "stage1_train" if (root / "stage1_train").is_dir() else root
+    folder = existing_folder(root)
+    train_folder = folder / "stage1_train" if (folder / "stage1_train").is_dir() else folder
     train = find_nuclei(train_folder)
-    test = find_nuclei(root / "stage1_test") if any(root.glob("stage1_test/*/masks")) else []
+    test = find_nuclei(folder / "stage1_test") if any(folder.glob("stage1_test/*/masks")) else []
     pairs = train + test
     groups = np.array([pair.name for pair in pairs])
     if test:

@@ -35,7 +35,8 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder, wanted images/ and masks/ in dataset.root; check dataset.root")
-    files, others = {}, []
+    files: dict[str, Path] = {}
+    others = []
     for path in entries(folder):
         suffix = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
         if suffix is None:

@@ -64,20 +64,20 @@ def image_folder(
 
         image_folder("data/cardiac", size=64, group="patient").card()
     """
-    root = existing_folder(root)
-    pairs = find_pairs(root)
-    assigned, groups = read_index(root, index, [pair.name for pair in pairs], split, group)
+    folder = existing_folder(root)
+    pairs = find_pairs(folder)
+    assigned, groups = read_index(folder, index, [pair.name for pair in pairs], split, group)
     if assigned is None:
         assigned = seeded_split(groups, test_share, split_seed)
     assigned = with_val(assigned, groups, val_share, split_seed)
     return segmentation(
-        root.resolve().name,
+        folder.resolve().name,
         pairs,
         assigned,
         groups,
         augment=augment,
         licence=licence,
-        source=str(root),
+        source=str(folder),
         size=size,
         crop=crop,
         channels=channels,
@@ -122,7 +122,9 @@ def segmentation(
         name=name,
         task="segmentation",
         classes=classes,
-        **{part: whole.take(members) for part, members in rows.items()},
+        train=whole.take(rows["train"]),
+        val=whole.take(rows["val"]),
+        test=whole.take(rows["test"]),
         augment=augmentation(augment, spatial_dims=images.ndim - 2),
         licence=licence,
         source=source,

@@ -65,7 +65,9 @@ def load_pairs(
     if channels != "auto" and (not isinstance(channels, int) or channels < 1):
         raise InputError(f"dataset.channels: got {channels!r}, wanted auto, 1 or 3; change dataset.channels")
     _check_memory(pairs, size, crop, channels)
-    images, masks, values = [], [], {}
+    images: list[torch.Tensor] = []
+    masks: list[torch.Tensor] = []
+    values: dict[Path | str, np.ndarray] = {}
     for name, image_file, mask_file in tqdm(pairs, desc=f"load {title}", unit="image", leave=False, disable=None):
         check_pair(image_file, mask_file)
         pixels, mask = read_image(image_file), read_mask(mask_file)
@@ -77,14 +79,14 @@ def load_pairs(
         values[mask_file if isinstance(mask_file, Path) else name] = np.unique(mask)
         image = with_channels(scale(pixels, intensity, image_file), channels, image_file)
         image = prepare(image, crop, size, smooth=True, intensity=intensity)
-        mask = prepare(torch.from_numpy(mask.astype(np.float32))[None], crop, size, smooth=False)[0]
+        target = prepare(torch.from_numpy(mask.astype(np.float32))[None], crop, size, smooth=False)[0]
         if images and image.shape[1:] != images[0].shape[1:]:
             raise InputError(
                 f"{image_file}: got {by(image.shape[1:])}, but {pairs[0].name} has {by(images[0].shape[1:])}, "
                 "wanted images of one size; set dataset.size"
             )
         images.append(image)
-        masks.append(mask.long())
+        masks.append(target.long())
     names, step = read_classes(values, classes)
     warn_of_lost_detail(values.values(), masks, "dataset.crop and dataset.size")
     return torch.stack(same_channels(images)), torch.stack(masks) // step, names
@@ -104,7 +106,8 @@ def _check_memory(pairs: Sequence[Pair], size: Size, crop: Size, channels: Liter
     fix = "shrink it or cut it into several"
     check_memory(COPIES * (FLOAT + INT) * prod(shapes[largest]), f"{largest} of {by(shapes[largest])}", fix)
     count = max(shape[0] for shape in shapes.values()) if channels == "auto" else channels
-    needed, kept = 0, ()
+    needed = 0
+    kept: tuple[int, ...] = ()
     for shape in shapes.values():
         kept = shape[1:]
         if crop is not None:
@@ -146,7 +149,7 @@ def prepare(image: torch.Tensor, crop: Size, size: Size, smooth: bool, intensity
     from monai import transforms as mt
 
     dims = image.ndim - 1
-    steps = []
+    steps: list[mt.Transform] = []
     if crop is not None:
         steps.append(mt.CenterSpatialCrop(sides(crop, dims, "dataset.crop")))
     if size is not None:
@@ -172,7 +175,7 @@ def sides(value: int | Sequence[int], dims: int, option: str) -> tuple[int, ...]
 
 def with_channels(image: torch.Tensor, channels: Literal["auto"] | int, path: Path) -> torch.Tensor:
     """Convert an image to a number of channels: repeat grey, or convert colour to grey by luma."""
-    if channels in ("auto", len(image)):
+    if channels == "auto" or channels == len(image):
         return image
     if len(image) == 1:
         return image.expand(channels, *image.shape[1:])

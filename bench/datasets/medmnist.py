@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.datasets.common import classification, existing_folder, reason, refuse_damage, shown
-from bench.datasets.data import SPLITS, Data
+from bench.datasets.data import SPLITS, Data, Task
 from bench.datasets.memory import RAW_AND_SAMPLES, check_memory
 from bench.errors import InputError, optional
 
@@ -67,7 +67,7 @@ def medmnist(
     if not path.is_file():
         raise InputError(f"{path}: no such file; check dataset.root or dataset.file, or set dataset.download=true")
     images, labels, split = read_npz(path)
-    task = "multilabel" if labels.shape[1] > 1 else "classification"
+    task: Task = "multilabel" if labels.shape[1] > 1 else "classification"
     classes = tuple(INFO[flag]["label"].values()) if flag else _class_names(path, labels)
     if task == "multilabel" and labels.shape[1] != len(classes):
         raise InputError(f"{path}: got {labels.shape[1]} labels per row, wanted {len(classes)}; check dataset.flag")

@@ -50,8 +50,8 @@ def mednist(
 
         mednist("data", download=True, n=[3000, 600, 600]).card()
     """
-    root = _download(root) if download else existing_folder(root)
-    folder = root / "MedNIST" if (root / "MedNIST").is_dir() else root
+    given = _download(root) if download else existing_folder(root)
+    folder = given / "MedNIST" if (given / "MedNIST").is_dir() else given
     classes = [path.name for path in entries(folder) if path.is_dir()]
     if len(classes) < 2:
         raise InputError(f"{folder}: got {len(classes)} folders, wanted one for each class; check dataset.root")
@@ -66,7 +66,7 @@ def mednist(
     shape = shape_of(files[rows[0]][1]) if len(rows) else ()
     what = f"dataset: {len(rows)} pictures of {by(shape)}"
     check_memory(RAW_AND_SAMPLES * len(rows) * prod(shape), what, "lower dataset.n")
-    pictures = []
+    pictures: list[np.ndarray] = []
     for row in tqdm(rows, desc="load MedNIST", unit="picture", leave=False, disable=None):
         picture = np.moveaxis(read_image(files[row][1]), 0, -1)  # (H, W, C)
         if pictures and picture.shape != pictures[0].shape:

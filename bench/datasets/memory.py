@@ -15,7 +15,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 FILES = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))  # cgroup v2 and v1
 
 
-def check_memory(needed: int, what: str, fix: str) -> None:
+def check_memory(needed: float, what: str, fix: str) -> None:
     """Raise InputError if data need more memory than is available.
 
     Args:

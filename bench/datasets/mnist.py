@@ -6,9 +6,9 @@ import gzip
 import struct
 import zlib
 from collections.abc import Sequence
+from io import BufferedIOBase
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -80,7 +80,7 @@ def _load(variant, root, download, n, val_share, split_seed, augment, classes, l
         _download(variant, Path(root))
     folder = existing_folder(root)
     raw = folder / variant / "raw"  # torchvision unpacks files to this folder
-    images, labels, split = [], [], []
+    images, labels, parts = [], [], []
     for part, prefix in FILES.items():
         place = raw if raw.is_dir() else folder
         pixels = read_idx(_find(place, f"{prefix}-images-idx3-ubyte"), dims=3)
@@ -91,8 +91,8 @@ def _load(variant, root, download, n, val_share, split_seed, augment, classes, l
             )
         images.append(pixels)
         labels.append(numbers)
-        split.append(np.full(len(numbers), part))
-    split = np.concatenate(split)
+        parts.append(np.full(len(numbers), part))
+    split = np.concatenate(parts)
     split = with_val(split, np.arange(len(split)), val_share, split_seed)
     return classification(
         variant,
@@ -128,7 +128,7 @@ def read_idx(path: Path, dims: int) -> np.ndarray:
     return np.frombuffer(values, np.uint8).reshape(shape)
 
 
-def _shape_and_values(path: Path, content: BinaryIO, dims: int) -> tuple[tuple[int, ...], bytes]:
+def _shape_and_values(path: Path, content: BufferedIOBase, dims: int) -> tuple[tuple[int, ...], bytes]:
     """Read the shape from the header, and then the values, at most one more than the shape has."""
     header = content.read(4 + 4 * dims)
     if len(header) < 4 + 4 * dims or header[:4] != bytes([0, 0, 8, dims]):

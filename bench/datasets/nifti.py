@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 from math import prod
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -86,7 +87,7 @@ def _open(path: Path):
         import nibabel
 
     with refuse_damage(path, WHOLE):
-        image = nibabel.load(path)
+        image = cast(nibabel.Nifti1Image, nibabel.load(path))  # nibabel declares the base class of all files
         kind = image.get_data_dtype()
         shape = image.shape
     if kind.kind not in "biuf":

@@ -6,9 +6,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from bench.datasets.common import reason, refuse_damage, shown
 from bench.errors import InputError
@@ -37,7 +40,7 @@ def read_picture(path: Path) -> np.ndarray:
     with refuse_damage(path, WHOLE), _open_picture(path) as picture:
         upright = ImageOps.exif_transpose(picture)
         if upright.mode in ("LA", "RGBA"):
-            *colours, alpha = upright.getextrema()
+            *colours, alpha = cast(tuple[tuple[int, int], ...], upright.getextrema())  # of several channels
             if alpha[0] < alpha[1] and all(low == high for low, high in colours):
                 raise InputError(
                     f"{path}: got a picture that varies only in its alpha channel, wanted grey or colour; save the "
@@ -54,7 +57,7 @@ def read_mask_picture(path: Path) -> np.ndarray:
         step = STEPS.get(_raw_mode(picture), 1)
         upright = ImageOps.exif_transpose(picture)
         if upright.mode in ("LA", "PA", "RGBA"):
-            low, high = upright.getchannel("A").getextrema()
+            low, high = cast(tuple[float, float], upright.getchannel("A").getextrema())  # of one channel
             if low < high:
                 raise InputError(
                     f"{path}: got a mask with an alpha channel of {low} to {high}, wanted class numbers in one grey "
@@ -78,7 +81,7 @@ def read_mask_picture(path: Path) -> np.ndarray:
 
 
 @contextmanager
-def _open_picture(path: Path) -> Iterator[Image.Image]:
+def _open_picture(path: Path) -> Iterator[ImageFile]:
     """Open a picture, or raise InputError if it has several pages or a format that Pillow does not read correctly."""
     with warnings.catch_warnings(action="ignore"):  # about damaged metadata, which is not read, and many pixels
         try:
@@ -93,7 +96,7 @@ def _open_picture(path: Path) -> Iterator[Image.Image]:
             frames = getattr(picture, "n_frames", 1)
             if frames > 1:
                 raise InputError(f"{path}: got {frames} pages, wanted one; save volumes as NIfTI, pages as files")
-            if picture.format == "TIFF":
+            if isinstance(picture, TiffImageFile):
                 _check_tiff(path, picture)
             bits = _bits(picture)
             if bits > 8 and picture.mode not in GREY:
@@ -104,7 +107,7 @@ def _open_picture(path: Path) -> Iterator[Image.Image]:
             yield picture
 
 
-def _check_tiff(path: Path, picture: Image.Image) -> None:
+def _check_tiff(path: Path, picture: TiffImageFile) -> None:
     """Raise InputError for a TIFF that Pillow does not read correctly."""
     tags = picture.tag_v2
     orientation = tags.get(ExifTags.Base.Orientation, 1)
@@ -114,10 +117,10 @@ def _check_tiff(path: Path, picture: Image.Image) -> None:
         raise InputError(f"{path}: got a TIFF where white is zero, wanted black as zero; invert it")
 
 
-def _to_array(upright: Image.Image, picture: Image.Image) -> np.ndarray:
+def _to_array(upright: Image.Image, picture: ImageFile) -> np.ndarray:
     """Return the array of a picture, with corrections for tags of TIFF that Pillow ignores."""
     array = np.asarray(upright)
-    tags = picture.tag_v2 if picture.format == "TIFF" else {}
+    tags = picture.tag_v2 if isinstance(picture, TiffImageFile) else {}
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and array.dtype == np.uint16:
         return np.iinfo(array.dtype).max - array
     if upright.mode == "I" and tags.get(BITS) == (32,) and tags.get(SAMPLE_FORMAT, (UNSIGNED,)) == (UNSIGNED,):
@@ -125,15 +128,15 @@ def _to_array(upright: Image.Image, picture: Image.Image) -> np.ndarray:
     return array
 
 
-def _raw_mode(picture: Image.Image) -> str:
+def _raw_mode(picture: ImageFile) -> str:
     """Return Pillow's name for the layout of the values in the file, such as `RGB;16B`."""
     arguments = picture.tile[0][3] if picture.tile else ""
-    return str(arguments if isinstance(arguments, str) else arguments[0])
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 
-def _bits(picture: Image.Image) -> int:
+def _bits(picture: ImageFile) -> int:
     """Return the bits of a channel in a TIFF or PNG, and 8 for other formats."""
-    if picture.format == "TIFF":
+    if isinstance(picture, TiffImageFile):
         return max(picture.tag_v2.get(BITS, (1,)))
     return 16 if picture.format == "PNG" and ";16" in _raw_mode(picture) else 8
 

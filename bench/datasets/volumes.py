@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -104,9 +105,11 @@ def load_volume(
         InputError: A file can't be read, the image and the mask do not fit together, or mask values are not classes.
     """
     from monai import transforms as mt
+    from monai.data import MetaTensor
 
     if intensity not in INTENSITIES:
         raise InputError(f"dataset.intensity: got {intensity!r}, wanted one of {list(INTENSITIES)}; change it")
+    assert isinstance(pair.mask, Path)  # only pictures have masks in several files
     sides_mm = _parse_spacing(spacing)
     image, mask = _read(pair.image), _read(pair.mask)
     _check_sizes(pair, image, mask)
@@ -124,7 +127,7 @@ def load_volume(
         "percentiles": mt.ScaleIntensityRangePercentiles(*PERCENTILES, 0, 1, clip=True, channel_wise=True),
     }[intensity]
     to_ras, to_tensor = mt.Orientation("RAS", labels=None), mt.EnsureType(track_meta=False)
-    image, mask = to_ras(image), to_ras(mask)
+    image, mask = (cast(MetaTensor, to_ras(each)) for each in (image, mask))  # MONAI declares its base class
     check_same_grid(pair.image, pair.mask, mask.shape[1:], (image.affine.numpy(), mask.affine.numpy()))
     if sides_mm:
         image, mask = mt.Spacing(sides_mm)(image), mt.Spacing(sides_mm, mode="nearest")(mask)

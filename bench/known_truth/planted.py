@@ -107,7 +107,7 @@ def channel_bits(joint: np.ndarray, kappa: float) -> float:
 def _projection(side: Variable, rng: np.random.Generator) -> np.ndarray:
     """Project samples on a random direction, (n,). Principal coordinates are a rotation of the columns."""
     columns = side.coordinates(COORDINATES) if side.samples is None else side.samples - side.samples[0]
-    values = columns @ rng.normal(size=columns.shape[1]).astype(columns.dtype)
+    values = columns @ rng.normal(size=(columns.shape[1],)).astype(columns.dtype)
     if np.ptp(values) == 0:
         raise EstimationError("got identical rows, wanted rows that differ: nothing can be planted in them")
     return values

@@ -33,6 +33,9 @@ def with_response(
     try:
         target, bits = plant(t, target, rng)
         found = estimator.estimate(replace(t, deterministic=False), target, rng=rng)  # planted bits are finite
+        # the planted target is of the same kind as the target, so there is a null here too
+        assert found.excess is not None
+        assert found.significant is not None
         planted = Planted(bits, found.excess, found.significant)
     except EstimationError as error:
         planted = Planted(np.nan, np.nan, False, f"no truth could be planted: {error}")

@@ -6,7 +6,7 @@ Every command loads this module, so it imports light packages only. MLflow loads
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
@@ -40,12 +40,12 @@ class SweepParent(Callback):
         except Exception as error:
             exit_with(explain_hydra(error))
 
-    def on_multirun_start(self, config: DictConfig, config_name: str, **_) -> None:
+    def on_multirun_start(self, config: DictConfig, **given: Any) -> None:
         try:
             refuse_secrets([f"tracking.uri={config.tracking.uri}"])
             overrides = asked(config)
             count(config, [override for override in overrides if override.is_sweep_override()])
-            check_sweep(config, config_name, samples(overrides))
+            check_sweep(config, given["config_name"], samples(overrides))
             name_from_overrides(config)
             from bench.sweeps import parent, workers
 

@@ -40,9 +40,9 @@ def design() -> str:
     """
     hydra = HydraConfig.get()
     if hydra.mode == RunMode.MULTIRUN:
-        return hydra.job.override_dirname or hydra.runtime.choices.model
+        return hydra.job.override_dirname or hydra.runtime.choices["model"]
     of_model = [override for override in hydra.overrides.task if override.startswith("model.")]
-    return " ".join([hydra.runtime.choices.model, *of_model])
+    return " ".join([hydra.runtime.choices["model"], *of_model])
 
 
 def short_design() -> str:

@@ -47,7 +47,7 @@ def start(config: DictConfig) -> None:
     """
     swept = [override for override in asked(config) if override.is_sweep_override()]
     planned = count(config, swept)
-    name = config.tracking.name or " ".join(["sweep", *(override.input_line for override in swept)])
+    name = config.tracking.name or " ".join(["sweep", *(str(override.input_line) for override in swept)])
     command = " ".join(config.hydra.overrides.task)
     store = connect(config.tracking.uri, config.tracking.experiment)
 
@@ -94,7 +94,8 @@ def refuse_living(store: Store, alike: list) -> None:
     Raises:
         InputError: A living process runs one of these sweeps.
     """
-    watch, first = Watch(), {}
+    watch = Watch()
+    first: dict[str, str] = {}
     for run in running(alike):
         if BEAT in run.data.tags and not is_on_this_host(run.data.tags):
             log.info("checking for up to %d s whether %s is alive", MISSED * SECONDS, owner_of(run.data.tags))

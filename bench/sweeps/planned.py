@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig
 
 from bench.errors import InputError
@@ -60,7 +60,7 @@ def _values(override: Override) -> Iterator[str]:
     """Yield the values of an override as text. An interval yields its start."""
     if override.is_delete() or not override.is_sweep_override():
         yield override.get_value_element_as_str()
-    elif override.is_interval_sweep():
-        yield str(override.value().start)
+    elif isinstance(value := override.value(), IntervalSweep):
+        yield str(value.start)
     else:
         yield from override.sweep_string_iterator()

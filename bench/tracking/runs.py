@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import cast
 
 import pandas as pd
 import torch
@@ -69,7 +70,7 @@ class Run:
     def config(self, config: DictConfig) -> None:
         """Log the composed config as a file, which can rebuild the run, and as flattened parameters."""
         self.text(OmegaConf.to_yaml(config, resolve=True), "config.yaml")
-        flat = _flat(OmegaConf.to_container(config, resolve=True))
+        flat = _flat(cast(dict, OmegaConf.to_container(config, resolve=True)))
         self._in_batches("params", [[key, str(value)] for key, value in flat])
 
     def param(self, key: str, value: str) -> None:
@@ -82,7 +83,7 @@ class Run:
         """Log the dataset as an input of the run, and its data card as a file."""
         card = data.card()
         source = CodeDatasetSource(tags={"card": json.dumps(card)})
-        dataset = MetaDataset(source, name=data.name, digest=card["fingerprint"])
+        dataset = MetaDataset(source, data.name, card["fingerprint"])  # type: ignore[abstract]  # MLflow has no `profile`
         self._send(Write("input", [dataset._to_mlflow_entity().to_dictionary(), "train, val, test"]))
         self.text(json.dumps(card, indent=2), "dataset.json")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -41,8 +42,10 @@ def predict_volume(model: torch.nn.Module, volume: torch.Tensor, patch: tuple[in
 
     device = device_of(model)
     model.eval()
-    windows = {"roi_size": patch, "sw_batch_size": WINDOWS, "overlap": 0.5, "mode": "gaussian"}
-    return sliding_window_inference(volume[None], predictor=model, sw_device=device, device="cpu", **windows).float()
+    logits = sliding_window_inference(
+        volume[None], patch, WINDOWS, predictor=model, overlap=0.5, mode="gaussian", sw_device=device, device="cpu"
+    )
+    return cast(torch.Tensor, logits).float()  # of the type that the network returns
 
 
 def predictions(model: torch.nn.Module, data: Data, split: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -82,8 +85,9 @@ def evaluate(model: torch.nn.Module, data: Data, split: str, *, seed: int) -> tu
         )
         table = pd.concat([segmentation_table(*each, data.classes) for each in predicted], ignore_index=True)
     else:
-        logits = _require_defined(predict(model, whole.images), data, split)
-        table = pd.DataFrame({"correct": correct(logits, whole.targets, data)})
+        samples = data.splits[split]  # only segmentation has volumes
+        logits = _require_defined(predict(model, samples.images), data, split)
+        table = pd.DataFrame({"correct": correct(logits, samples.targets, data)})
     measured = [column for column in table if column != "both_empty" and not column.startswith(HD95_OF)]
     table.insert(0, "name", whole.names)
     table.insert(1, "group", whole.groups)
@@ -95,7 +99,7 @@ def evaluate(model: torch.nn.Module, data: Data, split: str, *, seed: int) -> tu
             metrics[column.replace("hd95", f"hd95_{UNDEFINED}", 1)] = float(table[column].isna().sum())
         metrics["dice_both_empty"] = float(table["both_empty"].sum())
     else:
-        metrics |= classification_scores(logits, whole.targets, data)
+        metrics |= classification_scores(logits, samples.targets, data)
     return metrics, table
 
 
@@ -200,7 +204,8 @@ def _require_defined(logits: torch.Tensor, data: Data, split: str) -> torch.Tens
 def _masks(logits: torch.Tensor, targets: torch.Tensor, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return one-hot prediction and truth, (n, classes, *spatial) each."""
     predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
-    return tuple(one_hot(each, classes).movedim(-1, 1).float() for each in (predicted, targets))
+    prediction, truth = (one_hot(each, classes).movedim(-1, 1).float() for each in (predicted, targets))
+    return prediction, truth
 
 
 def _dice(masks: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:

@@ -165,8 +165,8 @@ def loss_function(name: str, data: Data) -> Callable[[torch.Tensor, torch.Tensor
     if name == "ce":
         return CrossEntropyLoss()
     if name == "bce":
-        criterion = BCEWithLogitsLoss()
-        return lambda logits, targets: criterion(logits, targets.reshape(logits.shape).float())
+        bce = BCEWithLogitsLoss()
+        return lambda logits, targets: bce(logits, targets.reshape(logits.shape).float())
     from monai.losses import DiceCELoss, DiceLoss  # here, because MONAI takes seconds to load
 
     kind = DiceLoss if name == "dice" else DiceCELoss
@@ -177,10 +177,10 @@ def loss_function(name: str, data: Data) -> Callable[[torch.Tensor, torch.Tensor
 def soft_loss(data: Data) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """Return the cross-entropy of logits with the probabilities of a teacher, from the logits of the teacher."""
     if data.task == "multilabel" or data.outputs == 1:
-        criterion = BCEWithLogitsLoss()
-        return lambda logits, teacher_logits: criterion(logits, teacher_logits.sigmoid())
-    criterion = CrossEntropyLoss()
-    return lambda logits, teacher_logits: criterion(logits, teacher_logits.softmax(dim=1))
+        bce = BCEWithLogitsLoss()
+        return lambda logits, teacher_logits: bce(logits, teacher_logits.sigmoid())
+    ce = CrossEntropyLoss()
+    return lambda logits, teacher_logits: ce(logits, teacher_logits.softmax(dim=1))
 
 
 def _validate(model: torch.nn.Module, data: Data, loss, epoch: int) -> dict[str, float]:

@@ -26,7 +26,7 @@ def check_parameters(model: nn.Module) -> None:
     except ValueError as error:
         raise InputError(f"model: {error}") from error
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+        if nn.parameter.is_lazy(tensor):
             raise InputError(f"model: {name} has no shape yet, wanted no lazy modules; give their sizes")
         if tensor.is_meta:
             raise InputError(f"model: {name} is on the meta device, wanted it in memory; build the network without it")

@@ -127,7 +127,8 @@ class Outbox:
         entries = self.kept.entries()
         if self._end and not entries:
             return
-        status, now, *owner = self._end.payload[:3] if self._end else [KILLED, int(1000 * time.time())]
+        payload: list = self._end.payload[:3] if self._end else [KILLED, int(1000 * time.time())]
+        status, now, *owner = payload
         try:
             with self.client.short_timeouts():
                 if self._end and len(entries) == 1 and self.flush():  # Ctrl-C came before `end` was sent
@@ -173,7 +174,7 @@ class Outbox:
         entries = [(entry, self.kept.header(entry)) for entry in self.kept.entries()]
         remaining: list[Write | None] = []
         for entry, header in entries:
-            is_artifact = bool(header) and header.kind == "artifact"
+            is_artifact = header is not None and header.kind == "artifact"
             if self._unreachable or (is_artifact and too_large) or (header and self._is_behind(header, remaining)):
                 remaining.append(header)
                 continue

@@ -119,8 +119,8 @@ class Waiting:
 
     def names(self, entries: Iterable[Path | Write]) -> str:
         """Describe these writes in words, each kind once. A damaged file is described by its name."""
-        headers = [(entry, self.header(entry)) for entry in entries]
-        return ", ".join(dict.fromkeys(str(header or Path(entry).name) for entry, header in headers))
+        found = [self.header(entry) or entry for entry in entries]
+        return ", ".join(dict.fromkeys(each.name if isinstance(each, Path) else str(each) for each in found))
 
     def _is_end(self, entry: Path | Write) -> bool:
         header = self.header(entry)

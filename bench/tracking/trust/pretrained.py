@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
@@ -27,7 +27,7 @@ def without_fetching(model: DictConfig, trust: Sequence[str] = ()) -> DictConfig
         model: Config of a network whose weights are loaded later.
         trust: Packages or full names that the user permits. Their arguments stay.
     """
-    plain = OmegaConf.to_container(model)
+    plain = cast(dict, OmegaConf.to_container(model))
     for node, key, value in list(_fetching(plain, trust)):
         node[key] = False if isinstance(value, bool) else None
     return OmegaConf.create(plain)

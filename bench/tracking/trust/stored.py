@@ -85,9 +85,9 @@ def _check_values(config: Any, source: str) -> None:
 
 def _check_part(node: Mapping, path: str, source: str, trust: Sequence[str]) -> None:
     """Raise InputError for a `_target_` of a wrong kind, and for settings of Hydra of a wrong type."""
-    for key, kind in HYDRAS.items():
-        if key in node and not isinstance(node[key], kind):
-            raise InputError(f"{source}: got {path}.{key}={shown(node[key])}, wanted a {kind.__name__}")
+    for key, type_ in HYDRAS.items():
+        if key in node and not isinstance(node[key], type_):
+            raise InputError(f"{source}: got {path}.{key}={shown(node[key])}, wanted a {type_.__name__}")
     target = node.get("_target_", "")
     if is_trusted(target, trust):
         return
