@@ -33,13 +33,11 @@ def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], r
     main = "dice" if "dice" in test else "accuracy"
     interval = f" ({test[f'{main}_low']:.3f} to {test[f'{main}_high']:.3f})" if f"{main}_low" in test else ""
     return (
-        f"{''.join(_view(table, view) for view in table.views)}\n"
-        f"bits of the best checkpoint; layers.csv of the run has all rows with their intervals\n\n"
-        f"test {main} {test[main]:.3f}{interval}   {costs['params']:,.0f} parameters   "
-        f"{costs['flops'] / 1e6:,.1f} MFLOPs an image   {costs['latency_ms']:.0f} ms "
-        f"for {costs['latency_batch']:.0f} images\n"
-        f"run {run_id} in {store.uri}\n"
-        f"{views.opening(store.uri, store.experiment_id)}"
+        f"{''.join(_view(table, view) for view in table.views)}\nbits of the best checkpoint; layers.csv of the run "
+        f"has all rows with their intervals\n\ntest {main} {test[main]:.3f}{interval}   {costs['params']:,.0f} "
+        f"parameters   {costs['flops'] / 1e6:,.1f} MFLOPs an image   {costs['latency_ms']:.0f} ms "
+        f"for {costs['latency_batch']:.0f} images\nrun {run_id} in {store.uri}\n"
+        f"{views.ui_address(store.uri, store.experiment_id)}"
     )
 
 

@@ -63,7 +63,7 @@ def run(config: DictConfig) -> str | float | list[float]:
         def measure(network: Module, moment: Moment) -> None:
             if probe:
                 table.extend(probe.measure(network, moment, config.calibration and moment.weights == Weights.BEST))
-            for name, diagnostic in failures.left(diagnostics):
+            for name, diagnostic in failures.remaining(diagnostics):
                 with failures.of(name):
                     for details, rows in diagnostic.measure(network, probe, moment).items():
                         table.extend(list(rows), details)
@@ -95,7 +95,7 @@ def run(config: DictConfig) -> str | float | list[float]:
         chosen = {"best_epoch": best.epoch, "val_score": best.val_score}
         for section, values in {"test": test, "cost": costs, "summary": chosen}.items():
             tracked.metrics({f"{section}/{name}": value for name, value in values.items()})
-        for name, diagnostic in failures.left(diagnostics):
+        for name, diagnostic in failures.remaining(diagnostics):
             found = Findings()
             with failures.of(name):
                 found = diagnostic(table)

@@ -37,7 +37,7 @@ def status_report(jobs: pd.DataFrame, name: str, planned: int, alive: bool) -> s
         alive: Whether the process of the sweep is running.
     """
     counts = jobs["state"].value_counts()
-    attempts = jobs["state"].isin(("dead",)).sum()
+    attempts = jobs["state"].isin(("terminated",)).sum()
     remaining = max(0, planned - (len(jobs) - attempts))
     parts = [f"{count} {state}" for state, count in counts.items()] + ([f"{remaining} to do"] if remaining else [])
     if alive:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from bench.config.arguments import check_arguments, target_of
 from bench.config.sizes import limit_memory
-from bench.datasets.common import shown
+from bench.datasets.common import list_values
 from bench.datasets.data import Data
 from bench.errors import REFUSALS, InputError, missing_extra
 from bench.tracking.trust import without_fetching
@@ -182,9 +182,7 @@ def check_output(model: torch.nn.Module, data: Data) -> None:
         if len(got) != len(wanted):
             fix = f"choose a network for {data.task}, such as model={'unet' if data.task == 'segmentation' else 'cnn'}"
         elif got[0] != wanted[0]:
-            fix = (
-                f"leave its number of outputs null, or set {wanted[0]}: the data have the classes {shown(data.classes)}"
-            )
+            fix = f"leave its number of outputs null, or set {wanted[0]}: the classes are {list_values(data.classes)}"
         else:
             fix = "make the output as large as the mask, by padding or interpolation"
         raise InputError(

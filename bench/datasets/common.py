@@ -61,7 +61,7 @@ def unpacked(root: str | Path | None, folder: str, url: str, md5: str) -> Path:
     return root
 
 
-def shown(values, most: int = 8) -> str:
+def list_values(values, most: int = 8) -> str:
     """Format the first of several values for a message."""
     values = [str(value) for value in values]
     return ", ".join(values[:most]) + (f" … ({len(values)} in all)" if len(values) > most else "")
@@ -201,7 +201,7 @@ def classification(
     wrong = np.setdiff1d(labels, np.arange(limit))
     if len(wrong):
         raise InputError(
-            f"{source}: got labels {shown(wrong)}, wanted 0 to {limit - 1} ({name} has {len(classes)} classes); "
+            f"{source}: got labels {list_values(wrong)}, wanted 0 to {limit - 1} ({name} has {len(classes)} classes); "
             "correct the labels, or choose the dataset that they belong to"
         )
 

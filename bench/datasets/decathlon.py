@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.datasets.common import existing_folder, refuse_damage, seeded_split, shown, unpacked, with_val
+from bench.datasets.common import existing_folder, list_values, refuse_damage, seeded_split, unpacked, with_val
 from bench.datasets.data import Data
 from bench.datasets.load import Pair
 from bench.datasets.volumes import volumetric
@@ -127,7 +127,7 @@ def numbered_classes(labels: dict, path: Path) -> dict[int, str]:
         numbered = {}
     if sorted(numbered) != list(range(len(labels))) or len(numbered) < 2:
         raise InputError(
-            f"{path}: got labels {shown(numbered or labels.items())}, wanted 0, 1 and so on, each with a name; "
+            f"{path}: got labels {list_values(numbered or labels.items())}, wanted 0, 1 and so on, each with a name; "
             "renumber them"
         )
     return numbered

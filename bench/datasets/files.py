@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.datasets import nifti, pictures
-from bench.datasets.common import by, reason, shown
+from bench.datasets.common import by, list_values, reason
 from bench.errors import InputError
 
 SUFFIXES = (*nifti.SUFFIXES, *pictures.SUFFIXES)
@@ -49,7 +49,9 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
             raise InputError(f"{path}: got a second file of stem {stem} ({files[stem].name}), wanted one; remove one")
         files[stem] = path
     if others:
-        log.warning("%s: only files of %s are read, these are ignored: %s", folder, ", ".join(SUFFIXES), shown(others))
+        log.warning(
+            "%s: only files of %s are read, these are ignored: %s", folder, ", ".join(SUFFIXES), list_values(others)
+        )
     return files
 
 

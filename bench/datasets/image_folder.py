@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench.datasets.augment import augmentation
-from bench.datasets.common import existing_folder, reason, rows_by_split, seeded_split, shown, with_val
+from bench.datasets.common import existing_folder, list_values, reason, rows_by_split, seeded_split, with_val
 from bench.datasets.data import Data, Split
 from bench.datasets.files import SUFFIXES, files_by_stem
 from bench.datasets.load import Pair, Size, load_pairs
@@ -172,7 +172,7 @@ def read_index(
     for column in ("stem", split, group):
         if column is not None and column not in table:
             raise InputError(
-                f"{path}: got columns {shown(table.columns)}, wanted {column}; rename one, "
+                f"{path}: got columns {list_values(table.columns)}, wanted {column}; rename one, "
                 "or change dataset.split or dataset.group"
             )
     wrong = {
@@ -182,7 +182,7 @@ def read_index(
     }
     for what, found in wrong.items():
         if len(found):
-            raise InputError(f"{path}: stems {what}: {shown(found, 3)}, wanted each image once; correct the csv")
+            raise InputError(f"{path}: stems {what}: {list_values(found, 3)}, wanted each image once; correct the csv")
     table = table.set_index("stem").loc[stems]
     assigned = None if split is None else split_column(table[split], path)
     return assigned, np.array(stems) if group is None else group_column(table[group], assigned, path)

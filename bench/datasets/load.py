@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from bench.datasets.common import by, shown
+from bench.datasets.common import by, list_values
 from bench.datasets.files import check_pair, read_image, read_mask, shape_of
 from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
 from bench.errors import InputError
@@ -189,7 +189,8 @@ def same_channels(images: list[torch.Tensor]) -> list[torch.Tensor]:
     counts = sorted({len(image) for image in images})
     if len(counts) > 1 and counts[:-1] != [1]:
         raise InputError(
-            f"images: got {shown(counts)} channels, wanted one number, or grey and one other number; split the folder"
+            f"images: got {list_values(counts)} channels, wanted one number, or grey and one other number; split the "
+            "folder"
         )
     return [image.expand(counts[-1], *image.shape[1:]) for image in images]
 
@@ -227,8 +228,8 @@ def read_classes(values: dict, classes: int | Sequence[str] | None) -> tuple[tup
     if wrong:
         path = min(wrong, key=lambda path: set(values[path]) <= {0, 255})  # prefer a mask that is not 0/255
         raise InputError(
-            f"{path}: got mask values {shown(values[path])} ({shown(found)} in all masks), wanted all of "
-            f"{shown(range(min(count, MOST_FOUND)))}, or 0 and 255; {_suggest_fix(found, lone)}"
+            f"{path}: got mask values {list_values(values[path])} ({list_values(found)} in all masks), wanted all of "
+            f"{list_values(range(min(count, MOST_FOUND)))}, or 0 and 255; {_suggest_fix(found, lone)}"
         )
     if classes is not None and not isinstance(classes, int):
         return tuple(classes), step

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.datasets.common import classification, existing_folder, reason, refuse_damage, shown
+from bench.datasets.common import classification, existing_folder, list_values, reason, refuse_damage
 from bench.datasets.data import SPLITS, Data, Task
 from bench.datasets.memory import RAW_AND_SAMPLES, check_memory
 from bench.errors import InputError, optional
@@ -106,7 +106,7 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             with np.load(path, allow_pickle=False) as content:
                 arrays = {key: content[key] for key in keys}
     if missing:
-        raise InputError(f"{path}: got no {shown(missing)}, wanted the MedMNIST layout; rename or add the arrays")
+        raise InputError(f"{path}: got no {list_values(missing)}, wanted the MedMNIST layout; rename or add the arrays")
     for part in SPLITS:
         images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
         if images.dtype != np.uint8 or images.ndim not in (3, 4):
@@ -122,7 +122,7 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     shapes = {arrays[key].shape[1:] for key in keys if key.endswith("images")}
     widths = {arrays[key].shape[1:] for key in keys if key.endswith("labels")}
     if len(shapes) > 1 or len(widths) > 1:
-        raise InputError(f"{path}: got splits of shapes {shown(shapes | widths)}, wanted one shape; convert them")
+        raise InputError(f"{path}: got splits of shapes {list_values(shapes | widths)}, wanted one shape; convert them")
     images, labels = (np.concatenate([arrays[f"{part}_{what}"] for part in SPLITS]) for what in ("images", "labels"))
     return images, labels.astype(np.int64), np.repeat(SPLITS, [len(arrays[f"{part}_images"]) for part in SPLITS])
 

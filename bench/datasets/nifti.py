@@ -9,7 +9,7 @@ from typing import cast
 
 import numpy as np
 
-from bench.datasets.common import by, refuse_damage, shown
+from bench.datasets.common import by, list_values, refuse_damage
 from bench.datasets.memory import COPIES, INT, check_memory
 from bench.errors import InputError, optional
 
@@ -93,7 +93,7 @@ def _open(path: Path):
     if kind.kind not in "biuf":
         raise InputError(f"{path}: got voxels of type {kind}, wanted one real number each; save each part as a channel")
     if not 2 <= len(without_ones(shape)) <= 4 or min(shape) < 1:
-        raise InputError(f"{path}: got shape {shown(shape)}, wanted 2 to 4 axes; save one volume per file")
+        raise InputError(f"{path}: got shape {list_values(shape)}, wanted 2 to 4 axes; save one volume per file")
     return image
 
 

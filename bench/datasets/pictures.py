@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageOps
 from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from bench.datasets.common import reason, refuse_damage, shown
+from bench.datasets.common import list_values, reason, refuse_damage
 from bench.errors import InputError
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
@@ -72,8 +72,8 @@ def read_mask_picture(path: Path) -> np.ndarray:
         array = array[..., 0]
     if picture.format == "JPEG" and not np.isin(array, (0, 255)).all():
         raise InputError(
-            f"{path}: got mask values {shown(np.unique(array))} in a JPEG, whose compression changes class numbers, "
-            "wanted a lossless format; round the values to the classes and save them as PNG"
+            f"{path}: got mask values {list_values(np.unique(array))} in a JPEG, whose compression changes class "
+            "numbers, wanted a lossless format; round the values to the classes and save them as PNG"
         )
     if upright.mode == "P":
         _check_palette(path, upright, array)
@@ -147,6 +147,6 @@ def _check_palette(path: Path, picture: Image.Image, indices: np.ndarray) -> Non
     used = colours[[index for index in np.unique(indices) if index < len(colours)]]
     if (used == used[:, :1]).all() and (np.diff(used[:, 0].astype(int)) < 0).any():
         raise InputError(
-            f"{path}: got a palette whose greys {shown(used[:, 0])} are not in the order of their numbers, wanted "
-            "class numbers; save the mask as grey, without a palette"
+            f"{path}: got a palette whose greys {list_values(used[:, 0])} are not in the order of their numbers, "
+            "wanted class numbers; save the mask as grey, without a palette"
         )

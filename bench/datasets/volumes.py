@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from bench.datasets.augment import augmentation
-from bench.datasets.common import by, rows_by_split, shown
+from bench.datasets.common import by, list_values, rows_by_split
 from bench.datasets.data import Data, Split, Volumes
 from bench.datasets.load import Pair, sides, warn_of_lost_detail
 from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
@@ -79,7 +79,7 @@ def volumetric(
     channels = {len(image) for image, _, _ in loaded.values()}
     if len(channels) > 1:
         raise InputError(
-            f"{source}: got volumes of {shown(sorted(channels))} channels, wanted one number; correct the files"
+            f"{source}: got volumes of {list_values(sorted(channels))} channels, wanted one number; correct the files"
         )
     return Data(
         name=name,
@@ -116,8 +116,8 @@ def load_volume(
     found = np.unique(mask)
     if len(np.setdiff1d(found, np.arange(classes))):
         raise InputError(
-            f"{pair.mask}: got mask values {shown(found)}, wanted all of {shown(range(classes))}; correct the mask, "
-            "or the labels in dataset.json"
+            f"{pair.mask}: got mask values {list_values(found)}, wanted all of {list_values(range(classes))}; "
+            "correct the mask, or the labels in dataset.json"
         )
     if not torch.isfinite(image).all():
         raise InputError(f"{pair.image}: got NaN or infinite voxels, wanted numbers; replace or remove the file")

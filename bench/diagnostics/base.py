@@ -87,7 +87,7 @@ class Failures:
     def __init__(self):
         self.said: dict[str, str] = {}
 
-    def left(self, diagnostics: Mapping[str, Diagnostic]) -> list[tuple[str, Diagnostic]]:
+    def remaining(self, diagnostics: Mapping[str, Diagnostic]) -> list[tuple[str, Diagnostic]]:
         """Return the diagnostics that have not failed."""
         return [(name, diagnostic) for name, diagnostic in diagnostics.items() if name not in self.said]
 

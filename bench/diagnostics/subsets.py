@@ -155,7 +155,9 @@ def of_all_samples(
         firsts = (columns[:, order[:count]].reshape(len(columns), -1) for count in counts)
         estimates = [estimator.estimate(Variable.of(first, target.groups), target, rng=rng) for first in firsts]
         if estimates[-1].null is None:
-            raise EstimationError("got an estimator without a null, wanted one: saturation can't be distinguished from noise")
+            raise EstimationError(
+                "got an estimator without a null, wanted one: saturation can't be distinguished from noise"
+            )
         means = np.array([estimate.excess for estimate in estimates])
         low, high = np.array([estimate.interval for estimate in estimates]).T
         spreads = (high - low) / (2 * NORMAL_QUANTILE)

@@ -64,8 +64,8 @@ class LayerTable:
 
     - weights: `epoch` (in training), `best` (best checkpoint by validation) or `untrained` (initialised from `seed`);
     - relative_depth: 0 at the input, 50 at the bottleneck, 100 at the output;
-    - planted: bits of known truth; recovered: the excess of the estimator on it; recovered_ok: whether it is significant
-      and within a factor of 2 of the truth;
+    - planted: bits of known truth; recovered: the excess of the estimator on it; recovered_ok: whether it is
+      significant and within a factor of 2 of the truth;
     - reason: why a row has no bits.
 
     Attributes:

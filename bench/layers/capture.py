@@ -12,7 +12,7 @@ from bench.datasets.data import Split
 from bench.errors import EstimationError, InputError
 from bench.information.reductions import COLUMNS_PER_FOLD, Reduction
 from bench.information.variables import Variable, finished_or_refused, folded_or_refused, require_finite
-from bench.layers.hooks import Loss, Shapes, hooked, tap_shapes
+from bench.layers.hooks import Loss, Shapes, tap_hooks, tap_shapes
 from models import Tap
 from models.tracing import device_of
 
@@ -51,7 +51,7 @@ def run_batches(
         receive(tap, rows, signal)
 
     signal = "error" if loss else "activation"
-    with torch.set_grad_enabled(loss is not None), hooked(model, taps, of_batch, signal, shapes):
+    with torch.set_grad_enabled(loss is not None), tap_hooks(model, taps, of_batch, signal, shapes):
         for first in range(0, len(split), batch_size):
             rows = slice(first, min(first + batch_size, len(split)))
             images = split.images[rows].to(device)

@@ -18,7 +18,7 @@ Shapes = dict[Tap, tuple[int, ...]]
 
 
 @contextmanager
-def hooked(
+def tap_hooks(
     model: torch.nn.Module,
     taps: Iterable[Tap],
     receive: Receive,
@@ -199,14 +199,14 @@ def tap_shapes(model: torch.nn.Module, taps: Iterable[Tap], images: torch.Tensor
         images: One image, (1, channels, *spatial).
 
     Raises:
-        InputError: `hooked` refuses a tap.
+        InputError: `tap_hooks` refuses a tap.
     """
     taps, shapes = tuple(taps), {}
 
     def keep(tap: Tap, activation: torch.Tensor) -> None:
         shapes[tap] = tuple(activation.shape[1:])
 
-    with hooked(model, taps, keep):
+    with tap_hooks(model, taps, keep):
         model(images)
         model(torch.cat([images, images]))
     return shapes

@@ -51,17 +51,13 @@ class SweepParent(Callback):
 
             workers.register()
             if not config.tracking.parent:  # otherwise another command owns the parent
-                parent.start(config)
+                opened.append(parent.start(config))
         except Exception as error:
             exit_with(explain_hydra(error))
 
     def on_multirun_end(self, config: DictConfig, **_) -> None:
-        if not opened:
-            return
-        from bench.sweeps.parent import close
-
         try:
-            close()
+            _close()
         except Exception as error:
             exit_with(error)
 
@@ -84,12 +80,16 @@ def end_sweep(fault: BaseException) -> BaseException:
     Returns:
         The error to report: JobsFailed if jobs failed, else the fault itself.
     """
-    if not opened:
-        return fault
-    from bench.sweeps.parent import close
-
     try:
-        close(fault)
+        _close(fault)
     except JobsFailed as failed:
         return failed
     return fault
+
+
+def _close(fault: BaseException | None = None) -> None:
+    """Close the sweeps that are open."""
+    while opened:
+        from bench.sweeps.parent import close
+
+        close(opened.pop(), fault)

@@ -1,4 +1,4 @@
-"""Jobs of a sweep: their states (finished, running, dead or failed) and the reasons of failures."""
+"""Jobs of a sweep: their states (finished, running, terminated or failed) and the reasons of failures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,13 @@ GONE = (
     "its process was killed, perhaps by the out-of-memory killer; lower hydra.launcher.n_jobs, train.batch_size or "
     "probe.budget_gb"
 )
-STATES = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "dead", "RUNNING": "dead", "SCHEDULED": "dead"}
+STATES = {
+    "FINISHED": "finished",
+    "FAILED": "failed",
+    "KILLED": "terminated",
+    "RUNNING": "terminated",
+    "SCHEDULED": "terminated",
+}
 KEY = r"(?<![^ ,])(?:\w+\.)+(?=\w+=)"  # the key of an override without its last part
 PAGE, OLDEST = 1000, ["attributes.start_time ASC"]  # runs per request, and their order
 WHY = 300  # maximal number of characters of a reason
@@ -114,7 +120,7 @@ def table(store: Store, parent) -> pd.DataFrame:
 
     Returns:
         A row for each job, with the columns run, name, state, minutes, val_score, where and why. A state is `finished`,
-        `finished before` (in another sweep), `running`, `failed`, or `dead` if its process ended before the job did.
+        `finished before` (in another sweep), `running`, `failed`, or `terminated` if its process ended before the job did.
     """
     tags, rows = parent.data.tags, {}
     for run in search(store, f"tags.{SWEEP} = '{parent.info.run_id}'"):

@@ -16,7 +16,6 @@ from bench import tracking
 from bench.config.composing import quoted
 from bench.errors import InputError, JobsFailed, explain, was_stopped
 from bench.sweeps import claims, jobs
-from bench.sweeps.callback import opened
 from bench.sweeps.planned import asked, count
 from bench.sweeps.summary import failures_report, summarise
 from bench.tracking import views
@@ -37,7 +36,7 @@ class Sweep:
     ending: ExitStack
 
 
-def start(config: DictConfig) -> None:
+def start(config: DictConfig) -> Sweep:
     """Begin the parent run, or continue the parent run of an interrupted sweep.
 
     Hydra composes the id of the parent into every job.
@@ -74,7 +73,7 @@ def start(config: DictConfig) -> None:
         parent.tag(jobs.JOBS, str(planned))
         with read_write(config), open_dict(config):
             config.hydra.overrides.hydra += [f"tracking.parent={parent.id}", f"tracking.uri={quoted(store.uri)}"]
-        opened.append(Sweep(store, parent, ending.pop_all()))
+        return Sweep(store, parent, ending.pop_all())
 
 
 def running(runs: list) -> list:
@@ -83,7 +82,7 @@ def running(runs: list) -> list:
 
 
 def refuse_living(store: Store, alike: list) -> None:
-    """Refuse to start a sweep that a living process runs, and mark the sweeps of dead processes as killed.
+    """Refuse to start a sweep that a living process runs, and mark the sweeps of terminated processes as killed.
 
     A process of another machine is alive if its heartbeat changes while this process watches, for at most 2 min.
 
@@ -148,35 +147,34 @@ def run_job(command: Callable, config: DictConfig):
     return result
 
 
-def close(error: BaseException | None = None) -> None:
-    """Log the summary of an open sweep and end its parent run.
+def close(sweep: Sweep, error: BaseException | None = None) -> None:
+    """Log the summary of a sweep and end its parent run.
 
     A sweep that is stopped gets no summary, because a summary takes long.
 
     Args:
+        sweep: The sweep.
         error: The error that ended the sweep, if any. The parent run then ends as failed or killed.
 
     Raises:
         JobsFailed: Jobs failed. A table of these jobs with the reasons is printed before.
     """
-    while opened:
-        sweep = opened.pop()
-        try:
-            with sweep.ending:
-                if error is None or not (was_stopped(error) or isinstance(error, SystemExit)):
-                    summarise(sweep.store, sweep.parent)
-                if isinstance(error, InputError):
-                    report_failures(sweep)  # a sweeper that got no number from the jobs stops with this error
-                if error:
-                    raise error
-                opening = views.opening(sweep.store.uri, sweep.store.experiment_id)
-                sys.stdout.write(f"\nsweep {sweep.parent.id} in {sweep.store.uri}\n{opening}")
-                report_failures(sweep)
-        except BaseException as raised:
-            if error is None or isinstance(raised, JobsFailed):
-                raise
-            if raised is not error:  # the caller reports `error`, which explains more
-                log.error("the sweep has no summary: %s", raised)
+    try:
+        with sweep.ending:
+            if error is None or not (was_stopped(error) or isinstance(error, SystemExit)):
+                summarise(sweep.store, sweep.parent)
+            if isinstance(error, InputError):
+                report_failures(sweep)  # a sweeper that got no number from the jobs stops with this error
+            if error:
+                raise error
+            address = views.ui_address(sweep.store.uri, sweep.store.experiment_id)
+            sys.stdout.write(f"\nsweep {sweep.parent.id} in {sweep.store.uri}\n{address}")
+            report_failures(sweep)
+    except BaseException as raised:
+        if error is None or isinstance(raised, JobsFailed):
+            raise
+        if raised is not error:  # the caller reports `error`, which explains more
+            log.error("the sweep has no summary: %s", raised)
 
 
 def report_failures(sweep: Sweep) -> None:

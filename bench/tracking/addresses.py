@@ -36,11 +36,11 @@ def has_secret(address: str) -> bool:
     return bool(truncated) or bool(SECRET.search(unquote(rest)))
 
 
-def shown(address: str) -> str:
+def without_password(address: str) -> str:
     """Format an address for a message: remove user, password, token and query if it contains a secret.
 
     Examples:
-        >>> shown("http://me:word@host:5000/mlflow?token=1"), shown("sqlite:///a@b.db")
+        >>> without_password("http://me:word@host:5000/mlflow?token=1"), without_password("sqlite:///a@b.db")
         ('http://host:5000/mlflow', 'sqlite:///a@b.db')
     """
     scheme, found, rest = address.partition("://")
@@ -100,8 +100,9 @@ def refuse_strange(store: str, files: str) -> None:
         if Path(folder).is_absolute() and Path(folder).resolve().is_relative_to(own):
             return
     raise InputError(
-        f"tracking.uri: got {shown(store)}, whose run has its files in {shown(files)[:200]!r}, wanted files that the "
-        "server serves; start it with --serve-artifacts, or take an experiment that was created with this option"
+        f"tracking.uri: got {without_password(store)}, whose run has its files in {without_password(files)[:200]!r}, "
+        "wanted files that the server serves; start it with --serve-artifacts, or take an experiment that was "
+        "created with this option"
     )
 
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from bench.errors import InputError
 from bench.information.tables import LayerTable
 from bench.tracking import stored
-from bench.tracking.addresses import shown
+from bench.tracking.addresses import without_password
 from bench.tracking.remote import reason_of
 from bench.tracking.sqlite import default_uri
 from bench.tracking.store import Store, client_of
@@ -49,7 +49,9 @@ def run_of(store: Store, run_id: str) -> Run:
     try:
         return store.client.get_run(run_id)
     except MlflowException as error:
-        raise InputError(f"run: got {run_id}, wanted a run of {shown(store.uri)} ({reason_of(error)})") from error
+        raise InputError(
+            f"run: got {run_id}, wanted a run of {without_password(store.uri)} ({reason_of(error)})"
+        ) from error
 
 
 def card_of(store: Store, run_id: str) -> dict:
@@ -82,7 +84,7 @@ def saved_network(
         InputError: The run, its config or its weights are missing or damaged, or the config names unknown parts.
     """
     uri = uri or default_uri()
-    client, missing = client_of(uri), f"wanted a finished run of {shown(uri)} that trained a network"
+    client, missing = client_of(uri), f"wanted a finished run of {without_password(uri)} that trained a network"
     plain = stored.read(client, run_id, "config.yaml", stored.config, missing)
     weights = stored.read(client, run_id, "weights.pt", stored.weights, missing)
     return check_stored(plain, f"run: config.yaml of {run_id}", trust), weights

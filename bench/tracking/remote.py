@@ -16,7 +16,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from bench.errors import InputError, TrackingError
-from bench.tracking.addresses import shown
+from bench.tracking.addresses import without_password
 from bench.tracking.artifacts import Artifacts
 
 # Requests to an unreachable server are repeated for about 12 s, not for minutes, because writes can wait in files.
@@ -42,7 +42,7 @@ class Remote:
 
     def __init__(self, client: MlflowClient, uri: str):
         self._client = client
-        self._uri = shown(uri)  # for messages
+        self._uri = without_password(uri)  # for messages
         self._artifacts = Artifacts(client, uri)
 
     @contextlib.contextmanager
@@ -137,6 +137,6 @@ def refuse_old(uri: str) -> None:
     if found and tuple(map(int, found.groups())) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise InputError(
-            f"tracking.uri: got {shown(uri)}, an MLflow server of version {found.group()}, wanted {oldest} or later; "
-            "update the server"
+            f"tracking.uri: got {without_password(uri)}, an MLflow server of version {found.group()}, wanted "
+            f"{oldest} or later; update the server"
         )

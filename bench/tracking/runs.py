@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench.datasets.data import Data
 from bench.errors import InputError, TrackingError
-from bench.tracking.addresses import refuse_strange, shown
+from bench.tracking.addresses import refuse_strange, without_password
 from bench.tracking.offline.heartbeat import OWNER, keep_heartbeat, owner_tags
 from bench.tracking.offline.outbox import Outbox, is_stopping
 from bench.tracking.offline.writes import FINGERPRINT, Write
@@ -135,7 +135,7 @@ class Run:
             yield outbox
         finally:
             self._send = at_once
-            outbox.tell()
+            outbox.set_final_status()
 
 
 def png(figure: Figure) -> bytes:
@@ -164,7 +164,9 @@ def create(store: Store, name: str, tags: dict[str, str], parent: str | None = N
     tags = resolve_tags(
         tags | owner | ({MLFLOW_PARENT_RUN_ID: parent, SWEEP: parent} if parent else {})
     )  # adds user, source and commit
-    tags = {key: shown(value) for key, value in tags.items()}  # the address of the repository may contain a token
+    tags = {
+        key: without_password(value) for key, value in tags.items()
+    }  # the address of the repository may contain a token
     with begun(store):
         made = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info
     try:

@@ -19,7 +19,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from bench.errors import InputError, TrackingError
 from bench.tracking import sqlite, views
-from bench.tracking.addresses import refuse_secrets, refuse_strange, shown
+from bench.tracking.addresses import refuse_secrets, refuse_strange, without_password
 from bench.tracking.local import Local
 from bench.tracking.offline.heartbeat import mark_all_dead
 from bench.tracking.remote import Remote, reason_of, refuse_old
@@ -94,7 +94,7 @@ def connect(uri: str | None, experiment: str, parent: str | None = None, *, read
     if isinstance(result, Exception):
         reason = reason_of((isinstance(result, TrackingError) and result.__cause__) or result)
         raise InputError(
-            f"tracking.uri: got {shown(uri)}, wanted a tracking store that answers ({reason}); "
+            f"tracking.uri: got {without_password(uri)}, wanted a tracking store that answers ({reason}); "
             "start it or fix the address"
         )
     if (uri, result.experiment_id) not in _checked:
@@ -143,12 +143,14 @@ def _open(uri: str, experiment: str, parent: str | None, read_only: bool, answer
         answered()
     client = client_of(uri)
     if parent:
-        _check_parent(client, parent, shown(uri))
+        _check_parent(client, parent, without_password(uri))
         answered()
     known = client.get_experiment_by_name(experiment)
     answered()
     if known is None and read_only:
-        raise InputError(f"tracking.experiment: got {experiment!r}, which {shown(uri)} does not have; take another")
+        raise InputError(
+            f"tracking.experiment: got {experiment!r}, which {without_password(uri)} does not have; take another"
+        )
     if known is None:
         artifacts = sqlite.artifacts_of(database).as_uri() if database else None
         try:

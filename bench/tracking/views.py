@@ -37,7 +37,7 @@ def link(uri: str, experiment_id: str) -> str:
     return f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"
 
 
-def opening(uri: str, experiment_id: str) -> str:
+def ui_address(uri: str, experiment_id: str) -> str:
     """Return the lines that say how to open MLflow's UI and the view of the experiment."""
     served = uri.startswith(("http://", "https://"))
     local = f"open the UI: make ui, or: mlflow ui --host 127.0.0.1 --backend-store-uri {shlex.quote(uri)}\n"

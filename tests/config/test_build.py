@@ -14,7 +14,7 @@ from bench.errors import InputError
     [
         (nn.Conv2d(1, 1, 2, stride=2), 2, r"\(1, 8, 8\), wanted \(1, 16, 16\)", "make the output as large as the mask"),
         (nn.Conv2d(1, 1, 1), 3, r"\(1, 16, 16\), wanted \(3, 16, 16\)", "leave its number of outputs null, or set 3"),
-        (nn.Conv2d(1, 4, 1), 3, r"\(4, 16, 16\), wanted \(3, 16, 16\)", "the data have the classes"),
+        (nn.Conv2d(1, 4, 1), 3, r"\(4, 16, 16\), wanted \(3, 16, 16\)", "the classes are"),
         (nn.Sequential(nn.Flatten(), nn.Linear(256, 2)), 2, r"\(2,\)", "choose a network for segmentation"),
     ],
 )

@@ -10,7 +10,7 @@ from bench.datasets.data import Split
 from bench.errors import InputError
 from bench.information.reductions import Distances
 from bench.layers.capture import capture
-from bench.layers.hooks import function_up_to, hooked, tap_shapes
+from bench.layers.hooks import function_up_to, tap_hooks, tap_shapes
 from bench.layers.maps import averaged
 from models import Tap
 
@@ -97,5 +97,5 @@ def test_an_in_place_change_after_a_tap_does_not_change_its_mean():
 
 def test_a_hook_does_not_report_without_a_forward_pass():
     seen = []
-    with hooked(Net(lambda net, y: y), [TAP], lambda *reported: seen.append(reported)):
+    with tap_hooks(Net(lambda net, y: y), [TAP], lambda *reported: seen.append(reported)):
         assert seen == []

@@ -45,7 +45,7 @@ def test_status_of_a_running_and_of_a_terminated_sweep(folder):
         for run in (parent, second):
             client.set_tag(run.info.run_id, OWNER, json.dumps(json.loads(owner_tags()[OWNER]) | {"pid": 2**22 + 1}))
         assert status(folder)[-1] == (
-            "widths: 3 jobs (1 finished, 1 dead, 1 failed, 1 to do); the sweep is not running; the same command "
+            "widths: 3 jobs (1 finished, 1 terminated, 1 failed, 1 to do); the sweep is not running; the same command "
             "continues it"
         )
     finally:

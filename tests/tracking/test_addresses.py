@@ -8,7 +8,7 @@ from running import assert_refused, command, tiny, with_store
 
 import bench
 from bench.errors import InputError
-from bench.tracking.addresses import has_secret, refuse_secrets, refuse_strange, shown
+from bench.tracking.addresses import has_secret, refuse_secrets, refuse_strange, without_password
 from bench.tracking.store import connect
 
 SECRET = "hunter2"
@@ -36,7 +36,7 @@ SECRET = "hunter2"
 )
 def test_secrets_in_addresses_are_detected_and_not_printed(address):
     assert has_secret(address)
-    assert SECRET not in shown(address)
+    assert SECRET not in without_password(address)
     with pytest.raises(InputError, match=r"^tracking\.uri: got an address with a password or a token") as refusal:
         refuse_secrets([f"tracking.uri={address}"])
     assert SECRET not in str(refusal.value)
@@ -66,7 +66,7 @@ def test_secrets_in_addresses_are_detected_and_not_printed(address):
 )
 def test_addresses_without_secrets_are_accepted(address):
     assert not has_secret(address)
-    assert shown(address) == address
+    assert without_password(address) == address
     refuse_secrets([f"tracking.uri={address}"])
 
 

@@ -71,11 +71,11 @@ class Cut:
     """The taps that a decoder reads at one level and at the levels above it.
 
     Attributes:
-        gone: The taps that a leaner design lacks.
+        removed: The taps that a leaner design lacks.
         kept: The taps that it keeps.
     """
 
-    gone: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
 
 
@@ -130,7 +130,7 @@ def taps_of(design: Design) -> set[str]:
     slots = {slot.tap for slot in design.slots()}
     pairs = {tap for pair in design.pairs() for tap in (pair.asked, pair.given)}
     cuts = [leaner.cut(design) for leaner in design.removals().values()]
-    return slots | pairs | {tap for cut in cuts for tap in (*cut.gone, *cut.kept)}
+    return slots | pairs | {tap for cut in cuts for tap in (*cut.removed, *cut.kept)}
 
 
 def scaled(design: Design, factor: float) -> Design:

@@ -103,9 +103,9 @@ class UNetDesign:
         Examples:
             >>> base = UNetDesign((8, 16, 32), (8, 16), ("cat", "cat"))
             >>> base.removals()[Part(PartKind.SKIP, 1)].cut(base)
-            Cut(gone=('enc1.conv2',), kept=('up1',))
+            Cut(removed=('enc1.conv2',), kept=('up1',))
             >>> base.removals()[Part(PartKind.LEVEL, 3)].cut(base)
-            Cut(gone=('up2',), kept=('enc1.conv2', 'enc2.conv2'))
+            Cut(removed=('up2',), kept=('enc1.conv2', 'enc2.conv2'))
         """
         shorter = self.depth < base.depth
         without_skip = [level for level, mode in self._levels() if mode == "off" != base.skips[level - 1]]
@@ -113,10 +113,10 @@ class UNetDesign:
         if not deepest:
             return Cut()
         taps = {level: base.slots()[level - 1].tap for level in range(1, deepest + 1)}
-        gone = [tap for level, tap in taps.items() if level in without_skip]
+        removed = [tap for level, tap in taps.items() if level in without_skip]
         kept = [tap for level, tap in taps.items() if level > self.depth or self.skips[level - 1] != "off"]
-        (gone if shorter else kept).append(f"up{deepest}")
-        return Cut(tuple(gone), tuple(kept))
+        (removed if shorter else kept).append(f"up{deepest}")
+        return Cut(tuple(removed), tuple(kept))
 
     def removals(self) -> dict[Part, UNetDesign]:
         skips = [level for level, mode in self._levels() if mode != "off"]

@@ -159,13 +159,13 @@ class Asker:
 
         With the reading `pairs`, add the answers of `pair` for each removed part.
         """
-        gone = design.removed_parts(self.base)
+        removed = design.removed_parts(self.base)
         if reading == "pairs":
-            return Loss.total([self.pair(part, estimator, view) for part in gone])
+            return Loss.total([self.pair(part, estimator, view) for part in removed])
         cut = design.cut(self.base)
-        if not cut.gone:
+        if not cut.removed:
             return Loss.total([])
-        return self._taps(" and ".join(map(str, gone)), cut.gone, cut.kept, estimator, view)
+        return self._taps(" and ".join(map(str, removed)), cut.removed, cut.kept, estimator, view)
 
     def pair(self, part: Part, estimator: str, view: str) -> Loss:
         """Estimate the information in a skip given the activation from below it, or the reverse."""

@@ -46,7 +46,7 @@ class Proposal:
         """Whether all removals are below the margin."""
         return self.swap is None and all(step.removable for step in last_step_of_each_part(self.steps))
 
-    def why(self, peak: float) -> str:
+    def reasons(self, peak: float) -> str:
         """Describe in sentences why the parts were removed."""
         if self.swap:
             return f"{self.swap} replaces that of the base; the base has no information about this network"
@@ -82,8 +82,8 @@ def propose_designs(search: Search, base: Design, target: Mapping[str, float | N
         removed = [*parts, *search.bottoms(_last_design(parts, base))]
         structures = [removed[:count] for count in range(len(removed) + 1)]
         _check_met(_narrow(structures[-1], base, search, wanted), base, search, wanted, target)
-        structures += [[*gone, *search.next_part(_last_design(gone, base))] for gone in structures]
-        found = [_narrow(gone, base, search, wanted) for gone in structures]
+        structures += [[*removed, *search.next_part(_last_design(removed, base))] for removed in structures]
+        found = [_narrow(removed, base, search, wanted) for removed in structures]
         found = [steps for steps in found if _exceeded_cost(_last_design(steps, base), search, wanted) is None]
     else:
         allowed = [*parts, *search.channels(_last_design(parts, base))]
@@ -120,9 +120,9 @@ def _last_design(steps: Sequence[Step], base: Design) -> Design:
     return steps[-1].design if steps else base
 
 
-def _narrow(gone: Sequence[Step], base: Design, search: Search, wanted: Mapping[str, int]) -> list[Step]:
+def _narrow(removed: Sequence[Step], base: Design, search: Search, wanted: Mapping[str, int]) -> list[Step]:
     """Narrow the slots after these removals until the target is met."""
-    return [*gone, *search.channels(_last_design(gone, base), wanted)]
+    return [*removed, *search.channels(_last_design(removed, base), wanted)]
 
 
 def _exceeded_cost(design: Design, search: Search, wanted: Mapping[str, int]) -> str | None:
@@ -164,7 +164,7 @@ def ranked(proposals: Sequence[Proposal], base: Base, peak: float) -> pd.DataFra
             "high": proposal.loss.high,
             "reliable": proposal.loss.reliable,
             "within_margin": proposal.within_margin,
-            "why": proposal.why(peak),
+            "why": proposal.reasons(peak),
         }
         for proposal in proposals
     )

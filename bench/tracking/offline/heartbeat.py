@@ -25,7 +25,7 @@ LOST = 24 * 3600  # seconds of silence; the clocks of two hosts differ by less
 log = logging.getLogger(__name__)
 
 
-def machine() -> str:
+def machine_id() -> str:
     """Return a name for this boot of this machine and its namespace of process ids, or "" if the system has none.
 
     The host name is not enough, because containers and hosts may share it.
@@ -52,7 +52,7 @@ def since(process: psutil.Process) -> float:
 def owner_tags() -> dict[str, str]:
     """Return the tags of a run that this process executes."""
     me = psutil.Process()
-    owner = {"host": socket.gethostname(), "machine": machine(), "pid": me.pid, "since": since(me)}
+    owner = {"host": socket.gethostname(), "machine": machine_id(), "pid": me.pid, "since": since(me)}
     return {OWNER: json.dumps(owner), BEAT: str(time.time())}
 
 
@@ -69,7 +69,7 @@ def is_of_this_process(tags: Mapping[str, str]) -> bool:
 def is_on_this_host(tags: Mapping[str, str]) -> bool:
     """Return whether the owner in a run's tags is a process of this machine, whose state can be read."""
     owner = json.loads(tags[OWNER])
-    return owner["host"] == socket.gethostname() and owner.get("machine", machine()) == machine()
+    return owner["host"] == socket.gethostname() and owner.get("machine", machine_id()) == machine_id()
 
 
 def is_alive(tags: Mapping[str, str]) -> bool:

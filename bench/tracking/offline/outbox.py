@@ -122,7 +122,7 @@ class Outbox:
             parts.append(f"they wait in {self.folder}; when the store answers and has space, run: {command}")
         return "; ".join(parts)
 
-    def tell(self) -> None:
+    def set_final_status(self) -> None:
         """Set the final status of a run with missing writes: FAILED in place of FINISHED."""
         entries = self.kept.entries()
         if self._end and not entries:

@@ -2,6 +2,6 @@
 
 from bench.tracking.trust.pretrained import refuse_fetching, without_fetching
 from bench.tracking.trust.stored import check_names, check_stored, trusted_by
-from bench.tracking.trust.walk import shown
+from bench.tracking.trust.walk import one_line
 
-__all__ = ["check_names", "check_stored", "refuse_fetching", "shown", "trusted_by", "without_fetching"]
+__all__ = ["check_names", "check_stored", "one_line", "refuse_fetching", "trusted_by", "without_fetching"]

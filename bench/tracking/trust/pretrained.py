@@ -10,7 +10,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from bench.errors import InputError
-from bench.tracking.trust.walk import shown, within
+from bench.tracking.trust.walk import one_line, within
 
 FETCHING = {
     "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_url", "pretrained_path",
@@ -48,7 +48,7 @@ def refuse_fetching(model: DictConfig, source: str, trust: Sequence[str] = ()) -
         if key not in IDLE:
             target = node.get("_target_", model._target_)
             raise InputError(
-                f"{source}: got {key}={shown(value)} of {target}, which reads or downloads weights before training; "
+                f"{source}: got {key}={one_line(value)} of {target}, which reads or downloads weights before training; "
                 f"trust=[{target}] permits it for this call"
             )
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from bench.errors import InputError
 from bench.tracking.trust.kinds import PACKAGES, find_kind, found, is_trusted
 from bench.tracking.trust.pretrained import FETCHING
-from bench.tracking.trust.walk import NAME, nodes, shown, values, within
+from bench.tracking.trust.walk import NAME, nodes, one_line, values, within
 
 HYDRAS = {"_target_": str, "_partial_": bool, "_recursive_": bool, "_convert_": str, "_args_": list}
 WHOLE = ("dataset", "model")  # sections that are a single part, which is built completely (not _partial_)
@@ -72,10 +72,10 @@ def _check_values(config: Any, source: str) -> None:
         raise InputError(f"{source}: got {type(config).__name__}, wanted the settings of a run; train it again")
     for value in values(config):
         if not isinstance(value, str | int | float | None):
-            raise InputError(f"{source}: got {shown(value)}, wanted text and numbers; train it again")
+            raise InputError(f"{source}: got {one_line(value)}, wanted text and numbers; train it again")
         if isinstance(value, str) and ("${" in value or value == "???"):
             raise InputError(
-                f"{source}: got {shown(value)}, wanted only values; a run stores the results of interpolations, so "
+                f"{source}: got {one_line(value)}, wanted only values; a run stores the results of interpolations, so "
                 "this config was changed; train it again"
             )
     for path, node in nodes(config):
@@ -87,7 +87,7 @@ def _check_part(node: Mapping, path: str, source: str, trust: Sequence[str]) -> 
     """Raise InputError for a `_target_` of a wrong kind, and for settings of Hydra of a wrong type."""
     for key, type_ in HYDRAS.items():
         if key in node and not isinstance(node[key], type_):
-            raise InputError(f"{source}: got {path}.{key}={shown(node[key])}, wanted a {type_.__name__}")
+            raise InputError(f"{source}: got {path}.{key}={one_line(node[key])}, wanted a {type_.__name__}")
     target = node.get("_target_", "")
     if is_trusted(target, trust):
         return
@@ -97,7 +97,7 @@ def _check_part(node: Mapping, path: str, source: str, trust: Sequence[str]) -> 
         wanted = f"wanted {kind.noun} of {', '.join(kind.packages)}" if kind else "wanted no part at this path"
         permit = f"; if it is yours or you trust its code, trust=[{target}] permits it for this call"
         permit = permit if kind and NAME.fullmatch(target) else ""
-        raise InputError(f"{source}: got {shown(target)} as {path}, {wanted}{permit}")
+        raise InputError(f"{source}: got {one_line(target)} as {path}, {wanted}{permit}")
     if path.startswith("model"):
         _check_arguments(node, thing, path, source)
 
@@ -114,6 +114,6 @@ def _check_arguments(node: Mapping, thing: Any, path: str, source: str) -> None:
     for value in values(arguments, nested=False):
         if isinstance(value, str) and re.search(r"[:/\\]", value):
             raise InputError(
-                f"{source}: got {shown(value)} among the arguments of {path}, wanted no file and no address; "
+                f"{source}: got {one_line(value)} among the arguments of {path}, wanted no file and no address; "
                 f"trust=[{node['_target_']}] permits it for this call"
             )

@@ -50,7 +50,7 @@ def within(name: str, packages: Sequence[str]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-def shown(value: Any) -> str:
+def one_line(value: Any) -> str:
     """Format a value that someone else wrote as one short line without control characters."""
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:100]}…"

@@ -82,7 +82,7 @@ def test_all_leaner_designs_need_only_known_taps(base):
     while leaner:
         design = leaner.pop()
         cut = design.cut(base)
-        assert {*cut.gone, *cut.kept} <= known
+        assert {*cut.removed, *cut.kept} <= known
         assert {slot.tap for slot in design.slots() if slot.name in {slot.name for slot in base.slots()}} <= known
         leaner += design.removals().values()
     assert bool(base.removals()) == (len(known) > len({slot.tap for slot in base.slots()}))
