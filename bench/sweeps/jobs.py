@@ -120,7 +120,7 @@ def table(store: Store, parent) -> pd.DataFrame:
 
     Returns:
         A row for each job, with the columns run, name, state, minutes, val_score, where and why. A state is `finished`,
-        `finished before` (in another sweep), `running`, `failed`, or `terminated` if its process ended before the job did.
+        `finished before` (in another sweep), `running`, `failed`, or `terminated` if its process ended before it did.
     """
     tags, rows = parent.data.tags, {}
     for run in search(store, f"tags.{SWEEP} = '{parent.info.run_id}'"):

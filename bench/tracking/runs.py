@@ -161,12 +161,9 @@ def create(store: Store, name: str, tags: dict[str, str], parent: str | None = N
         InputError: The store does not accept the run, or the location of its files is not allowed.
     """
     owner = owner_tags()
-    tags = resolve_tags(
-        tags | owner | ({MLFLOW_PARENT_RUN_ID: parent, SWEEP: parent} if parent else {})
-    )  # adds user, source and commit
-    tags = {
-        key: without_password(value) for key, value in tags.items()
-    }  # the address of the repository may contain a token
+    links = {MLFLOW_PARENT_RUN_ID: parent, SWEEP: parent} if parent else {}
+    tags = resolve_tags(tags | owner | links)  # adds user, source, commit and the address of the repository
+    tags = {key: without_password(value) for key, value in tags.items()}
     with begun(store):
         made = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info
     try:
