@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -84,7 +85,7 @@ def calibrate(config: DictConfig) -> str:
     return tracked.id
 
 
-def benchmark_questions(config: DictConfig, benchmarks: dict[str, Callable]) -> Iterator[Question]:
+def benchmark_questions(config: DictConfig, benchmarks: Mapping[str, Callable]) -> Iterator[Question]:
     """Yield a question for each benchmark and each combination of bits, dims and n that the benchmark supports.
 
     Raises:
@@ -133,7 +134,8 @@ class Planting:
         fill_in(config.model, data)
         model = build_network(config.model, config.seed).to(device)
         check_output(model, data)
-        probe = Probe(model, data, estimators, seed=config.seed, **OmegaConf.to_container(config.planted))
+        asked = cast(dict[str, Any], OmegaConf.to_container(config.planted))  # a mapping in the schema of the config
+        probe = Probe(model, data, estimators, seed=config.seed, **asked)
         return cls(model, data, probe, prepare_training(config.train, model, data, config.tracking.uri))
 
     def questions(self, seed: int) -> Iterator[Question]:
@@ -141,11 +143,11 @@ class Planting:
         fit(self.model, self.data, **self.training, seed=seed, on_epoch=lambda *_: None)
         for view in self.probe.views:
             for captured in list(self.probe.captured(self.model, view))[1:]:
+                t = captured.present
                 for quantity, _, target in self.probe.views[view].questions:
                     for bits in (0.0, None):
                         family = f"planted {quantity}, {view}, {captured.tap.name}"
-                        draw = _planter(captured.variable, target, bits)
-                        yield Question(family, captured.variable.dim, captured.variable.n, draw)
+                        yield Question(family, t.dim, t.n, _planter(t, target, bits))
 
 
 def _planter(t: Variable, target: Variable, bits: float | None) -> Callable:

@@ -79,9 +79,10 @@ def by_filter_count(config: DictConfig, study: Study) -> tuple[list[Proposal], f
     Raises:
         InputError: If no proposal has fewer filters than the base.
     """
+    run = study.base.run
+    assert run is not None  # the base of a study is trained
     found, curves = (
-        records.table_of(study.tracked.store, study.base.run, f"tables/{name}.csv")
-        for name in ("filter_count", "filters")
+        records.table_of(study.tracked.store, run, f"tables/{name}.csv") for name in ("filter_count", "filters")
     )
     counted = Counted(study.base, found, curves, config.ask.by or found["estimator"].iloc[0])
     proposals = counted.proposals(config.ask.around)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 from torch.nn import Module
@@ -39,11 +40,12 @@ def run(config: DictConfig) -> str | float | list[float]:
     estimators = build_each(config.estimator, "estimator", Estimator)
     diagnostics = build_each(config.diagnostic, "diagnostic", Diagnostic)
     training = prepare_training(config.train, model, data, config.tracking.uri, trusted_by(config))
-    asked = OmegaConf.to_container(config.probe)
+    asked = cast(dict[str, Any], OmegaConf.to_container(config.probe))  # a mapping in the schema of the config
     epochs, untrained_seeds = {0, *asked.pop("epochs")}, asked.pop("untrained_seeds")
     probe = Probe(model, data, estimators, seed=config.seed, loss=training["loss"], **asked) if estimators else None
-    for diagnostic in diagnostics.values():
-        diagnostic.check(probe)
+    if probe:  # without estimators, a config has no diagnostics
+        for diagnostic in diagnostics.values():
+            diagnostic.check(probe)
     logged = [name for diagnostic in diagnostics.values() for name in diagnostic.logged]
     check_objectives(config.objectives, model, data, logged, config.train.epochs)
 
@@ -61,8 +63,9 @@ def run(config: DictConfig) -> str | float | list[float]:
         table, failures = LayerTable(), Failures()
 
         def measure(network: Module, moment: Moment) -> None:
-            if probe:
-                table.extend(probe.measure(network, moment, config.calibration and moment.weights == Weights.BEST))
+            if probe is None:
+                return
+            table.extend(probe.measure(network, moment, config.calibration and moment.weights == Weights.BEST))
             for name, diagnostic in failures.remaining(diagnostics):
                 with failures.of(name):
                     for details, rows in diagnostic.measure(network, probe, moment).items():

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from bench.config.build import build, build_network, fill_in
 from bench.datasets.data import Data
 from bench.errors import InputError
+from bench.layers.selection import taps_of
 from models import Custom
 from models.tracing import calls
 
@@ -33,7 +34,7 @@ def taps(config: DictConfig) -> pd.DataFrame:
     except ValueError as error:
         raise InputError(f"model: {error}") from error
     tapped: dict[str, list[str]] = {}
-    for tap in model.taps():
+    for tap in taps_of(model):
         module = tap.module.removeprefix("network.") if isinstance(model, Custom) else tap.module
         tapped.setdefault(module, []).append(f"{tap.name} ({tap.role}, level {tap.level})")
     table = pd.DataFrame(

@@ -51,18 +51,18 @@ class Diagnostic(ABC):
     matrix_based = False
     logged: tuple[str, ...] = ()
 
-    def check(self, probe: Probe | None) -> None:
+    def check(self, probe: Probe) -> None:
         """Raise InputError, before training, if the diagnostic needs another estimator or view of the probe."""
         if not self.matrix_based:
             return
         name = type(self).__name__
-        if probe is None or not renyi_estimators(probe):
-            got = ", ".join(probe.estimators) if probe else "none"
+        if not renyi_estimators(probe):
+            got = ", ".join(probe.estimators)
             raise InputError(f"diagnostic {name}: got the estimators {got}, wanted also a Rényi one, such as renyi")
         if "image" not in probe.views:
             raise InputError(f"diagnostic {name}: got probe.views={list(probe.views)}, wanted also image")
 
-    def measure(self, network: Module, probe: Probe, moment: Moment) -> dict[str, Iterable[dict]]:
+    def measure(self, network: Module, probe: Probe, moment: Moment) -> Mapping[str, Iterable[dict]]:
         """Measure a network and return rows by the name of their table; rows of the LayerTable are under `layers`.
 
         Args:

@@ -15,7 +15,7 @@ from bench.information.tables import I_XT, LAYERS, LayerTable, Moment, Weights
 from bench.information.variables import Variable
 from bench.layers.capture import Captured
 from bench.layers.probe import INPUT, Probe
-from bench.layers.selection import named_rng
+from bench.layers.selection import named_rng, taps_of
 
 I_CUT = "I(X;cut)"
 I_ERROR = "I(δK;δT)"
@@ -79,24 +79,24 @@ class DataProcessing(Diagnostic):
 
 def _estimate_cuts(network: Module, probe: Probe) -> Iterator[dict]:
     """Yield I(X;cut) for the last tap of the bottleneck and each tap after it, with the skips that are merged later."""
-    skips = [tap for tap in network.taps() if tap.role == "skip"]
+    skips = [tap for tap in taps_of(network) if tap.role == "skip"]
     bottleneck = max((tap.order for tap in probe.taps if tap.role == "bottleneck"), default=None)
     if not skips or bottleneck is None:
         return
-    input_ = Captured(INPUT, probe.samples.images.shape[1], probe.views["image"].input)
-    branches = list(probe.views["image"].capture(network, skips, (Distances(),)))
+    input_ = Captured(INPUT, probe.samples.images.shape[1], probe.image_view.input)
+    branches = list(probe.image_view.capture(network, skips, (Distances(),)))
     ends = [tap for tap in probe.taps if tap.order >= bottleneck and tap.role != "skip"]
-    for end in probe.views["image"].capture(network, ends, (Distances(),)):
+    for end in probe.image_view.capture(network, ends, (Distances(),)):
         later = [branch for branch in branches if branch.tap.order > end.tap.order]
         yield from _estimate_all(probe, I_CUT, [end, *later], input_)
 
 
 def _estimate_errors(network: Module, probe: Probe) -> Iterator[dict]:
     """Yield I(δK;δT) of every tap before the output."""
-    output = [tap for tap in network.taps() if tap.role == "output"][-1:]
-    (at_output,) = probe.views["image"].capture(network, output, (Distances(),), probe.loss)
+    output = [tap for tap in taps_of(network) if tap.role == "output"][-1:]
+    (at_output,) = probe.image_view.capture(network, output, (Distances(),), probe.loss)
     before = [tap for tap in probe.taps if tap.role not in ("output", "skip")]
-    for captured in probe.views["image"].capture(network, before, (Distances(),), probe.loss):
+    for captured in probe.image_view.capture(network, before, (Distances(),), probe.loss):
         yield from _estimate_all(probe, I_ERROR, [captured], at_output)
 
 

@@ -122,7 +122,8 @@ def _rows(curve: Curve, share: float) -> Iterator[dict]:
 
 def _enough(curve: Curve, share: float) -> dict:
     """Return the numbers of maps that are enough by the excess, the bits and the null, or why there is none."""
-    bits, null = (np.array(each) for each in zip(*((e.bits, e.null.mean) for e in curve.estimates), strict=True))
+    bits = np.array([estimate.bits for estimate in curve.estimates])
+    null = np.array([estimate.null.mean for estimate in curve.estimates if estimate.null])  # each has one
     every = curve.estimates[-1]
 
     def reached(values: np.ndarray) -> int:
@@ -135,6 +136,6 @@ def _enough(curve: Curve, share: float) -> dict:
     }
     if not every.significant or null[-1] >= SATURATED * bits[-1]:
         return found | {"why_none": f"of all maps' {bits[-1]:.3f} bits {null[-1]:.3f} are their null's"}
-    draws = [reached(draw) for draw in curve.draws]
+    draws = np.array([reached(draw) for draw in curve.draws])
     low, high = percentile_interval(draws, method="nearest")
     return found | {"enough": reached(bits - null), "enough_low": int(low), "enough_high": int(high)}

@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from bench.diagnostics.discarding import Discarding, WaterFilling, strict_information_discarding
+from bench.diagnostics.discarding.distortion import Activation
 from bench.diagnostics.discarding.grids import resolve_grid
 from bench.errors import InputError
 from bench.layers.hooks import function_up_to
 from bench.layers.measure import with_taps
 from bench.layers.samples import joined
-from bench.layers.selection import choose_taps, named_rng
+from bench.layers.selection import choose_taps, named_rng, taps_of
 from models.tracing import device_of
 
 
@@ -72,12 +73,15 @@ def discarding(
     low, span = (0.0, 1.0) if least >= 0 and most <= 1 else (least, most - least)
     x = ((images - low) / span).to(device_of(network))
     cells = resolve_grid(grid, images.shape[2:])
+
+    def from_units(activation: Activation) -> Activation:
+        return lambda pixels: activation(low + span * pixels)
+
     found = {}
-    for tap in choose_taps(tapped.taps(), names):
-        activation = function_up_to(tapped, tap)
+    for tap in choose_taps(taps_of(tapped), names):
         rng = torch.Generator().manual_seed(int(named_rng(seed, "discarding", tap.name).integers(2**62)))
         found[tap.name] = strict_information_discarding(
-            lambda pixels, activation=activation: activation(low + span * pixels),
+            from_units(function_up_to(tapped, tap)),
             x,
             grid=cells,
             beta=beta,

@@ -60,7 +60,7 @@ class Layer:
         """
         (shape,) = tap_shapes(network, [tap], probe.samples.images[:1].to(device_of(network))).values()
         _require_room(shape, probe, most)
-        (captured,) = probe.views["image"].capture(network, [tap], (Distances(), Columns()))
+        (captured,) = probe.image_view.capture(network, [tap], (Distances(), Columns()))
         variable = captured.present
         maps = variable.read(Columns()).reshape(variable.n, shape[0], -1)
         names = np.flatnonzero((maps != maps[:1]).any(axis=(0, 2)))
@@ -199,7 +199,7 @@ class Partners:
         estimator.check(batches.layer.variable, target)
         self.side = estimator.side(target, batches.rows.shape[1])
         discrete = estimator.discrete(target)
-        own = target.labels if discrete else np.arange(target.n)
+        own = target.numbered() if discrete else np.arange(target.n)
         permuted = [target.shuffled(rng, discrete) for _ in range(permutations)]
         self.codes = np.stack([codes[batches.rows] for codes in (own, *permuted)])
         self.dim = target.dim
@@ -207,7 +207,7 @@ class Partners:
 
 def targets(probe: Probe) -> dict[str, tuple[str | None, Variable]]:
     """Return X and Y of whole images, each with its label view: None for X, the primary one for Y."""
-    (_, _, images), (_, label, classes), *_ = probe.views["image"].questions
+    (_, _, images), (_, label, classes), *_ = probe.image_view.questions
     return {"X": (None, images), "Y": (label, classes)}
 
 

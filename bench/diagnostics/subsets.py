@@ -93,7 +93,7 @@ class InMiniBatches:
             yield Curve(kind, counts, estimates, _resample(bits, rng))
 
     def information(
-        self, batch: int, chosen: Sequence[int], count: int, nulls: bool = True
+        self, batch: int, chosen: Sequence[int] | np.ndarray, count: int, nulls: bool = True
     ) -> tuple[np.ndarray, float]:
         """Compute the information of the first `count` of the chosen maps in a mini-batch, and its ceiling, in bits.
 
@@ -106,10 +106,10 @@ class InMiniBatches:
         joint = [self.partners.side.joint(grams, codes[None])[0] for codes in self.partners.codes[: len(own), batch]]
         return entropy + own - np.array(joint), min(entropy, own[0])
 
-    def greedy(self, batches: Sequence[int]) -> list[int]:
+    def greedy(self, batches: np.ndarray) -> list[int]:
         """Order the maps so that each one adds most information to those before it, on average over mini-batches."""
         count = self.batches.squared.shape[1]
-        return greedy(count, lambda chosen: np.mean([self._bits(batch, chosen) for batch in batches]))
+        return greedy(count, lambda chosen: float(np.mean([self._bits(batch, chosen) for batch in batches])))
 
     def _bits(self, batch: int, chosen: Sequence[int]) -> float:
         """Return the bits for the true partners, or minus infinity if the estimator has no kernel for these maps."""
@@ -150,7 +150,10 @@ def of_all_samples(
     estimator.permutations = permutations
     maps = columns.shape[1]
     counts = counts_up_to(maps)
-    orders = {"random": rng.permutation(maps), "greedy": order_maps(columns, target.labels, target.groups, rng)}
+    orders: dict[str, np.ndarray | list[int]] = {
+        "random": rng.permutation(maps),
+        "greedy": order_maps(columns, target.numbered(), target.groups, rng),
+    }
     for kind, order in orders.items():
         firsts = (columns[:, order[:count]].reshape(len(columns), -1) for count in counts)
         estimates = [estimator.estimate(Variable.of(first, target.groups), target, rng=rng) for first in firsts]

@@ -86,13 +86,14 @@ class Classifiers:
         """Return a function that computes ln q(y|x), (folds x sets, m), of samples (folds, m) with its weights."""
         x = torch.stack([side[here] for side, here in zip(self.x, samples, strict=True)])
         y = self.y[:, samples].transpose(0, 1).flatten(0, 1)[:, None]
-        moved = None if self.moving is None else self.rows[:, samples].transpose(0, 1)[:, :, None]
+        moved = None if self.rows is None else self.rows[:, samples].transpose(0, 1)[:, :, None]
 
         def by_the_weights() -> torch.Tensor:
             weights, bias, *outer = self.weights
             of_moving, in_place = weights.unflatten(0, self.shape).split(self.columns, dim=2)
             z = _products(in_place, x)
-            if moved is not None:  # the products are reordered for each set, since copies of the columns would be slow
+            if self.moving is not None and moved is not None:
+                # the products are reordered for each set, since copies of the columns would be slow
                 z = z + _products(of_moving, self.moving).gather(3, moved.expand_as(z))
             z = z.flatten(0, 1) + bias.mT
             if outer:

@@ -175,13 +175,13 @@ class Critic(Estimator):
         trained(ratio.weights, loss, stop, self.steps, self.rate, patience=PATIENCE, every=EVERY, spike=SPIKE)
         ceiling = np.inf
         if self.bound == "infonce":
-            ceiling = np.mean([ratio.among(rows, test).sum(dim=1).log2().mean() for rows in tests])
+            ceiling = float(np.mean([ratio.among(rows, test).sum(dim=1).log2().mean() for rows in tests]))
         return torch.stack([bound(rows, test) for rows in tests]).numpy() / np.log(2), ceiling
 
     def _targets(self, target: Variable, permutations: int, training: np.ndarray, rng) -> np.ndarray:
         """Return the target and its permutations (sets, n, k). A label has one column per class."""
         discrete = self.discrete(target)
-        own = target.labels if discrete else np.arange(target.n)
+        own = target.numbered() if discrete else np.arange(target.n)
         sets = np.stack([own, *(target.shuffled(rng, discrete) for _ in range(permutations))])
         if discrete:
             return (sets[:, :, None] == np.unique(sets)).astype(np.float64)

@@ -80,6 +80,7 @@ class Correlations(Statistic):
     @cached_property
     def whitened(self) -> tuple[np.ndarray, np.ndarray]:
         """The sides with uncorrelated columns, for a fixed shrinkage."""
+        assert self.shrinkage != "ledoit_wolf"  # its amount depends on the pairing
         own, table = self.sides
         m, d_t, d_y = *own.shape, table.shape[1]
         if self.shrinkage == 0 and d_t + d_y >= m - 2:

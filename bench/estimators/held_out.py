@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from bench.information.variables import Variable
 
 
-def split(groups: np.ndarray, rows: np.ndarray, shares: Sequence[float], rng: np.random.Generator) -> list[np.ndarray]:
+def split(groups: np.ndarray, rows: np.ndarray, shares: ArrayLike, rng: np.random.Generator) -> list[np.ndarray]:
     """Split rows at random into parts that hold about these shares of the groups. Each group stays whole.
 
     >>> groups = np.repeat([0, 1, 2, 3], 2)

@@ -11,7 +11,7 @@ from scipy.special import digamma
 
 from bench.errors import EstimationError
 from bench.estimators.base import above_zero, at_least, variables_of
-from bench.estimators.neighbours import Cloud, clouds, equal_rows
+from bench.estimators.neighbours import Cloud, Metric, clouds, equal_rows
 from bench.estimators.resampled import Resampled, Statistic
 from bench.information.reductions import Distances
 from bench.information.variables import Variable
@@ -81,7 +81,7 @@ class Neighbourhoods(Statistic):
         if len(kept) < joint.m:
             t, yc, c, joint = (cloud and cloud.at(kept) for cloud in (t, yc, c, joint))
         if self.variant == 2 and c is None and joint.classes is None:
-            return second_variant(t, yc, joint.metric.nearest(self.k), self.k) / np.log(2)
+            return second_variant(t.metric, yc.metric, joint.metric.nearest(self.k), self.k) / np.log(2)
         radius = joint.radius(self.k)
         n_tc, n_yc = (cloud.closer(radius) + 1 for cloud in (t.joined(c), yc))
         k = self.k if self.variant != "mixture" and joint.classes is None else joint.closer(radius) + 1
@@ -112,7 +112,8 @@ class Neighbourhoods(Statistic):
         """Return the clouds of t, of the target joined with C, and of C, in this pairing."""
         t, y, c = self.clouds
         if c is not None:
-            return t.at(partners), *self._fixed
+            yc, c = self._fixed
+            return t.at(partners), yc, c
         partners = partners[self._order]
         return self._fixed[0], Cloud.labels(partners) if y.metric is None else y.at(partners), None
 
@@ -188,19 +189,19 @@ class KSG(Resampled):
         return Neighbourhoods(rows, partners, sides, tuple(clouds(*sides)), self.k, self.variant)
 
 
-def second_variant(t: Cloud, y: Cloud, nearest: np.ndarray, k: int) -> float:
+def second_variant(t: Metric, y: Metric, nearest: np.ndarray, k: int) -> float:
     """Compute ψ(k) - 1/k - <ψ(n_t) + ψ(n_y)> + ψ(n) in nats.
 
     n_t, n_y: numbers of samples at most as far in t, or in y, as the farthest of the k nearest in both.
 
     Args:
-        t: m samples.
-        y: Their partners.
+        t: Distances of m samples.
+        y: Distances of their partners.
         nearest: (m, k + 1) the nearest samples in both, with the sample itself.
         k: Number of neighbours.
     """
-    counts = [side.closer(np.nextafter(side.metric.reach(nearest), np.inf)) for side in (t, y)]
-    return digamma(k) - 1 / k - sum(digamma(count).mean() for count in counts) + digamma(t.m)
+    counts = [side.closer(slice(None), np.nextafter(side.reach(nearest), np.inf)) for side in (t, y)]
+    return digamma(k) - 1 / k - sum(digamma(count).mean() for count in counts) + digamma(len(nearest))
 
 
 def require_samples(n: int, k: int) -> None:

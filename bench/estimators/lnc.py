@@ -84,7 +84,7 @@ class NeighbourBoxes(Statistic):
                 "noise channel on t, such as noise=0.1 of LNC"
             )
         correction = np.where(shares < self.log_alpha, shares, 0).mean()
-        return (second_variant(t, y, nearest, self.k) - correction) / np.log(2)
+        return (second_variant(t.metric, y.metric, nearest, self.k) - correction) / np.log(2)
 
 
 class LNC(Resampled):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -128,7 +129,7 @@ class Columns:
 
 def scaled(variable: Variable) -> np.ndarray:
     """Return the samples (n, d) float64, centred, with root mean square 1."""
-    columns = variable.samples.astype(np.float64)
+    columns = variable.coordinates(variable.dim)  # the samples, which the variable holds
     columns = columns - columns.mean(axis=0)
     return columns / max(np.sqrt((columns**2).mean()), np.finfo(float).tiny)
 
@@ -187,7 +188,9 @@ class Cloud:
     def radius(self, k: int) -> np.ndarray:
         """Return the distance (m,) to the k-th neighbour, or to the last one in a smaller class."""
         radius = np.zeros(self.m)
-        for block in self.blocks if self.metric else ():
+        if self.metric is None:
+            return radius
+        for block in self.blocks:
             radius[block] = self.metric.radius(block, min(k, self.sizes[block][0] - 1))
         return radius
 
@@ -209,10 +212,14 @@ def clouds(*variables: Variable | None) -> list[Cloud | None]:
     """
     continuous = [v for v in variables if v is not None and v.labels is None]
     held = all(v.samples is not None for v in continuous) and sum(v.dim for v in continuous) <= TREE_COLUMNS
-    metric = Matrix.of
+    metric: Callable[[Variable], Metric] = Matrix.of
     if held:
         metric = Matrix.of_columns if continuous[0].n < TREE_SAMPLES else Columns.of
-    return [v and (Cloud(v.n, metric(v)) if v.labels is None else Cloud.labels(v.labels)) for v in variables]
+
+    def cloud(v: Variable) -> Cloud:
+        return Cloud(v.n, metric(v)) if v.labels is None else Cloud.labels(v.labels)
+
+    return [None if v is None else cloud(v) for v in variables]
 
 
 def equal_rows(*variables: Variable | None, among=slice(None)) -> np.ndarray:

@@ -53,21 +53,21 @@ class GramEntropies(Statistic):
     """Entropies of Gram matrices in mini-batches of the samples `rows`.
 
     Attributes:
-        sides: The Gram matrices of t, of the target, and of the given variable or None.
+        sides: The Gram matrices of t, of the target, and of the given variable if there is one.
         codes: (n,) for each side, what its Gram matrices are made of: labels of Classes, row numbers of Samples.
         size: Samples in a mini-batch.
         alpha: Order of the entropies.
     """
 
-    sides: tuple[Samples | Classes, Samples | Classes, Samples | Classes | None]
-    codes: tuple[np.ndarray, np.ndarray, np.ndarray | None]
+    sides: tuple[Samples | Classes, ...]
+    codes: tuple[np.ndarray, ...]
     size: int
     alpha: float
 
     def bits(self, partners):
-        t, target, given = self.sides
+        t, target, *given = self.sides
         partners = self._batches(partners)
-        if given is None:
+        if not given:
             a, s_a = self._fixed
             return (s_a + target.entropy(partners) - target.joint(a, partners)).mean()
         c, b_c, s_b_given_c = self._fixed
@@ -84,7 +84,7 @@ class GramEntropies(Statistic):
     @cached_property
     def _fixed(self) -> tuple[np.ndarray, ...]:
         """The matrices and entropies that are the same in every pairing: A and S(A); with C: C, B∘C and S(B|C)."""
-        if self.sides[2] is None:
+        if len(self.sides) == 2:
             own = self.codes[0][self._own]
             return self.sides[0].at(own), self.sides[0].entropy(own)
         b, c = (side.at(codes[self._own]) for side, codes in zip(self.sides[1:], self.codes[1:], strict=True))
@@ -175,9 +175,9 @@ class Renyi(Resampled):
         size = min(self.batch_size or t.n, t.n)
         if t.classes is None and self.width == "alignment":
             t = replace(t, classes=target.labels)
-        rows, variables = np.arange(t.n), (t, target, given)
-        sides = tuple(v and self.side(v, size) for v in variables)
-        codes = tuple(v and self.codes(v, rows) for v in variables)
+        rows, variables = np.arange(t.n), [v for v in (t, target, given) if v is not None]
+        sides = tuple(self.side(v, size) for v in variables)
+        codes = tuple(self.codes(v, rows) for v in variables)
         return GramEntropies(rows, codes[1] if given is None else rows, sides, codes, size, self.alpha)
 
     def side(self, side: Variable, size: int) -> Samples | Classes:
@@ -187,11 +187,11 @@ class Renyi(Resampled):
         if not side.parts:
             return Samples(side.read(Distances()), self.width_of(side, size), self.alpha)
         scaled = (part.read(Distances()) / self.width_of(part, size) ** 2 for part in side.parts)
-        return Samples(sum(scaled), 1.0, self.alpha)
+        return Samples(sum(scaled, np.zeros(())), 1.0, self.alpha)
 
     def codes(self, side: Variable, rows: np.ndarray) -> np.ndarray:
         """Return what the Gram matrices of these samples are made of: labels of Classes, rows of Samples."""
-        return side.labels[rows] if self.discrete(side) else rows
+        return side.numbered()[rows] if self.discrete(side) else rows
 
     def width_of(self, side: Variable, batch: int) -> float:
         """Return σ of the Gaussian kernel of a variable in mini-batches of this size."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import scipy  # it loads its modules when they are first used
@@ -140,19 +141,17 @@ def permuted_given(given: Variable, groups: np.ndarray, count: int, rng: np.rand
     References:
         Runge 2018, AISTATS, algorithm 1.
     """
-    grouped = len(np.unique(groups)) < len(groups)
     near = given.coordinates(COLUMNS) if given.labels is None else given.labels[:, None].astype(np.float64)
-    neighbours = None
-    if not grouped and given.labels is None:
+    if len(np.unique(groups)) < len(groups):
+        draw = partial(_from_other_groups, near, groups)
+    elif given.labels is not None:
+        draw = partial(_within_classes, given.labels)
+    else:
         tree = scipy.spatial.cKDTree(near)
         neighbours = tree.query(near, min(NEIGHBOURS + 1, len(near)))[1]  # (n, 6), with the sample itself
+        draw = partial(_within_neighbours, neighbours)
     for _ in range(count):
-        if grouped:
-            yield _from_other_groups(near, groups, rng)
-        elif neighbours is None:
-            yield _within_classes(given.labels, rng)
-        else:
-            yield _within_neighbours(neighbours, rng)
+        yield draw(rng)
 
 
 def _within_classes(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

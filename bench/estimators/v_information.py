@@ -113,12 +113,12 @@ class VInformation(Estimator):
                 "estimator of densities, such as ksg"
             )
         parts = self._parts(t.groups, rng)
-        labels = [target.labels]
+        sets = [target.labels]
         if given is None:
-            labels += [target.shuffled(rng, discrete=True) for _ in range(permutations)]
+            sets += [target.shuffled(rng, discrete=True) for _ in range(permutations)]
         else:
             rows = np.stack([np.arange(t.n), *permuted_given(given, t.groups, permutations, rng)])
-        labels = np.unique(labels, return_inverse=True)[1].reshape(-1, t.n)
+        labels = np.unique(sets, return_inverse=True)[1].reshape(-1, t.n)
         of_t = self._columns(t, parts)
         if given is None:
             shares = np.stack([np.log2(np.bincount(codes) / t.n)[codes] for codes in labels])
@@ -136,7 +136,11 @@ class VInformation(Estimator):
             )
         rows = np.arange(len(groups))
         tests = split(groups, rows, np.ones(self.folds), rng)
-        return [(*split(groups, np.setdiff1d(rows, test), (3, 1), rng), test) for test in tests]
+        parts = []
+        for test in tests:
+            training, stopping = split(groups, np.setdiff1d(rows, test), (3, 1), rng)
+            parts.append((training, stopping, test))
+        return parts
 
     def _columns(self, side: Variable, parts: list[Part]) -> torch.Tensor:
         """Return the input (folds, n, columns) float32 of the probe of each fold."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy  # it loads its modules when they are first used; scipy.stats takes a second
@@ -193,7 +193,7 @@ def jackknife_standard_error(
         >>> round(float(error), 1), round(float(standard_error(values)), 1)
         (2.9, 2.9)
     """
-    return np.std([statistic(rows) for rows in random_halves(groups, subsamples, rng)], ddof=1)
+    return float(np.std([statistic(rows) for rows in random_halves(groups, subsamples, rng)], ddof=1))
 
 
 # `scipy.stats.bootstrap` draws the same rows from the same generator. It is not used here, because its interval is NaN
@@ -208,7 +208,7 @@ def bootstrap_rows(n: int, resamples: int, rng: np.random.Generator) -> np.ndarr
     return rng.integers(n, size=(resamples, n))
 
 
-def percentile_interval(draws: np.ndarray, method: str = "linear") -> tuple[float, float]:
+def percentile_interval(draws: np.ndarray, method: Literal["linear", "nearest"] = "linear") -> tuple[float, float]:
     """Compute the 95 % percentile interval of a bootstrap.
 
     Args:

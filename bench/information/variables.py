@@ -37,6 +37,9 @@ class Refused:
     reason: str
 
 
+Folded = np.ndarray | Refused
+Signal = Literal["activation", "error"]
+
 SQUARES_FIT = 1e-150, 1e150  # limits of the largest value, so that float64 can hold its square
 TIED = 1e-14  # of the mean squared distance: rows that are closer may differ by rounding errors alone
 
@@ -63,12 +66,12 @@ class Variable:
     n: int
     dim: int
     groups: np.ndarray
-    reductions: dict[Reduction | Coordinates | Numbers, np.ndarray | Refused] = field(default_factory=dict)
+    reductions: dict[Reduction | Coordinates | Numbers, Folded] = field(default_factory=dict)
     labels: np.ndarray | None = None
     samples: np.ndarray | None = None
     deterministic: bool = False
     maps: int = 1
-    signal: Literal["activation", "error"] = "activation"
+    signal: Signal = "activation"
     classes: np.ndarray | None = None
     parts: tuple[Variable, ...] = ()
 
@@ -81,7 +84,7 @@ class Variable:
                [4., 0.]])
         """
         parts = tuple(parts)
-        distances = sum(part.read(Distances()) for part in parts)
+        distances = sum((part.read(Distances()) for part in parts), np.zeros(()))
         dim, deterministic = sum(part.dim for part in parts), all(part.deterministic for part in parts)
         first = parts[0]
         return replace(
@@ -126,14 +129,12 @@ class Variable:
                 raise EstimationError(
                     f"got a variable without {reduction}, which holds {held}, wanted its samples or this array"
                 )
-            total = None
+            total: Folded | None = None
             for left in range(0, self.dim, COLUMNS_PER_FOLD):
-                total = folded_or_refused(reduction, total, self.samples[:, left : left + COLUMNS_PER_FOLD])
-            self.reductions[reduction] = finished_or_refused(reduction, total)
-        folded = self.reductions[reduction]
-        if isinstance(folded, Refused):
-            raise EstimationError(folded.reason)
-        return folded
+                total = fold_or_refuse(reduction, total, self.samples[:, left : left + COLUMNS_PER_FOLD])
+            assert total is not None  # samples have at least one column
+            self.reductions[reduction] = finish_or_refuse(reduction, total)
+        return self._held(reduction)
 
     def coordinates(self, most: int) -> np.ndarray:
         """Return at most `most` columns, (n, k) float64.
@@ -145,11 +146,11 @@ class Variable:
             return self.samples.astype(np.float64)
         key = Coordinates(most)
         if key not in self.reductions:
-            few = self.samples is not None and self.dim <= self.n
-            self.reductions[key] = (
-                leading_coordinates(self.samples, most) if few else scaled_coordinates(self.read(Distances()), most)
-            )
-        return self.reductions[key]
+            if self.samples is not None and self.dim <= self.n:
+                self.reductions[key] = leading_coordinates(self.samples, most)
+            else:
+                self.reductions[key] = scaled_coordinates(self.read(Distances()), most)
+        return self._held(key)
 
     def numbered(self) -> np.ndarray:
         """Return integers (n,) that are equal where the rows are equal. A discrete variable returns its labels."""
@@ -162,12 +163,18 @@ class Variable:
                 squared = self.read(Distances())
                 numbers = (squared <= TIED * squared.mean()).argmax(axis=1)  # the first that is equal
             self.reductions[Numbers()] = numbers
-        return self.reductions[Numbers()]
+        return self._held(Numbers())
+
+    def _held(self, key: Reduction | Coordinates | Numbers) -> np.ndarray:
+        held = self.reductions[key]
+        if isinstance(held, Refused):
+            raise EstimationError(held.reason)
+        return held
 
     def shuffled(self, rng: np.random.Generator, discrete: bool) -> np.ndarray:
         """Return partners (n,) after a permutation of whole groups: labels if read as discrete, else row numbers."""
         order = permuted_groups(self.groups, rng)
-        return self.labels[order] if discrete else order
+        return self.numbered()[order] if discrete else order
 
     def reordered(self, order: np.ndarray) -> Variable:
         """Return the samples in another order. The groups stay in place."""
@@ -180,7 +187,7 @@ class Variable:
         return replace(self, reductions=kept, labels=labels, samples=samples)
 
 
-def folded_or_refused(reduction: Reduction, total: np.ndarray | Refused | None, columns: np.ndarray):
+def fold_or_refuse(reduction: Reduction, total: Folded | None, columns: np.ndarray) -> Folded:
     """Fold one more slice. Return Refused if the reduction raises EstimationError, so that other reductions go on."""
     if isinstance(total, Refused):
         return total
@@ -190,7 +197,7 @@ def folded_or_refused(reduction: Reduction, total: np.ndarray | Refused | None, 
         return Refused(str(error))
 
 
-def finished_or_refused(reduction: Reduction, total: np.ndarray | Refused) -> np.ndarray | Refused:
+def finish_or_refuse(reduction: Reduction, total: Folded) -> Folded:
     """Return the array of all slices, or Refused."""
     if isinstance(total, Refused):
         return total

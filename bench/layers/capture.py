@@ -11,7 +11,7 @@ import torch
 from bench.datasets.data import Split
 from bench.errors import EstimationError, InputError
 from bench.information.reductions import COLUMNS_PER_FOLD, Reduction
-from bench.information.variables import Variable, finished_or_refused, folded_or_refused, require_finite
+from bench.information.variables import Folded, Signal, Variable, finish_or_refuse, fold_or_refuse, require_finite
 from bench.layers.hooks import Loss, Shapes, tap_hooks, tap_shapes
 from models import Tap
 from models.tracing import device_of
@@ -117,7 +117,7 @@ def capture(
     reductions = tuple(reductions)
     shapes = tap_shapes(model, taps, split.images[:1].to(device))
     dims = {tap: int(np.prod(shape)) for tap, shape in shapes.items()}
-    folded: dict[Tap, dict[Reduction, np.ndarray]] = {}
+    folded: dict[Tap, dict[Reduction, Folded]] = {}
     reasons: dict[Tap, str] = {}
     for part in _split_columns(dims, columns_in_budget(budget_gb, len(split))):
         columns = _read_columns(model, split, part, shapes, batch_size, loss)
@@ -126,18 +126,20 @@ def capture(
             try:
                 for slice_ in slices:
                     require_finite(slice_)
-                    totals.update({r: folded_or_refused(r, totals.get(r), slice_) for r in reductions})
+                    totals.update({r: fold_or_refuse(r, totals.get(r), slice_) for r in reductions})
             except EstimationError as error:
                 reasons[tap] = str(error)
             if stop == dims[tap]:
-                signal = "error" if loss else "activation"
+                signal: Signal = "error" if loss else "activation"
                 yield _finish(tap, shapes[tap], split, folded.pop(tap), reasons.get(tap), signal)
 
 
-def _finish(tap: Tap, shape: tuple[int, ...], split: Split, folded: dict, reason: str | None, signal: str) -> Captured:
+def _finish(
+    tap: Tap, shape: tuple[int, ...], split: Split, folded: dict, reason: str | None, signal: Signal
+) -> Captured:
     if reason:
         return Captured(tap, shape[0], None, reason)
-    finished = {reduction: finished_or_refused(reduction, total) for reduction, total in folded.items()}
+    finished = {reduction: finish_or_refuse(reduction, total) for reduction, total in folded.items()}
     maps = shape[0] if len(shape) > 1 else 1
     dim = int(np.prod(shape))
     variable = Variable(len(split), dim, split.groups, finished, deterministic=True, maps=maps, signal=signal)

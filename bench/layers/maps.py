@@ -15,6 +15,7 @@ from models import Tap
 from models.tracing import device_of
 
 CELLS = 4  # cells per side of an averaged map
+POOLS: dict[int, Callable[..., torch.Tensor]] = {3: adaptive_avg_pool1d, 4: adaptive_avg_pool2d, 5: adaptive_avg_pool3d}
 FOLDS = 4
 RIDGE = 1e-3  # in units of a column's variance
 MOST_IN_ORDER = 64  # channels of a tap that are ordered greedily; the others follow by their worth alone
@@ -27,8 +28,7 @@ def averaged(network: torch.nn.Module, samples: Split, taps: list[Tap], batch_si
 
     def receive(tap: Tap, _rows: slice, activation: torch.Tensor) -> None:
         if activation.dim() > 2:
-            pool = {3: adaptive_avg_pool1d, 4: adaptive_avg_pool2d, 5: adaptive_avg_pool3d}[activation.dim()]
-            activation = pool(activation, [min(side, CELLS) for side in activation.shape[2:]])
+            activation = POOLS[activation.dim()](activation, [min(side, CELLS) for side in activation.shape[2:]])
         read[tap.name].append(activation.reshape(*activation.shape[:2], -1).float().cpu().clone().numpy())
 
     run_batches(network, samples, taps, receive, shapes, batch_size=batch_size)
@@ -66,7 +66,7 @@ def greedy(count: int, worth: Callable[[list[int]], float]) -> list[int]:
     while len(remaining) > 1 and len(chosen) < MOST_IN_ORDER:
         chosen.append(remaining.pop(int(np.argmax([worth([*chosen, one]) for one in remaining]))))
     alone = {one: worth([one]) for one in remaining}
-    return chosen + sorted(remaining, key=alone.get, reverse=True)
+    return chosen + sorted(remaining, key=lambda one: alone[one], reverse=True)
 
 
 class LeastSquares:

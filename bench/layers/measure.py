@@ -22,7 +22,7 @@ from bench.information.variables import Variable
 from bench.layers.pixels import REACH
 from bench.layers.probe import Probe
 from bench.layers.samples import data_of
-from bench.layers.selection import MIN_SAMPLES, named_rng
+from bench.layers.selection import MIN_SAMPLES, named_rng, taps_of
 from models import Custom
 from models.finding import found_layers, named_layers
 from models.tracing import device_of
@@ -164,7 +164,7 @@ def with_taps(
         InputError: The network can't be run on an image, or there is no such layer.
     """
     if hasattr(network, "taps"):
-        names = [tap.name for tap in network.taps()]
+        names = [tap.name for tap in taps_of(network)]
         for pattern in layers or ():
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise InputError(f"layers: got {pattern!r}, wanted a name or a pattern of: {', '.join(names)}")

@@ -88,23 +88,23 @@ class Locations:
         return torch.from_numpy(np.stack(neighbours, axis=-1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PixelLabels(Variable):
     """The class at each location. The null moves whole label maps between images, never single pixels.
 
     Attributes:
-        maps: (n, images) the class at the location of each row, in every image.
+        label_maps: (n, images) the class at the location of each row, in every image.
         images: (n,) the image of each row.
         patients: (images,) the group of each image.
     """
 
-    maps: np.ndarray | None = None
-    images: np.ndarray | None = None
-    patients: np.ndarray | None = None
+    label_maps: np.ndarray
+    images: np.ndarray
+    patients: np.ndarray
 
     def shuffled(self, rng, discrete):
         order = permuted_groups(self.patients, rng)
-        return self.maps[np.arange(self.n), order[self.images]]
+        return self.label_maps[np.arange(self.n), order[self.images]]
 
     @classmethod
     def at(cls, samples: Split, locations: Locations) -> PixelLabels:
@@ -115,7 +115,7 @@ class PixelLabels(Variable):
         labels = maps[np.arange(len(images)), images]
         patients = samples.groups
         return cls(
-            len(images), 1, patients[images], labels=labels, maps=np.ascontiguousarray(maps), images=images,
+            len(images), 1, patients[images], labels=labels, label_maps=np.ascontiguousarray(maps), images=images,
             patients=patients,
         )  # fmt: skip
 
@@ -200,7 +200,8 @@ def _split_taps(
     where: dict[Tap, torch.Tensor], shapes: dict[Tap, tuple[int, ...]], budget_gb: float
 ) -> Iterator[list[Tap]]:
     """Yield the taps, in order, in parts that fit into the budget."""
-    part, held = [], 0.0
+    part: list[Tap] = []
+    held = 0.0
     for tap, index in where.items():
         needed = 8e-9 * index.numel() * shapes[tap][0]
         if part and held + needed > budget_gb:

@@ -18,7 +18,7 @@ from bench.layers.capture import Captured, columns_in_budget
 from bench.layers.hooks import Loss, tap_shapes
 from bench.layers.labels import VIEWS, label_view
 from bench.layers.pixels import REACH, Locations
-from bench.layers.selection import choose_samples, choose_taps, choose_views, named_rng, relative_depth
+from bench.layers.selection import choose_samples, choose_taps, choose_views, named_rng, relative_depth, taps_of
 from bench.layers.views import ImageView, LocationView, View
 from models import Tap
 from models.tracing import device_of
@@ -72,7 +72,7 @@ class Probe:
         self.seed = seed
         self.split_name = split
         self.samples = choose_samples(data, split, n, seed)
-        self.taps = choose_taps(model.taps(), taps)
+        self.taps = choose_taps(taps_of(model), taps)
         tap_shapes(model, self.taps, self.samples.images[:1].to(device_of(model)))  # raises for an unusable tap
         self.estimators = estimators
         self.budget_gb = budget_gb
@@ -80,20 +80,30 @@ class Probe:
         self.loss = loss
         reads = (reduction for estimator in estimators.values() for reduction in estimator.reads)
         reductions = tuple(dict.fromkeys((Distances(), *reads)))  # truth is planted by distances
-        memory = {"budget_gb": budget_gb, "batch_size": batch_size}
         columns_in_budget(budget_gb, len(self.samples))
-        self.views: dict[str, View] = dict.fromkeys(choose_views(views, data.task))
-        if "image" in self.views:
+        chosen = choose_views(views, data.task)
+        made: dict[str, View] = {}
+        if "image" in chosen:
             names = labels or list(VIEWS[data.task])[:1]
             variables = [(name, label_view(name, data, self.samples, seed)) for name in names]
             try:
-                self.views["image"] = ImageView(self.samples, variables, reductions, **memory)
+                made["image"] = ImageView(
+                    self.samples, variables, reductions, budget_gb=budget_gb, batch_size=batch_size
+                )
             except EstimationError as error:
                 raise InputError(f"dataset {data.name}: the images of probe.split={split}: {error}") from error
-        if at_locations := [view for view in self.views if view in REACH]:
+        if at_locations := [view for view in chosen if view in REACH]:
             locations = Locations.draw(data, self.samples, pixels, named_rng(seed, "probe locations"))
             for view in at_locations:
-                self.views[view] = LocationView(view, self.samples, locations, **memory)
+                made[view] = LocationView(view, self.samples, locations, budget_gb=budget_gb, batch_size=batch_size)
+        self.views = {view: made[view] for view in chosen}
+
+    @property
+    def image_view(self) -> ImageView:
+        """The view of whole images, which must be among the views."""
+        view = self.views["image"]
+        assert isinstance(view, ImageView)  # as __init__ makes it
+        return view
 
     def measure(self, model: torch.nn.Module, moment: Moment, calibrate: bool = False) -> Iterator[dict]:
         """Yield the LayerTable rows of a network.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 
 import numpy as np
+from torch import nn
 
 from bench.datasets.data import SPLITS, Data, Split
 from bench.errors import InputError
@@ -43,6 +44,11 @@ def choose_samples(data: Data, split: str, n: int | None, seed: int) -> Split:
         )
     rows = named_rng(seed, "probe samples").choice(len(samples), wanted, replace=False)
     return samples.take(np.sort(rows))
+
+
+def taps_of(network: nn.Module) -> list[Tap]:
+    """Return the taps of a network."""
+    return network.taps()  # type: ignore[operator]  # PyTorch declares any attribute as a tensor or a module
 
 
 def choose_taps(taps: list[Tap], patterns: Sequence[str] | None) -> list[Tap]:

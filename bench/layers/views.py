@@ -86,8 +86,10 @@ class ImageView:
             loss: If given, the Variables hold the errors of back-propagation instead of activations.
         """
         chosen = self.reductions if reductions is None else reductions
-        memory = {"budget_gb": self.budget_gb, "batch_size": self.batch_size}
-        for captured in capture(model, self.samples, list(taps), chosen, **memory, loss=loss):
+        stream = capture(
+            model, self.samples, list(taps), chosen, budget_gb=self.budget_gb, batch_size=self.batch_size, loss=loss
+        )
+        for captured in stream:
             aligned = captured.variable and replace(captured.variable, classes=self.classes)
             yield replace(captured, variable=aligned)
 
@@ -109,10 +111,13 @@ class LocationView:
         self.name = name
         self.samples = samples
         self.locations = locations
-        self.memory = {"budget_gb": budget_gb, "batch_size": batch_size}
+        self.budget_gb = budget_gb
+        self.batch_size = batch_size
         self.input = image_at(samples, locations, name)
         self.questions: list[Question] = [(I_TY, "class", PixelLabels.at(samples, locations))]
 
     def capture(self, model: torch.nn.Module, taps: Sequence[Tap]) -> Iterator[Captured]:
         """Yield the Variable of each tap, or a reason for a tap without spatial axes."""
-        return capture_at(model, self.samples, taps, self.locations, self.name, **self.memory)
+        return capture_at(
+            model, self.samples, taps, self.locations, self.name, budget_gb=self.budget_gb, batch_size=self.batch_size
+        )

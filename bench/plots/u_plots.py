@@ -94,7 +94,8 @@ def _draw_curves(axes: Axes, rows: pd.DataFrame, taps: list[str]) -> None:
                 axes.plot(order_by_tap(curve["null_mean"], taps), color=NULL, ls=":", label="null of the best")
             if curve["planted"].notna().any():
                 axes.plot(order_by_tap(curve["planted"], taps), color=PLANTED, lw=0.8, label="planted truth")
-                axes.scatter(places, order_by_tap(curve["recovered"], taps), 16, PLANTED, "x", lw=1, label="recovered")
+                recovered = order_by_tap(curve["recovered"], taps)
+                axes.scatter(places, recovered, 16, PLANTED, marker="x", lw=1, label="recovered")
     axes.scatter([], [], 14, facecolors="white", edgecolors="0.3", label="not reliable")
 
 

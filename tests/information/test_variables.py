@@ -6,7 +6,7 @@ from scipy.spatial.distance import pdist
 
 from bench.errors import EstimationError
 from bench.information.reductions import Distances
-from bench.information.variables import Refused, Variable, finished_or_refused, folded_or_refused
+from bench.information.variables import Refused, Variable, finish_or_refuse, fold_or_refuse
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e3])
@@ -40,8 +40,8 @@ def test_one_sample_is_refused(values):
 
 def test_a_refused_reduction_stays_refused():
     refused = Refused("got too much")
-    assert folded_or_refused(Distances(), refused, np.zeros((3, 1))) is refused
-    assert finished_or_refused(Distances(), refused) is refused
+    assert fold_or_refuse(Distances(), refused, np.zeros((3, 1))) is refused
+    assert finish_or_refuse(Distances(), refused) is refused
 
 
 def test_samples_are_continuous_and_labels_are_not():

@@ -20,10 +20,10 @@ from bench.diagnostics.discarding.measures import Decoders
 from bench.diagnostics.discarding.water_filling import WaterFilling
 from bench.errors import EstimationError, InputError
 from bench.estimators.base import above_zero, at_least
-from bench.information.tables import LayerTable, Moment
+from bench.information.tables import LayerTable, Moment, Weights
 from bench.layers.hooks import function_up_to
 from bench.layers.probe import Probe
-from bench.layers.selection import relative_depth
+from bench.layers.selection import relative_depth, taps_of
 from models import Tap
 
 DAMAGED_DEPTH = 25  # relative depth of the layer that is damaged by default
@@ -73,8 +73,11 @@ class InformationDiscarding(Diagnostic):
     ):
         if not re.fullmatch(r"[\w.-]{1,100}", name):
             raise ValueError(f"name: got {name!r}, wanted letters, digits, _, . and -, 100 at most: it names metrics")
-        for part, got, kind in (("solver", solver, Callable), ("reconstruction", reconstruction, Decoders)):
-            if got is not None and not isinstance(got, kind):
+        for part, got, fits in (
+            ("solver", solver, callable(solver)),
+            ("reconstruction", reconstruction, isinstance(reconstruction, Decoders)),
+        ):
+            if got is not None and not fits:
                 raise ValueError(f"{part}: got {got!r}, wanted a component with _target_, or null")
         self.name = name
         self.logged = (f"{name}/*",)
@@ -100,21 +103,22 @@ class InformationDiscarding(Diagnostic):
             raise InputError(f"diagnostic discarding.damage: got {self.damage!r}, wanted one of {', '.join(names)}")
 
     def measure(self, network: nn.Module, probe: Probe, moment: Moment) -> dict[str, list[dict]]:
-        if self.images is None:
-            self.images = Images.select(probe.data, probe.samples, self.count, probe.seed)
-        measured = list(self._rows(network, probe, moment))
+        every = self.images = self.images or Images.select(probe.data, probe.samples, self.count, probe.seed)
+        images = every.first(self.epoch_images) if moment.weights == "epoch" else every
+        measured = list(self._rows(network, images, probe, moment))
         if moment.weights == "best":
             damaged, tap = damage_layer(network, self.damage, probe.seed)
-            rows = self._rows(damaged, probe, replace(moment, weights="damaged"))
+            rows = self._rows(damaged, images, probe, replace(moment, weights=Weights.DAMAGED))
             measured += [(row | {"damaged": tap.name}, entropy) for row, entropy in rows]
         maps = []
         if moment.weights != "epoch":
             maps = [_flatten(row, entropy) for row, entropy in measured if entropy is not None]
         return {self.name: [row for row, _ in measured], f"{self.name}_maps": maps}
 
-    def _rows(self, network: nn.Module, probe: Probe, moment: Moment) -> Iterator[tuple[dict, Tensor | None]]:
+    def _rows(
+        self, network: nn.Module, images: Images, probe: Probe, moment: Moment
+    ) -> Iterator[tuple[dict, Tensor | None]]:
         in_training = moment.weights == "epoch"
-        images = self.images.first(self.epoch_images) if in_training else self.images
         settings = Settings(resolve_grid(self.grid, probe.data.image_size), solver=self.solver, **self.noise)
         layerwise = LayerwiseDiscarding(network, images, settings, probe.seed)
         places = {tap.name: relative_depth(tap, probe.taps) for tap in probe.taps}
@@ -122,13 +126,14 @@ class InformationDiscarding(Diagnostic):
         for row, entropy in layerwise.measure_layers(probe.taps, self.absolute, decoders):
             yield moment.row() | {"relative_depth": places[row["tap"]]} | row, entropy
         if self.skips and not in_training:
-            for row, entropy in measure_skips(layerwise, network.taps()):
+            for row, entropy in measure_skips(layerwise, taps_of(network)):
                 yield moment.row() | row, entropy
 
     def __call__(self, table: LayerTable) -> Findings:
         rows = table.detail(self.name)
         if rows.empty or "sid" not in rows:
             return Findings()
+        assert self.images is not None  # `measure` sets them before it returns rows
         maps = table.detail(f"{self.name}_maps")
         return Analysis(self.name, rows, maps, self.images, self.noise["beta"]).findings(table)
 
@@ -157,7 +162,7 @@ def damage_layer(network: nn.Module, name: str | None, seed: int) -> tuple[nn.Mo
         The copy and the tap of the damaged layer.
     """
     network = copy.deepcopy(network)
-    taps = network.taps()
+    taps = taps_of(network)
 
     def weights(tap: Tap) -> list[nn.Parameter]:
         return [weight for weight in network.get_submodule(tap.module).parameters() if weight.ndim > 1]

@@ -91,7 +91,7 @@ class Distortion:
         Returns:
             The expectation, (n,), and the contributions, (n, cells).
         """
-        parts, total = 0.0, 0.0
+        parts = total = torch.zeros(())
         for noise in draw_noise(self.x, self.expand(sigma), draws, seed):
             with torch.enable_grad():
                 noisy = (self.x[:, None] + noise).flatten(0, 1).requires_grad_()
@@ -110,14 +110,14 @@ class Distortion:
     def _change(self, scale: Tensor, images: Tensor, seed: int, draws: int) -> Tensor:
         """Return ||f(x + scale ε) - f(x)||² of each draw, (images, draws)."""
         x, clean = self.x[images], self.clean[images]
-        change, linear = [], []
+        changes, linear = [], []
         for noise in draw_noise(x, scale, draws, seed):
             noisy = self.f((x[:, None] + noise).flatten(0, 1)).unflatten(0, noise.shape[:2])
-            change.append((noisy - clean[:, None]).flatten(2).square().sum(2, dtype=torch.float64))
+            changes.append((noisy - clean[:, None]).flatten(2).square().sum(2, dtype=torch.float64))
             if self.jacobian is not None:
                 step = torch.einsum("nmp,ndp->ndm", self.jacobian[images].flatten(2), noise.flatten(2))
                 linear.append(step.square().sum(2, dtype=torch.float64))
-        change = torch.cat(change, 1)
+        change = torch.cat(changes, 1)
         _require_finite(change)
         if self.jacobian is None:
             return change
@@ -169,7 +169,8 @@ def jacobian_norms(
         return hutchinson(f, x, grid, torch.full_like(x[:, :1], tau), probes, seed), None
     activation, image = _forward(f, x)
     rows = [_vector_jacobian_product(activation, image, vector) for vector in _unit_vectors(activation)]
-    return sum(sum_over_cells(row.double().square().sum(1), grid) for row in rows), torch.stack(rows, dim=1)
+    norms = sum((sum_over_cells(row.double().square().sum(1), grid) for row in rows), torch.zeros(()))
+    return norms, torch.stack(rows, dim=1)
 
 
 def hutchinson(f: Activation, x: Tensor, grid: Sequence[int], scale: Tensor, probes: int, seed: int) -> Tensor:
@@ -178,7 +179,7 @@ def hutchinson(f: Activation, x: Tensor, grid: Sequence[int], scale: Tensor, pro
     Args:
         scale: Standard deviation of the noise on x, (n, 1, *spatial). The noise is drawn anew for each v.
     """
-    generator, norms = torch.Generator(x.device).manual_seed(seed + 1), 0.0
+    generator, norms = torch.Generator(x.device).manual_seed(seed + 1), torch.zeros(())
     for noise in draw_noise(x, scale, probes, seed):
         n, count = noise.shape[:2]
         activation, noisy = _forward(f, (x[:, None] + noise).flatten(0, 1))

@@ -158,7 +158,7 @@ def squared_errors(
         (n, C, *spatial), float64.
     """
     scale = expand_to_pixels(sigma, grid, x.shape[2:]).unsqueeze(1).to(x)
-    seed, total = int(torch.randint(2**62, (), generator=rng, device=rng.device)), 0.0
+    seed, total = int(torch.randint(2**62, (), generator=rng, device=rng.device)), torch.zeros(())
     with torch.no_grad():
         for noise in draw_noise(x, scale, draws, seed):
             made = reconstruct((x[:, None] + noise).flatten(0, 1)).unflatten(0, noise.shape[:2])
@@ -220,8 +220,8 @@ class Decoders:
         with torch.no_grad():
             activations = torch.cat([f(batch).cpu() for batch in images.split(copies_per_pass(images[:1]))])
         images, held = images.cpu(), ceil(len(images) / 5)
-        parts = {"train": slice(held, None), "val": slice(0, held), "test": slice(0, held)}
-        data = Data("decoder", "reconstruction", (), **{p: _split(activations, images, s) for p, s in parts.items()})
+        training, rest = (_split(activations, images, part) for part in (slice(held, None), slice(0, held)))
+        data = Data("decoder", "reconstruction", (), train=training, val=rest, test=rest)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             decoder = channels_last(Decoder(activations.shape[1:], images.shape[1:], self.width)).to(device)
