@@ -17,7 +17,7 @@ from bench.pruning.designs.base import (
     flat,
     random_design,
     scaled,
-    taps_of,
+    search_taps,
     widths_of,
 )
 
@@ -42,7 +42,7 @@ __all__ = [
     "flat",
     "random_design",
     "scaled",
-    "taps_of",
+    "search_taps",
     "widths_of",
 ]
 

@@ -125,7 +125,7 @@ def widths_of(design: Design) -> np.ndarray:
     return np.array([slot.width for slot in design.slots()])
 
 
-def taps_of(design: Design) -> set[str]:
+def search_taps(design: Design) -> set[str]:
     """Collect the taps that a search reads to score this design and all designs that removals lead to."""
     slots = {slot.tap for slot in design.slots()}
     pairs = {tap for pair in design.pairs() for tap in (pair.asked, pair.given)}

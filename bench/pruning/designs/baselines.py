@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import cast
 
 import numpy as np
 import torch
@@ -71,13 +72,13 @@ def baseline_designs(
         rng: Source of the random designs.
     """
     magnitudes = magnitudes_of(base, network)
-    starts = [
+    starts: list[tuple[BaselineKind, int | None, Design, Callable[[Design], Narrowing], float]] = [
         (BaselineKind.UNIFORM, None, base, _uniform, 1.0),
         (BaselineKind.FLAT, None, base, _flat, float(widths_of(base).max())),
         (BaselineKind.MAGNITUDE, None, base, lambda design: by_magnitude(design, magnitudes), 1.0),
     ]
-    for number in range(1, randoms + 1):
-        starts.append((BaselineKind.RANDOM, number, random_design(base, rng), _uniform, float(WIDEST_SCALE)))
+    for count in range(1, randoms + 1):
+        starts.append((BaselineKind.RANDOM, count, random_design(base, rng), _uniform, float(WIDEST_SCALE)))
     baselines = []
     for kind, number, start, narrowed, most in starts:
         for cost in EQUAL:
@@ -142,5 +143,6 @@ def _magnitude(network: nn.Module, layer: str, norm: str | None) -> np.ndarray:
     scale = getattr(network.get_submodule(norm), "weight", None) if norm else None
     if scale is not None:
         return scale.detach().abs().cpu().numpy()
-    filters = network.get_submodule(layer).weight.detach().flatten(1).abs().sum(dim=1)
+    weight = cast(torch.Tensor, network.get_submodule(layer).weight)  # PyTorch declares tensor or module
+    filters = weight.detach().flatten(1).abs().sum(dim=1)
     return (filters / filters.mean()).cpu().numpy() if torch.any(filters > 0) else filters.cpu().numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import log
+from typing import cast
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -45,7 +46,7 @@ class Pricing:
 
     def config(self, design: Design) -> DictConfig:
         """Return the network's config with the choices of the design."""
-        return OmegaConf.merge(self.model, design.arguments())
+        return cast(DictConfig, OmegaConf.merge(self.model, design.arguments()))
 
     def __call__(self, design: Design) -> Costs:
         """Count the costs of a design. Each design is counted once."""
@@ -59,7 +60,7 @@ class Pricing:
     def _counted(self, design: Design, device: str) -> Costs:
         """Build the network on a device and count its costs."""
         with torch.device(device):
-            network = build(self.config(design), "model").eval()
+            network: torch.nn.Module = build(self.config(design), "model").eval()
             image = torch.zeros(1, *self.shape)
             params = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
             return Costs(params, flops(network, image))

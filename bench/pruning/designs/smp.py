@@ -45,6 +45,7 @@ class SmpDesign(Levels):
                 f"model.architecture: got {network.architecture}, whose parts can't be chosen separately; wanted one "
                 f"of {', '.join(WITH_WIDTHS)}, or a sweep over its arguments"
             )
+        assert isinstance(network.decoder_channels, Sequence)  # as all architectures of WITH_WIDTHS have it
         return cls(network.encoder_name, tuple(network.decoder_channels))
 
     @property

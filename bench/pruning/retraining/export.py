@@ -6,6 +6,7 @@ import logging
 import tempfile
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -50,12 +51,20 @@ def to_onnx(network: torch.nn.Module, images: torch.Tensor) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         batch = torch.export.Dim("batch", min=1)
-        names = {"input_names": ["images"], "output_names": ["logits"]}
-        shapes = ({0: batch},)
-        program = torch.onnx.export(network, (images,), dynamo=True, dynamic_shapes=shapes, verbose=False, **names)
+        program = torch.onnx.export(
+            network,
+            (images,),
+            dynamo=True,
+            dynamic_shapes=({0: batch},),
+            input_names=["images"],
+            output_names=["logits"],
+            verbose=False,
+        )
+        assert program is not None  # with dynamo=True
         program.save(path, external_data=False)
         exported = path.read_bytes()
-    got = onnx.reference.ReferenceEvaluator(onnx.load_from_string(exported)).run(None, {"images": images.numpy()})[0]
+    evaluator = onnx.reference.ReferenceEvaluator(onnx.load_from_string(exported))
+    (got,) = cast(list, evaluator.run(None, {"images": images.numpy()}))
     furthest = float(np.abs(got - wanted).max() / np.abs(wanted).max())
     if not furthest <= TOLERANCE:
         raise TrainingError(

@@ -73,8 +73,8 @@ def plot_kept_information(
         config, weights = records.saved_network(run, tracked.store.uri, base.trust)
         network = build_stored(config, weights, run, base.trust)
         table = LayerTable()
-        options = {"seed": seed, "split": "trainval", "n": images, "views": [view]}
-        probe = Probe(network, base.data, {first: estimators[first]}, **options)
+        chosen = {first: estimators[first]}
+        probe = Probe(network, base.data, chosen, seed=seed, split="trainval", n=images, views=[view])
         table.extend(probe.measure(build_network(config.model, config.seed), Moment(0, Weights.UNTRAINED, config.seed)))
         table.extend(probe.measure(network, Moment(1, Weights.BEST, config.seed)))
         tracked.table(table.frame, f"layers/{name}.csv")

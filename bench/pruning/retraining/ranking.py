@@ -47,7 +47,7 @@ def ceiling(losses: np.ndarray, seed: int) -> Interval:
             rank.
     """
     rng = np.random.default_rng(seed)
-    means, noise = losses.mean(axis=1), standard_error(losses, axis=1)
+    means, noise = losses.mean(axis=1), np.asarray(standard_error(losses, axis=1))
     total = means.var(ddof=1)
     kept = 1 - float((noise**2).mean()) / total if total > 0 else 0.0
     if kept <= 0:

@@ -14,8 +14,8 @@ from bench.errors import EstimationError, InputError
 from bench.estimators import Estimator
 from bench.information.estimate import Estimate
 from bench.layers.pixels import REACH
-from bench.layers.selection import named_rng
-from bench.pruning.designs import Design, Part, taps_of
+from bench.layers.selection import named_rng, taps_of
+from bench.pruning.designs import Design, Part, search_taps
 from bench.pruning.search.channels import Channels, Selection
 
 READINGS = ("cut_and_narrowest", "cut", "pairs")
@@ -101,8 +101,8 @@ class Asker:
         self.estimators = dict(estimators)
         self.pairs = {pair.part: pair for pair in base.pairs()}
         self.tap_of = {slot.name: slot.tap for slot in base.slots()}
-        asked = taps_of(base)
-        taps = [tap for tap in network.taps() if tap.name in asked]
+        asked = search_taps(base)
+        taps = [tap for tap in taps_of(network) if tap.name in asked]
         most = samples if data.task != "segmentation" else samples // 2 ** len(data.image_size)
         rows = named_rng(seed, "images to ask by").choice(len(images), min(len(images), most), replace=False)
         images = images.take(np.sort(rows))
@@ -129,6 +129,7 @@ class Asker:
         answer = self._answers[key]
         if isinstance(answer, EstimationError):
             return Loss(np.nan, np.nan, np.nan, False)
+        assert answer.excess is not None  # estimators of a target have a null
         shift = answer.excess - answer.bits
         return Loss(answer.excess, answer.interval[0] + shift, answer.interval[1] + shift, bool(answer.reliable))
 
@@ -144,6 +145,7 @@ class Asker:
             "estimator": estimator,
         }
         channels, rng = self.channels[view], named_rng(self.seed, estimator, view, row["removed"], row["given"])
+        answer: Estimate | EstimationError
         try:
             answer = self.estimators[estimator].estimate(
                 channels.side(removed), channels.target, given=channels.side(given) if given else None, rng=rng

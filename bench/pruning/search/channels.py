@@ -10,6 +10,7 @@ import torch
 from bench.datasets.data import Data, Split
 from bench.errors import InputError
 from bench.information.variables import Variable
+from bench.layers.capture import Captured
 from bench.layers.labels import classes
 from bench.layers.maps import averaged, order_maps
 from bench.layers.pixels import REACH, Locations, PixelLabels, capture_at
@@ -58,10 +59,7 @@ class Channels:
             captured = {c.tap.name: c for c in capture_at(network, samples, taps, locations, view)}
             if refused := next((c for c in captured.values() if c.reason), None):
                 raise InputError(f"tap {refused.tap.name}: {refused.reason}")
-            self.columns = {
-                name: c.variable.samples.astype(np.float32).reshape(c.variable.n, c.channels, -1)
-                for name, c in captured.items()
-            }  # (n, channels, columns of each)
+            self.columns = {name: _by_channel(c) for name, c in captured.items()}
         else:
             self.target = Variable.of(classes(data, samples), samples.groups)
             self.columns = averaged(network, samples, taps)
@@ -77,4 +75,11 @@ class Channels:
 
     def order(self, tap: str, rng: np.random.Generator) -> list[int]:
         """Order the channels of a tap greedily: each next channel adds most information about the label."""
-        return order_maps(self.columns[tap], self.target.labels, self.target.groups, rng)
+        return order_maps(self.columns[tap], self.target.numbered(), self.target.groups, rng)
+
+
+def _by_channel(captured: Captured) -> np.ndarray:
+    """Return the activations of a tap, (n, channels, columns of each)."""
+    samples = captured.present.samples
+    assert samples is not None  # at locations, activations are held
+    return samples.astype(np.float32).reshape(len(samples), captured.channels, -1)

@@ -121,10 +121,10 @@ class Search:
         """
         while True:
             costs = self.pricing(design)
-            far = {kind: log(costs[kind] / most) for kind, most in target.items()} if target else EVENLY
-            if max(far.values()) <= 0:
+            if target and all(costs[kind] <= most for kind, most in target.items()):
                 yield from self._restore_channels(design, target)
                 return
+            far = {kind: log(costs[kind] / most) for kind, most in target.items()} if target else EVENLY
             prices = {}
             for before, step in self._narrower(design):
                 left = self.pricing(step.design)
@@ -133,7 +133,7 @@ class Search:
                     prices[step] = max(self._step_loss(design, before, step), LEAST_LOSS) / saved
             if not prices:
                 return
-            step = min(prices, key=prices.get)
+            step = min(prices, key=lambda option: prices[option])
             yield step
             design = step.design
 

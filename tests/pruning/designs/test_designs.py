@@ -16,7 +16,7 @@ from bench.pruning.designs import (
     flat,
     random_design,
     scaled,
-    taps_of,
+    search_taps,
     widths_of,
 )
 from bench.pruning.designs.costs import Pricing
@@ -78,7 +78,7 @@ def test_a_design_rebuilds_its_network(network):
 
 @pytest.mark.parametrize("base", [BASE, design_of(CHAIN), SmpDesign("resnet18", (16, 8, 8, 4, 4)), *MONAI], ids=repr)
 def test_all_leaner_designs_need_only_known_taps(base):
-    known, leaner = taps_of(base), [base]
+    known, leaner = search_taps(base), [base]
     while leaner:
         design = leaner.pop()
         cut = design.cut(base)
