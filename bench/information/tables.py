@@ -26,7 +26,7 @@ READ = (
     ("weights", "tap", "role", "quantity", "view", "label_view", "estimator", "reliable", "recovered_ok"),
     ("epoch", "order", "relative_depth", "bits", "low", "high", "excess"),
 )
-FORMER = {"place": "relative_depth", "found": "recovered_ok"}  # names of columns in tables of version 0.1
+FORMER = {"place": "relative_depth", "found": "recovered_ok"}  # names of columns in tables of earlier runs
 FAILED = "the estimator failed: "  # the start of the reason of such a row
 LAYERS = "layers"
 
@@ -192,7 +192,7 @@ class LayerTable:
 
 
 def read_table(path, text: Sequence[str] = (), numbers: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a csv file of this version or of version 0.1. Raise ValueError unless it has these columns."""
+    """Read a csv file, also one with former names of columns. Raise ValueError unless it has these columns."""
     frame = pd.read_csv(path).rename(columns=FORMER)
     if missing := [column for column in (*text, *numbers) if column not in frame]:
         raise ValueError(f"it has no column {missing[0]!r}")
