@@ -19,10 +19,6 @@ from bench.errors import InputError, TrackingError
 from bench.tracking.addresses import without_password
 from bench.tracking.artifacts import Artifacts
 
-# Requests to an unreachable server are repeated for about 12 s, not for minutes, because writes can wait in files.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
-
 OLDEST = (2, 4)  # first version of the server that accepts the datasets of a run
 PASSWORD, FORBIDDEN, TOO_MANY, FAULTS, NO_ANSWER = 401, 403, 429, 500, 503  # status codes of HTTP
 HURRIED = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,8 +24,6 @@ from bench.tracking.offline.heartbeat import mark_all_dead
 from bench.tracking.remote import Remote, reason_of, refuse_old
 from bench.tracking.sqlite import default_uri
 
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # runs and sweeps print their own address
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 ANSWER_SECONDS = 15
