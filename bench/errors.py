@@ -109,10 +109,10 @@ def optional(section: str) -> Iterator[None]:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error, or one of its causes, reports that there was not enough memory."""
-    from torch import OutOfMemoryError  # imported here, because it takes seconds and would delay tab completion
-
     for cause in causes(error):
-        if isinstance(cause, MemoryError | OutOfMemoryError) or getattr(cause, "errno", None) == errno.ENOMEM:
+        if isinstance(cause, MemoryError) or getattr(cause, "errno", None) == errno.ENOMEM:
+            return True
+        if type(cause).__name__ == "OutOfMemoryError":  # of torch, which is not imported here, because it takes seconds
             return True
         if any(words in str(cause) for words in OUT_OF_MEMORY):
             return True

@@ -94,6 +94,7 @@ def with_cause(error, cause=None):
     [
         MemoryError(),
         torch.OutOfMemoryError("CUDA out of memory"),
+        torch.OutOfMemoryError("the device is full"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
         OSError(12, "Cannot allocate memory"),
         with_cause(InstantiationException("Error in call to target"), MemoryError()),
