@@ -14,7 +14,7 @@ def names(group):
 def test_help_names_every_choice_and_the_config(tmp_path):
     ended = command(tmp_path, "--help")
     assert ended.code == 0
-    for group in ("dataset", "diagnostic", "estimator", "experiment", "model", "task", "preset"):
+    for group in ("dataset", "diagnostic", "estimator", "experiment", "model", "benchmark", "preset"):
         assert f"{group}: {', '.join(names(group))}\n" in ended.out
     assert "python -m bench [COMMAND] [OVERRIDES]" in ended.out
     assert "untrained_seeds: 3" in ended.out
