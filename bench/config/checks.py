@@ -33,7 +33,7 @@ from bench.config.settings import (
 )
 from bench.errors import InputError
 
-LISTS = ("estimator", "diagnostic", "benchmark")  # groups of which a config can choose several members
+LISTS = ("estimator", "diagnostic", "benchmark")  # a config can choose several members of these groups
 
 
 def check_run(config: DictConfig) -> None:

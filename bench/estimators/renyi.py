@@ -97,7 +97,7 @@ class GramEntropies(Statistic):
         return self._batches(self.rows)
 
     def _batches(self, values: np.ndarray) -> np.ndarray:
-        """Cut values (m,) into mini-batches (batches, batch). A remainder is left out.
+        """Cut values (m,) into mini-batches (batches, batch). Remaining values are not used.
 
         One batch of all samples is read in the order of their row numbers, which is fast and changes no entropy.
         """

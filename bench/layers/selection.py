@@ -18,7 +18,7 @@ VIEWS = ("image", "pixel", "patch")
 
 
 def named_rng(seed: int, *names) -> np.random.Generator:
-    """Return a generator that depends on the seed and the names alone, whatever else is computed."""
+    """Return a generator that depends only on the seed and the names."""
     return np.random.default_rng([seed, zlib.crc32("/".join(map(str, names)).encode())])
 
 

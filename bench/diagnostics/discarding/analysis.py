@@ -13,11 +13,10 @@ from bench import plots
 from bench.diagnostics.base import Findings
 from bench.diagnostics.discarding.layerwise import Images
 from bench.diagnostics.discarding.optimization import TOLERANCE
-from bench.information.tables import LayerTable
+from bench.information.tables import LayerTable, Weights
 
 MEASURES = ("sid", "unevenness", "sid_running_max", "sid_absolute", "ru", "reconstruction_error", "ru_concentration")
 MIN_PAIRS = 4  # of a rank correlation
-UNTRAINED = "weights == 'untrained'"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Analysis:
             "skips": self.skips(),
         }
         figures = {self.name: plots.discarding(self.opened), **self.pictures()}
-        trained = self.opened.query("weights == 'epoch'")
+        trained = _with_weights(self.opened, Weights.EPOCH)
         if trained["epoch"].nunique() > 1:
             measured = trained.loc[trained["epoch"] > 0, "image"].unique()
             rows = trained[trained["image"].isin(measured)]
@@ -68,7 +67,7 @@ class Analysis:
     @property
     def best(self) -> pd.DataFrame:
         """Rows of the best checkpoint among `opened`."""
-        return self.opened.query("weights == 'best'")
+        return _with_weights(self.opened, Weights.BEST)
 
     def layers(self) -> pd.DataFrame:
         """Summarise each tap: mean and standard deviation over images for the best checkpoint, and its references.
@@ -78,8 +77,8 @@ class Analysis:
         names = [name for name in self.opened if name in MEASURES or name.startswith("concentration")]
         by_tap = self.best.groupby("tap", sort=False)
         found = by_tap[["order", "relative_depth", "role", "level"]].first().reset_index()
-        untrained = self.opened.query(UNTRAINED).groupby(["seed", "tap"])[names].mean().groupby("tap")
-        damaged = self.opened.query("weights == 'damaged'").groupby("tap")[names].mean()
+        untrained = _with_weights(self.opened, Weights.UNTRAINED).groupby(["seed", "tap"])[names].mean().groupby("tap")
+        damaged = _with_weights(self.opened, Weights.DAMAGED).groupby("tap")[names].mean()
         for name in names:
             found[name] = found["tap"].map(by_tap[name].mean())
             found[f"{name}_spread"] = found["tap"].map(by_tap[name].std())
@@ -94,13 +93,14 @@ class Analysis:
         The same correlation for the untrained and damaged networks shows how much the images alone explain.
         """
         measures = ["sid", "concentration"]
-        asked = self.opened.query("weights != 'epoch'").groupby(["tap", "weights", "image"])[measures].mean()
+        after = self.opened[self.opened["weights"] != Weights.EPOCH]
+        asked = after.groupby(["tap", "weights", "image"])[measures].mean()
         scores = self.best.drop_duplicates("image").set_index("image")["score"]
         rows = []
         for tap, images in self.best.groupby("tap", sort=False):
             found = {"tap": tap, "n": len(images)}
             for weights, values in asked.loc[tap].groupby("weights"):
-                suffix = "" if weights == "best" else f"_{weights}"
+                suffix = "" if weights == Weights.BEST else f"_{weights}"
                 found |= {f"{name}{suffix}": _rank(values.loc[weights, name], scores) for name in measures}
             rows.append(found)
         return pd.DataFrame(rows).dropna(subset=measures, how="all")
@@ -114,7 +114,7 @@ class Analysis:
         sid = self.best.groupby("tap", sort=False)["sid"].mean()
         for estimator in table.estimators:
             for view in table.views:
-                rows = table.primary(estimator, view).query("weights == 'best'")
+                rows = _with_weights(table.primary(estimator, view), Weights.BEST)
                 for quantity, measured in rows.groupby("quantity", sort=False):
                     size = "excess" if measured["excess"].notna().any() else "bits"
                     bits = measured.set_index("tap")[size].astype(float).reindex(sid.index).dropna()
@@ -129,11 +129,12 @@ class Analysis:
         if "carried" not in self.rows:
             return pd.DataFrame()
         rows = self.rows[self.rows["carried"].notna()]
-        best = rows.query("weights == 'best'").groupby(["closed", "tap"], sort=False)["carried"]
+        best = _with_weights(rows, Weights.BEST).groupby(["closed", "tap"], sort=False)["carried"]
         found = best.agg(["mean", "std", "size"]).reset_index()
         found.columns = ["closed", "tap", "carried", "carried_spread", "n"]
-        for name, which in {"untrained": UNTRAINED, "damaged": "weights == 'damaged'"}.items():
-            found[f"carried_{name}"] = found["closed"].map(rows.query(which).groupby("closed")["carried"].mean())
+        for which in (Weights.UNTRAINED, Weights.DAMAGED):
+            own = _with_weights(rows, which)
+            found[f"carried_{which}"] = found["closed"].map(own.groupby("closed")["carried"].mean())
         return found
 
     def metrics(self) -> Iterator[tuple[str, float]]:
@@ -151,7 +152,7 @@ class Analysis:
         for tap in [*bottleneck.tail(1), *ends["tap"].tail(1)]:
             for name in ("sid", "concentration"):
                 yield f"{self.name}/{name}.{tap}", float(self.best.loc[self.best["tap"] == tap, name].mean())
-        damaged = self.opened.query("weights == 'damaged'").set_index(["tap", "image"])
+        damaged = _with_weights(self.opened, Weights.DAMAGED).set_index(["tap", "image"])
         if len(damaged):
             order = self.best.drop_duplicates("tap").set_index("tap")["order"].get(damaged["damaged"].iloc[0], 0)
             after = self.best[self.best["order"] >= order].set_index(["tap", "image"])["sid"]
@@ -173,7 +174,7 @@ class Analysis:
         for weights in ("best", "untrained", "damaged"):
             maps = self.maps[self.maps["weights"] == weights]
             maps = maps[maps["seed"] == maps["seed"].min()]
-            suffix = "" if weights == "best" else f".{weights}"
+            suffix = "" if weights == Weights.BEST else f".{weights}"
             for kind, part in (("maps", maps[maps["closed"].isna()]), ("carried", maps[maps["closed"].notna()])):
                 if len(part):
                     found[f"{self.name}_{kind}{suffix}"] = plots.discarding_maps(part, images, kind)
@@ -186,3 +187,8 @@ def _rank(values: pd.Series, others: pd.Series) -> float:
     if len(both) < MIN_PAIRS or (both.nunique() < 2).any():
         return np.nan
     return float(scipy.stats.spearmanr(both.iloc[:, 0], both.iloc[:, 1]).statistic)
+
+
+def _with_weights(rows: pd.DataFrame, weights: Weights) -> pd.DataFrame:
+    """Select the rows that were measured with these weights."""
+    return rows[rows["weights"] == weights]

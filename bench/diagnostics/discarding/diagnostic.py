@@ -104,21 +104,21 @@ class InformationDiscarding(Diagnostic):
 
     def measure(self, network: nn.Module, probe: Probe, moment: Moment) -> dict[str, list[dict]]:
         every = self.images = self.images or Images.select(probe.data, probe.samples, self.count, probe.seed)
-        images = every.first(self.epoch_images) if moment.weights == "epoch" else every
+        images = every.first(self.epoch_images) if moment.weights == Weights.EPOCH else every
         measured = list(self._rows(network, images, probe, moment))
-        if moment.weights == "best":
+        if moment.weights == Weights.BEST:
             damaged, tap = damage_layer(network, self.damage, probe.seed)
             rows = self._rows(damaged, images, probe, replace(moment, weights=Weights.DAMAGED))
             measured += [(row | {"damaged": tap.name}, entropy) for row, entropy in rows]
         maps = []
-        if moment.weights != "epoch":
+        if moment.weights != Weights.EPOCH:
             maps = [_flatten(row, entropy) for row, entropy in measured if entropy is not None]
         return {self.name: [row for row, _ in measured], f"{self.name}_maps": maps}
 
     def _rows(
         self, network: nn.Module, images: Images, probe: Probe, moment: Moment
     ) -> Iterator[tuple[dict, Tensor | None]]:
-        in_training = moment.weights == "epoch"
+        in_training = moment.weights == Weights.EPOCH
         settings = Settings(resolve_grid(self.grid, probe.data.image_size), solver=self.solver, **self.noise)
         layerwise = LayerwiseDiscarding(network, images, settings, probe.seed)
         places = {tap.name: relative_depth(tap, probe.taps) for tap in probe.taps}

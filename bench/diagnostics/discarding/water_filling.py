@@ -163,7 +163,7 @@ class WaterLevels:
         return find_roots(log_ratio, start, self.top, tolerance, stride), errors
 
     def fill(self, start: Tensor, draws: int, **search) -> Filling:
-        """Raise the noise from the start, (n,), as far as an estimate with these draws allows."""
+        """Raise the noise from the start, (n,), to the largest level that an estimate with these draws allows."""
         level, error = self.search(start, draws, TOLERANCE / 4, **search)
         return Filling(self.norms, level, error * (draws / MIN_DRAWS) ** 0.5, self.sigma(level))
 

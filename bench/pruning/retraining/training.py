@@ -66,7 +66,7 @@ class Retraining:
         self.base = Base.of_run(self.tracked.store, runs["run"].iloc[0], self.base.trust)
 
     def __call__(self, designs: Mapping[str, Design], seeds: Sequence[int] | None = None) -> list[str]:
-        """Train designs, as far as the budget allows.
+        """Train designs until the budget is spent.
 
         Args:
             designs: Designs by name.

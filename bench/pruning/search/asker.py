@@ -185,8 +185,8 @@ class Asker:
     def loss(self, design: Design, estimator: str, view: str, reading: str = READINGS[0]) -> Loss:
         """Add the losses of a design: its removed levels and skips, and the removed channels of each remaining slot.
 
-        The reading `cut_and_narrowest` adds a charge for the narrowest slot, because narrow layers train badly whatever
-        their information.
+        The reading `cut_and_narrowest` adds a charge for the narrowest slot, because narrow layers train badly,
+        also if they have much information.
         """
         widths = [self.width(slot.name, slot.width, estimator, view) for slot in design.slots()]
         bits = Loss.total([self.structure(design, estimator, view, reading), *widths])
