@@ -40,8 +40,8 @@ class Probe:
         n: Number of samples, drawn once from the split and kept in its order. None takes all.
         taps: Names or patterns such as `enc*`. None takes all but the skips, which repeat activations of the encoder.
         labels: Label views of whole images. The first is the primary one.
-        views: `image` (a sample is an image), `pixel` or `patch` (a sample is a location). None takes `image`, and for
-            masks also `pixel`.
+        views: `image` (a sample is an image), `pixel` or `patch` (a sample is a location). None takes `pixel` for masks
+            and `image` for other labels.
         pixels: Number of locations, over all images.
         budget_gb: Activations that are held at once, at most, in 1e9 bytes. Results do not depend on it.
         batch_size: Number of images in a batch. Rounding depends on it.

@@ -83,7 +83,7 @@ def test_the_newest_run_of_each_design_and_seed_is_used(folder):
 
 
 def test_classification_is_judged_by_balanced_accuracy(tmp_path):
-    few = ("model=cnn", "dataset.task=classification", *ALONE, "tracking.experiment=classes")
+    few = ("model=cnn", "dataset.task=classification", *ALONE, "probe.views=null", "tracking.experiment=classes")
     assert tiny(tmp_path, "-m", *few, "model.filters=[2],[4]").code == 0
     assert "balanced accuracy" in compare(tmp_path, "tracking.experiment=classes")
     found = table(tmp_path)

@@ -51,6 +51,16 @@ def test_bottleneck_metrics_are_kept_information_and_bypass(table):
     assert set(found.metrics) == {f"summary/bottleneck.{key}" for key in expected}
 
 
+def test_bottleneck_without_information_about_the_image_is_that_of_the_network(table):
+    about_label = LayerTable(row for row in table.rows if row["quantity"] == I_TY)
+    expected = {"relative_depth": 50, "ty": 0.4, "kept_y": 0.4 / 1.2, "bypass_y": 1.3 - 0.6}
+    assert Bottleneck()(about_label).metrics == pytest.approx(
+        {f"summary/bottleneck.{key}": value for key, value in expected.items()}
+    )
+    chain = LayerTable(row for row in about_label.rows if row["role"] != "bottleneck")
+    assert Bottleneck()(chain).metrics == {}
+
+
 def test_bottleneck_without_a_best_checkpoint_has_no_metrics():
     assert Bottleneck()(LayerTable(rows("epoch", 0))).metrics == {}
 
