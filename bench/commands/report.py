@@ -119,7 +119,7 @@ def layers_table(rows: pd.DataFrame, table: LayerTable) -> str:
 
 
 def sentences(table: LayerTable) -> str:
-    """Say how much of the label's entropy the layers have, where it changes most, and what passes by the bottleneck."""
+    """Say how much of the label's entropy the layers have, where it falls and rises, and what passes by the bottleneck."""
     rows = table.profile()
     rows = rows[(rows["quantity"] == I_TY) & rows["excess"].notna()]
     rows = rows[verdicts(rows).isin([Verdict.CLEAR, Verdict.NOT_ABOVE_NULL])]
@@ -151,19 +151,23 @@ def sentences(table: LayerTable) -> str:
 
 
 def _changes(rows: pd.DataFrame) -> str:
-    """Say between which neighbouring layers information rises and falls most, where the intervals are separate."""
-    low, high = (rows[end] - rows["null_mean"] for end in ("low", "high"))
-    change = rows["excess"].diff()
-    rises, falls = low > high.shift(), high < low.shift()
+    """Say between which layers information falls and rises most, where the intervals are separate.
+
+    The branches `up` and `skip` of a decoder are left out, because the next layer reads both of them.
+    """
+    rows = rows[~rows["role"].isin(["up", "skip"])]
+    excess, taps = rows["excess"].to_numpy(float), rows["tap"].to_numpy()
+    low, high = ((rows[end] - rows["null_mean"]).to_numpy(float) for end in ("low", "high"))
+    change = np.triu(excess[None] - excess[:, None])  # [i, j]: from layer i to a later layer j
+    falls, rises = high[None] < low[:, None], low[None] > high[:, None]
     said = []
-    for word, which, pick in (("rises", change[rises], "idxmax"), ("falls", change[falls], "idxmin")):
-        if len(which):
-            at = rows.index.get_loc(getattr(which, pick)())
-            before, after = rows["tap"].iloc[at - 1], rows["tap"].iloc[at]
-            said.append(f"{word} most from {before} to {after} ({which.loc[rows.index[at]]:+.2f} bits)")
-    if not said:
-        return "No two neighbouring layers differ by more than their intervals."
-    return f"Information {' and '.join(said)}."
+    for word, sign, separate in (("falls", -1, falls), ("rises", 1, rises)):
+        before, after = np.unravel_index(np.argmax(np.where(separate, sign * change, 0)), change.shape)
+        if before < after:
+            said.append(
+                f"{word} most from {taps[before]} ({excess[before]:.2f} bits) to {taps[after]} ({excess[after]:.2f})"
+            )
+    return f"Information {' and '.join(said)}." if said else "No two layers differ by more than their intervals."
 
 
 def others(table: LayerTable) -> str:

@@ -17,7 +17,7 @@ def test_help_names_every_choice_and_the_config(tmp_path):
     for group in ("dataset", "diagnostic", "estimator", "experiment", "model", "benchmark", "preset"):
         assert f"{group}: {', '.join(names(group))}\n" in ended.out
     assert "python -m bench [COMMAND] [OVERRIDES]" in ended.out
-    assert "untrained_seeds: 3" in ended.out
+    assert "untrained_seeds: 2" in ended.out
 
 
 @pytest.mark.parametrize("words", [(), ("run",)])

@@ -42,7 +42,8 @@ def test_sentences_say_what_is_told_where_it_changes_and_what_passes_by_the_bott
     text = " ".join(layers_report(LayerTable([*rows(), *rows("untrained", 0.5)])).split())
     assert "The label has an entropy of 1.00 bits. The layer out has the most information" in text
     assert "0.80 bits (80 %)" in text
-    assert "rises most from up1 to out (+0.70 bits) and falls most from enc1 to bottleneck (-0.40 bits)" in text
+    assert "falls most from enc1 (0.50 bits) to bottleneck (0.10)" in text
+    assert "and rises most from bottleneck (0.10 bits) to out (0.80)." in text
     assert "The bottleneck bottleneck has 0.10 bits and the output has 0.80" in text
 
 
@@ -54,7 +55,7 @@ def test_without_a_bottleneck_it_says_what_training_added():
 
 
 def test_overlapping_intervals_are_no_change():
-    assert "No two neighbouring layers differ" in layers_report(LayerTable(rows(scale=0.01)))
+    assert "No two layers differ" in layers_report(LayerTable(rows(scale=0.01)))
 
 
 @pytest.mark.parametrize("faulty", [{"recovered_ok": False}, {"saturation": 1.0}])
