@@ -119,7 +119,7 @@ def layers_table(rows: pd.DataFrame, table: LayerTable) -> str:
 
 
 def sentences(table: LayerTable) -> str:
-    """Say how much of the label's entropy the layers have, where it falls and rises, and what passes by the bottleneck."""
+    """Say how much of the label's entropy the layers have, where it is lost, and what passes by the bottleneck."""
     rows = table.profile()
     rows = rows[(rows["quantity"] == I_TY) & rows["excess"].notna()]
     rows = rows[verdicts(rows).isin([Verdict.CLEAR, Verdict.NOT_ABOVE_NULL])]
