@@ -51,7 +51,7 @@ def test_position_tells_little_of_the_label(classes):
     of_label = entropy(shares.mean(dim=(1, 2)))
     assert 1 - entropy(shares) / of_label < 0.25
     assert shares[1:].sum(dim=0).max() < 0.5
-    assert (shares[1:].sum(dim=0) > 0).double().mean() > 0.9  # all positions but those in the corners
+    assert (shares[1:].sum(dim=0) > 0).double().mean() > 0.75  # all but the corners
 
 
 @pytest.mark.parametrize("classes", [2, 5])
