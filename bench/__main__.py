@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bench.config import CONF
+from bench.config import COMMANDS, CONF
 from bench.config.checks import CHECKS
 from bench.config.composing import explain_hydra
 from bench.config.folders import refuse_folder
@@ -22,11 +22,6 @@ from bench.errors import InputError, exit_with
 from bench.signals import handle_stop_signals
 from bench.sweeps.callback import end_sweep
 from bench.tracking.addresses import refuse_secrets
-
-# command, which is also the name of its module and function -> its config
-COMMANDS = {"run": "config"} | {
-    name: name for name in ("calibrate", "propose", "validity", "compare", "taps", "status", "resend")
-}
 
 
 def main() -> None:
