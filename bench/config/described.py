@@ -118,6 +118,12 @@ def component_settings(group: str, choice: str) -> list[Setting]:
     return _settings(path, "" if _is_whole(path) else f"{group}.", _flat_rules(KINDS["config"]))
 
 
+def component_groups(group: str, choice: str) -> list[Group]:
+    """Describe the groups that a choice chooses itself, such as the dataset of an experiment."""
+    path = CONF / group / f"{choice}.yaml"
+    return _groups(path) if path.is_file() else []
+
+
 def group_names() -> list[str]:
     """List the names of all groups."""
     return sorted(path.name for path in CONF.iterdir() if path.is_dir())
@@ -135,7 +141,12 @@ def summary_of(group: str, choice: str) -> str:
         >>> summary_of("estimator", "lnc")
         'Nearest-neighbour estimator with local non-uniformity correction (Gao et al. 2015).'
     """
-    return re.split(r"(?<=\.) (?=[A-Z])", comment_of(CONF / group / f"{choice}.yaml"))[0]
+    return first_sentence(comment_of(CONF / group / f"{choice}.yaml"))
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a text in one line."""
+    return re.split(r"(?<=\.) (?=[A-Z])", text)[0]
 
 
 def comment_of(path: Path) -> str:
@@ -154,15 +165,17 @@ def _is_whole(path: Path) -> bool:
 
 
 def _groups(path: Path) -> list[Group]:
-    """Read the groups of the defaults list of a yaml file."""
+    """Read the groups of the defaults list of a yaml file, also those that it overrides, without Hydra's own."""
     groups = []
     for key, node, _ in _entries(path):
         for entry in node.value if key == "defaults" else ():
             if isinstance(entry, yaml.MappingNode):
-                (name, choice), line = entry.value[0], _comment_at(path, entry.value[0][1])
-                group = str(name.value).lstrip("/")
-                if " " not in group:  # `override hydra/job_logging` is no group of a user
-                    groups.append(Group(group, _typed(path, choice), line))
+                name, choice = entry.value[0]
+                group = str(name.value).removeprefix("override ").lstrip("/")
+                if not group.startswith("hydra/"):
+                    groups.append(Group(group, _typed(path, choice), _comment_at(path, choice)))
+            elif _is_whole(path) and (included := path.with_stem(entry.value)).is_file():
+                groups += _groups(included)
     return groups
 
 
@@ -179,8 +192,9 @@ def _settings(path: Path, prefix: str, rules: dict[str, str]) -> list[Setting]:
     return settings
 
 
-def _entries(path: Path) -> Iterator[tuple[str, yaml.Node, str]]:
-    """Yield the dotted key, the node and the comment of each value and each section of a yaml file."""
+@cache
+def _entries(path: Path) -> tuple[tuple[str, yaml.Node, str], ...]:
+    """Return the dotted key, the node and the comment of each value and each section of a yaml file."""
 
     def walk(mapping: yaml.MappingNode, prefix: str) -> Iterator[tuple[str, yaml.Node, str]]:
         for name, node in mapping.value:
@@ -190,8 +204,8 @@ def _entries(path: Path) -> Iterator[tuple[str, yaml.Node, str]]:
             if is_block and isinstance(node, yaml.MappingNode):
                 yield from walk(node, f"{key}.")
 
-    if isinstance(root := yaml.compose(_text(path)), yaml.MappingNode):
-        yield from walk(root, "")
+    root = yaml.compose(_text(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return tuple(walk(root, "")) if isinstance(root, yaml.MappingNode) else ()
 
 
 def _comment_at(path: Path, node: yaml.Node) -> str:
@@ -213,6 +227,7 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+@cache
 def _flat_rules(kind: type, prefix: str = "") -> dict[str, str]:
     """Return the allowed values of each setting of a command's config by its dotted key."""
     flat: dict[str, str] = {}
