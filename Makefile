@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PER_CORE := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run ui server test test-processes test-slow perf perf-tracking screenshots mutate golden lint
+.PHONY: run ui server test test-processes test-slow perf perf-tracking screenshots mutate golden lint docs
 
 run: $(INSTALLED) ## the default run: a small U-Net on generated phantoms; ARGS='...' adds overrides
 	$(BIN)/python -m bench $(ARGS)
@@ -34,20 +34,23 @@ perf: $(INSTALLED) ## ratios of times within one run; takes minutes
 	$(BIN)/python tests/perf/asking.py
 	$(BIN)/python tests/perf/discarding.py
 
-mutate: $(INSTALLED) ## mutation tests; ROOM=, FILE=, N= mutants per file, SEED=; an hour; docs/TESTING.md
+mutate: $(INSTALLED) ## mutation tests; ROOM=, FILE=, N= mutants per file, SEED=; an hour; docs/testing.md
 	$(ONE_THREAD) nice -n 15 $(BIN)/python tests/mutation/mutate.py --count $(N) --seed $(SEED) $(if $(ROOM),--room '$(ROOM)') $(if $(FILE),--file $(FILE))
 
 golden: $(INSTALLED) ## compare outputs of commit BASE and the working tree; NAMES='calibrate sweep'; takes minutes
 	$(if $(BASE),,$(error BASE: wanted the commit to compare with, such as make golden BASE=main))
 	$(BIN)/python tests/golden/golden.py against $(BASE) $(NAMES)
 
-screenshots: $(INSTALLED) ## make docs/ui_*.png from the newest sweep in STORE, with chromium
+screenshots: $(INSTALLED) ## make docs/images/ui_*.png from the newest sweep in STORE, with chromium
 	$(BIN)/python tests/screenshots.py $(STORE)
 
-perf-tracking: $(INSTALLED) ## docs/SCALING.md; SQLite, and DATABASE=postgresql://… if given (it must be empty)
+perf-tracking: $(INSTALLED) ## docs/scaling.md; SQLite, and DATABASE=postgresql://… if given (it must be empty)
 	$(BIN)/python tests/perf/sweeps.py
 	$(BIN)/python tests/perf/tracking.py $(DATABASE)
 	$(BIN)/python tests/perf/queries.py $(DATABASE)
+
+docs: $(INSTALLED) ## the documentation in site/index.html; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check

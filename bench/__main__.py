@@ -1,4 +1,4 @@
-"""`python -m bench [COMMAND] [OVERRIDES]`: read the command, and leave the rest of the line to Hydra."""
+"""`python -m bench [COMMAND] [OVERRIDES]`: read the command line, and leave its overrides to Hydra."""
 
 from __future__ import annotations
 
@@ -13,20 +13,18 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from bench.config import CONF
+from bench.config import COMMANDS, CONF
 from bench.config.checks import CHECKS
+from bench.config.command_line import Line, add_overrides, read_line
+from bench.config.completion import complete_shell
 from bench.config.composing import explain_hydra
 from bench.config.folders import refuse_folder
+from bench.config.help import help_text
 from bench.config.settings import register
-from bench.errors import InputError, exit_with
+from bench.errors import exit_with
 from bench.signals import handle_stop_signals
 from bench.sweeps.callback import end_sweep
 from bench.tracking.addresses import refuse_secrets
-
-# command, which is also the name of its module and function -> its config
-COMMANDS = {"run": "config"} | {
-    name: name for name in ("calibrate", "propose", "validity", "compare", "taps", "status", "resend")
-}
 
 
 def main() -> None:
@@ -35,10 +33,19 @@ def main() -> None:
     HYDRA_FULL_ERROR=1 in the environment shows the traceback instead.
     """
     handle_stop_signals()
+    line = Line()
     try:
-        refuse_secrets(sys.argv[1:])  # before Hydra writes them to .hydra/
+        refuse_secrets(sys.argv[1:])  # before a message or Hydra's .hydra/ repeats them
+        if (answer := complete_shell(sys.argv[1:])) is not None:
+            return print(answer)
+        line = read_line(sys.argv[1:])
+        if {"--help", "-h"} & set(line.flags):
+            return print(help_text(line), end="")
         refuse_folder(Path.cwd())
-        name = take_command(sys.argv)
+        line = add_overrides(line)
+        refuse_secrets(line.overrides)
+        sys.argv[1:] = [*line.flags, *line.overrides]
+        name = line.command
 
         def job(config: DictConfig):
             handle_stop_signals()  # in a launcher's process too
@@ -56,7 +63,7 @@ def main() -> None:
         register()
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=COMMANDS[name])(job)()
     except BaseException as error:  # SystemExit too, which components of others may raise within a job
-        fault = end_sweep(explain_hydra(error))
+        fault = end_sweep(explain_hydra(error, line))
         if isinstance(error, SystemExit):
             raise
         exit_with(fault)
@@ -66,19 +73,6 @@ def run_command(name: str, config: DictConfig):
     """Check a command's config, and run the command; what it imports takes seconds, so it is imported last."""
     CHECKS[name](config)
     return getattr(import_module(f"bench.commands.{name}"), name)(config)
-
-
-def take_command(arguments: list[str]) -> str:
-    """Remove the command from the command line, and from a line that a shell completes; `run` if there is none."""
-    line = os.environ.get("COMP_LINE", "").split(" ")
-    if len(line) > 2 and line[1] in COMMANDS:
-        os.environ["COMP_LINE"] = " ".join([line[0], *line[2:]])
-    if len(arguments) < 2 or not arguments[1].isidentifier():
-        return "run"
-    name = arguments.pop(1)
-    if name not in COMMANDS:
-        raise InputError(f"command: got {name!r}, wanted one of {', '.join(COMMANDS)}; overrides look like name=value")
-    return name
 
 
 if __name__ == "__main__":

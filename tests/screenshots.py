@@ -1,4 +1,4 @@
-"""Take screenshots of the newest sweep of a store in MLflow's UI, for docs/: python tests/screenshots.py mlflow.db"""
+"""Take screenshots of the newest sweep of a store in MLflow's UI for docs/images: tests/screenshots.py mlflow.db"""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from bench.sweeps import jobs
 from bench.tracking import views
 from bench.tracking.store import connect
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[1] / "docs" / "images"
 PROFILES = ("profile/I_XT.renyi_2", "profile/I_TY.probe.pixel")
 
 

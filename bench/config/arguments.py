@@ -13,6 +13,8 @@ from hydra.utils import get_object
 from bench.errors import InputError, missing_extra
 
 MOST = 2**32 - 1  # largest whole number: the largest seed, and more than any valid count or size
+# classes in messages
+CLASSES = {"train.optimizer": "torch.optim.SGD", "train.schedule": "torch.optim.lr_scheduler.StepLR"}
 # names of the types of values in messages
 WORDS = {
     bool: "true or false",
@@ -35,6 +37,9 @@ def target_of(config: Any, section: str) -> Callable:
     Raises:
         InputError: If the config is not a mapping with a `_target_`, or if `_target_` names no class or function.
     """
+    if isinstance(config, str):
+        example = config if "." in config else CLASSES.get(section, "PACKAGE.CLASS")
+        raise InputError(f"{section}: got {config!r}, wanted a class; write {section}._target_={example}")
     if not isinstance(config, Mapping):
         raise InputError(f"{section}: got {config!r}, wanted a component: a mapping with _target_ and its arguments")
     name = config.get("_target_")

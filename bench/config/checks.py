@@ -15,6 +15,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from bench.config.chosen import did_you_mean
+from bench.config.command_line import START
 from bench.config.folders import check_folder
 from bench.config.launching import check_launching
 from bench.config.rules import Switch, rules_of
@@ -164,6 +166,10 @@ def _check(config: DictConfig, kind: type) -> None:
 def _check_given(config: DictConfig, hydra: DictConfig) -> None:
     """Raise InputError for an override that Hydra accepts without any effect, or with another effect than it states."""
     given = cast(dict, OmegaConf.to_container(hydra.overrides))
+    experiment = hydra.runtime.choices.get("experiment")
+    if experiment and hydra.mode == RunMode.RUN and hydra.sweeper.get("params"):
+        fix = f"write {START} -m {' '.join(given['task'])}"
+        raise InputError(f"experiment: got {experiment}, which is a sweep over many runs; {fix}")
     for override in OverridesParser.create().parse_overrides(given["task"] + given["hydra"]):
         key, value = override.key_or_group, override.value()
         if override.is_delete() or override.is_sweep_override():
@@ -187,7 +193,8 @@ def _check_fields(section: DictConfig, kind: type, name: str = "", partly: bool 
     rules = rules_of(kind)
     if unknown := set(section) - set(rules):
         got = f"{name or 'config'}: got the setting {min(map(str, unknown))!r}"
-        raise InputError(f"{got}, wanted one of {', '.join(rules)}")
+        near = did_you_mean(min(map(str, unknown)), rules)
+        raise InputError(f"{got}, wanted one of {', '.join(rules)}{near}")
     for field, (hint, rule) in rules.items():
         key = f"{name}.{field}" if name else field
         if field not in section:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import traceback
 
-from hydra.errors import MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
-from bench.config import CONF
+from bench.config.chosen import did_you_mean, split_override
+from bench.config.command_line import START, Line, unknown_key
+from bench.config.described import choices_of
 from bench.errors import REFUSALS, InputError
 
 # choices of Hydra's plugins -> the extra that installs them
@@ -19,25 +21,60 @@ EXTRAS = {
 }
 
 
-def explain_hydra(error: BaseException) -> BaseException:
+def explain_hydra(error: BaseException, line: Line = Line()) -> BaseException:  # noqa: B008 (a tuple)
     """Return an error that states what is allowed, in place of an error of Hydra that does not.
 
     The new error for a choice that does not exist names the group and its choices, also for a choice inside a list. An
-    error of a launcher or a sweeper about its settings becomes an InputError. Any other error is returned as it is.
+    error about an override shows the right form of this override. An error of a launcher or a sweeper about its
+    settings becomes an InputError. Any other error is returned as it is.
+
+    Args:
+        error: Any error.
+        line: The command line, for errors about its overrides.
     """
     if isinstance(error, REFUSALS) and not isinstance(error, InputError) and plugin_of(error):
         return InputError(f"{plugin_of(error)}: refuses its settings ({type(error).__name__}: {error}); correct them")
     if type(error) is ValueError and str(error).startswith("Config group override must be"):
         return InputError(f"{error}, wanted a choice such as model=unet or estimator=[renyi]")
-    if not isinstance(error, MissingConfigException):
-        return error
+    if type(error) is ValueError and str(error).startswith("Only one of --run"):
+        return InputError(
+            "got several of -m, --cfg and --info, wanted one of them; --cfg job shows a config without -m"
+        )
+    if isinstance(error, MissingConfigException):
+        return _explain_choice(error)
+    return _explain_override(error, line) if isinstance(error, HydraException) else error
+
+
+def _explain_choice(error: MissingConfigException) -> BaseException:
+    """Explain a choice that does not exist."""
     group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
     if extra := EXTRAS.get(f"{group}/{choice}"):
         return InputError(f"{group}: got {choice!r}, which is not installed; pip install 'infoflow-bench[{extra}]'")
-    if not group or not (CONF / group).is_dir():
-        return error
-    choices = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-    return InputError(f"{group}: got {choice!r}, wanted one of {', '.join(choices)}")
+    if choices := list(error.options or choices_of(group)):
+        return InputError(f"{group}: got {choice!r}, wanted one of {', '.join(choices)}{did_you_mean(choice, choices)}")
+    return error
+
+
+def _explain_override(error: HydraException, line: Line) -> BaseException:
+    """Explain an override of a key that does not exist, or with a value of another form than its key has."""
+    text = str(error)
+    values = dict(split_override(override) for override in line.overrides)
+    if isinstance(error, OverrideParseException):
+        why = error.message.splitlines()[0] if error.message else text
+        fix = "put a value with special characters in two pairs of quotes, such as 'name=\"a=b\"'"
+        return InputError(f"got the override {error.override!r}, which can't be read ({why}); {fix}")
+    if found := re.match(r"Could not (?:override|delete from config.) '([^']+)'", text):
+        return InputError(unknown_key(found[1], values.get(found[1], "VALUE"), line))
+    if found := re.match(r"Ambiguous value for argument '([^=]+)=(.*)'", text):
+        key, value = found.groups()
+        sweep = f"{START} -m {key}={value}"
+        return InputError(
+            f"{key}: got {value}, wanted a list: {key}=[{value}], or a sweep over several values: {sweep}"
+        )
+    found = re.match(r"Error merging override ([^=]+)=(.*)", text)
+    if found and "is not a ListConfig" in str(error.__cause__):
+        return InputError(f"{found[1]}: got {found[2]}, wanted a list; write {found[1]}=[{found[2]}]")
+    return error
 
 
 def quoted(text: str) -> str:

@@ -71,10 +71,13 @@ class Choice:
 class Switch:
     """True or false. A number or word that Hydra would convert to a bool is not allowed."""
 
+    def __str__(self) -> str:
+        return "true or false"
+
     def check(self, key: str, value: Any) -> None:
         """Raise InputError if a value is not a bool."""
         if not isinstance(value, bool):
-            raise InputError(f"{key}: got {value!r}, wanted true or false")
+            raise InputError(f"{key}: got {value!r}, wanted {self}")
 
 
 @dataclass(frozen=True)

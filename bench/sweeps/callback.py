@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
+from bench.config import COMMANDS
 from bench.config.checks import check_sweep
+from bench.config.command_line import Line
 from bench.config.composing import explain_hydra
 from bench.config.folders import check_folder
 from bench.errors import JobsFailed, exit_with
@@ -53,7 +55,8 @@ class SweepParent(Callback):
             if not config.tracking.parent:  # otherwise another command owns the parent
                 opened.append(parent.start(config))
         except Exception as error:
-            exit_with(explain_hydra(error))
+            name = next(command for command, its in COMMANDS.items() if its == given["config_name"])
+            exit_with(explain_hydra(error, Line(name, (), tuple(config.hydra.overrides.task))))
 
     def on_multirun_end(self, config: DictConfig, **_) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The recipes of docs/RECIPES.md work: a test writes their files and runs their commands."""
+"""The recipes of docs/how-to/add-a-component.md work: a test writes their files and runs their commands."""
 
 import re
 import shlex
@@ -10,7 +10,7 @@ from running import QUIET, artifact, command, layers, runs, with_store
 
 pytestmark = pytest.mark.processes
 
-TEXT = (Path(__file__).parents[2] / "docs" / "RECIPES.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "how-to" / "add-a-component.md").read_text(encoding="utf-8")
 CHECKS = {  # of the run of a recipe's first command, by the title of the recipe
     "A network": lambda folder, run: {"features", "pooled", "out"} <= set(layers(folder, run)["tap"]),
     "A dataset": lambda folder, run: '"rings"' in artifact(folder, run, "dataset.json").read_text(),
@@ -34,7 +34,7 @@ def test_recipe(tmp_path, monkeypatch, title):
     for module in [name for name in sys.modules if name == "mine" or name.startswith("mine.")]:
         monkeypatch.delitem(sys.modules, module)
     text = SECTIONS[title]
-    for path, content in re.findall(r"^```(?:python|yaml) (\S+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+    for path, content in re.findall(r"^```(?:python|yaml) title="(\S+)"\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(content, encoding="utf-8")
     lines = re.findall(r"^    python -m bench (.*--config-dir.*)$", text, re.MULTILINE)

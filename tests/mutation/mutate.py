@@ -1,4 +1,4 @@
-"""Mutation testing: the share of small faults in the code that the tests find. `make mutate`; results: docs/TESTING.md.
+"""Mutation testing: the share of small faults in the code that the tests find. `make mutate`; results: docs/testing.md.
 
 Each mutant is written into a copy of the checkout and tested in a process forked from one that has imported the large
 libraries. A mutant is killed if a test fails or the tests exceed their time limit.
