@@ -34,15 +34,20 @@ def compare(config: DictConfig) -> str | None:
         The id of the run, or None if the store or the folder is read-only.
     """
     store = connect(config.tracking.uri, config.tracking.experiment, read_only=True)
-    comparison = compare_runs(choose_runs(store, config.runs, config.sweep), config)
-    name = f"comparison of {len(comparison.designs)} designs on {comparison.runs.card['name']}"
-    name = config.tracking.name or name
+    experiment, everything = config.tracking.experiment, config.tracking.experiment is not None
+    comparison = compare_runs(choose_runs(store, config.runs, config.sweep, everything), config)
+    runs = comparison.runs
+    of = runs.sweep.name if runs.sweep else f"{len(comparison.designs)} designs"
+    name = config.tracking.name or f"compare {of} on {runs.card['name']}"
+    if experiment is None:  # that of the compared runs
+        compared = store.client.get_run(runs.frame["run"].iloc[0])
+        experiment = store.client.get_experiment(compared.info.experiment_id).name
     unwritable = folder_fault(config.folder)
     with ExitStack() as ending:
         try:
             if fault := store.fault or (unwritable and f"{config.folder} is a folder {unwritable}"):
                 raise InputError(fault)
-            store = connect(config.tracking.uri, config.tracking.experiment)
+            store = connect(config.tracking.uri, experiment)
             tracked = ending.enter_context(tracking.started(store, name, {COMPARISON: comparison.reference}))
         except InputError as fault:  # a server refuses a user without permission to log only at this point
             write_report(

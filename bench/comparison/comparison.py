@@ -60,6 +60,7 @@ class Comparison:
         facts = {
             "data": f"{card['name']}, {card['task']}; {card['n']['test']} test images of {card['groups']['test']} "
             f"groups; fingerprint {card['fingerprint']}",
+            **({"sweep": self.runs.sweep.words} if self.runs.sweep else {}),
             "runs": f"{len(self.runs.frame)}, seeds {', '.join(map(str, seeds))}",
             "reference": self.reference,
         }

@@ -16,8 +16,8 @@ from bench import tracking
 from bench.config.composing import quoted
 from bench.errors import InputError, JobsFailed, explain, was_stopped
 from bench.sweeps import claims, jobs
-from bench.sweeps.planned import asked, count
-from bench.sweeps.summary import failures_report, summarise
+from bench.sweeps.planned import asked, count, short_name
+from bench.sweeps.summary import failures_report, next_commands, summarise
 from bench.tracking import views
 from bench.tracking.offline.heartbeat import BEAT, MISSED, SECONDS, Watch, is_on_this_host, mark_all_dead, owner_of
 from bench.tracking.store import Store, connect
@@ -46,13 +46,14 @@ def start(config: DictConfig) -> Sweep:
     """
     swept = [override for override in asked(config) if override.is_sweep_override()]
     planned = count(config, swept)
-    name = config.tracking.name or " ".join(["sweep", *(str(override.input_line) for override in swept)])
     command = " ".join(config.hydra.overrides.task)
+    name = config.tracking.name or short_name(config, swept, command)
     store = connect(config.tracking.uri, config.tracking.experiment)
 
     def alike() -> list:
-        named = jobs.sweeps(store, name)
-        return [run for run in named if config.tracking.name or run.data.tags.get(COMMAND) == command]
+        if config.tracking.name:
+            return jobs.sweeps(store, name)
+        return [run for run in jobs.sweeps(store) if run.data.tags.get(COMMAND) == command]
 
     refuse_living(store, alike())
     claim = tracking.create(store, name, {tracking.SWEEP: "parent", COMMAND: command})
@@ -168,7 +169,7 @@ def close(sweep: Sweep, error: BaseException | None = None) -> None:
             if error:
                 raise error
             address = views.ui_address(sweep.store.uri, sweep.store.experiment_id)
-            sys.stdout.write(f"\nsweep {sweep.parent.id} in {sweep.store.uri}\n{address}")
+            sys.stdout.write(f"\n{next_commands(sweep.store, sweep.parent.id)}{address}")
             report_failures(sweep)
     except BaseException as raised:
         if error is None or isinstance(raised, JobsFailed):
@@ -179,7 +180,7 @@ def close(sweep: Sweep, error: BaseException | None = None) -> None:
 
 def report_failures(sweep: Sweep) -> None:
     """Mark the runs of killed processes, print and log a table of the jobs that failed, and raise JobsFailed."""
-    mark_all_dead(sweep.store.client, sweep.store.experiment_id)
+    mark_all_dead(sweep.store.client, sweep.store.experiment_ids)
     jobs.note_killed(sweep.store, sweep.parent.id)
     failed = jobs.failures(sweep.store, sweep.parent.id)
     if failed.empty:

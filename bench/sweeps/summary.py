@@ -8,10 +8,12 @@ from math import ceil
 import pandas as pd
 
 from bench import plots, tracking
+from bench.config.composing import as_argument
 from bench.errors import InputError
 from bench.information.tables import LayerTable
 from bench.sweeps import jobs
 from bench.tracking import records
+from bench.tracking.sqlite import default_uri
 from bench.tracking.store import Store
 
 MOST_DRAWN = 40  # maximal number of designs in a figure
@@ -73,6 +75,19 @@ def profile(table: LayerTable, estimator: str, view: str | None = None) -> pd.Da
     best = table.profile(estimator, view).set_index(keys)["bits"]
     untrained = table.untrained(estimator, view).groupby(keys)["bits"].mean()
     return pd.DataFrame({"bits": best, "untrained": untrained.reindex(best.index)}).reset_index()
+
+
+def next_commands(store: Store, parent: str) -> str:
+    """Format the name of a sweep and the commands that show its results, ready to paste."""
+    run = store.client.get_run(parent)
+    sweep = as_argument("sweep", run.info.run_name)
+    where = "" if store.uri == default_uri() else f" {as_argument('tracking.uri', store.uri)}"
+    designs = set(jobs.of_sweep(store, parent).values())
+    comparison = f"compare its designs: python -m bench compare {sweep}{where}\n" if len(designs) > 1 else ""
+    return (
+        f"sweep {run.info.run_name} (run {parent}) in {store.uri}\n{comparison}"
+        f"state of its jobs: python -m bench status {sweep}{where}\n"
+    )
 
 
 def failures_report(failed: pd.DataFrame) -> str:
