@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from math import ceil
 
 import pandas as pd
@@ -73,6 +74,21 @@ def profile(table: LayerTable, estimator: str, view: str | None = None) -> pd.Da
     best = table.profile(estimator, view).set_index(keys)["bits"]
     untrained = table.untrained(estimator, view).groupby(keys)["bits"].mean()
     return pd.DataFrame({"bits": best, "untrained": untrained.reindex(best.index)}).reset_index()
+
+
+def collapsed_report(collapsed: Mapping[str, str]) -> str:
+    """Format the jobs of a sweep that have taught their network nothing, each with the reason.
+
+    Args:
+        collapsed: Reasons by the names of the jobs.
+
+    Examples:
+        >>> collapsed_report({"unet seed=0": "the training loss is flat"})
+        '\\njobs that have not learned\\n  unet seed=0  the training loss is flat\\n'
+    """
+    wide = max(map(len, collapsed), default=0)
+    lines = [f"  {job:{wide}}  {why}\n" for job, why in collapsed.items()]
+    return "".join(["\njobs that have not learned\n", *lines] if lines else [])
 
 
 def failures_report(failed: pd.DataFrame) -> str:
