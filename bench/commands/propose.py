@@ -128,11 +128,11 @@ def verdict_report(verified, metric: str) -> str:
         metric: Name of the score.
     """
     scores = verified.designs.set_index("design")[
-        ["score", "low", "high", "val_score", "params", "flops", "seeds"]
+        ["score", "low", "high", "over", "val_score", "params", "flops", "seeds", "collapsed"]
     ].round(4)
     verdicts = verified.comparisons.drop(columns="proposal").set_index("baseline").rename_axis(None).round(4)
     return (
-        f"\n{scores.rename_axis(None).to_string()}\n{metric} on test data, 95 % over seeds and images\n\n"
-        f"{verdicts.to_string()}\n"
+        f"\n{scores.rename_axis(None).to_string()}\n{metric} on test data with 95 % intervals over other seeds and "
+        f"images, or over images alone\n\n{verdicts.to_string()}\n"
         f"gain of {verified.chosen.name}, chosen by validation, over each of these designs\n"
     )

@@ -21,6 +21,7 @@ from bench.estimators import Estimator
 from bench.information.tables import LayerTable, Moment, Weights
 from bench.layers.probe import Probe
 from bench.tracking.trust import trusted_by
+from bench.training.collapse import describe
 from bench.training.cost import cost
 from bench.training.evaluate import evaluate
 from bench.training.train import fit
@@ -95,9 +96,11 @@ def run(config: DictConfig) -> str | float | list[float]:
         test, images = evaluate(model, data, "test", seed=config.seed)
         tracked.table(images, "test.csv")
         costs = cost(model, data.test.images[: config.train.batch_size])
-        chosen = {"best_epoch": best.epoch, "val_score": best.val_score}
+        chosen = {"best_epoch": best.epoch, "val_score": best.val_score, "collapsed": float(best.collapse is not None)}
         for section, values in {"test": test, "cost": costs, "summary": chosen}.items():
             tracked.metrics({f"{section}/{name}": value for name, value in values.items()})
+        if best.collapse:
+            tracked.tag(tracking.COLLAPSED, best.collapse)
         for name, diagnostic in failures.remaining(diagnostics):
             found = Findings()
             with failures.of(name):
@@ -105,6 +108,7 @@ def run(config: DictConfig) -> str | float | list[float]:
             tracked.findings(found)
         sys.stdout.write(report(table, test, costs, tracked.id, store))  # also printed if a write can't be logged
         sys.stdout.write(failures_of_parts(table.failed, failures.said))
+        sys.stdout.write(describe(best.collapse, config.train.epochs))
     return answer(tracked, config.objectives)
 
 

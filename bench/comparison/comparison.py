@@ -16,6 +16,7 @@ from bench.comparison.designs import (
     profile_of,
 )
 from bench.comparison.runs import Runs
+from bench.pruning.retraining import judge
 from bench.pruning.retraining.protocol import metric_of
 
 
@@ -106,9 +107,18 @@ def notes(runs: Runs, reference: str, table: pd.DataFrame, missing: pd.DataFrame
         remarks.append(
             f"These designs have no gain, because they have fewer than 2 seeds in common with {reference}: {names}."
         )
-    if len(alone := table[table["over"] == layers.IMAGES]):
+    if len(alone := table[table["over"] == judge.IMAGES]):
         names = "; ".join(alone["design"])
-        remarks.append(f"These designs have one seed, so that their intervals are over images alone: {names}.")
+        remarks.append(
+            f"These designs have fewer than {judge.LEAST_SEEDS} seeds, so that the intervals of their scores are over "
+            f"images alone: {names}."
+        )
+    if len(failed := table[table["collapsed"] > 0]):
+        names = "; ".join(f"{row.design} ({row.collapsed} of {row.seeds})" for row in failed.itertuples())
+        remarks.append(
+            "These designs have trainings that have taught the network nothing. The tag `collapsed` of their runs has "
+            f"the reason. They remain in the means: {names}."
+        )
     if table["rows"].sum() == 0:
         remarks.append("No run measured its layers, so that there are no results about information.")
     else:

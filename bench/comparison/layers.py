@@ -10,9 +10,9 @@ import pandas as pd
 from bench.diagnostics.bottleneck import Bottleneck
 from bench.information.statistics import t_half_width
 from bench.information.tables import I_TY, I_XT, LayerTable, Weights
+from bench.pruning.retraining.judge import IMAGES, SEEDS
 
 QUESTION = ["tap", "quantity", "view", "label_view", "estimator"]
-SEEDS, IMAGES = "seeds and images", "images alone"  # sources of variation that an interval covers
 
 
 def best_rows(tables: Mapping[str, LayerTable], frame: pd.DataFrame) -> pd.DataFrame:

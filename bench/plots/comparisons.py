@@ -18,7 +18,8 @@ def score_against_cost(table: pd.DataFrame, score: str, reference: str) -> Figur
     """Draw the score with its interval against parameters and FLOPs. A line joins the Pareto front.
 
     Args:
-        table: Rows with design, score, low, high (NaN without an interval), params, flops, front.params, front.flops.
+        table: Rows with design, score, low, high (NaN without an interval), collapsed, params, flops, front.params,
+            front.flops.
         score: Name of the score.
         reference: Design whose interval sets the scale. Designs far below it are triangles at the lower edge.
     """
@@ -28,8 +29,11 @@ def score_against_cost(table: pd.DataFrame, score: str, reference: str) -> Figur
         for i, row in enumerate(table.itertuples()):
             reach = np.nan_to_num([[row.score - row.low], [row.high - row.score]])
             style = {"ms": 5, "color": colour(i), "label": row.design}
+            collapsed = " (collapsed)" if row.collapsed else ""
             if row.score < lowest:
-                axes.plot(getattr(row, cost), lowest, "v", **style | {"label": f"{row.design}: {row.score:.3f}"})
+                axes.plot(
+                    getattr(row, cost), lowest, "v", **style | {"label": f"{row.design}: {row.score:.3f}{collapsed}"}
+                )
             else:
                 marker = MARKERS[i // 10 % len(MARKERS)]
                 axes.errorbar(getattr(row, cost), row.score, reach, fmt=marker, capsize=2, lw=1, **style)

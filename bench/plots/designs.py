@@ -12,6 +12,8 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethod
 COSTS = {"params": "parameters", "flops": "FLOPs an image", "latency_ms": "latency [ms]"}
 COLOURS = {"base": "black", "chosen": "tab:red", "proposal": "tab:orange"}
 SHOWN = 5  # designs lower than the base by more than this many half widths of its interval are drawn as triangles
+LEAST_REACH = 0.01  # units of the score, where there is no interval
+MOST = 1.01  # scores are at most 1
 MARGIN = 0.25  # space below the triangles, in half widths of the base's interval
 
 
@@ -19,7 +21,8 @@ def pareto(table: pd.DataFrame, score: str) -> Figure:
     """Draw the score with its interval against parameters, FLOPs and latency. A line joins the Pareto front.
 
     Args:
-        table: Rows with design, kind, score, low, high, params, flops, latency_ms, and front.COST for each cost.
+        table: Rows with design, kind, score, low, high, collapsed, params, flops, latency_ms, and front.COST for each
+            cost.
         score: Name of the score.
     """
     figure = Figure(figsize=(12, 4.2), layout="constrained")
@@ -33,6 +36,9 @@ def pareto(table: pd.DataFrame, score: str) -> Figure:
             axes.errorbar(rows[cost], rows["score"], errors, fmt="o", capsize=2, lw=1, label=kind, **style)
             below = rows[rows["score"] < lowest]
             axes.plot(below[cost], np.full(len(below), lowest), "v", **style)
+            for row in below.itertuples():
+                text = f" {row.design}: {row.score:.2f}{' (collapsed)' if row.collapsed else ''}"
+                axes.annotate(text, (getattr(row, cost), lowest), rotation=90, fontsize=6, ha="center", va="bottom")
         axes.set_ylim(limits)
         front = table[table[f"front.{cost}"]].sort_values(cost)
         axes.step(front[cost], front["score"], where="post", color="0.6", lw=0.8, zorder=0)
@@ -46,21 +52,28 @@ def score_range(table: pd.DataFrame, base: pd.Series) -> tuple[float, tuple[floa
     """Compute the limits of the axis of the score from the interval of the base.
 
     Without limits, a design that failed to train or has a very wide interval would hide the differences between the
-    other designs.
+    other designs. Designs with collapsed trainings do not set the limits.
 
     Args:
-        table: Rows with score and low.
-        base: Row of the base, with score and high.
+        table: Rows with score, low and collapsed.
+        base: Row of the base, with score, high and collapsed. If it collapsed, the design with the best score is used.
 
     Returns:
-        The score below which designs are drawn as triangles, and the limits of the axis. There are no limits if the
-        base has no interval.
+        The score below which designs are drawn as triangles, and the limits of the axis. There are no limits if no
+        design has trained, or if the base has no interval and no design collapsed.
     """
-    reach = base["high"] - base["score"]
-    if not reach > 0:
+    trained = table[table["collapsed"] == 0]
+    if trained.empty or (len(trained) == len(table) and not base["high"] > base["score"]):
         return -np.inf, (None, None)
-    lowest = max(table["low"].min(), base["score"] - SHOWN * reach)
-    return lowest, (lowest - MARGIN * reach, table["score"].max() + 2 * reach)
+    if base["collapsed"]:
+        base = trained.loc[trained["score"].idxmax()]
+    reach, lows = base["high"] - base["score"], trained["low"].fillna(trained["score"])
+    lowest = lows.min()
+    if reach > 0:
+        lowest = max(lowest, base["score"] - SHOWN * reach)
+    else:
+        reach = max(LEAST_REACH, trained["score"].max() - lowest)
+    return lowest, (lowest - MARGIN * reach, min(trained["score"].max() + 2 * reach, MOST))
 
 
 def cost_axis(axes: Axes, cost: str) -> None:

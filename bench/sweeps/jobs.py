@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from bench.errors import InputError
-from bench.tracking import DESIGN, REUSED, SWEEP, Run
+from bench.tracking import COLLAPSED, DESIGN, REUSED, SWEEP, Run
 from bench.tracking.addresses import without_password
 from bench.tracking.offline.heartbeat import is_alive, is_on_this_host, owner_of, silence
 from bench.tracking.store import Store
@@ -82,6 +82,12 @@ def trained(store: Store) -> dict[str, str]:
     return {run.info.run_id: run.data.tags[DESIGN] for run in runs if DESIGN in run.data.tags}
 
 
+def collapsed(store: Store, parent: str) -> dict[str, str]:
+    """Map the names of the finished runs of a sweep that have taught their network nothing to the reason."""
+    runs = [store.client.get_run(run) for run in of_sweep(store, parent)]
+    return {run.info.run_name: run.data.tags[COLLAPSED] for run in runs if COLLAPSED in run.data.tags}
+
+
 def note_begin(store: Store, parent: str, overrides: Sequence[str], name: str) -> None:
     """Note on the parent that a job has begun. If its process is killed, no other note about the job remains."""
     Run(store, parent).tag(_key(overrides, BEGUN), json.dumps({"job": name, "why": GONE}))
@@ -126,6 +132,7 @@ def table(store: Store, parent) -> pd.DataFrame:
     Returns:
         A row for each job, with the columns run, name, state, minutes, val_score, where and why. A state is `finished`,
         `finished before` (in another sweep), `running`, `failed`, or `terminated` if its process ended before it did.
+        `why` is the reason of a failure, or why a finished training has taught the network nothing.
     """
     tags, rows = parent.data.tags, {}
     for run in search(store, f"tags.{SWEEP} = '{parent.info.run_id}'"):
@@ -136,6 +143,7 @@ def table(store: Store, parent) -> pd.DataFrame:
             "minutes": ((run.info.end_time or 1000 * time.time()) - run.info.start_time) / 60_000,
             "val_score": run.data.metrics.get("summary/val_score"),
             "where": _where(run.data.tags) if alive else None,
+            "why": run.data.tags.get(COLLAPSED) and f"collapsed: {run.data.tags[COLLAPSED]}",
         }
     before = {run: design for run, design in _of(tags, REUSED).items() if run not in rows}
     notes = [json.loads(note) for note in _of(tags, FAILED).values()]

@@ -17,7 +17,7 @@ from bench.config.composing import quoted
 from bench.errors import InputError, JobsFailed, explain, was_stopped
 from bench.sweeps import claims, jobs
 from bench.sweeps.planned import asked, count, short_name
-from bench.sweeps.summary import failures_report, next_commands, summarise
+from bench.sweeps.summary import collapsed_report, failures_report, next_commands, summarise
 from bench.tracking import views
 from bench.tracking.offline.heartbeat import BEAT, MISSED, SECONDS, Watch, is_on_this_host, mark_all_dead, owner_of
 from bench.tracking.store import Store, connect
@@ -168,6 +168,9 @@ def close(sweep: Sweep, error: BaseException | None = None) -> None:
                 report_failures(sweep)  # a sweeper that got no number from the jobs stops with this error
             if error:
                 raise error
+            collapsed = jobs.collapsed(sweep.store, sweep.parent.id)
+            sweep.parent.metrics({"summary/collapsed": len(collapsed)})
+            sys.stdout.write(collapsed_report(collapsed))
             address = views.ui_address(sweep.store.uri, sweep.store.experiment_id)
             sys.stdout.write(f"\n{next_commands(sweep.store, sweep.parent.id)}{address}")
             report_failures(sweep)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from math import ceil
 
 import pandas as pd
@@ -88,6 +89,21 @@ def next_commands(store: Store, parent: str) -> str:
         f"sweep {run.info.run_name} (run {parent}) in {store.uri}\n{comparison}"
         f"state of its jobs: python -m bench status {sweep}{where}\n"
     )
+
+
+def collapsed_report(collapsed: Mapping[str, str]) -> str:
+    """Format the jobs of a sweep that have taught their network nothing, each with the reason.
+
+    Args:
+        collapsed: Reasons by the names of the jobs.
+
+    Examples:
+        >>> collapsed_report({"unet seed=0": "the training loss is flat"})
+        '\\njobs that have not learned\\n  unet seed=0  the training loss is flat\\n'
+    """
+    wide = max(map(len, collapsed), default=0)
+    lines = [f"  {job:{wide}}  {why}\n" for job, why in collapsed.items()]
+    return "".join(["\njobs that have not learned\n", *lines] if lines else [])
 
 
 def failures_report(failed: pd.DataFrame) -> str:

@@ -35,7 +35,7 @@ from bench.tracking.store import Store
 
 PER_REQUEST = 100  # maximal number of values per request
 PATIENCE = 600  # seconds that a finished run waits for an unavailable server
-DESIGN, SWEEP, REUSED = "design", "sweep", "reused."
+DESIGN, SWEEP, REUSED, COLLAPSED = "design", "sweep", "reused.", "collapsed"
 
 log = logging.getLogger(__name__)
 

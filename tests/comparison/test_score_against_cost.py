@@ -7,13 +7,15 @@ import pytest
 from bench.plots import score_against_cost
 
 
-def table(scores, reach=0.01):
+def table(scores, reach=0.01, collapsed=0):
     names = [f"model=design_{i}" for i in range(len(scores))]
     costs = {cost: 1000.0 * 2.0 ** np.arange(len(scores)) for cost in ("params", "flops")}
     scores = np.array(scores)
     front = {f"front.{cost}": False for cost in costs}
     return pd.DataFrame(
-        {"design": names, "score": scores, "low": scores - reach, "high": scores + reach} | costs | front
+        {"design": names, "score": scores, "low": scores - reach, "high": scores + reach, "collapsed": collapsed}
+        | costs
+        | front
     )
 
 
@@ -63,3 +65,25 @@ def test_without_intervals_all_scores_are_shown(reach):
     low, high = drawn(table([0.88, 0.28], reach)).axes[0].get_ylim()
     assert low < 0.28
     assert high > 0.88
+
+
+@pytest.mark.parametrize(
+    ("scores", "collapsed", "lowest"),
+    [
+        ([0.88, 0.89, 0.0], [0, 0, 1], 0.83),
+        ([0.0, 0.88, 0.89], [1, 0, 0], 0.84),  # the reference collapsed
+        ([0.88, 0.89, 0.3], [0, 0, 2], 0.83),
+    ],
+)
+@pytest.mark.parametrize("reach", [0.01, np.nan])
+def test_collapsed_designs_do_not_stretch_the_axis(scores, collapsed, lowest, reach):
+    axes = drawn(table(scores, reach, collapsed)).axes[0]
+    assert lowest - 0.01 < axes.get_ylim()[0] < 0.88
+    assert 0.89 < axes.get_ylim()[1] < 0.95
+    (triangle,) = [line for line in axes.lines if line.get_marker() == "v"]
+    assert triangle.get_label() == f"model=design_{np.argmax(collapsed)}: {min(scores):.3f} (collapsed)"
+
+
+def test_if_all_designs_collapsed_their_scores_are_shown():
+    low, high = drawn(table([0.0, 0.1], 0.0, 1)).axes[0].get_ylim()
+    assert low < 0 < 0.1 < high

@@ -97,19 +97,24 @@ def screen_proposals(
 
 
 def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mapping[str, float]) -> pd.DataFrame:
-    """Build a table with a row per design: mean scores with intervals over seeds and images, costs, Pareto fronts."""
+    """Build a table with a row per design: mean scores with intervals, costs, Pareto fronts.
+
+    `over` says whether the interval of the score holds for other seeds and images, or for other images alone.
+    `collapsed` is the number of seeds that have taught the network nothing. They remain in the means.
+    """
     rows = []
     for name, kind in kinds.items():
         runs = results.runs[results.runs["design"] == name]
         if runs["seed"].nunique() < 2:
             continue
-        test = judge.spread(results.images, name)
+        test, over = judge.spread(results.images, name)
         row = {"design": name, "kind": kind, "seeds": runs["seed"].nunique(), "score": test.mean}
+        row["collapsed"] = int(runs["collapsed"].sum())
         means = runs[["val_score", "params", "flops"]].mean()
-        rows.append(row | {"low": test.low, "high": test.high, **means, "latency_ms": latencies[name]})
+        rows.append(row | {"low": test.low, "high": test.high, "over": over, **means, "latency_ms": latencies[name]})
     table = pd.DataFrame(rows)
     for cost in plots.COSTS:
-        table[f"front.{cost}"] = judge.pareto(table, cost)
+        table[f"front.{cost}"] = judge.pareto(table, cost) & (table["collapsed"] < table["seeds"])
     return table
 
 
