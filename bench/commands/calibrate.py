@@ -79,7 +79,9 @@ def calibrate(config: DictConfig) -> str:
         scores = scored(pd.DataFrame(rows))
         tracked.table(scores, "tables/scores.csv")
         tracked.table(applicability(scores), "tables/applicability.csv")
-        tracked.figure(plots.calibration(scores), "figures/calibration.png")
+        tracked.figure(
+            plots.calibration(scores, "mean and spread of estimates of known information"), "figures/calibration.png"
+        )
         tracked.metrics({f"rmse/{name}": value for name, value in scores.groupby("estimator")["rmse"].mean().items()})
         sys.stdout.write(report(scores, tracked.id, store.uri))
     return tracked.id

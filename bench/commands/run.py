@@ -95,6 +95,8 @@ def run(config: DictConfig) -> str | float | list[float]:
 
         test, images = evaluate(model, data, "test", seed=config.seed)
         tracked.table(images, "test.csv")
+        main = "dice" if "dice" in test else "accuracy"
+        table.about = f"{data.name} · {jobs.short_design()} · test {main} {test[main]:.3f}"
         costs = cost(model, data.test.images[: config.train.batch_size])
         chosen = {"best_epoch": best.epoch, "val_score": best.val_score, "collapsed": float(best.collapse is not None)}
         for section, values in {"test": test, "cost": costs, "summary": chosen}.items():

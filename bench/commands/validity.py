@@ -40,7 +40,8 @@ def validity(config: DictConfig) -> str:
         tracked.table(board, "tables/validity.csv")
         tracked.metrics({f"summary/validity.{row.diagnostic}": row.spearman for row in board.itertuples()})
         tracked.metrics({"summary/validity_ceiling": board["ceiling"].iloc[0]})
-        tracked.figure(figure(scored, losses, board), "figures/validity.png")
+        title = f"{base.data.name} · {len(losses)} designs, {losses.shape[1]} seeds, judged on {config.judged_on} data"
+        tracked.figure(figure(scored, losses, board, title), "figures/validity.png")
         sys.stdout.write(
             f"{validity_report(board, config.judged_on, base.data.name)}run {tracked.id} in {tracked.store.uri}\n"
         )
@@ -141,13 +142,13 @@ def leaderboard(scored: pd.DataFrame, losses: pd.DataFrame, seed: int) -> pd.Dat
     return pd.DataFrame(rows).sort_values("spearman", ascending=False, kind="stable", ignore_index=True)
 
 
-def figure(scored: pd.DataFrame, losses: pd.DataFrame, board: pd.DataFrame):
+def figure(scored: pd.DataFrame, losses: pd.DataFrame, board: pd.DataFrame, title: str):
     """Draw the measured loss of score against the bits by each diagnostic."""
     titles = {
         row.diagnostic: f"{row.diagnostic}\nρ = {row.spearman:.2f} ({row.low:.2f} to {row.high:.2f})"
         for row in board.itertuples()
     }
-    return plots.predicted_loss(scored.assign(loss=scored["design"].map(losses.mean(axis=1))), titles)
+    return plots.predicted_loss(scored.assign(loss=scored["design"].map(losses.mean(axis=1))), titles, title)
 
 
 def validity_report(board: pd.DataFrame, judged_on: str, dataset: str) -> str:

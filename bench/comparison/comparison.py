@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 from omegaconf import DictConfig
 
+from bench import plots
 from bench.comparison import layers
 from bench.comparison.designs import (
     choose_reference,
@@ -53,6 +54,12 @@ class Comparison:
             "without_counterpart": self.missing,
             "runs": self.runs.frame,
         }
+
+    @property
+    def styles(self) -> dict[str, dict[str, str]]:
+        """Return colour and marker of each design, in the order of the table. Colours are those of MLflow's UI."""
+        styles = plots.design_styles(self.designs["design"], self.runs.colours)
+        return {design: styles[design] for design in self.designs["design"]}
 
     @property
     def facts(self) -> dict[str, str]:

@@ -12,7 +12,7 @@ from bench.errors import InputError
 from bench.information.tables import LayerTable
 from bench.pruning.retraining.results import results_of
 from bench.sweeps import jobs
-from bench.tracking import records
+from bench.tracking import records, views
 from bench.tracking.store import Store
 
 FIX = "choose by sweep=NAME or runs=[ID,…]"
@@ -33,6 +33,7 @@ class Runs:
         images: One row for each run and test image, as in `judge.paired`.
         tables: LayerTable of each run.
         logged: Metrics of each run.
+        colours: Colour of each design in MLflow's UI, if it has one.
         repeats: Number of further runs that have the design and seed of one of these.
         sweep: The sweep that was selected, or None.
     """
@@ -42,6 +43,7 @@ class Runs:
     images: pd.DataFrame
     tables: dict[str, LayerTable]
     logged: dict[str, dict[str, float]]
+    colours: dict[str, str]
     repeats: int
     sweep: jobs.FoundSweep | None
 
@@ -80,7 +82,9 @@ def choose_runs(store: Store, runs: Sequence[str] | None, sweep: str | None, eve
     results = results_of(store, kept, test=True)
     tables = {run: records.layers_of(store, run) for run in kept}
     logged = {run: tracked[run].data.metrics for run in kept}
-    return Runs(card, results.runs, results.images, tables, logged, len(designs) - len(kept), found)
+    tags = {design: tracked[run].data.tags for run, design in kept.items()}
+    colours = {design: of_run[views.COLOUR] for design, of_run in tags.items() if views.COLOUR in of_run}
+    return Runs(card, results.runs, results.images, tables, logged, colours, len(designs) - len(kept), found)
 
 
 def find_runs(store: Store, runs: Sequence[str] | None, sweep: jobs.FoundSweep | None) -> dict[str, str]:

@@ -71,10 +71,12 @@ class LayerTable:
     Attributes:
         rows: The rows as dictionaries.
         details: Rows of other tables that diagnostics keep beside it, by name.
+        about: Data, design and score of the network, for the titles of figures; empty if they are unknown.
     """
 
-    def __init__(self, rows: Iterable[dict] = ()):
+    def __init__(self, rows: Iterable[dict] = (), about: str = ""):
         self.rows = list(rows)
+        self.about = about
         self.details: dict[str, list[dict]] = {}
 
     def extend(self, rows: Iterable[dict], name: str = LAYERS) -> None:

@@ -143,7 +143,7 @@ def png(figure: Figure) -> bytes:
     for text in figure.findobj(Text):
         text.set_parse_math(False)
     drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=120, bbox_inches="tight")
+    figure.savefig(drawn, dpi=150, bbox_inches="tight")
     return drawn.getvalue()
 
 

@@ -6,6 +6,7 @@ import json
 import shlex
 
 KEY = "designs"
+COLOUR = "mlflow.runColor"  # tag with the colour of a run in the list of runs and in charts
 NAME = "Designs"
 LOCAL = "http://127.0.0.1:5000"  # address at which `make ui` serves a local store
 

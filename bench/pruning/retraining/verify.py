@@ -74,9 +74,10 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     tracked.metrics({f"summary/gain.{row.baseline}": row.gain for row in compared.itertuples()})
     whole = base.pricing(base.design)
     tracked.metrics({f"summary/{kind}_fewer": whole[kind] / chosen.costs[kind] for kind in ("params", "flops")})
-    tracked.figure(plots.pareto(designs, metric_of(base.data.task)), "figures/pareto.png")
+    title = f"{base.data.name} · {len(designs)} designs, {len(retraining.seeds)} seeds, 95 % intervals"
+    tracked.figure(plots.pareto(designs, metric_of(base.data.task), title), "figures/pareto.png")
     points = pd.concat(curves(tracked, results.runs[results.runs["design"] == name]) for name in kinds)
-    tracked.figure(plots.training_curves(points), "figures/training.png")
+    tracked.figure(plots.training_curves(points, f"{base.data.name} · retrained designs"), "figures/training.png")
     return Verified(chosen, designs, compared, results.runs, baselines)
 
 
