@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PER_CORE := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run ui server test test-processes test-slow perf perf-tracking screenshots mutate golden lint docs
+.PHONY: run ui server test test-processes test-slow perf perf-tracking screenshots mutate golden lint docs notebooks
 
 run: $(INSTALLED) ## the default run: a small U-Net on generated phantoms; ARGS='...' adds overrides
 	$(BIN)/python -m bench $(ARGS)
@@ -51,6 +51,10 @@ perf-tracking: $(INSTALLED) ## docs/scaling.md; SQLite, and DATABASE=postgresql:
 
 docs: $(INSTALLED) ## the documentation in site/index.html; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+notebooks: $(INSTALLED) ## run the notebooks again in a scratch folder and store their outputs; minutes
+	folder=$$(mktemp -d) && cp docs/notebooks/*.ipynb $$folder && cd $$folder && PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=$(CURDIR) \
+	jupyter nbconvert --to notebook --execute --inplace *.ipynb && cp *.ipynb $(CURDIR)/docs/notebooks
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
