@@ -19,9 +19,8 @@ from bench.comparison.runs import choose_runs
 from bench.config.folders import folder_fault
 from bench.diagnostics import Findings
 from bench.errors import InputError
+from bench.tracking import views
 from bench.tracking.store import connect
-
-COMPARISON = "comparison"  # tag of the run of a comparison, which is neither a training nor a sweep
 
 
 def compare(config: DictConfig) -> str | None:
@@ -48,7 +47,8 @@ def compare(config: DictConfig) -> str | None:
             if fault := store.fault or (unwritable and f"{config.folder} is a folder {unwritable}"):
                 raise InputError(fault)
             store = connect(config.tracking.uri, experiment)
-            tracked = ending.enter_context(tracking.started(store, name, {COMPARISON: comparison.reference}))
+            tags = {views.KIND: views.COMPARISON, views.COMPARISON: comparison.reference}
+            tracked = ending.enter_context(tracking.started(store, name, tags))
         except InputError as fault:  # a server refuses a user without permission to log only at this point
             write_report(
                 comparison, f"nothing was logged in {store.uri} or written in {config.folder}, because {fault}"
@@ -79,6 +79,8 @@ def log(tracked: tracking.Run, comparison: Comparison, title: str, folder: str) 
     html = page(title, comparison, pictures)
     (own / "comparison.html").write_text(html, encoding="utf-8")
     tracked.text(html, "comparison.html")
+    facts = "".join(f"- {fact}: {value}\n" for fact, value in comparison.facts.items())
+    tracked.note(f"**{title}**\n\n{facts}\nOpen *comparison.html* among the artifacts. It explains each number.")
     return own / "comparison.html"
 
 

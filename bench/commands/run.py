@@ -20,6 +20,7 @@ from bench.errors import InputError
 from bench.estimators import Estimator
 from bench.information.tables import LayerTable, Moment, Weights
 from bench.layers.probe import Probe
+from bench.tracking import views
 from bench.tracking.trust import trusted_by
 from bench.training.collapse import describe
 from bench.training.cost import cost
@@ -108,6 +109,7 @@ def run(config: DictConfig) -> str | float | list[float]:
             with failures.of(name):
                 found = diagnostic(table)
             tracked.findings(found)
+        tracked.note(views.note_of_run(table.about, costs))
         sys.stdout.write(report(table, test, costs, tracked.id, store))  # also printed if a write can't be logged
         sys.stdout.write(failures_of_parts(table.failed, failures.said))
         sys.stdout.write(describe(best.collapse, config.train.epochs))

@@ -49,6 +49,11 @@ def summarise(store: Store, parent: tracking.Run) -> None:
     parent.curves(
         [(key, bits, depth) for key, several in curves.items() for depth, bits in mean_curve(several).items()]
     )
+    parent.note(
+        f"**Sweep of {len(styles)} designs, {len(designs)} finished runs** · {data or 'no layers measured'}\n\n"
+        "The charts of this run show means over its runs. To compare scores, costs and layers with intervals: "
+        f"`python -m bench compare sweep={parent.id}`.\n\n{views.PROFILES}"
+    )
     joined = {design: pd.concat(profiles[design]) for design in select_shown(sorted(profiles))}
     if any(len(frame) for frame in joined.values()):
         shown = f"{len(joined)} of {len(profiles)}" if len(joined) < len(profiles) else str(len(profiles))

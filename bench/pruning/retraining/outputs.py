@@ -41,6 +41,12 @@ def log_chosen(tracked: tracking.Run, base: Base, verified: Verified) -> None:
     colour_runs(tracked.store, dict(zip(verified.runs["run"], verified.runs["design"], strict=True)))
     run = best_run(verified, verified.chosen.name)
     tracked.tag("proposal", run)
+    tracked.note(
+        f"**Leaner designs of {base.run}** on {base.data.name}. The chosen design is {verified.chosen.name}; the best "
+        f"is run {run}.\n\n*tables/comparisons.csv* compares it with the base and with baseline designs "
+        "of equal cost, on test data. *figures/pareto.png* shows all scores and costs, and "
+        "*figures/kept_information.png* the information that is kept."
+    )
     tracked.file(to_onnx(load(run, tracked.store.uri, base.trust), base.data.val.images[:2]), "proposal.onnx")
 
 
