@@ -9,6 +9,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from bench import plots
+from bench.datasets.progress import say
 from bench.errors import InputError
 from bench.pruning.designs import widths_of
 from bench.pruning.designs.costs import Pricing
@@ -17,6 +18,7 @@ from bench.pruning.retraining.ranking import agreement, ceiling
 from bench.pruning.retraining.results import Retrained
 from bench.pruning.retraining.study import open_study
 from bench.pruning.search.asker import READINGS, Asker
+from bench.pruning.search.questions import of_designs
 
 
 def validity(config: DictConfig) -> str:
@@ -28,12 +30,14 @@ def validity(config: DictConfig) -> str:
     with open_study(config, "validity") as study:
         base, tracked, retraining = study.base, study.tracked, study.retraining
         designs = study_set(base.design, config.seed)
-        tracked.text("\n".join(retraining(designs)), "not_run.txt")
+        say(retraining.plan(len(designs) * len(retraining.seeds)))
+        tracked.text("\n".join(retraining(designs, "retrain designs")), "not_run.txt")
         losses = losses_of(retraining.read(designs, test=True), config.judged_on)
         tracked.table(losses.reset_index(), "tables/losses.csv")
 
         with study.asker() as asker:
             retrained = {name: design for name, design in designs.items() if name in losses.index}
+            asker.progress.total = of_designs(asker, retrained.values())
             scored = pd.DataFrame([*scores(asker, retrained), *baseline_scores(base.pricing, retrained)])
         board = leaderboard(scored, losses, config.seed)
         tracked.table(scored.assign(loss=scored["design"].map(losses.mean(axis=1))), "tables/scores.csv")
@@ -43,7 +47,8 @@ def validity(config: DictConfig) -> str:
         title = f"{base.data.name} · {len(losses)} designs, {losses.shape[1]} seeds, judged on {config.judged_on} data"
         tracked.figure(figure(scored, losses, board, title), "figures/validity.png")
         sys.stdout.write(
-            f"{validity_report(board, config.judged_on, base.data.name)}run {tracked.id} in {tracked.store.uri}\n"
+            f"{validity_report(board, config.judged_on, base.data.name)}{retraining.report()}\n"
+            f"run {tracked.id} in {tracked.store.uri}\n"
         )
     return tracked.id
 

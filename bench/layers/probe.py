@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from tqdm import tqdm
 
 from bench.datasets.data import Data
+from bench.datasets.progress import progress
 from bench.errors import EstimationError, InputError
 from bench.estimators import Estimator
 from bench.information.reductions import Distances
@@ -117,7 +117,7 @@ class Probe:
         for view in self.views:
             what = f"measure {moment.weights} {moment.epoch}, {view} view"
             stream = self.captured(model, view)
-            for captured in tqdm(stream, what, len(self.taps) + 1, unit="tap", leave=False, disable=None):
+            for captured in progress(stream, what, "taps", len(self.taps) + 1):
                 yield from (moment.row() | row for row in self._estimate_all(captured, view, calibrate))
 
     def captured(self, model: torch.nn.Module, view: str) -> Iterator[Captured]:

@@ -88,6 +88,11 @@ def collapsed(store: Store, parent: str) -> dict[str, str]:
     return {run.info.run_name: run.data.tags[COLLAPSED] for run in runs if COLLAPSED in run.data.tags}
 
 
+def count_ended(store: Store, parent: str) -> int:
+    """Count the jobs of a sweep that have finished or failed."""
+    return len(of_sweep(store, parent)) + len(_tagged(store, parent, FAILED))
+
+
 def note_begin(store: Store, parent: str, overrides: Sequence[str], name: str) -> None:
     """Note on the parent that a job has begun. If its process is killed, no other note about the job remains."""
     Run(store, parent).tag(_key(overrides, BEGUN), json.dumps({"job": name, "why": GONE}))

@@ -14,10 +14,12 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from bench import tracking
 from bench.config.composing import quoted
+from bench.datasets.progress import say
 from bench.errors import InputError, JobsFailed, explain, was_stopped
 from bench.sweeps import claims, jobs
 from bench.sweeps.planned import asked, count, short_name
 from bench.sweeps.summary import collapsed_report, failures_report, next_commands, summarise
+from bench.sweeps.watching import at_once, expectation, seconds_of_jobs, watched
 from bench.tracking import views
 from bench.tracking.offline.heartbeat import BEAT, MISSED, SECONDS, Watch, is_on_this_host, mark_all_dead, owner_of
 from bench.tracking.store import Store, connect
@@ -34,6 +36,7 @@ class Sweep:
     store: Store
     parent: tracking.Run
     ending: ExitStack
+    watching: ExitStack
 
 
 def start(config: DictConfig) -> Sweep:
@@ -74,7 +77,20 @@ def start(config: DictConfig) -> Sweep:
         parent.tag(jobs.JOBS, str(planned))
         with read_write(config), open_dict(config):
             config.hydra.overrides.hydra += [f"tracking.parent={parent.id}", f"tracking.uri={quoted(store.uri)}"]
-        return Sweep(store, parent, ending.pop_all())
+        watching = ending.enter_context(watch(store, parent.id, planned, config))
+        return Sweep(store, parent, ending.pop_all(), watching)
+
+
+def watch(store: Store, parent: str, planned: int, config: DictConfig) -> ExitStack:
+    """Print the expected duration of a sweep, and show its progress until the stack closes."""
+    seconds, parallel = seconds_of_jobs(store), at_once(config.hydra.launcher.get("n_jobs", 1))
+    if "n_jobs" in config.hydra.sweeper:
+        parallel = min(parallel, at_once(config.hydra.sweeper.n_jobs))
+    ended = min(planned, jobs.count_ended(store, parent))
+    say(f"sweep of {expectation(planned, ended, seconds, parallel)}")
+    watching = ExitStack()
+    watching.enter_context(watched(store, parent, "sweep", "jobs", planned, seconds and seconds / parallel))
+    return watching
 
 
 def running(runs: list) -> list:
@@ -161,6 +177,7 @@ def close(sweep: Sweep, error: BaseException | None = None) -> None:
         JobsFailed: Jobs failed. A table of these jobs with the reasons is printed before.
     """
     try:
+        sweep.watching.close()
         with sweep.ending:
             if error is None or not (was_stopped(error) or isinstance(error, SystemExit)):
                 summarise(sweep.store, sweep.parent)

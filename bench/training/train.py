@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
-from tqdm import trange
 
 from bench.datasets.data import Data, Split, Volumes
+from bench.datasets.progress import progress
 from bench.errors import InputError, TrainingError
 from bench.training.collapse import distinct_predictions, find_collapse
 from bench.training.evaluate import predictions, score
@@ -82,7 +82,7 @@ def fit(
     best_weights = copy.deepcopy(model.state_dict())
     losses, scores = [], [best.val_score]
     on_epoch(0, {"val/score": best.val_score})
-    for epoch in trange(1, epochs + 1, desc="train", unit="epoch", leave=False, disable=None):
+    for epoch in progress(range(1, epochs + 1), "train", "epochs", epochs):
         model.train()
         total, trained = 0.0, 0
         for images, targets in batches:

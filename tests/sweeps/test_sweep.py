@@ -10,6 +10,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
     ended = tiny(folder, "-m", "model.skips=all,none", "seed=0,1")
     assert ended.code == 0, ended.err
+    assert "sweep of 4 jobs, one at a time; the time left is known after the first of them\n" in ended.out
     return folder
 
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from bench import tracking
 from bench.config.build import build_each
 from bench.config.prepare import prepare, prepare_training
+from bench.datasets.progress import Progress
 from bench.estimators import Estimator
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.asker import Asker, choose_estimator_and_view, select_views
@@ -43,14 +44,15 @@ class Study:
     def asker(self) -> Iterator[Asker]:
         """Build the Asker of the base. When the `with` block ends, also by an error, its questions are logged."""
         base, ask = self.base, self.config.ask
-        asker = Asker(
-            base.network, base.data, base.design, self.estimators,
-            seed=self.config.seed, views=ask.views, samples=ask.samples,
-        )  # fmt: skip
-        try:
-            yield asker
-        finally:
-            self.tracked.table(asker.asked, "asked.csv")
+        with Progress("measure parts", "questions") as progress:
+            asker = Asker(
+                base.network, base.data, base.design, self.estimators,
+                seed=self.config.seed, views=ask.views, samples=ask.samples, progress=progress,
+            )  # fmt: skip
+            try:
+                yield asker
+            finally:
+                self.tracked.table(asker.asked, "asked.csv")
 
 
 @contextmanager
