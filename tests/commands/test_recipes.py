@@ -34,7 +34,7 @@ def test_recipe(tmp_path, monkeypatch, title):
     for module in [name for name in sys.modules if name == "mine" or name.startswith("mine.")]:
         monkeypatch.delitem(sys.modules, module)
     text = SECTIONS[title]
-    for path, content in re.findall(r"^```(?:python|yaml) title="(\S+)"\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+    for path, content in re.findall(r'^```(?:python|yaml) title="(\S+)"\n(.*?)^```', text, re.MULTILINE | re.DOTALL):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(content, encoding="utf-8")
     lines = re.findall(r"^    python -m bench (.*--config-dir.*)$", text, re.MULTILINE)
