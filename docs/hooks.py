@@ -5,15 +5,15 @@ from pathlib import Path
 from mkdocs.structure.files import File, Files
 from nbconvert import MarkdownExporter
 
-from bench.config import COMMANDS
+from bench.config import COMMANDS, CONF
 from bench.config.described import (
     Setting,
     choices_of,
+    comment_of,
     component_settings,
     describe,
     group_names,
     shared_settings,
-    summary_of,
 )
 from bench.config.help import EXAMPLES
 
@@ -68,7 +68,7 @@ def component_page(group: str) -> str:
     """Return the page of a group: each choice with its settings."""
     parts = [f"# {TITLES[group]}", f"Choose with `{'+' if group == 'experiment' else ''}{group}=NAME`."]
     for name in choices_of(group):
-        parts += [f"## {name}", summary_of(group, name), _settings(component_settings(group, name))]
+        parts += [f"## {name}", comment_of(CONF / group / f"{name}.yaml"), _settings(component_settings(group, name))]
     return "\n\n".join(parts) + "\n"
 
 

@@ -49,9 +49,7 @@ def watched(store: Store, parent: str, what: str, unit: str, total: int, seconds
             began = time.monotonic()
             try:
                 step.update(jobs.count_ended(store, parent) - step.done)
-            except (
-                Exception
-            ) as error:  # errors of any kind, because the sweep continues and the next reading may succeed
+            except Exception as error:  # errors of any kind; the sweep continues, and the next reading may succeed
                 log.warning("the progress of the sweep can't be read: %s", reason_of(error))
             step.refresh()
             pause = max(LOOK, SHARE * (time.monotonic() - began))
