@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch.nn import Module
 
 from bench import tracking
-from bench.commands.report import failures_of_parts, report
+from bench.commands.report import failures_of_parts, report, sentences
 from bench.config.build import build, build_each, build_network, check_output, fill_in
 from bench.config.objectives import check_objectives
 from bench.config.prepare import fingerprint_of, prepare, prepare_training
@@ -109,10 +109,11 @@ def run(config: DictConfig) -> str | float | list[float]:
             with failures.of(name):
                 found = diagnostic(table)
             tracked.findings(found)
-        tracked.note(views.note_of_run(table.about, costs))
+        collapse = describe(best.collapse, config.train.epochs)
+        tracked.note(views.note_of_run(table.about, costs, f"{collapse}\n{sentences(table) if table.rows else ''}"))
         sys.stdout.write(report(table, test, costs, tracked.id, store))  # also printed if a write can't be logged
         sys.stdout.write(failures_of_parts(table.failed, failures.said))
-        sys.stdout.write(describe(best.collapse, config.train.epochs))
+        sys.stdout.write(collapse)
     return answer(tracked, config.objectives)
 
 

@@ -55,7 +55,7 @@ def note_of_run(about: str, costs: Mapping[str, float], verdict: str = "") -> st
         verdict: Sentences about the result, or an empty text.
     """
     cost = f"{costs['params']:,.0f} parameters, {costs['flops'] / 1e6:,.1f} MFLOPs an image"
-    return "\n\n".join(part for part in (f"**{about}** · {cost}", verdict, PROFILES) if part)
+    return "\n\n".join(part for part in (f"**{about}** · {cost}", verdict.strip(), PROFILES) if part)
 
 
 def link(uri: str, experiment_id: str) -> str:
