@@ -13,7 +13,7 @@ from hydra._internal.utils import get_args_parser
 
 from bench.config import COMMANDS
 from bench.config.chosen import choices_in, choices_with, did_you_mean, keys_in, nearest_keys, split_override
-from bench.config.described import choices_of, describe, shared_settings
+from bench.config.described import choices_of, component_settings, describe, group_names, shared_settings
 from bench.errors import InputError
 
 FILE = "BENCH_OVERRIDES"  # environment variable with the path of a file of overrides
@@ -103,12 +103,12 @@ def add_overrides(line: Line) -> Line:
     except (OSError, UnicodeError) as error:
         raise InputError(f"{FILE}: got {name}, which can't be read ({error}); name a file of overrides") from error
     given = {split_override(override)[0] for override in line.overrides}
-    known = set(keys_in(line.command, line.overrides))
+    known, anywhere = set(keys_in(line.command, line.overrides)), _all_keys()
     added = []
     for row in text.splitlines():
         override = expand_home(row.partition("#")[0].strip())
         key = split_override(override)[0]
-        if override and not ("=" in override and _exists(key)):
+        if override and not ("=" in override and key in anywhere):
             raise InputError(f"{FILE}: got {override!r} in {name}, wanted name=value with a setting of a command")
         if override and key in known and key not in given:
             added.append(override)
@@ -134,12 +134,13 @@ def unknown_key(key: str, value: str, line: Line) -> str:
     return f"{key}: no setting of {line.command} has this name, wanted one of {', '.join(top)}"
 
 
-def _exists(key: str) -> bool:
-    """Return whether any command or any choice has a setting."""
-    own = (each.key for command in COMMANDS for each in describe(command).settings)
-    shared = (each.key for each in shared_settings())
-    experiments = (key for name in choices_of("experiment") for key in keys_in("run", [f"+experiment={name}"]))
-    return bool(choices_of(key) or choices_with(key)) or key in {*own, *shared, *experiments}
+def _all_keys() -> set[str]:
+    """Return the keys of all groups, commands and choices."""
+    inside = {
+        each.key for group in group_names() for name in choices_of(group) for each in component_settings(group, name)
+    }
+    own = {each.key for command in COMMANDS for each in describe(command).settings}
+    return {*group_names(), *inside, *own, *(each.key for each in shared_settings())}
 
 
 def _refuse(message: str) -> NoReturn:

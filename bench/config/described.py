@@ -71,6 +71,7 @@ class Described:
     settings: tuple[Setting, ...]
 
 
+@cache
 def describe(command: str) -> Described:
     """Describe a command of `bench.config.COMMANDS`, without the settings that every command has.
 
@@ -102,11 +103,12 @@ def shared_settings() -> list[Setting]:
     return [each for each in _settings(CONF / "app.yaml", "", rules) if each.key.partition(".")[0] != "hydra"]
 
 
-def component_settings(group: str, choice: str) -> list[Setting]:
+@cache
+def component_settings(group: str, choice: str) -> tuple[Setting, ...]:
     """Describe the settings of a choice, such as `dataset.root` of image_folder.
 
     Returns:
-        The settings, or an empty list if there is no such choice.
+        The settings; none if there is no such choice.
 
     Examples:
         >>> [each.key for each in component_settings("estimator", "kde")][:2]
@@ -114,8 +116,8 @@ def component_settings(group: str, choice: str) -> list[Setting]:
     """
     path = CONF / group / f"{choice}.yaml"
     if not path.is_file():
-        return []
-    return _settings(path, "" if _is_whole(path) else f"{group}.", _flat_rules(KINDS["config"]))
+        return ()
+    return tuple(_settings(path, "" if _is_whole(path) else f"{group}.", _flat_rules(KINDS["config"])))
 
 
 def component_groups(group: str, choice: str) -> list[Group]:

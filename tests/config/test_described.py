@@ -59,7 +59,7 @@ def test_settings_of_a_choice():
     )
     assert "estimator.kde.bound" in {each.key for each in component_settings("estimator", "kde")}
     assert "probe.epochs" in {each.key for each in component_settings("experiment", "lee2021")}
-    assert component_settings("dataset", "nope") == []
+    assert component_settings("dataset", "nope") == ()
 
 
 @pytest.mark.parametrize("group", group_names())
