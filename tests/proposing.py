@@ -25,4 +25,4 @@ def assert_verdicts(compared):
     same = compared["verdict"] == "same design"
     assert set(compared[~same]["verdict"]) <= {"better", "no worse", "worse", "undecided"}
     assert (compared[same][["gain", "low", "high"]] == 0).all(axis=None)
-    assert (compared[same][["params_of_baseline", "flops_of_baseline"]] == 1).all(axis=None)
+    assert (compared[same][["params_ratio", "flops_ratio"]] == 1).all(axis=None)

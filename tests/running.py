@@ -38,6 +38,7 @@ TINY = (
     "diagnostic=[]",
     "train.epochs=1",
     "probe.untrained_seeds=0",
+    "probe.views=[image,pixel]",
     "probe.pixels=64",
     "device=cpu",
 )

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import torch
 from omegaconf import DictConfig, OmegaConf
-from tqdm import tqdm
 
 from bench import plots, tracking
 from bench.config.build import build, build_each, build_network, check_output, error_line, fill_in, require_kind
 from bench.config.prepare import prepare, prepare_training
 from bench.datasets.data import Data
+from bench.datasets.progress import progress
 from bench.errors import REFUSALS, EstimationError, InputError
 from bench.estimators import Estimator
 from bench.information.variables import Variable
@@ -72,14 +72,16 @@ def calibrate(config: DictConfig) -> str:
         rows: list[dict] = []
         try:
             questions = [*from_benchmarks, *(planting.questions(config.seed) if planting else ())]
-            for question in tqdm(questions, "calibrate", unit="question", leave=False, disable=None):
+            for question in progress(questions, "calibrate", "questions", len(questions)):
                 rows.extend(answers(question, estimators, config))
         finally:
             tracked.table(pd.DataFrame(rows), "calibration.csv")
         scores = scored(pd.DataFrame(rows))
         tracked.table(scores, "tables/scores.csv")
         tracked.table(applicability(scores), "tables/applicability.csv")
-        tracked.figure(plots.calibration(scores), "figures/calibration.png")
+        tracked.figure(
+            plots.calibration(scores, "mean and spread of estimates of known information"), "figures/calibration.png"
+        )
         tracked.metrics({f"rmse/{name}": value for name, value in scores.groupby("estimator")["rmse"].mean().items()})
         sys.stdout.write(report(scores, tracked.id, store.uri))
     return tracked.id

@@ -19,9 +19,8 @@ from bench.comparison.runs import choose_runs
 from bench.config.folders import folder_fault
 from bench.diagnostics import Findings
 from bench.errors import InputError
+from bench.tracking import views
 from bench.tracking.store import connect
-
-COMPARISON = "comparison"  # tag of the run of a comparison, which is neither a training nor a sweep
 
 
 def compare(config: DictConfig) -> str | None:
@@ -34,16 +33,22 @@ def compare(config: DictConfig) -> str | None:
         The id of the run, or None if the store or the folder is read-only.
     """
     store = connect(config.tracking.uri, config.tracking.experiment, read_only=True)
-    comparison = compare_runs(choose_runs(store, config.runs, config.sweep), config)
-    name = f"comparison of {len(comparison.designs)} designs on {comparison.runs.card['name']}"
-    name = config.tracking.name or name
+    experiment, everything = config.tracking.experiment, config.tracking.experiment is not None
+    comparison = compare_runs(choose_runs(store, config.runs, config.sweep, everything), config)
+    runs = comparison.runs
+    of = runs.sweep.name if runs.sweep else f"{len(comparison.designs)} designs"
+    name = config.tracking.name or f"compare {of} on {runs.card['name']}"
+    if experiment is None:  # that of the compared runs
+        compared = store.client.get_run(runs.frame["run"].iloc[0])
+        experiment = store.client.get_experiment(compared.info.experiment_id).name
     unwritable = folder_fault(config.folder)
     with ExitStack() as ending:
         try:
             if fault := store.fault or (unwritable and f"{config.folder} is a folder {unwritable}"):
                 raise InputError(fault)
-            store = connect(config.tracking.uri, config.tracking.experiment)
-            tracked = ending.enter_context(tracking.started(store, name, {COMPARISON: comparison.reference}))
+            store = connect(config.tracking.uri, experiment)
+            tags = {views.KIND: views.COMPARISON, views.COMPARISON: comparison.reference}
+            tracked = ending.enter_context(tracking.started(store, name, tags))
         except InputError as fault:  # a server refuses a user without permission to log only at this point
             write_report(
                 comparison, f"nothing was logged in {store.uri} or written in {config.folder}, because {fault}"
@@ -74,6 +79,8 @@ def log(tracked: tracking.Run, comparison: Comparison, title: str, folder: str) 
     html = page(title, comparison, pictures)
     (own / "comparison.html").write_text(html, encoding="utf-8")
     tracked.text(html, "comparison.html")
+    facts = "".join(f"- {fact}: {value}\n" for fact, value in comparison.facts.items())
+    tracked.note(f"**{title}**\n\n{facts}\nOpen *comparison.html* among the artifacts. It explains each number.")
     return own / "comparison.html"
 
 

@@ -9,15 +9,18 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import DictConfig
 
+from bench.datasets.progress import say
 from bench.errors import InputError
+from bench.pruning.retraining.closing import closing
 from bench.pruning.retraining.export import require_onnx
 from bench.pruning.retraining.outputs import log_chosen, plot_kept_information, write_proposals
 from bench.pruning.retraining.protocol import metric_of
 from bench.pruning.retraining.study import Study, open_study
-from bench.pruning.retraining.verify import verify
+from bench.pruning.retraining.verify import count_trainings, verify
 from bench.pruning.search.asker import choose_estimator_and_view
 from bench.pruning.search.counted import Counted
 from bench.pruning.search.proposals import Proposal, answers, propose_designs, ranked
+from bench.pruning.search.questions import expectation, of_search
 from bench.pruning.search.search import Search
 from bench.tracking import records
 
@@ -38,8 +41,12 @@ def propose(config: DictConfig) -> str:
         write_proposals(retraining, proposals)
         sys.stdout.write(proposal_report(table, retraining.folder))
         if config.verify:
+            say(retraining.plan(count_trainings(config, proposals, len(retraining.seeds))))
             verified = verify(config, proposals, retraining)
-            sys.stdout.write(verdict_report(verified, metric_of(base.data.task)))
+            metric = metric_of(base.data.task)
+            sys.stdout.write(
+                f"{verdict_report(verified, metric)}\n{closing(verified, metric)}\n{retraining.report()}\n"
+            )
             log_chosen(tracked, base, verified)
             kept = plot_kept_information(base, verified, study.estimators, config.ask.samples, config.seed, tracked)
             tracked.figure(kept, "figures/kept_information.png")
@@ -60,6 +67,7 @@ def by_search(config: DictConfig, study: Study) -> tuple[list[Proposal], float]:
     with study.asker() as asker:
         by = choose_estimator_and_view(config.ask.by, list(asker.estimators), list(asker.channels))
         search = Search(asker, base.pricing, *by, config.ask.margin)
+        say(expectation(asker, of_search(asker)))
         proposals = propose_designs(search, base.design, config.target)
         study.tracked.table(answers(asker), "tables/answers.csv")
     if not proposals:
@@ -99,14 +107,14 @@ def proposal_report(proposals: pd.DataFrame, folder: Path) -> str:
     lines = []
     for row in proposals.itertuples():
         lines.append(
-            f"\n{row.design}: {row.params:,} parameters ({row.params_fewer:.1f} times fewer), "
-            f"{row.flops / 1e6:,.1f} MFLOPs an image ({row.flops_fewer:.1f} times fewer), {row.latency_ms:.1f} ms\n"
+            f"\n{row.design}: {row.params:,} parameters (ratio {row.params_ratio:.1f}), "
+            f"{row.flops / 1e6:,.1f} MFLOPs an image (ratio {row.flops_ratio:.1f}), {row.latency_ms:.1f} ms\n"
             f"{_rank(row)}\n"
             f"  python -m bench --config-dir {shlex.quote(str(folder))} +experiment=retrain model={row.design}\n"
             f"  {row.overrides}\n"
         )
         lines += [f"  - {reason}\n" for reason in row.why.splitlines()]
-    return "".join(lines)
+    return "".join([*lines, "\nratio: cost of the base / cost of the design\n"])
 
 
 def _rank(row) -> str:
@@ -128,11 +136,12 @@ def verdict_report(verified, metric: str) -> str:
         metric: Name of the score.
     """
     scores = verified.designs.set_index("design")[
-        ["score", "low", "high", "val_score", "params", "flops", "seeds"]
+        ["score", "low", "high", "over", "val_score", "params", "flops", "seeds", "collapsed"]
     ].round(4)
     verdicts = verified.comparisons.drop(columns="proposal").set_index("baseline").rename_axis(None).round(4)
     return (
-        f"\n{scores.rename_axis(None).to_string()}\n{metric} on test data, 95 % over seeds and images\n\n"
-        f"{verdicts.to_string()}\n"
+        f"\n{scores.rename_axis(None).to_string()}\n{metric} on test data with 95 % intervals over other seeds and "
+        f"images, or over images alone\n\n{verdicts.to_string()}\n"
         f"gain of {verified.chosen.name}, chosen by validation, over each of these designs\n"
+        f"ratio: cost of this design / cost of {verified.chosen.name}\n"
     )

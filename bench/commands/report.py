@@ -1,27 +1,36 @@
-"""The report that a run prints when it ends."""
+"""The report that a run prints when it ends: a table of the layers, and what it says in sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from bench.information.tables import I_TY, I_XT, LayerTable
+from bench.information.verdicts import Verdict, verdicts
 from bench.tracking import views
 
 if TYPE_CHECKING:
     from bench.tracking.store import Store
 
-Column = tuple[str, pd.Series]  # the heading, which can occur twice in a table, and the text of each tap
-HEADS = {"ceiling": "ceiling", "null_mean": "null"}
+BAR = 20  # characters of the longest bar
+WIDTH = 110  # characters of a line of text
+SAMPLES = {"image": "whole images", "pixel": "single locations", "patch": "locations with their neighbours"}
+MEANINGS = {
+    Verdict.CLEAR: "above its null, and the estimator recovers known information here",
+    Verdict.NOT_ABOVE_NULL: "no information can be seen",
+    Verdict.SATURATED: "the estimator or its null is at its limit",
+    Verdict.NOT_RECOVERED: "the estimator misses known information here; do not read the number",
+    Verdict.NO_NULL: "only untrained networks can judge it",
+    Verdict.NO_ESTIMATE: "layers.csv has the reason",
+}
 
 
 def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], run_id: str, store: Store) -> str:
-    """Format the information in each tap, the scores on test data, the costs, and how to open the UI.
-
-    Whole images have I(X;T) and I(T;Y) by the primary estimator. The other views have the excess of I(T;Y) over its
-    null by every estimator.
+    """Format the information in each layer, the scores on test data, the costs, and how to open the UI.
 
     Args:
         table: Rows of the run, in bits.
@@ -33,11 +42,9 @@ def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], r
     main = "dice" if "dice" in test else "accuracy"
     interval = f" ({test[f'{main}_low']:.3f} to {test[f'{main}_high']:.3f})" if f"{main}_low" in test else ""
     return (
-        f"{''.join(_view(table, view) for view in table.views)}\nbits of the best checkpoint; layers.csv of the run "
-        f"has all rows with their intervals\n\ntest {main} {test[main]:.3f}{interval}   {costs['params']:,.0f} "
-        f"parameters   {costs['flops'] / 1e6:,.1f} MFLOPs an image   {costs['latency_ms']:.0f} ms "
-        f"for {costs['latency_batch']:.0f} images\nrun {run_id} in {store.uri}\n"
-        f"{views.ui_address(store.uri, store.experiment_id)}"
+        f"{layers_report(table)}\ntest {main} {test[main]:.3f}{interval}   {costs['params']:,.0f} parameters   "
+        f"{costs['flops'] / 1e6:,.1f} MFLOPs an image   {costs['latency_ms']:.0f} ms for {costs['latency_batch']:.0f} "
+        f"images\nrun {run_id} in {store.uri}\n{views.ui_address(store.uri, store.experiment_id)}"
     )
 
 
@@ -62,46 +69,123 @@ def failures_of_parts(estimates: int, diagnostics: Mapping[str, str]) -> str:
     return "".join(lines)
 
 
-def _view(table: LayerTable, view: str) -> str:
-    """Format the estimates of the best checkpoint in a view, without quantities and estimators that have none."""
-    if view == "image":
-        columns, title = _images(table), f"whole images, estimator {table.estimators[0]}"
+def layers_report(table: LayerTable) -> str:
+    """Format the estimates of the best checkpoint: a table by the primary estimator and view, and what it says."""
+    if not table.rows:
+        return ""
+    best = table.best()
+    parts = [layers_table(rows, table) for _, rows in best.groupby("quantity") if rows["bits"].notna().any()]
+    if not parts:
+        return f"\n{table.estimators[0]}, {table.views[0]} view: no estimate; layers.csv has the reasons\n"
+    found = set(verdicts(best[best["bits"].notna()]))
+    legend = "".join(f"  {verdict}: {meaning}\n" for verdict, meaning in MEANINGS.items() if verdict in found)
+    return "".join([*parts, legend, sentences(table), others(table)])
+
+
+def layers_table(rows: pd.DataFrame, table: LayerTable) -> str:
+    """Format a table of one quantity: a line for each layer, in bits.
+
+    Args:
+        rows: Rows of the best checkpoint.
+        table: The LayerTable that has the rows of untrained networks.
+    """
+    quantity, has_null = rows["quantity"].iloc[0], rows["null_mean"].notna().any()
+    untrained = table.untrained()
+    untrained = untrained[untrained["quantity"] == quantity].groupby("tap")["excess" if has_null else "bits"].mean()
+    shift = rows["null_mean"] if has_null else 0.0
+    values = rows["bits"] - shift
+    longest = values.max()
+    bars = (values / longest * BAR if longest > 0 else values * 0).clip(lower=0).fillna(0).round().astype(int)
+    columns = {
+        "layer": rows["tap"],
+        "depth": rows["relative_depth"],
+        "bits": values.map(_bits),
+        "95 %": (rows["low"] - shift).map(_bits) + " to " + (rows["high"] - shift).map(_bits),
+        "": bars.map(lambda length: ("#" * length).ljust(BAR)),
+        "untrained": rows["tap"].map(untrained).map(_bits),
+        "verdict": verdicts(rows),
+    }
+    shown = pd.DataFrame({name: list(values) for name, values in columns.items()})
+    words = {name: shown[name].str.len().max() for name in ("layer", "verdict")}
+    for name, width in words.items():
+        shown[name] = shown[name].str.ljust(width)
+    header = [name.ljust(words.get(name, 0)) for name in shown]
+    about = {I_TY: "the label", I_XT: "the image"}[quantity]
+    by = f"({quantity}, {rows['estimator'].iloc[0]}, {SAMPLES[rows['view'].iloc[0]]})"
+    return (
+        f"\nInformation about {about} in each layer{' above its null' if has_null else ''}, bits {by}\n\n"
+        f"{shown.to_string(index=False, header=header)}\n\n"
+    )
+
+
+def sentences(table: LayerTable) -> str:
+    """Say how much of the label's entropy the layers have, where it is lost, and what passes by the bottleneck."""
+    rows = table.profile()
+    rows = rows[(rows["quantity"] == I_TY) & rows["excess"].notna()]
+    rows = rows[verdicts(rows).isin([Verdict.CLEAR, Verdict.NOT_ABOVE_NULL])]
+    if rows.empty:
+        return "\nNo layer has a number about the label that can be read.\n"
+    top, last = rows.loc[rows["excess"].idxmax()], rows.iloc[-1]
+    lines = [
+        f"The label has an entropy of {top['label_entropy']:.2f} bits. The layer {top['tap']} has the most information "
+        f"about it: {top['excess']:.2f} bits ({100 * top['excess'] / top['label_entropy']:.0f} %)."
+    ]
+    lines.append(_changes(rows))
+    bottleneck = rows[rows["role"] == "bottleneck"]
+    if len(bottleneck) and last["role"] == "output":
+        narrow = bottleneck.iloc[-1]
+        lines.append(
+            f"The bottleneck {narrow['tap']} has {narrow['excess']:.2f} bits and the output has {last['excess']:.2f}: "
+            "the difference passes by the bottleneck through the skips, or lies in neighbouring locations."
+        )
     else:
-        columns, title = _locations(table, view), f"{view} view: excess of I(T;Y) over its null"
-    if not columns:
-        return f"\n{title}: no estimate; layers.csv has the reasons\n"
-    shown = pd.concat([column for _, column in columns], axis=1).rename_axis(None)
-    return f"\n{shown.to_string(header=[name for name, _ in columns])}\n{title}\n"
+        untrained = table.untrained()
+        untrained = untrained[untrained["quantity"] == I_TY].groupby("tap")["excess"].mean()
+        learned = rows.set_index("tap")["excess"] - untrained.reindex(rows["tap"])
+        lines.append(
+            f"Training added most at {learned.idxmax()}: {learned.max():.2f} bits more than untrained networks have."
+            if learned.notna().any()
+            else "No untrained networks were measured, which would show what training added."
+        )
+    return "\n" + "".join(f"{fill(line, WIDTH)}\n" for line in lines)
 
 
-def _images(table: LayerTable) -> list[Column]:
-    """Build the columns of both quantities in whole images, with null, ceiling and reliability."""
-    columns: list[Column] = []
-    for quantity, extra in ((I_XT, ("ceiling",)), (I_TY, ("null_mean", "ceiling"))):
-        rows = table.best(view="image")
-        rows = rows[rows["quantity"] == quantity].set_index("tap")
-        if rows["bits"].notna().any():
-            columns.append((quantity, rows["bits"].map(_bits)))
-            columns += [(HEADS[name], rows[name].map(_bits)) for name in extra]
-            columns.append(("reliable", _reliable(rows)))
-    return columns
+def _changes(rows: pd.DataFrame) -> str:
+    """Say between which layers information falls and rises most, where the intervals are separate.
+
+    The branches `up` and `skip` of a decoder are left out, because the next layer reads both of them.
+    """
+    rows = rows[~rows["role"].isin(["up", "skip"])]
+    excess, taps = rows["excess"].to_numpy(float), rows["tap"].to_numpy()
+    low, high = ((rows[end] - rows["null_mean"]).to_numpy(float) for end in ("low", "high"))
+    change = np.triu(excess[None] - excess[:, None])  # [i, j]: from layer i to a later layer j
+    falls, rises = high[None] < low[:, None], low[None] > high[:, None]
+    said = []
+    for word, sign, separate in (("falls", -1, falls), ("rises", 1, rises)):
+        before, after = np.unravel_index(np.argmax(np.where(separate, sign * change, 0)), change.shape)
+        if before < after:
+            said.append(
+                f"{word} most from {taps[before]} ({excess[before]:.2f} bits) to {taps[after]} ({excess[after]:.2f})"
+            )
+    return f"Information {' and '.join(said)}." if said else "No two layers differ by more than their intervals."
 
 
-def _locations(table: LayerTable, view: str) -> list[Column]:
-    """Build the columns of the excess by every estimator in a view of locations."""
-    columns: list[Column] = []
+def others(table: LayerTable) -> str:
+    """Say in a line for each other estimator and view how many layers are clear, and which layer has the most."""
+    lines = []
     for estimator in table.estimators:
-        rows = table.best(estimator, view).set_index("tap")
-        if rows["bits"].notna().any():
-            columns += [(estimator, rows["excess"].map(_bits)), ("reliable", _reliable(rows))]
-    return columns
+        for view in table.views:
+            rows = table.best(estimator, view)
+            rows = rows[(rows["quantity"] == I_TY) & rows["bits"].notna()]
+            if (estimator, view) == (table.estimators[0], table.views[0]) or rows.empty:
+                continue
+            clear = rows[verdicts(rows) == Verdict.CLEAR]
+            line = f"{estimator}, {view} view: {len(clear)} of {len(rows)} layers are clear"
+            if len(clear):
+                line += f"; {clear.loc[clear['excess'].idxmax(), 'tap']} has most, {clear['excess'].max():.2f} bits"
+            lines.append(line + "\n")
+    return "".join(["\n", *lines, "layers.csv of the run has all numbers\n"])
 
 
 def _bits(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:.3f}"
-
-
-def _reliable(rows: pd.DataFrame) -> pd.Series:
-    """Return yes, no, `reference` if only untrained references can judge the number, or - if there is no number."""
-    words = rows["reliable"].map({True: "yes", False: "no"}).fillna("reference")
-    return words.where(rows["bits"].notna(), "-")
+    return "-" if np.isnan(value) else f"{value:.3f}"

@@ -12,12 +12,13 @@ from bench.errors import InputError, TrackingError
 from bench.tracking import records
 from bench.tracking.offline.heartbeat import OWNER, is_alive, mark_dead, owner_of
 from bench.tracking.offline.outbox import Outbox
+from bench.tracking.offline.waiting import Waiting
 from bench.tracking.offline.writes import Write
 from bench.tracking.store import Store, connect
 
 
 def resend(config: DictConfig) -> list[str]:
-    """Send the writes in a folder to tracking.uri. Writes that can't be sent remain in the folder.
+    """Send the writes in a folder to tracking.uri, or to the store of each run. The other writes remain in the folder.
 
     Returns:
         The ids of the runs that are now complete.
@@ -30,11 +31,11 @@ def resend(config: DictConfig) -> list[str]:
     runs = sorted({path.parent.name for path in folder.glob("*/[0-9]*.json")})
     if not runs:
         raise InputError(f"folder: got {folder}, which has no writes; wanted an outbox that a run named when it ended")
-    store = connect(config.tracking.uri, config.tracking.experiment)
     complete, problems = [], []
     for run in runs:
         try:
-            writes = send(store, run, folder / run)
+            uri = config.tracking.uri or Waiting(folder / run).store()
+            writes = send(connect(uri, config.tracking.experiment), run, folder / run)
         except (InputError, TrackingError) as problem:
             problems.append(problem)
         else:

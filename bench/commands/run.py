@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch.nn import Module
 
 from bench import tracking
-from bench.commands.report import failures_of_parts, report
+from bench.commands.report import failures_of_parts, report, sentences
 from bench.config.build import build, build_each, build_network, check_output, fill_in
 from bench.config.objectives import check_objectives
 from bench.config.prepare import fingerprint_of, prepare, prepare_training
@@ -20,7 +20,9 @@ from bench.errors import InputError
 from bench.estimators import Estimator
 from bench.information.tables import LayerTable, Moment, Weights
 from bench.layers.probe import Probe
+from bench.tracking import views
 from bench.tracking.trust import trusted_by
+from bench.training.collapse import describe
 from bench.training.cost import cost
 from bench.training.evaluate import evaluate
 from bench.training.train import fit
@@ -94,17 +96,24 @@ def run(config: DictConfig) -> str | float | list[float]:
 
         test, images = evaluate(model, data, "test", seed=config.seed)
         tracked.table(images, "test.csv")
+        main = "dice" if "dice" in test else "accuracy"
+        table.about = f"{data.name} · {jobs.short_design()} · test {main} {test[main]:.3f}"
         costs = cost(model, data.test.images[: config.train.batch_size])
-        chosen = {"best_epoch": best.epoch, "val_score": best.val_score}
+        chosen = {"best_epoch": best.epoch, "val_score": best.val_score, "collapsed": float(best.collapse is not None)}
         for section, values in {"test": test, "cost": costs, "summary": chosen}.items():
             tracked.metrics({f"{section}/{name}": value for name, value in values.items()})
+        if best.collapse:
+            tracked.tag(tracking.COLLAPSED, best.collapse)
         for name, diagnostic in failures.remaining(diagnostics):
             found = Findings()
             with failures.of(name):
                 found = diagnostic(table)
             tracked.findings(found)
+        collapse = describe(best.collapse, config.train.epochs)
+        tracked.note(views.note_of_run(table.about, costs, f"{collapse}\n{sentences(table) if table.rows else ''}"))
         sys.stdout.write(report(table, test, costs, tracked.id, store))  # also printed if a write can't be logged
         sys.stdout.write(failures_of_parts(table.failed, failures.said))
+        sys.stdout.write(collapse)
     return answer(tracked, config.objectives)
 
 

@@ -13,17 +13,18 @@ from bench.tracking.store import connect
 
 
 def status(config: DictConfig) -> pd.DataFrame:
-    """Write a table of the jobs of a sweep that have begun, and the number of jobs that remain.
+    """Write a table of the jobs of a sweep, by default the newest, that have begun, and the number of jobs that remain.
 
     Returns:
         The table, one row for each job.
     """
     store = connect(config.tracking.uri, config.tracking.experiment, read_only=True)
-    parent = jobs.newest(store, config.sweep)
+    found = jobs.find_sweep(store, config.sweep)
+    parent = found.parent
     table = jobs.table(store, parent)
     planned = int(parent.data.tags.get(jobs.JOBS, len(table)))
     alive = parent.info.status == "RUNNING" and is_alive(parent.data.tags)
-    sys.stdout.write(status_report(table, parent.info.run_name, planned, alive))
+    sys.stdout.write(f"\nsweep {found.words}\n{status_report(table, found.name, planned, alive)}")
     return table
 
 

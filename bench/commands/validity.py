@@ -9,6 +9,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from bench import plots
+from bench.datasets.progress import say
 from bench.errors import InputError
 from bench.pruning.designs import widths_of
 from bench.pruning.designs.costs import Pricing
@@ -17,6 +18,7 @@ from bench.pruning.retraining.ranking import agreement, ceiling
 from bench.pruning.retraining.results import Retrained
 from bench.pruning.retraining.study import open_study
 from bench.pruning.search.asker import READINGS, Asker
+from bench.pruning.search.questions import of_designs
 
 
 def validity(config: DictConfig) -> str:
@@ -28,21 +30,25 @@ def validity(config: DictConfig) -> str:
     with open_study(config, "validity") as study:
         base, tracked, retraining = study.base, study.tracked, study.retraining
         designs = study_set(base.design, config.seed)
-        tracked.text("\n".join(retraining(designs)), "not_run.txt")
+        say(retraining.plan(len(designs) * len(retraining.seeds)))
+        tracked.text("\n".join(retraining(designs, "retrain designs")), "not_run.txt")
         losses = losses_of(retraining.read(designs, test=True), config.judged_on)
         tracked.table(losses.reset_index(), "tables/losses.csv")
 
         with study.asker() as asker:
             retrained = {name: design for name, design in designs.items() if name in losses.index}
+            asker.progress.total = of_designs(asker, retrained.values())
             scored = pd.DataFrame([*scores(asker, retrained), *baseline_scores(base.pricing, retrained)])
         board = leaderboard(scored, losses, config.seed)
         tracked.table(scored.assign(loss=scored["design"].map(losses.mean(axis=1))), "tables/scores.csv")
         tracked.table(board, "tables/validity.csv")
         tracked.metrics({f"summary/validity.{row.diagnostic}": row.spearman for row in board.itertuples()})
         tracked.metrics({"summary/validity_ceiling": board["ceiling"].iloc[0]})
-        tracked.figure(figure(scored, losses, board), "figures/validity.png")
+        title = f"{base.data.name} · {len(losses)} designs, {losses.shape[1]} seeds, judged on {config.judged_on} data"
+        tracked.figure(figure(scored, losses, board, title), "figures/validity.png")
         sys.stdout.write(
-            f"{validity_report(board, config.judged_on, base.data.name)}run {tracked.id} in {tracked.store.uri}\n"
+            f"{validity_report(board, config.judged_on, base.data.name)}{retraining.report()}\n"
+            f"run {tracked.id} in {tracked.store.uri}\n"
         )
     return tracked.id
 
@@ -141,13 +147,13 @@ def leaderboard(scored: pd.DataFrame, losses: pd.DataFrame, seed: int) -> pd.Dat
     return pd.DataFrame(rows).sort_values("spearman", ascending=False, kind="stable", ignore_index=True)
 
 
-def figure(scored: pd.DataFrame, losses: pd.DataFrame, board: pd.DataFrame):
+def figure(scored: pd.DataFrame, losses: pd.DataFrame, board: pd.DataFrame, title: str):
     """Draw the measured loss of score against the bits by each diagnostic."""
     titles = {
         row.diagnostic: f"{row.diagnostic}\nρ = {row.spearman:.2f} ({row.low:.2f} to {row.high:.2f})"
         for row in board.itertuples()
     }
-    return plots.predicted_loss(scored.assign(loss=scored["design"].map(losses.mean(axis=1))), titles)
+    return plots.predicted_loss(scored.assign(loss=scored["design"].map(losses.mean(axis=1))), titles, title)
 
 
 def validity_report(board: pd.DataFrame, judged_on: str, dataset: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 from omegaconf import DictConfig
 
+from bench import plots
 from bench.comparison import layers
 from bench.comparison.designs import (
     choose_reference,
@@ -16,6 +17,7 @@ from bench.comparison.designs import (
     profile_of,
 )
 from bench.comparison.runs import Runs
+from bench.pruning.retraining import judge
 from bench.pruning.retraining.protocol import metric_of
 
 
@@ -54,12 +56,19 @@ class Comparison:
         }
 
     @property
+    def styles(self) -> dict[str, dict[str, str]]:
+        """Return colour and marker of each design, in the order of the table. Colours are those of MLflow's UI."""
+        styles = plots.design_styles(self.designs["design"], self.runs.colours)
+        return {design: styles[design] for design in self.designs["design"]}
+
+    @property
     def facts(self) -> dict[str, str]:
         """Describe the data, the runs, the reference, and the estimator and view of the summary."""
         card, seeds = self.runs.card, sorted(self.runs.frame["seed"].unique())
         facts = {
             "data": f"{card['name']}, {card['task']}; {card['n']['test']} test images of {card['groups']['test']} "
             f"groups; fingerprint {card['fingerprint']}",
+            **({"sweep": self.runs.sweep.words} if self.runs.sweep else {}),
             "runs": f"{len(self.runs.frame)}, seeds {', '.join(map(str, seeds))}",
             "reference": self.reference,
         }
@@ -105,9 +114,18 @@ def notes(runs: Runs, reference: str, table: pd.DataFrame, missing: pd.DataFrame
         remarks.append(
             f"These designs have no gain, because they have fewer than 2 seeds in common with {reference}: {names}."
         )
-    if len(alone := table[table["over"] == layers.IMAGES]):
+    if len(alone := table[table["over"] == judge.IMAGES]):
         names = "; ".join(alone["design"])
-        remarks.append(f"These designs have one seed, so that their intervals are over images alone: {names}.")
+        remarks.append(
+            f"These designs have fewer than {judge.LEAST_SEEDS} seeds, so that the intervals of their scores are over "
+            f"images alone: {names}."
+        )
+    if len(failed := table[table["collapsed"] > 0]):
+        names = "; ".join(f"{row.design} ({row.collapsed} of {row.seeds})" for row in failed.itertuples())
+        remarks.append(
+            "These designs have trainings that have taught the network nothing. The tag `collapsed` of their runs has "
+            f"the reason. They remain in the means: {names}."
+        )
     if table["rows"].sum() == 0:
         remarks.append("No run measured its layers, so that there are no results about information.")
     else:

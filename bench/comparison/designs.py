@@ -7,7 +7,7 @@ from math import nan
 
 import pandas as pd
 
-from bench.comparison.layers import IMAGES, SEEDS, reading
+from bench.comparison.layers import reading
 from bench.comparison.runs import FIX, Runs
 from bench.errors import InputError
 from bench.information.statistics import Interval
@@ -34,22 +34,24 @@ def designs_table(
         One row for each design, in order of falling FLOPs, with these columns:
 
         - score, low, high: Score on test data with its 95 % interval, `over` seeds and images, or over images alone if
-          the design has one seed.
+          the design has fewer than 3 seeds.
         - narrowest_…, most_…: Result of `layers.reading`, in bits.
         - rows: Number of estimates of the best checkpoints. reliable: how many of them are reliable. reference_only:
           how many of them only untrained references can judge.
-        - front.COST: Whether the design is on the Pareto front of score against this cost.
+        - collapsed: Number of trainings that have taught the network nothing. They remain in the means.
+        - front.COST: Whether the design is on the Pareto front of score against this cost. A design whose trainings
+          all collapsed is not.
         - gain, gain_low, gain_high, verdict: Gain of score over the reference, if both have 2 seeds in common.
     """
     rows = []
     for design, frame in runs.frame.groupby("design", sort=False):
-        row = {"design": design, "seeds": frame["seed"].nunique()}
+        row = {"design": design, "seeds": frame["seed"].nunique(), "collapsed": int(frame["collapsed"].sum())}
         row |= frame[[*COSTS, "latency_ms"]].mean().to_dict() | accuracy(runs, frame, metric)
         row |= reading(pooled[pooled["design"] == design], *profile) if profile else {}
         rows.append(row | reliability(runs.tables[run] for run in frame["run"]) | gain(runs, design, reference, margin))
     table = pd.DataFrame(rows).sort_values("flops", ascending=False, kind="stable", ignore_index=True)
     for cost in COSTS:
-        table[f"front.{cost}"] = judge.pareto(table, cost)
+        table[f"front.{cost}"] = judge.pareto(table, cost) & (table["collapsed"] < table["seeds"])
     return table
 
 
@@ -112,11 +114,11 @@ def accuracy(runs: Runs, frame: pd.DataFrame, metric: str) -> dict[str, object]:
         scores = [runs.logged[run][key] for run in frame["run"]]
         return {"score": sum(scores) / len(scores), "low": nan, "high": nan, "over": None}
     if len(frame) > 1:
-        effect, over = judge.spread(runs.images, design), SEEDS
+        effect, over = judge.spread(runs.images, design)
     elif f"{key}_low" in logged:
-        effect, over = Interval(logged[key], logged[f"{key}_low"], logged[f"{key}_high"]), IMAGES
+        effect, over = Interval(logged[key], logged[f"{key}_low"], logged[f"{key}_high"]), judge.IMAGES
     else:
-        effect, over = judge.over_groups(images), IMAGES
+        effect, over = judge.over_groups(images), judge.IMAGES
     return {"score": effect.mean, "low": effect.low, "high": effect.high, "over": over}
 
 

@@ -16,8 +16,10 @@ def draw_figures(comparison: Comparison) -> dict[str, Figure]:
     Returns:
         The figures by name.
     """
-    table, runs = comparison.designs, comparison.runs
-    figures = {"pareto": plots.score_against_cost(table, comparison.metric, comparison.reference)}
+    table, runs, styles = comparison.designs, comparison.runs, comparison.styles
+    about = f"{runs.card['name']} · {len(table)} designs, {runs.frame['seed'].nunique()} seeds"
+    scores = plots.score_against_cost(table, comparison.metric, styles, f"{about}, 95 % intervals")
+    figures = {"pareto": scores}
     if comparison.shown_by is None:
         return figures
     estimator, view = comparison.shown_by
@@ -27,13 +29,14 @@ def draw_figures(comparison: Comparison) -> dict[str, Figure]:
         )
         for design in table["design"]
     }
-    title = f"{estimator}, {view} view"
+    title = f"estimator {estimator}, {view} view"
     if any(len(frame) for frame in profiles.values()):
-        figures["u_plot"] = plots.overlaid(profiles, f"{title}, mean over the runs of a design")
+        heading = plots.heading(about, f"{title}, mean over the runs of a design")
+        figures["u_plot"] = plots.overlaid(profiles, heading, styles)
     rows = comparison.differences.query("estimator == @estimator and view == @view")
     labels = rows["label_view"].dropna().unique()
     rows = rows[rows["label_view"].isna() | rows["label_view"].isin(labels[:1])]
     if len(rows):
-        heading = f"{title}: difference from {comparison.reference}"
-        figures["differences"] = plots.layer_differences(rows, list(table["design"]), heading)
+        heading = plots.heading(f"{about}, minus {styles[comparison.reference]['label']}", f"{title}, 95 % intervals")
+        figures["differences"] = plots.layer_differences(rows, styles, heading)
     return figures

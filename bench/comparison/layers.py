@@ -10,9 +10,9 @@ import pandas as pd
 from bench.diagnostics.bottleneck import Bottleneck
 from bench.information.statistics import t_half_width
 from bench.information.tables import I_TY, I_XT, LayerTable, Weights
+from bench.pruning.retraining.judge import IMAGES, SEEDS
 
 QUESTION = ["tap", "quantity", "view", "label_view", "estimator"]
-SEEDS, IMAGES = "seeds and images", "images alone"  # sources of variation that an interval covers
 
 
 def best_rows(tables: Mapping[str, LayerTable], frame: pd.DataFrame) -> pd.DataFrame:
@@ -95,14 +95,19 @@ def differences(table: pd.DataFrame, reference: str) -> pd.DataFrame:
 
     Returns:
         One row for each design, tap and question, in bits. `over` names the sources of variation of the interval.
-        `differs` is true if the interval excludes 0. `reliable` refers to both sides.
+        `differs` is true if the interval excludes 0. `reliable` refers to both sides. `order`, `role` and
+        `relative_depth` are those of the reference, because equal layers of deeper designs have other depths.
 
     References:
         Banerjee 1960, Sankhyā 22:357.
     """
-    others = ["design", "relative_depth", "role", "order", "bits", "excess"]
-    own = table[table["design"] == reference].drop(columns=others)
-    both = table[table["design"] != reference].merge(own, on=[*QUESTION, "of"], suffixes=("", "_reference"))
+    places = ["relative_depth", "role", "order"]
+    own = table[table["design"] == reference].drop(columns=["design", "bits", "excess"])
+    both = (
+        table[table["design"] != reference]
+        .drop(columns=places)
+        .merge(own, on=[*QUESTION, "of"], suffixes=("", "_reference"))
+    )
     several = (both["seeds"] > 1) & (both["seeds_reference"] > 1)
     squares = [both[f"reach_images{side}"] ** 2 for side in ("", "_reference")]
     squares += [(both[f"reach_seeds{side}"] ** 2).where(several, 0) for side in ("", "_reference")]
@@ -116,7 +121,7 @@ def differences(table: pd.DataFrame, reference: str) -> pd.DataFrame:
         reliable=[_all(pd.Series(pair)) for pair in zip(both["reliable"], both["reliable_reference"], strict=True)],
     )
     columns = ["design", *QUESTION, "of", "value", "value_reference", "difference", "low", "high", "over", "differs"]
-    return both[[*columns, "reliable", "seeds", "seeds_reference", "order", "relative_depth"]]
+    return both[[*columns, "reliable", "seeds", "seeds_reference", "order", "role", "relative_depth"]]
 
 
 def without_counterpart(table: pd.DataFrame, reference: str) -> pd.DataFrame:

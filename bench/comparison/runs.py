@@ -12,7 +12,7 @@ from bench.errors import InputError
 from bench.information.tables import LayerTable
 from bench.pruning.retraining.results import results_of
 from bench.sweeps import jobs
-from bench.tracking import records
+from bench.tracking import records, views
 from bench.tracking.store import Store
 
 FIX = "choose by sweep=NAME or runs=[ID,…]"
@@ -33,7 +33,9 @@ class Runs:
         images: One row for each run and test image, as in `judge.paired`.
         tables: LayerTable of each run.
         logged: Metrics of each run.
+        colours: Colour of each design in MLflow's UI, if it has one.
         repeats: Number of further runs that have the design and seed of one of these.
+        sweep: The sweep that was selected, or None.
     """
 
     card: dict
@@ -41,23 +43,31 @@ class Runs:
     images: pd.DataFrame
     tables: dict[str, LayerTable]
     logged: dict[str, dict[str, float]]
+    colours: dict[str, str]
     repeats: int
+    sweep: jobs.FoundSweep | None
 
 
-def choose_runs(store: Store, runs: Sequence[str] | None, sweep: str | None) -> Runs:
-    """Read the runs with these ids, the runs of a sweep, or all runs of the experiment.
+def choose_runs(store: Store, runs: Sequence[str] | None, sweep: str | None, everything: bool = False) -> Runs:
+    """Read the runs with these ids, the runs of a sweep or of the newest sweep, or all runs.
 
     If several runs have the same design and seed, only the newest is read.
 
     Args:
-        store: Store of the experiment.
-        runs: Ids of runs, or None.
+        store: Store with the experiments that are searched.
+        runs: Ids of runs or their beginnings, or None.
         sweep: Name of a sweep or id of its parent run, or None.
+        everything: If neither runs nor a sweep is given, read all training runs, not those of the newest sweep.
 
     Raises:
         InputError: If the runs can't be compared.
     """
-    designs = find_runs(store, runs, sweep)
+    if runs is not None and sweep is not None:
+        raise InputError("runs: got both runs and sweep, wanted one of them or none; leave one out")
+    found = None
+    if runs is None and not (everything and sweep is None):
+        found = jobs.find_sweep(store, sweep)
+    designs = find_runs(store, runs, found)
     card = shared_card({run: records.card_of(store, run) for run in designs})
     tracked = {run: store.client.get_run(run) for run in designs}
     refuse_mixed(designs, {run: tracked[run].data.params for run in designs})
@@ -72,11 +82,13 @@ def choose_runs(store: Store, runs: Sequence[str] | None, sweep: str | None) -> 
     results = results_of(store, kept, test=True)
     tables = {run: records.layers_of(store, run) for run in kept}
     logged = {run: tracked[run].data.metrics for run in kept}
-    return Runs(card, results.runs, results.images, tables, logged, len(designs) - len(kept))
+    tags = {design: tracked[run].data.tags for run, design in kept.items()}
+    colours = {design: of_run[views.COLOUR] for design, of_run in tags.items() if views.COLOUR in of_run}
+    return Runs(card, results.runs, results.images, tables, logged, colours, len(designs) - len(kept), found)
 
 
-def find_runs(store: Store, runs: Sequence[str] | None, sweep: str | None) -> dict[str, str]:
-    """Find runs as in `choose_runs`.
+def find_runs(store: Store, runs: Sequence[str] | None, sweep: jobs.FoundSweep | None) -> dict[str, str]:
+    """Find the runs with these ids, of a sweep, or of the whole store.
 
     Returns:
         The design of each run, by the id of the run.
@@ -84,16 +96,14 @@ def find_runs(store: Store, runs: Sequence[str] | None, sweep: str | None) -> di
     Raises:
         InputError: If there are no such runs, or if a run has no design.
     """
-    if runs is not None and sweep is not None:
-        raise InputError("runs: got both runs and sweep, wanted one of them or none; leave one out")
     if sweep is not None:
-        designs = jobs.of_sweep(store, jobs.newest(store, sweep).info.run_id)
+        designs = jobs.of_sweep(store, sweep.parent.info.run_id)
         if not designs:
-            raise InputError(f"sweep: got {sweep!r}, which has no finished job; see `python -m bench status`")
+            raise InputError(f"sweep: got {sweep.words}, which has no finished job; see `python -m bench status`")
         return designs
     if runs is not None:
         designs = {}
-        for run in runs:
+        for run in (records.find_run(store.client, store.uri, text) for text in runs):
             records.card_of(store, run)  # raises InputError for a run that trained no network
             designs[run] = store.client.get_run(run).data.tags.get(tracking.DESIGN)
             if designs[run] is None:
@@ -101,7 +111,7 @@ def find_runs(store: Store, runs: Sequence[str] | None, sweep: str | None) -> di
         return designs
     designs = jobs.trained(store)
     if not designs:
-        name = store.client.get_experiment(store.experiment_id).name
+        name = ", ".join(store.client.get_experiment(each).name for each in store.experiment_ids)
         raise InputError(
             f"tracking.experiment: got {name!r}, which has no finished training run; choose another or train one"
         )

@@ -6,13 +6,15 @@ import pandas as pd
 
 READ = {
     "seeds": "number of trainings of the design with different seeds; they are pooled",
+    "collapsed": "number of trainings that have taught the network nothing, for example because it predicts one class "
+    "everywhere; they remain in all means",
     "params": "number of parameters that the forward pass uses",
     "FLOPs": "number of operations for one image; a multiply-add counts as two",
     "ms": "time of one batch on the machine of the runs; not comparable between machines",
-    "score": "score on the test data, with its 95 % interval for other seeds and other images or patients; for one "
-    "seed, the interval is for other images or patients alone. With two seeds it is very wide. An interval that is "
-    "wider than the scale contains no information",
-    "gain": "score minus that of the reference, paired by seed and test image, with its 95 % interval. Better: the "
+    "score": "score on the test data, with its 95 % interval for other seeds and other images or patients. With fewer "
+    "than 3 seeds, the interval is for other images or patients alone",
+    "gain": "score minus that of the reference, paired by seed and test image, with its 95 % interval for other seeds "
+    "and other images or patients, which is very wide with two seeds. Better: the "
     "interval lies above 0. No worse: it lies above minus the margin. Worse: it lies below 0. Otherwise undecided, "
     "which does not mean equal",
     "front": "no other design in the table has as high a score for fewer parameters, or for fewer FLOPs; intervals are "
@@ -35,6 +37,9 @@ def format_designs(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """
     columns = {
         "seeds": table["seeds"].astype(str),
+        "collapsed": [
+            f"{count} of {seeds}" if count else "" for count, seeds in table[["collapsed", "seeds"]].to_numpy()
+        ],
         "params": table["params"].map("{:,.0f}".format),
         "FLOPs": table["flops"].map(_flops),
         "ms": table["latency_ms"].map("{:.3g}".format),

@@ -99,8 +99,6 @@ def check_taps(config: DictConfig) -> None:
 
 def check_status(config: DictConfig) -> None:
     """Check the config of `status` as `check_run` does."""
-    if OmegaConf.is_missing(config, "sweep"):
-        raise InputError("sweep: got none, wanted the name of a sweep or the id of its parent run")
     _check(config, StatusSettings)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import traceback
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -87,6 +88,20 @@ def quoted(text: str) -> str:
     text = re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", text)  # prevents interpolation
     text = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", r"\'"), text)
     return f"'{text}'"
+
+
+def as_argument(key: str, text: str) -> str:
+    """Return an override as a word of a shell, from which Hydra reads the same text.
+
+    Examples:
+        >>> print(as_argument("sweep", "unet-widths-4f2a"), as_argument("sweep", "my sweep"))
+        sweep=unet-widths-4f2a "sweep='my sweep'"
+    """
+    plain = re.fullmatch(r"(?!(null|true|false|nan|inf)$)[A-Za-z_][\w:/.+-]*", text, re.IGNORECASE)
+    if plain:
+        return f"{key}={text}"
+    override = f"{key}={quoted(text)}"
+    return shlex.quote(override) if re.search(r'["$`!\\]', override) else f'"{override}"'
 
 
 def plugin_of(error: BaseException) -> str | None:

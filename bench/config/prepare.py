@@ -66,7 +66,7 @@ def prepare_training(
     """Build the arguments of `fit` from the config, and check them by a step of training (`check_training`).
 
     Args:
-        config: Section `train` of the config.
+        config: Section `train` of the config. The beginning of the id of a teacher's run is replaced by the whole id.
         model: Network to train.
         data: Data to train on.
         uri: Address of the store that holds the run of a teacher.
@@ -76,7 +76,7 @@ def prepare_training(
         InputError: If a setting is refused, or if the teacher does not fit the data.
     """
     loss = loss_function(config.loss, data)
-    teacher = config.teacher and _teacher(config.teacher, uri, trust, device_of(model), data)
+    teacher = config.teacher and _teacher(config, uri, trust, device_of(model), data)
     check_training(model, data, loss if teacher is None else soft_loss(data), config.epochs, config.batch_size, teacher)
     rehearse(config)
     optimizer, schedule = optimizer_and_schedule(config, model.parameters())
@@ -91,18 +91,25 @@ def prepare_training(
     }
 
 
-def _teacher(run: str, uri: str | None, trust: Sequence[str], device: torch.device, data: Data) -> torch.nn.Module:
-    """Load the network of a run whose probabilities are learned in place of the labels."""
+def _teacher(
+    config: DictConfig, uri: str | None, trust: Sequence[str], device: torch.device, data: Data
+) -> torch.nn.Module:
+    """Load the network of a run whose probabilities are learned in place of the labels.
+
+    The config gets the whole id of the run, because a beginning may fit several runs later.
+    """
     from bench.config.load import load  # imported here, because MLflow takes seconds to load
+    from bench.tracking.records import whole_id
 
     try:
-        teacher = load(run, uri, trust).to(device)
+        config.teacher = whole_id(config.teacher, uri)
+        teacher = load(config.teacher, uri, trust).to(device)
     except InputError as error:
         raise InputError(f"train.teacher: {str(error).removeprefix('run: ')}") from error
     try:
         check_output(teacher, data)
     except InputError as error:
-        raise InputError(f"train.teacher: got run {run}, wanted one for these data: {error}") from error
+        raise InputError(f"train.teacher: got run {config.teacher}, wanted one for these data: {error}") from error
     return teacher
 
 

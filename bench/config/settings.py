@@ -16,18 +16,14 @@ from bench.config.rules import PATH, Choice, Each, Number, Switch, Text
 SEEDS = 2**32  # number of seeds that NumPy accepts
 EPOCHS, BATCH, SAMPLES = 10**6, 10**6, 10**9
 METRICS = "metrics of the run, such as [summary/val_score]"
-FACTORS = "factors above 0, up to 1,000, such as [0.5, 1, 2]"
 A_VIEW = "any of image, pixel, patch"
 
 Names = list[str] | None
 Flag = Annotated[Any, Switch()]  # not bool, because Hydra would convert 2 to true
-Count = Annotated[int, Number(1, SAMPLES)]
-BatchSize = Annotated[int, Number(1, BATCH)]
-Epochs = Annotated[int, Number(0, EPOCHS)]
 Margin = Annotated[float, Number(0, 1)]
 Share = Annotated[float | None, Number(0, 1, (0, 1), "a share of the base's, between 0 and 1, such as 0.1")]
 Folder = Annotated[str, Text("a folder's path", PATH)]
-RunId = Annotated[str | None, Text("the id of a tracked run, or null")]
+RunId = Annotated[str | None, Text("the id of a tracked run or its beginning, or null")]
 Way = Annotated[str | None, Text("ESTIMATOR.VIEW, or null")]
 Views = Annotated[Names, Each(Choice(("image", "pixel", "patch")), A_VIEW, "null selects by the task")]
 
@@ -36,8 +32,8 @@ Views = Annotated[Names, Each(Choice(("image", "pixel", "patch")), A_VIEW, "null
 class Training:
     """How a network is trained."""
 
-    epochs: Epochs = MISSING
-    batch_size: BatchSize = MISSING
+    epochs: Annotated[int, Number(0, EPOCHS)] = MISSING
+    batch_size: Annotated[int, Number(1, BATCH)] = MISSING
     optimizer: Any = MISSING
     schedule: Any = None
     loss: Annotated[str, Text("the name of a loss")] = MISSING
@@ -54,9 +50,9 @@ class Measuring:
     taps: Annotated[Names, Each(Text("at least one name or pattern"), null="null selects all but the skips")] = None
     labels: Annotated[Names, Each(Text("at least one name"), null="null selects those of the task")] = None
     views: Views = None
-    pixels: Count = MISSING
+    pixels: Annotated[int, Number(1, SAMPLES)] = MISSING
     budget_gb: Annotated[float, Number(0, 10**6, (0,))] = MISSING
-    batch_size: BatchSize = MISSING
+    batch_size: Annotated[int, Number(1, BATCH)] = MISSING
 
 
 @dataclass
@@ -75,6 +71,13 @@ class Tracking:
     experiment: Annotated[str, Text("one that MLflow can show")] = MISSING
     name: Annotated[str | None, Text("one that MLflow can show, or null")] = None
     parent: RunId = None
+
+
+@dataclass
+class Searching(Tracking):
+    """Where runs are searched."""
+
+    experiment: Annotated[str | None, Text("the name of an experiment, or null")] = None
 
 
 @dataclass
@@ -102,7 +105,7 @@ class Deciding(Asking):
     rule: Annotated[str, Choice(("search", "filter_count"))] = MISSING
     by: Way = None
     margin: Annotated[float, Number(0, 1000)] = MISSING
-    around: Annotated[list[float], Each(Number(0, 1000, (0,)), FACTORS)] = MISSING
+    around: Annotated[list[float], Each(Number(0, 1000, (0,)), "factors above 0, such as [0.5, 1, 2]")] = MISSING
 
 
 @dataclass
@@ -205,22 +208,23 @@ class TapsSettings(App):
 class StatusSettings(App):
     """The config of `status`."""
 
-    sweep: Annotated[str, Text("the name of a sweep or the id of its parent run")] = MISSING
+    tracking: Searching = MISSING
+    sweep: Annotated[str | None, Text("the name of a sweep or the id of its parent run, or null")] = None
 
 
 @dataclass
 class ResendSettings(App):
     """The config of `resend`."""
 
+    tracking: Searching = MISSING
     folder: Folder = MISSING
 
 
 @dataclass
-class CompareSettings(App):
+class CompareSettings(StatusSettings):
     """The config of `compare`."""
 
-    runs: Annotated[Names, Each(Text("the ids of 2 runs or more"), null="null selects all of the experiment")] = None
-    sweep: Annotated[str | None, Text("the name of a sweep or the id of its parent run, or null")] = None
+    runs: Annotated[Names, Each(Text("the ids of 2 runs or more"), null="null selects those of a sweep")] = None
     reference: Annotated[str | None, Text("a design, or null", PATH)] = None
     by: Way = None
     margin: Margin = MISSING

@@ -10,11 +10,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from bench.datasets.common import by, list_values
 from bench.datasets.files import check_pair, read_image, read_mask, shape_of
 from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
+from bench.datasets.progress import progress
 from bench.errors import InputError
 
 Size = int | Sequence[int] | None
@@ -68,7 +68,7 @@ def load_pairs(
     images: list[torch.Tensor] = []
     masks: list[torch.Tensor] = []
     values: dict[Path | str, np.ndarray] = {}
-    for name, image_file, mask_file in tqdm(pairs, desc=f"load {title}", unit="image", leave=False, disable=None):
+    for name, image_file, mask_file in progress(pairs, f"load {title}", "images", len(pairs)):
         check_pair(image_file, mask_file)
         pixels, mask = read_image(image_file), read_mask(mask_file)
         if pixels.shape[1:] != mask.shape:

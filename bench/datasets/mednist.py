@@ -7,12 +7,12 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from bench.datasets.common import by, classification, existing_folder, rows_by_split, seeded_split, unpacked, with_val
 from bench.datasets.data import Data
 from bench.datasets.files import entries, files_by_stem, read_image, shape_of
 from bench.datasets.memory import RAW_AND_SAMPLES, check_memory
+from bench.datasets.progress import progress
 from bench.errors import InputError
 
 
@@ -67,7 +67,7 @@ def mednist(
     what = f"dataset: {len(rows)} pictures of {by(shape)}"
     check_memory(RAW_AND_SAMPLES * len(rows) * prod(shape), what, "lower dataset.n")
     pictures: list[np.ndarray] = []
-    for row in tqdm(rows, desc="load MedNIST", unit="picture", leave=False, disable=None):
+    for row in progress(rows, "load MedNIST", "pictures", len(rows)):
         picture = np.moveaxis(read_image(files[row][1]), 0, -1)  # (H, W, C)
         if pictures and picture.shape != pictures[0].shape:
             raise InputError(

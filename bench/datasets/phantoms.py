@@ -91,20 +91,27 @@ def _class_names(task: str, classes: int) -> tuple[str, ...]:
 
 
 def _draw_anatomy(rng: np.random.Generator, labels: np.ndarray, organs: int, size: int):
-    """Draw body (n, size, size) bool, grey of organs and lesions, and mask (0, organs from 1, lesion last)."""
+    """Draw body (n, size, size) bool, grey of organs and lesions, and mask (0, organs from 1, lesion last).
+
+    The field of view lies anywhere on the body and may cut it off, but it shows all organs. A single organ is anywhere
+    in the image, and several organs form a ring with a fixed order. A position in the image tells little of the label.
+    """
     n = len(labels)
-    x, y = _ellipse_coordinates(
-        size, rng.uniform(-0.05, 0.05, (2, n)), rng.uniform(0.8, 0.95, (2, n)), rng.uniform(0, np.pi, n)
-    )
+    radius, turn = rng.uniform(0.6, 1, n), rng.uniform(0, 2 * np.pi, n)
+    if organs == 1:
+        ring, reach = radius * rng.uniform(0, 0.6, n), np.full(n, 0.45)
+    else:
+        ring, reach = 0.5 * radius, 0.45 * radius * np.sin(np.pi / organs)
+    focus = (1 - reach - (organs > 1) * ring) * rng.uniform(-1, 1, (2, n))  # of the only organ, or of the ring
+    middle = focus - (organs == 1) * ring * np.stack([np.cos(turn), np.sin(turn)])
+    x, y = _ellipse_coordinates(size, middle, radius * rng.uniform(0.9, 1.1, (2, n)), rng.uniform(0, np.pi, n))
     body = x**2 + y**2 < 1
     added, mask = np.zeros(body.shape), np.zeros(body.shape, int)
 
-    ring, reach = (0.0, 0.45) if organs == 1 else (0.45, 0.4 * np.sin(np.pi / organs))  # organs lie in a ring
-    turn, host = rng.uniform(-0.3, 0.3, n), rng.integers(organs, size=n)
-    lesion_centre = np.zeros((2, n))
+    host, lesion_centre = rng.integers(organs, size=n), np.zeros((2, n))
     for organ in range(organs):
         angle = turn + 2 * np.pi * organ / organs
-        centre = ring * np.stack([np.cos(angle), np.sin(angle)]) + rng.uniform(-0.04, 0.04, (2, n))
+        centre = middle + ring * np.stack([np.cos(angle), np.sin(angle)])
         x, y = _ellipse_coordinates(size, centre, reach * rng.uniform(0.7, 1, (2, n)), rng.uniform(0, np.pi, n))
         inside = x**2 + y**2 < 1
         grey = ORGAN * (1 - 0.5 * organ / organs) * rng.uniform(0.85, 1.15, n)

@@ -8,7 +8,6 @@ from typing import cast
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from bench.datasets.augment import augmentation
 from bench.datasets.common import by, list_values, rows_by_split
@@ -16,6 +15,7 @@ from bench.datasets.data import Data, Split, Volumes
 from bench.datasets.load import Pair, sides, warn_of_lost_detail
 from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
 from bench.datasets.nifti import check_affine, check_same_grid, nifti_header, read_nifti
+from bench.datasets.progress import progress
 from bench.errors import InputError
 
 INTENSITIES = ("zscore", "minmax", "percentiles")
@@ -63,7 +63,7 @@ def volumetric(
     _check_memory([pairs[row] for row in kept], _parse_spacing(spacing))
     loaded = {
         row: load_volume(pairs[row], len(classes), spacing, intensity)
-        for row in tqdm(kept, desc=f"load {name}", unit="volume", leave=False, disable=None)
+        for row in progress(kept, f"load {name}", "volumes", len(kept))
     }
     warn_of_lost_detail([each[2] for each in loaded.values()], [each[1] for each in loaded.values()], "dataset.spacing")
     size = patch_size(patch, {pairs[row].name: mask.shape for row, (_, mask, _) in loaded.items()})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from torch.nn import Module
 
+from bench import plots
 from bench.errors import InputError, explain
 from bench.estimators import Renyi
 from bench.information.tables import LayerTable, Moment
@@ -109,12 +110,21 @@ def renyi_estimators(probe: Probe) -> dict[str, Renyi]:
 
 
 def figures_by_estimator(
-    figure: str, rows: pd.DataFrame, draw: Callable[[pd.DataFrame, str], Figure]
+    figure: str, rows: pd.DataFrame, draw: Callable[[pd.DataFrame, str], Figure], about: str = ""
 ) -> dict[str, Figure]:
-    """Draw a figure of the rows of each estimator, with its name as title.
+    """Draw a figure of the rows of each estimator.
+
+    Args:
+        figure: Name of the figure.
+        rows: Rows with a column estimator.
+        draw: Draws rows under a title.
+        about: First line of the title: `LayerTable.about`. The second line names the estimator.
 
     Returns:
         Figures by name: `figure` for the first estimator, `figure.ESTIMATOR` for the others.
     """
-    drawn = {name: draw(part, name) for name, part in rows.groupby("estimator", sort=False)}
+    drawn = {
+        name: draw(part, plots.heading(about, f"estimator {name}"))
+        for name, part in rows.groupby("estimator", sort=False)
+    }
     return {f"{figure}.{name}" if number else figure: each for number, (name, each) in enumerate(drawn.items())}

@@ -1,4 +1,4 @@
-"""The bottleneck: the tap with the least I(X;T), the information it keeps, and the information that bypasses it."""
+"""The bottleneck: the narrowest tap, the information it keeps, and the information that bypasses it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from bench.information.tables import I_TY, I_XT, LayerTable
 class Bottleneck(Diagnostic):
     """Describes the narrowest tap of the best checkpoint, for every estimator. Metrics are of the primary estimator.
 
-    The narrowest tap has the least I(X;T) between input and output, by the excess if all taps have a null. Information
-    about Y is the excess of I(T;Y) over its null. In a chain without skips, no later tap can have more information than
-    the narrowest tap, so the additional information of a later tap has bypassed it. The values are as comparable
-    between taps as the estimates are: see the ceiling and `reliable` of each row.
+    The narrowest tap has the least I(X;T) between input and output, by the excess if all taps have a null. If the
+    estimator has no I(X;T), as in views of locations, it is the last tap of the network's bottleneck. Information about
+    Y is the excess of I(T;Y) over its null. In a chain without skips, no later tap can have more information than the
+    narrowest tap, so the additional information of a later tap has bypassed it. The values are as comparable between
+    taps as the estimates are: see the ceiling and `reliable` of each row.
 
     - `relative_depth`: relative depth of the narrowest tap, 0 to 100.
     - `xt`, `ty`: its information about X and about Y, bits.
@@ -34,10 +35,8 @@ class Bottleneck(Diagnostic):
             rows = table.profile(estimator)
             xt = rows[rows["quantity"] == I_XT].set_index("tap")
             ty = rows[rows["quantity"] == I_TY].set_index("tap")
-            between = xt[xt["role"] != "output"]
-            if len(between) and between.index.isin(ty.index).all():
-                size = "excess" if between["excess"].notna().all() else "bits"
-                readings.append({"estimator": estimator, **_read(xt, ty["excess"], between[size].idxmin())})
+            if (narrowest := _narrowest(xt, ty)) is not None:
+                readings.append({"estimator": estimator, "tap": narrowest} | _read(xt, ty, narrowest))
         if not readings:
             return Findings()
         primary = {key: value for key, value in readings[0].items() if isinstance(value, float)}
@@ -45,17 +44,25 @@ class Bottleneck(Diagnostic):
         return Findings(metrics=metrics, tables={"bottleneck": pd.DataFrame(readings)})
 
 
-def _read(xt: pd.DataFrame, ty: pd.Series, narrowest: str) -> dict:
-    later = xt.index[xt["order"] >= xt["order"][narrowest]]
-    kept_x, kept_y = float(xt["bits"][narrowest]), float(ty[narrowest])
-    most_y = ty.max()
-    return {
-        "tap": narrowest,
-        "relative_depth": float(xt["relative_depth"][narrowest]),
-        "xt": kept_x,
-        "ty": kept_y,
-        "kept_x": kept_x / float(xt["bits"].iloc[0]) if xt["bits"].iloc[0] else float("nan"),
-        "kept_y": kept_y / float(most_y) if most_y > 0 else float("nan"),
-        "bypass_x": float(xt["bits"][later].max()) - kept_x,
-        "bypass_y": float(ty.reindex(later).max()) - kept_y,
-    }
+def _narrowest(xt: pd.DataFrame, ty: pd.DataFrame) -> str | None:
+    """Return the narrowest tap, or None if the rows do not determine one."""
+    between = xt[xt["role"] != "output"]
+    if len(between):
+        size = "excess" if between["excess"].notna().all() else "bits"
+        return between[size].idxmin() if between.index.isin(ty.index).all() else None
+    bottleneck = ty.index[(ty["role"] == "bottleneck") & ty["excess"].notna()]
+    return bottleneck[-1] if len(bottleneck) else None
+
+
+def _read(xt: pd.DataFrame, ty: pd.DataFrame, narrowest: str) -> dict:
+    """Return the values at the narrowest tap, in bits. Values about X are left out if there is no I(X;T)."""
+    values = {"relative_depth": float(ty["relative_depth"][narrowest])}
+    largest = {"x": xt["bits"].head(1).sum(), "y": ty["excess"].max()}
+    for key, rows, column in (("xt", xt, "bits"), ("ty", ty, "excess")):
+        if len(rows):
+            about, kept = key.strip("t"), float(rows[column][narrowest])
+            later = rows[rows["order"] >= rows["order"][narrowest]]
+            values[key] = kept
+            values[f"kept_{about}"] = kept / largest[about] if largest[about] > 0 else float("nan")
+            values[f"bypass_{about}"] = float(later[column].max()) - kept
+    return values

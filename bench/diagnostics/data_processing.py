@@ -73,7 +73,7 @@ class DataProcessing(Diagnostic):
             metrics[f"summary/dpi_violations.{kind}"] = float(chain["violation"].sum())
             if chain["excess"].notna().all():
                 metrics[f"summary/dpi_violations.{kind}_excess"] = float(chain["violation_excess"].sum())
-        figures = figures_by_estimator("data_processing", found, plots.chains)
+        figures = figures_by_estimator("data_processing", found, plots.chains, table.about)
         return Findings(metrics, {"data_processing": found}, figures)
 
 

@@ -109,7 +109,7 @@ class FilterCount(Diagnostic):
         first = found[found["estimator"] == found["estimator"].iloc[0]].drop_duplicates("tap")
         metrics = {f"filters/{row.tap}": float(row.recommended) for row in first.itertuples() if row.recommended > 0}
         drawn = curves.dropna(subset=["bits"]) if "bits" in curves else curves[:0]
-        figures = figures_by_estimator("filter_count", drawn, plots.filter_count)
+        figures = figures_by_estimator("filter_count", drawn, plots.filter_count, table.about)
         return Findings(metrics, {"filter_count": found}, figures)
 
 

@@ -23,7 +23,8 @@ class InformationPlane(Diagnostic):
 
     def __call__(self, table: LayerTable) -> Findings:
         rows = table.primary()
-        rows, title = rows[rows["bits"].notna()], table.estimators[0]
+        rows = rows[rows["bits"].notna()]
+        title = plots.heading(table.about, f"estimator {table.estimators[0]}, {table.views[0]} view")
         figures = {}
         if {I_XT, I_TY} <= set(rows["quantity"]):
             figures["information_plane"] = plots.information_plane(rows, title, axes_of=(I_XT, I_TY))

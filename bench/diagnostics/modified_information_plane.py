@@ -65,11 +65,13 @@ class ModifiedInformationPlane(Diagnostic):
         drawn = drawn[drawn["quantity"].isin(DRAWN) & drawn["bits"].notna()]
         frame = drawn[drawn["quantity"].isin(AXES)]
         plane = partial(plots.information_plane, axes_of=AXES)
-        figures = figures_by_estimator("modified_information_plane", frame, plane)
-        figures |= figures_by_estimator("modified_information_epochs", frame, plots.information_over_epochs)
+        figures = figures_by_estimator("modified_information_plane", frame, plane, table.about)
+        over_epochs = plots.information_over_epochs
+        figures |= figures_by_estimator("modified_information_epochs", frame, over_epochs, table.about)
         pairs = table.detail(PAIRS)
         if len(pairs):
-            figures |= figures_by_estimator("pairs", pairs, partial(plots.pairs, quantities=list(DRAWN)))
+            matrices = partial(plots.pairs, quantities=list(DRAWN))
+            figures |= figures_by_estimator("pairs", pairs, matrices, table.about)
         tables = {f"modified_{key}": found for key, found in phases(frame).items()}
         curves = [
             (f"profile/{DRAWN[row.quantity]}.excess.{row.estimator}", row.excess, row.relative_depth)

@@ -13,16 +13,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_u(table: LayerTable, estimator: str | None = None) -> Figure:
+def plot_u(table: LayerTable, estimator: str | None = None, *, epochs: bool = False) -> Figure:
     """Draw the U-plot of a LayerTable: information against the layer, with a panel for each quantity and view.
+
+    The curve is the best checkpoint, or the network that was measured, with its 95 % interval.
 
     Args:
         table: The result of `bench.measure`, or `LayerTable.from_csv(path)` for the layers.csv of a run.
         estimator: One of `table.estimators`, by default the first.
+        epochs: Also draw a curve for each epoch that was measured in training.
 
     Returns:
         A matplotlib Figure. Hollow points are not reliable. The grey band is the range of the untrained references, the
-        dotted line is the null, and the dashed line is the ceiling.
+        dotted line is the null, and the dashed line is the ceiling, if it is near.
 
     Raises:
         InputError: The table has no rows, or no rows of this estimator.
@@ -37,7 +40,7 @@ def plot_u(table: LayerTable, estimator: str | None = None) -> Figure:
     name = table.estimators[0] if estimator is None else estimator
     if name not in table.estimators:
         raise InputError(f"estimator: got {name!r}, wanted an estimator of the table: {', '.join(table.estimators)}")
-    return plots.u_plot(table.layers(name), title=name)
+    return plots.u_plot(table.layers(name), plots.heading(table.about, f"estimator {name}"), epochs=epochs)
 
 
 class UPlot(Diagnostic):
@@ -45,12 +48,20 @@ class UPlot(Diagnostic):
 
     The figure of the primary estimator is `u_plot`, and the others are `u_plot.ESTIMATOR`.
 
+    Args:
+        epochs: Also draw a curve for each measured epoch.
+
     References:
         Lee & Bajić 2021, arXiv 2101.08427, figure 4. The untrained references and the null are ours.
     """
 
+    def __init__(self, epochs: bool = False):
+        self.epochs = epochs
+
     def __call__(self, table: LayerTable) -> Findings:
         figures = {}
         for name in table.estimators:
-            figures["u_plot" if name == table.estimators[0] else f"u_plot.{name}"] = plot_u(table, name)
+            figures["u_plot" if name == table.estimators[0] else f"u_plot.{name}"] = plot_u(
+                table, name, epochs=self.epochs
+            )
         return Findings(figures=figures)

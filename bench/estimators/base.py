@@ -66,6 +66,11 @@ class Estimator(ABC):
         """Return whether the target is read as labels."""
         return target.labels is not None
 
+    def label_entropy(self, target: Variable) -> float:
+        """Return the entropy of a label in bits, on the scale of this estimator."""
+        assert target.labels is not None
+        return plug_in_entropy(target.labels)
+
     def estimate(self, t, target, *, given=None, rng: np.random.Generator) -> Estimate:
         """Estimate I(t; target) or I(t; target | given) in bits, with null, ceiling and interval.
 
@@ -103,15 +108,16 @@ class Estimator(ABC):
                 f"got {found.bits} bits from {found.interval[0]} to {found.interval[1]}, ceiling {found.ceiling}, "
                 f"wanted finite numbers: {type(self).__name__} has diverged"
             )
-        label_entropy = np.inf if target.labels is None else plug_in_entropy(target.labels)
+        entropy = np.inf if target.labels is None else plug_in_entropy(target.labels)
         return Estimate(
             bits=float(found.bits),
             interval=(float(found.interval[0]), float(found.interval[1])),
             null=found.null,
             ceiling=float(found.ceiling),
-            limit=float(min(found.ceiling, label_entropy)),
+            limit=float(min(found.ceiling, entropy)),
             n=t.n,
             dims=(t.dim, target.dim),
+            label_entropy=None if target.labels is None else float(self.label_entropy(target)),
             settings=self.settings,
             seconds=time.perf_counter() - started,
         )

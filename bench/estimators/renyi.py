@@ -11,6 +11,7 @@ from scipy.spatial.distance import squareform
 
 from bench.errors import EstimationError
 from bench.estimators.base import above_zero, at_least, variables_of
+from bench.estimators.entropies import entropy_of_spectrum
 from bench.estimators.grams import Classes, Samples, aligned_width, entropy_of, median_width
 from bench.estimators.resampled import Resampled, Statistic
 from bench.information.reductions import Distances
@@ -170,6 +171,10 @@ class Renyi(Resampled):
 
     def discrete(self, target):
         return target.labels is not None and not target.continuous
+
+    def label_entropy(self, target):
+        counts = np.unique(target.labels, return_counts=True)[1]
+        return entropy_of_spectrum(counts / target.n, self.alpha)
 
     def statistic(self, t, target, given=None):
         size = min(self.batch_size or t.n, t.n)

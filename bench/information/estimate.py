@@ -54,6 +54,7 @@ class Estimate:
         limit: The smaller one of the ceiling and the entropy of the label.
         n: Number of samples.
         dims: Columns of the representation and of the target.
+        label_entropy: H(Y) in the estimator's own bits, Shannon or Rényi; None where the target is not a label.
         settings: Kernel, noise, bins or network of the estimator.
         seconds: Time of the computation.
         planted: The response to known truth; None where it was not measured.
@@ -70,6 +71,7 @@ class Estimate:
     limit: float
     n: int
     dims: tuple[int, int]
+    label_entropy: float | None = None
     settings: dict = field(default_factory=dict)
     seconds: float = 0.0
     planted: Planted | None = None
@@ -113,6 +115,7 @@ class Estimate:
             "excess": self.excess,
             "ceiling": self.ceiling,
             "limit": self.limit,
+            "label_entropy": self.label_entropy,
             "saturation": self.saturation,
             "significant": self.significant,
             "planted": self.planted and self.planted.bits,

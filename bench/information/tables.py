@@ -17,8 +17,8 @@ I_TY = "I(T;Y)"
 COLUMNS = [
     "epoch", "weights", "seed", "tap", "order", "relative_depth", "role", "level", "channels",
     "quantity", "given", "view", "label_view", "split", "estimator",
-    "bits", "low", "high", "null_mean", "null_spread", "null_quantile", "excess", "ceiling", "limit", "saturation",
-    "significant", "planted", "recovered", "recovered_ok", "reliable",
+    "bits", "low", "high", "null_mean", "null_spread", "null_quantile", "excess", "ceiling", "limit",
+    "label_entropy", "saturation", "significant", "planted", "recovered", "recovered_ok", "reliable",
     "n", "dim", "target_dim", "settings", "seconds", "reason",
 ]  # fmt: skip
 # columns that every reader needs: of text, and of numbers
@@ -71,10 +71,12 @@ class LayerTable:
     Attributes:
         rows: The rows as dictionaries.
         details: Rows of other tables that diagnostics keep beside it, by name.
+        about: Data, design and score of the network, for the titles of figures; empty if they are unknown.
     """
 
-    def __init__(self, rows: Iterable[dict] = ()):
+    def __init__(self, rows: Iterable[dict] = (), about: str = ""):
         self.rows = list(rows)
+        self.about = about
         self.details: dict[str, list[dict]] = {}
 
     def extend(self, rows: Iterable[dict], name: str = LAYERS) -> None:
@@ -158,7 +160,8 @@ class LayerTable:
     def untrained(self, estimator: str | None = None, view: str | None = None) -> pd.DataFrame:
         """Return the primary rows of networks before training: of the references, and of the network at epoch 0."""
         rows = self.primary(estimator, view)
-        return rows[(rows["weights"] == Weights.UNTRAINED) | (rows["epoch"] == 0)]
+        before = (rows["weights"] == Weights.EPOCH) & (rows["epoch"] == 0)
+        return rows[(rows["weights"] == Weights.UNTRAINED) | before]
 
     def layer_points(self, epoch: int) -> list[tuple[str, float, int]]:
         """Return (key, bits, epoch) of the primary estimator in training, for one chart per tap: `layers.xt/TAP`."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from tqdm import tqdm
 
 from bench.datasets.data import Data
+from bench.datasets.progress import progress
 from bench.errors import EstimationError, InputError
 from bench.estimators import Estimator
 from bench.information.reductions import Distances
@@ -40,8 +40,8 @@ class Probe:
         n: Number of samples, drawn once from the split and kept in its order. None takes all.
         taps: Names or patterns such as `enc*`. None takes all but the skips, which repeat activations of the encoder.
         labels: Label views of whole images. The first is the primary one.
-        views: `image` (a sample is an image), `pixel` or `patch` (a sample is a location). None takes `image`, and for
-            masks also `pixel`.
+        views: `image` (a sample is an image), `pixel` or `patch` (a sample is a location). None takes `pixel` for masks
+            and `image` for other labels.
         pixels: Number of locations, over all images.
         budget_gb: Activations that are held at once, at most, in 1e9 bytes. Results do not depend on it.
         batch_size: Number of images in a batch. Rounding depends on it.
@@ -117,7 +117,7 @@ class Probe:
         for view in self.views:
             what = f"measure {moment.weights} {moment.epoch}, {view} view"
             stream = self.captured(model, view)
-            for captured in tqdm(stream, what, len(self.taps) + 1, unit="tap", leave=False, disable=None):
+            for captured in progress(stream, what, "taps", len(self.taps) + 1):
                 yield from (moment.row() | row for row in self._estimate_all(captured, view, calibrate))
 
     def captured(self, model: torch.nn.Module, view: str) -> Iterator[Captured]:

@@ -69,13 +69,13 @@ def choose_taps(taps: list[Tap], patterns: Sequence[str] | None) -> list[Tap]:
 
 
 def choose_views(views: Sequence[str] | None, task: str) -> list[str]:
-    """Return the views, each once, in the given order; by default `image`, and for masks also `pixel`.
+    """Return the views, each once, in the given order; by default `pixel` for masks and `image` for other labels.
 
     Raises:
         InputError: There is no such view.
     """
     if views is None:
-        return ["image", "pixel"] if task == "segmentation" else ["image"]
+        return ["pixel"] if task == "segmentation" else ["image"]
     for view in views:
         if view not in VIEWS:
             raise InputError(f"probe.views: got {view!r}, wanted any of {', '.join(VIEWS)}")

@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "filter_counts": ["filter_count"],
         "pairs": ["pairs"],
         "planes": ["information_over_epochs", "information_plane"],
+        "shared": ["design_styles", "heading"],
         "u_plots": ["overlaid", "u_plot"],
     },
 )

@@ -2,87 +2,96 @@
 
 from __future__ import annotations
 
-import matplotlib
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.plots.designs import cost_axis, score_range
-from bench.plots.shared import column
+from bench.plots.designs import cost_axis, draw_front, is_below, score_limits
+from bench.plots.shared import WIDTH, column, finish, layer_axis, layers_of, mark_below, styled
 
-MARKERS = "os^D*"  # each marker is used for ten designs
-LEGEND = 0.17  # height of a line of the legend, inches
+COSTS = ("params", "flops")
+LOOKS = {  # of differences that are not reliable, or that no null can judge
+    False: {"mfc": "white", "label": "not reliable"},
+    None: {"marker": "x", "label": "only untrained networks can judge"},
+}
 
 
-def score_against_cost(table: pd.DataFrame, score: str, reference: str) -> Figure:
+@styled
+def score_against_cost(table: pd.DataFrame, score: str, styles: Mapping[str, dict], title: str = "") -> Figure:
     """Draw the score with its interval against parameters and FLOPs. A line joins the Pareto front.
 
+    Designs that collapsed, or whose scores are far below the others, are triangles at the lower edge.
+
     Args:
-        table: Rows with design, score, low, high (NaN without an interval), params, flops, front.params, front.flops.
+        table: Rows with design, score, low, high (NaN without an interval), params, flops, front.params, front.flops;
+            and collapsed, if it is known.
         score: Name of the score.
-        reference: Design whose interval sets the scale. Designs far below it are triangles at the lower edge.
+        styles: Colour and marker of each design.
+        title: Title of the figure.
     """
-    figure = Figure(figsize=(8, 3.2 + LEGEND * len(table)), layout="constrained")
-    lowest, limits = score_range(table, table.set_index("design").loc[reference])
-    for axes, cost in zip(figure.subplots(1, 2, sharey=True), ("params", "flops"), strict=True):
-        for i, row in enumerate(table.itertuples()):
+    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+    below = is_below(table)
+    for axes, cost in zip(figure.subplots(1, 2, sharey=True), COSTS, strict=True):
+        cost_axis(axes, cost, table[cost])
+        axes.set_ylim(score_limits(table, below))
+        for row in table[~below].itertuples():
             reach = np.nan_to_num([[row.score - row.low], [row.high - row.score]])
-            style = {"ms": 5, "color": colour(i), "label": row.design}
-            if row.score < lowest:
-                axes.plot(getattr(row, cost), lowest, "v", **style | {"label": f"{row.design}: {row.score:.3f}"})
-            else:
-                marker = MARKERS[i // 10 % len(MARKERS)]
-                axes.errorbar(getattr(row, cost), row.score, reach, fmt=marker, capsize=2, lw=1, **style)
-        front = table[table[f"front.{cost}"]].sort_values(cost)
-        axes.step(front[cost], front["score"], where="post", color="0.6", lw=0.8, zorder=0)
-        cost_axis(axes, cost)
-        axes.set_ylim(limits)
-        axes.margins(x=0.12)
+            look = styles[row.design] | {"label": None}
+            axes.errorbar(getattr(row, cost), row.score, reach, ls="", elinewidth=1, ms=5, **look)
+        mark_below(axes, [(getattr(row, cost), row.score, styles[row.design]) for row in table[below].itertuples()])
+        draw_front(axes, table[~below], cost)
     figure.axes[0].set_ylabel(f"{score} on test data")
-    handles = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower left", fontsize=8, frameon=False)
-    return figure
+    for design in table["design"]:
+        figure.axes[0].plot([], ls="", ms=5, **styles[design])
+    return finish(figure, title)
 
 
-def layer_differences(frame: pd.DataFrame, designs: list[str], title: str = "") -> Figure:
-    """Draw differences in bits with their intervals against the tap, one panel for each quantity.
+@styled
+def layer_differences(frame: pd.DataFrame, styles: Mapping[str, dict], title: str = "") -> Figure:
+    """Draw differences in bits with their intervals against the layer, one panel for each quantity.
 
-    Each design has a colour. Hollow markers are not reliable. Crosses are differences that only untrained references
-    can judge.
+    Hollow markers are not reliable. Crosses are differences that only untrained references can judge.
 
     Args:
-        frame: Rows of one estimator, view and label view, with design, tap, place, quantity, difference, low, high and
-            reliable.
-        designs: All designs, in the order of their colours.
+        frame: Rows of one estimator, view and label view, with design, tap, role, order, quantity, difference, low,
+            high and reliable. The order is that of the layers of the reference.
+        styles: Colour and marker of each design.
         title: Title of the figure.
     """
     quantities = list(dict.fromkeys(frame["quantity"]))
-    taps = list(dict.fromkeys(frame.sort_values("relative_depth", kind="stable")["tap"]))
-    shown = [design for design in designs if design in set(frame["design"])]
-    size = (max(8, 0.34 * len(taps)), 2.6 * len(quantities) + LEGEND * len(shown))
+    layers = layers_of(frame)
+    positions = dict(zip(layers["tap"], range(len(layers)), strict=True))
+    shown = [design for design in styles if design in set(frame["design"])]
+    size = (max(WIDTH, 0.34 * len(layers)), 2.2 * len(quantities) + 0.8)
     figure = Figure(figsize=size, layout="constrained")
-    for axes, quantity in zip(column(figure, len(quantities)), quantities, strict=True):
+    grid = column(figure, len(quantities), sharex=True)
+    for axes, quantity in zip(grid, quantities, strict=True):
         for i, design in enumerate(shown):
-            rows = frame[(frame["design"] == design) & (frame["quantity"] == quantity)].set_index("tap")
-            places = np.array([taps.index(tap) for tap in rows.index]) + 0.5 * (i + 0.5) / len(shown) - 0.25
-            own = colour(designs.index(design))
-            axes.vlines(places, rows["low"], rows["high"], color=own, lw=1)
-            reliable = rows["reliable"].map({True: "yes", False: "no"}).fillna("unknown").to_numpy()
-            values = rows["difference"].to_numpy()
-            axes.scatter(places[reliable == "yes"], values[reliable == "yes"], 18, color=own, zorder=3)
-            axes.scatter(places[reliable == "no"], values[reliable == "no"], 18, "white", edgecolors=[own], zorder=3)
-            unknown = reliable == "unknown"
-            axes.scatter(places[unknown], values[unknown], 18, [own], marker="x", lw=1, zorder=3)
-            axes.plot([], marker="o", ms=4, color=own, label=design)
-        axes.axhline(0, color="0.5", lw=0.8, zorder=0)
-        axes.set_xticks(range(len(taps)), taps, rotation=90, fontsize=7)
-        axes.set_ylabel(f"{quantity} [bits]")
-    handles = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower left", fontsize=8, frameon=False)
-    figure.suptitle(title, fontsize=10)
-    return figure
+            rows = frame[(frame["design"] == design) & (frame["quantity"] == quantity)]
+            shift = 0.6 * (i + 0.5) / len(shown) - 0.3
+            _draw_differences(axes, rows, rows["tap"].map(positions).to_numpy(dtype=float) + shift, styles[design])
+            axes.plot([], ls="", **styles[design])
+        axes.axhline(0, color="0.4", lw=0.8, zorder=0)
+        axes.set_ylabel(f"{quantity}: difference [bits]")
+        layer_axis(axes, layers, first=axes is grid[0])
+    judged = frame["reliable"].map(_judged).tolist()
+    for reliable, look in LOOKS.items():
+        if reliable in judged:
+            figure.axes[0].plot([], ls="", **{"color": "0.3", "marker": "o"} | look)
+    return finish(figure, title)
 
 
-def colour(place: int) -> tuple:
-    """Return the colour of the design at this place in the list, as in `overlaid`."""
-    return matplotlib.colormaps["tab10"](place % 10)
+def _draw_differences(axes: Axes, rows: pd.DataFrame, places: np.ndarray, style: dict) -> None:
+    """Draw the differences of one design."""
+    axes.vlines(places, rows["low"], rows["high"], color=style["color"], lw=1)
+    for place, row in zip(places, rows.itertuples(), strict=True):
+        look = LOOKS.get(_judged(row.reliable), {})
+        axes.plot(place, row.difference, ls="", **style | look | {"label": None})
+
+
+def _judged(reliable: object) -> bool | None:
+    """Return None if no null can judge a number, else whether it is reliable."""
+    return None if pd.isna(reliable) else bool(reliable)

@@ -4,85 +4,108 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.plots.shared import UNTRAINED, column
+from bench.plots.shared import (
+    DAMAGED,
+    DIVERGING,
+    NULL,
+    TRAINED,
+    UNTRAINED,
+    WIDTH,
+    column,
+    finish,
+    heading,
+    layer_axis,
+    layers_of,
+    order_by_tap,
+    styled,
+)
 
 PANELS = {
     "sid": "SID [bits]",
     "concentration": "concentration [bits]",
     "ru": "RU [bits]",
-    "reconstruction_error": "squared error of decoder",
+    "reconstruction_error": "squared error\nof decoder",
 }
 KINDS = {
-    "maps": ("tap", "entropy of the largest noise of each cell"),
+    "maps": ("tap", "entropy of the largest noise of each cell; bright cells are discarded"),
     "carried": ("closed", "carried by this skip alone"),
 }
 MOST_IMAGES, MOST_MAPS = 3, 12
-CELL = 1.15  # inches
+CELL = 0.95  # inches
 
 
-def discarding(rows: pd.DataFrame) -> Figure:
+@styled
+def discarding(rows: pd.DataFrame, title: str = "") -> Figure:
     """Draw each measure against the layer: best checkpoint with its spread over images, untrained and damaged networks.
 
     Args:
-        rows: Rows with weights, epoch, seed, tap, order, image, and measures of `PANELS`.
+        rows: Rows with weights, epoch, seed, tap, role, order, image, and measures of `PANELS`.
+        title: Title of the figure.
     """
     panels = {name: label for name, label in PANELS.items() if name in rows and rows[name].notna().any()}
-    taps = rows.drop_duplicates("tap").sort_values("order")["tap"].tolist()
-    figure = Figure(figsize=(max(6, 0.4 * len(taps) + 2), 2.6 * len(panels)), layout="constrained")
-    for axes, (name, label) in zip(column(figure, len(panels)), panels.items(), strict=True):
-        of = {weights: part for weights, part in rows.groupby("weights")}
-        untrained = rows[rows["weights"] == "untrained"]
-        if untrained[name].notna().any():
-            means = untrained.groupby(["seed", "tap"])[name].mean().groupby("tap").agg(["min", "max"])
-            means = means.reindex(taps)
-            axes.fill_between(range(len(taps)), means["min"], means["max"], color=UNTRAINED, lw=3, label="untrained")
-        if "damaged" in of:
-            axes.plot(
-                of["damaged"].groupby("tap")[name].mean().reindex(taps).to_numpy(),
-                "--",
-                color="tab:red",
-                lw=1,
-                label="damaged",
-            )
-        best = of["best"].groupby("tap")[name].agg(["mean", "std"]).reindex(taps)
-        axes.errorbar(
-            range(len(taps)), best["mean"], best["std"].fillna(0), fmt="o-", ms=3, lw=1, capsize=2, label="trained"
-        )
-        if name == "sid":
-            most = of["best"].groupby("tap")["sid_running_max"].mean().reindex(taps)
-            axes.plot(most.to_numpy(), ":", color="tab:blue", lw=1, label="running maximum")
+    layers = layers_of(rows)
+    size = (max(WIDTH, 0.27 * len(layers) + 1), 1.7 * len(panels) + 0.9)
+    figure = Figure(figsize=size, layout="constrained")
+    every = column(figure, len(panels), sharex=True)
+    for axes, (name, label) in zip(every, panels.items(), strict=True):
+        _draw_measure(axes, rows, name, layers["tap"].tolist())
         if name == "reconstruction_error":
             axes.set_yscale("log")
-        axes.set_xticks(range(len(taps)), taps, rotation=90, fontsize=7)
-        axes.set_ylabel(label, fontsize=8)
-        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-    figure.suptitle("bars: spread over images", fontsize=8)
-    return figure
+        axes.set_ylabel(label)
+        layer_axis(axes, layers, first=axes is every[0])
+    return finish(figure, title)
 
 
-def over_epochs(rows: pd.DataFrame, name: str) -> Figure:
+def _draw_measure(axes: Axes, rows: pd.DataFrame, name: str, taps: list[str]) -> None:
+    """Draw a measure of the best checkpoint and of the references."""
+    of = {weights: part for weights, part in rows.groupby("weights")}
+    if "untrained" in of and of["untrained"][name].notna().any():
+        means = of["untrained"].groupby(["seed", "tap"])[name].mean().groupby("tap")
+        ends = (order_by_tap(means.min(), taps), order_by_tap(means.max(), taps))
+        axes.fill_between(range(len(taps)), *ends, color=UNTRAINED, lw=3, label="untrained, range of seeds")
+    if "damaged" in of:
+        damaged = order_by_tap(of["damaged"].groupby("tap")[name].mean(), taps)
+        axes.plot(damaged, "--", color=DAMAGED, marker="s", ms=3, lw=1, label="one layer damaged")
+    by_tap = of["best"].groupby("tap")
+    mean, spread = order_by_tap(by_tap[name].mean(), taps), order_by_tap(by_tap[name].std().fillna(0), taps)
+    label = "best checkpoint, spread over images"
+    axes.errorbar(range(len(taps)), mean, spread, fmt="o-", color=TRAINED, lw=1.2, label=label)
+    if name == "sid":
+        most = order_by_tap(by_tap["sid_running_max"].mean(), taps)
+        axes.plot(most, ":", color=NULL, lw=1, label="running maximum of SID")
+
+
+@styled
+def over_epochs(rows: pd.DataFrame, name: str, title: str = "") -> Figure:
     """Draw a measure by layer and epoch, as the mean over images.
 
     Args:
-        rows: Rows with epoch, tap, order and the measure.
+        rows: Rows with epoch, tap, role, order and the measure.
         name: Name of the measure.
+        title: Title of the figure.
     """
     table = rows.pivot_table(index="epoch", columns="tap", values=name, sort=True)
-    table = table[rows.drop_duplicates("tap").sort_values("order")["tap"]]
-    figure = Figure(figsize=(max(6, 0.4 * table.shape[1] + 2), 0.4 * len(table) + 2), layout="constrained")
+    layers = layers_of(rows)
+    table = table[layers["tap"]]
+    size = (max(WIDTH, 0.27 * table.shape[1] + 1), 0.3 * len(table) + 1.4)
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     most = float(np.nanmax(np.abs(table.to_numpy())))
-    shown = axes.imshow(table.to_numpy(), aspect="auto", cmap="RdBu_r", vmin=-most, vmax=most)
-    axes.set_xticks(range(table.shape[1]), table.columns, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(table)), table.index, fontsize=7)
+    shown = axes.imshow(table.to_numpy(), aspect="auto", cmap=DIVERGING, vmin=-most, vmax=most)
+    layer_axis(axes, layers)
+    axes.set_yticks(range(len(table)), table.index)
     axes.set_ylabel("epoch")
     figure.colorbar(shown, label=f"{name} [bits]")
-    return figure
+    return finish(figure, title)
 
 
-def discarding_maps(maps: pd.DataFrame, images: dict[str, tuple[np.ndarray, np.ndarray]], kind: str) -> Figure:
+@styled
+def discarding_maps(
+    maps: pd.DataFrame, images: dict[str, tuple[np.ndarray, np.ndarray]], kind: str, title: str = ""
+) -> Figure:
     """Draw each image, its foreground, and the map of each layer or skip, in one line for each image.
 
     A volume is drawn as its middle slice. The colours of a map span its 2 % to 98 % quantiles, which are printed below
@@ -93,29 +116,30 @@ def discarding_maps(maps: pd.DataFrame, images: dict[str, tuple[np.ndarray, np.n
         images: Picture and foreground, both (H, W), by the name of the image.
         kind: `maps` for entropies, in which bright cells are discarded. `carried` for information that only a skip
             carries.
+        title: Title of the figure.
     """
-    key, title = KINDS[kind]
+    key, what = KINDS[kind]
     columns = _thinned(list(dict.fromkeys(maps[key])))
     names = [name for name in images if name in set(maps["image"])][:MOST_IMAGES]
     figure = Figure(figsize=(CELL * (len(columns) + 2), 1.3 * CELL * len(names)), layout="constrained")
-    grid = figure.subplots(len(names), len(columns) + 2, squeeze=False)
-    for line, name in zip(grid, names, strict=True):
-        for axes, picture, what in zip(line[:2], images[name], ("image", "foreground"), strict=True):
+    panels = figure.subplots(len(names), len(columns) + 2, squeeze=False)
+    for line, name in zip(panels, names, strict=True):
+        for axes, picture, shown in zip(line[:2], images[name], ("image", "foreground"), strict=True):
             axes.imshow(picture, cmap="gray")
-            axes.set_title(what, fontsize=7)
+            axes.set_title(shown if name == names[0] else "")
         of_image = maps[maps["image"] == name].set_index(key)
         for axes, column_ in zip(line[2:], columns, strict=True):
-            axes.set_title(column_, fontsize=6)
+            axes.set_title(column_.replace(".", "\n", 1) if name == names[0] else "")
             if column_ in of_image.index:
                 values = _map(of_image.loc[column_])
                 low, high = np.quantile(values, [0.02, 0.98])
-                axes.imshow(values, cmap="viridis", vmin=low, vmax=high)
-                axes.set_xlabel(f"{low:.1f} to {high:.1f}", fontsize=5, labelpad=1)
-    for axes in grid.ravel():
+                axes.imshow(values, vmin=low, vmax=high)
+                axes.set_xlabel(f"{low:.1f} to {high:.1f}", labelpad=1, size=7)
+    for axes in panels.ravel():
         axes.set_xticks([])
         axes.set_yticks([])
-    figure.suptitle(f"{title} [bits]", fontsize=8)
-    return figure
+        axes.spines[:].set_visible(False)
+    return finish(figure, heading(title, f"{what} [bits]"))
 
 
 def _thinned(names: list[str]) -> list[str]:

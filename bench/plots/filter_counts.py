@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from bench.plots.shared import CEILING, NULL
+from bench.plots.shared import CEILING, PALETTE, WIDTH, finish, grid, label_grid, styled
 
-COLOURS = {"random": "tab:blue", "greedy": "tab:green"}
+COLUMNS = 3  # of panels, if they have one target
+LOOKS = {"random": {"color": PALETTE[0], "marker": "o"}, "greedy": {"color": PALETTE[2], "marker": "s"}}
 
 
+@styled
 def filter_count(frame: pd.DataFrame, title: str = "") -> Figure:
     """Draw information with its interval against the number of feature maps, one panel for each tap and target.
 
@@ -22,25 +27,27 @@ def filter_count(frame: pd.DataFrame, title: str = "") -> Figure:
         title: Title of the figure.
     """
     taps, abouts = (list(dict.fromkeys(frame[key])) for key in ("tap", "about"))
-    figure = Figure(figsize=(4.2 * len(abouts), 2.6 * len(taps) + 0.4), layout="constrained")
-    grid = figure.subplots(len(taps), len(abouts), squeeze=False)
-    for line, tap in zip(grid, taps, strict=True):
-        for axes, about in zip(line, abouts, strict=True):
-            for order, curve in frame[(frame["tap"] == tap) & (frame["about"] == about)].groupby("order", sort=False):
-                colour = COLOURS[order]
-                axes.plot(curve["count"], curve["bits"], marker="o", ms=3, lw=1, color=colour, label=order)
-                axes.fill_between(curve["count"], curve["low"], curve["high"], color=colour, alpha=0.15)
-                axes.plot(curve["count"], curve["null_mean"], color=NULL, ls=":", lw=1, label=f"null, {order}")
-                if curve["enough"].notna().any():
-                    least, most = curve[["enough_low", "enough_high"]].iloc[0]
-                    axes.axvspan(least, most, color=colour, alpha=0.12, lw=0)
-            highest = frame.loc[(frame["tap"] == tap) & (frame["about"] == about), "ceiling"].max()
-            if highest < 2 * axes.get_ylim()[1]:
-                axes.axhline(highest, color=CEILING, ls="--", lw=0.8, label="ceiling")
-            axes.set_title(f"{tap}: I({about};first k maps)", fontsize=8)
-            axes.tick_params(labelsize=7)
-    grid[0][0].legend(fontsize=6, frameon=False)
-    figure.supxlabel("number k of feature maps; bands: the number that is enough", fontsize=9)
-    figure.supylabel("bits", fontsize=9)
-    figure.suptitle(title, fontsize=10)
-    return figure
+    shown = list(product(taps, abouts))
+    columns = len(abouts) if len(abouts) > 1 else min(COLUMNS, len(taps))
+    figure = Figure(figsize=(WIDTH, 1.8 * -(-len(shown) // columns) + 0.3), layout="constrained")
+    panels = grid(figure, len(shown), columns)
+    for axes, (tap, about) in zip(panels, shown, strict=True):
+        rows = frame[(frame["tap"] == tap) & (frame["about"] == about)]
+        for order, curve in rows.groupby("order", sort=False):
+            look = LOOKS[str(order)]
+            axes.plot(curve["count"], curve["bits"], ms=3, lw=1, label=f"{order} order", **look)
+            axes.fill_between(curve["count"], curve["low"], curve["high"], color=look["color"], alpha=0.15, lw=0)
+            axes.plot(
+                curve["count"], curve["null_mean"], color=look["color"], ls=":", lw=1, label=f"null, {order} order"
+            )
+            if curve["enough"].notna().any():
+                least, most = curve[["enough_low", "enough_high"]].iloc[0]
+                label = f"enough, {order} order"
+                axes.axvspan(least - 0.1, most + 0.1, color=look["color"], alpha=0.1, lw=0, label=label)
+        highest = rows["ceiling"].max()
+        if highest < 2 * axes.get_ylim()[1]:
+            axes.axhline(highest, color=CEILING, ls="--", lw=0.8, label="ceiling")
+        axes.set_title(f"{tap}: I({about}; first k maps)")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    label_grid(panels, columns, "number k of feature maps", "information [bits]")
+    return finish(figure, title)

@@ -6,10 +6,16 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from bench.plots.shared import NULL, column
+from bench.plots.shared import NULL, SEQUENTIAL, WIDTH, column, finish, grid, label_grid, layers_of, styled
+
+COLUMNS = 5
+LINES = 2.0  # height of a panel over epochs, inches
 
 
+@styled
 def information_plane(frame: pd.DataFrame, title: str = "", *, axes_of: tuple[str, str]) -> Figure:
     """Draw one quantity against another, one panel for each tap.
 
@@ -25,54 +31,59 @@ def information_plane(frame: pd.DataFrame, title: str = "", *, axes_of: tuple[st
     wide = wide.dropna().reset_index().sort_values(["order", "epoch"])
     taps = list(dict.fromkeys(wide["tap"]))
     nulls = frame[(frame["quantity"] == upward) & (frame["weights"] == "best")].set_index("tap")["null_mean"]
-    columns = min(6, max(len(taps), 1))
+    columns = min(COLUMNS, max(len(taps), 1))
     lines = max(-(-len(taps) // columns), 1)
-    figure = Figure(figsize=(2.1 * columns, 2.0 * lines + 0.4), layout="constrained")
-    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axes in grid[len(taps) :]:
-        axes.set_axis_off()
-    for axes, tap in zip(grid, taps, strict=False):
+    figure = Figure(figsize=(WIDTH, 1.45 * lines + 0.4), layout="constrained")
+    panels = grid(figure, len(taps), columns, sharex=True, sharey=True)
+    latest = wide.loc[wide["weights"] != "untrained", "epoch"].max()
+    for axes, tap in zip(panels, taps, strict=True):
         rows = wide[wide["tap"] == tap]
         untrained, trained = rows[rows["weights"] == "untrained"], rows[rows["weights"] != "untrained"]
-        axes.scatter(untrained[across], untrained[upward], 12, color="0.7", label="untrained")
+        axes.scatter(untrained[across], untrained[upward], 14, color="0.65", marker="s", label="untrained reference")
         axes.plot(trained[across], trained[upward], color="0.6", lw=0.8)
-        points = axes.scatter(trained[across], trained[upward], 14, c=trained["epoch"], cmap="viridis", zorder=3)
-        axes.axhline(nulls.get(tap, np.nan), color=NULL, ls=":", lw=1, label="null of the best")
-        axes.set_title(tap, fontsize=7)
+        points = axes.scatter(
+            trained[across], trained[upward], 16, c=trained["epoch"], cmap=SEQUENTIAL, vmin=0, vmax=latest, zorder=3
+        )
+        axes.axhline(nulls.get(tap, np.nan), color=NULL, ls=":", lw=1, label=f"null of {upward}, best checkpoint")
+        axes.set_title(tap)
     if taps:
-        figure.colorbar(points, ax=grid.tolist(), label="epoch", shrink=0.6)
-        grid[0].legend(fontsize=5, frameon=False)
-    figure.supxlabel(f"{across} [bits]", fontsize=9)
-    figure.supylabel(f"{upward} [bits]", fontsize=9)
-    figure.suptitle(title, fontsize=10)
-    return figure
+        figure.colorbar(points, ax=panels, label="epoch", shrink=0.7, aspect=30)
+    label_grid(panels, columns, f"{across} [bits]", f"{upward} [bits]")
+    return finish(figure, title)
 
 
+@styled
 def information_over_epochs(frame: pd.DataFrame, title: str = "") -> Figure:
     """Draw information against epochs, one panel for each quantity and one curve for each tap.
 
     The colours follow the order of the taps. Dotted lines are the means of the nulls.
 
     Args:
-        frame: Rows with weights, tap, order, epoch, quantity, bits and null_mean.
+        frame: Rows with weights, tap, role, order, epoch, quantity, bits and null_mean.
         title: Title of the figure.
     """
     quantities = list(dict.fromkeys(frame["quantity"]))
-    figure = Figure(figsize=(8, 3.2 * len(quantities)), layout="constrained")
     trained = frame[frame["weights"] == "epoch"]
-    taps = trained.drop_duplicates("tap").sort_values("order")["tap"].tolist()
-    colours = matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, len(taps)))
-    for axes, quantity in zip(column(figure, len(quantities)), quantities, strict=True):
-        for tap, colour in zip(taps, colours, strict=True):
+    taps = layers_of(trained)["tap"].tolist()
+    figure = Figure(figsize=(WIDTH, (LINES + 0.5) * len(quantities)), layout="constrained")
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.92, len(taps)))
+    panels = column(figure, len(quantities), sharex=True)
+    for axes, quantity in zip(panels, quantities, strict=True):
+        for number, (tap, colour) in enumerate(zip(taps, colours, strict=True)):
             rows = trained[(trained["tap"] == tap) & (trained["quantity"] == quantity)].sort_values("epoch")
             untrained = frame.query("weights == 'untrained' and tap == @tap and quantity == @quantity")["bits"]
-            axes.plot(rows["epoch"], rows["bits"], marker="o", ms=3, color=colour, label=tap)
+            axes.plot(rows["epoch"], rows["bits"], marker="osD^"[number % 4], ms=3.5, color=colour, label=tap)
             axes.plot(rows["epoch"], rows["null_mean"], ls=":", lw=0.8, color=colour)
             if len(untrained):
-                axes.vlines(-0.25, untrained.min(), untrained.max(), color=colour, lw=2)
+                place = -0.01 * (1 + number) * max(trained["epoch"].max(), 1)
+                axes.vlines(place, untrained.min(), untrained.max(), color=colour, lw=1.5)
         axes.set_ylabel(f"{quantity} [bits]")
-        axes.set_xlabel("epoch (dotted: null; bars at the left: untrained references)")
-        if taps:
-            axes.legend(fontsize=6, ncols=2, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-    figure.suptitle(title, fontsize=10)
-    return figure
+    if taps:
+        panels[-1].set_xlabel("epoch")
+        panels[-1].xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+        notes = {"null (shuffled)": Line2D([], [], color="0.3", ls=":", lw=1)}
+        if (frame["weights"] == "untrained").any():
+            notes["untrained references, left of epoch 0"] = Line2D([], [], color="0.3", marker="|", ls="", mew=1.5)
+        handles, labels = panels[0].get_legend_handles_labels()
+        return finish(figure, title, dict(zip(labels, handles, strict=True)) | notes)
+    return finish(figure, title)

@@ -36,6 +36,10 @@ class SweepParent(Callback):
     def on_run_start(self, config: DictConfig, **_) -> None:
         try:
             refuse_secrets([f"tracking.uri={config.tracking.uri}"])  # the address may come from a file or a variable
+            if config.get("run"):  # its store must exist, and Hydra writes no files before this check
+                from bench.tracking.store import refuse_missing
+
+                refuse_missing(config.tracking.uri)
             if config.hydra.output_subdir is not None:  # otherwise Hydra writes nothing there
                 check_folder("hydra.run.dir", config.hydra.run.dir)
                 check_folder("hydra.output_subdir", str(Path(config.hydra.run.dir) / config.hydra.output_subdir))

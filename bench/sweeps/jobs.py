@@ -8,14 +8,17 @@ import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import pandas as pd
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from bench.errors import InputError
-from bench.tracking import DESIGN, REUSED, SWEEP, Run
+from bench.tracking import COLLAPSED, DESIGN, REUSED, SWEEP, Run
+from bench.tracking.addresses import without_password
 from bench.tracking.offline.heartbeat import is_alive, is_on_this_host, owner_of, silence
 from bench.tracking.store import Store
 
@@ -33,8 +36,10 @@ STATES = {
     "SCHEDULED": "terminated",
 }
 KEY = r"(?<![^ ,])(?:\w+\.)+(?=\w+=)"  # the key of an override without its last part
+NEXT = r",(?=\w+=)"  # the comma between two settings of a short design
 PAGE, OLDEST = 1000, ["attributes.start_time ASC"]  # runs per request, and their order
 WHY = 300  # maximal number of characters of a reason
+FEWEST, SHOWN = 4, 10  # characters of an id that are enough to search it; maximal number of sweeps in a message
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +65,8 @@ def short_design() -> str:
 
 
 def name(seed: int) -> str:
-    """Return the name of a run: the short design and the seed."""
-    return f"{short_design()} seed={seed}"
+    """Return the name of a run: the short design with spaces between its settings, and the seed."""
+    return f"{re.sub(NEXT, ' ', short_design())} seed={seed}"
 
 
 def of_sweep(store: Store, parent: str) -> dict[str, str]:
@@ -72,9 +77,20 @@ def of_sweep(store: Store, parent: str) -> dict[str, str]:
 
 
 def trained(store: Store) -> dict[str, str]:
-    """Map each finished training run of the experiment to its design, inside and outside of sweeps."""
+    """Map each finished training run of the experiments to its design, inside and outside of sweeps."""
     runs = search(store, "attributes.status = 'FINISHED'")
     return {run.info.run_id: run.data.tags[DESIGN] for run in runs if DESIGN in run.data.tags}
+
+
+def collapsed(store: Store, parent: str) -> dict[str, str]:
+    """Map the names of the finished runs of a sweep that have taught their network nothing to the reason."""
+    runs = [store.client.get_run(run) for run in of_sweep(store, parent)]
+    return {run.info.run_name: run.data.tags[COLLAPSED] for run in runs if COLLAPSED in run.data.tags}
+
+
+def count_ended(store: Store, parent: str) -> int:
+    """Count the jobs of a sweep that have finished or failed."""
+    return len(of_sweep(store, parent)) + len(_tagged(store, parent, FAILED))
 
 
 def note_begin(store: Store, parent: str, overrides: Sequence[str], name: str) -> None:
@@ -121,6 +137,7 @@ def table(store: Store, parent) -> pd.DataFrame:
     Returns:
         A row for each job, with the columns run, name, state, minutes, val_score, where and why. A state is `finished`,
         `finished before` (in another sweep), `running`, `failed`, or `terminated` if its process ended before it did.
+        `why` is the reason of a failure, or why a finished training has taught the network nothing.
     """
     tags, rows = parent.data.tags, {}
     for run in search(store, f"tags.{SWEEP} = '{parent.info.run_id}'"):
@@ -131,6 +148,7 @@ def table(store: Store, parent) -> pd.DataFrame:
             "minutes": ((run.info.end_time or 1000 * time.time()) - run.info.start_time) / 60_000,
             "val_score": run.data.metrics.get("summary/val_score"),
             "where": _where(run.data.tags) if alive else None,
+            "why": run.data.tags.get(COLLAPSED) and f"collapsed: {run.data.tags[COLLAPSED]}",
         }
     before = {run: design for run, design in _of(tags, REUSED).items() if run not in rows}
     notes = [json.loads(note) for note in _of(tags, FAILED).values()]
@@ -146,20 +164,52 @@ def sweeps(store: Store, name: str | None = None) -> list:
     return [run for run in reversed(runs) if name in (None, run.info.run_name)]
 
 
-def newest(store: Store, sweep: str):
-    """Find the parent run with this id, or the newest one with this name.
+@dataclass(frozen=True)
+class FoundSweep:
+    """A sweep of the store.
+
+    Attributes:
+        parent: The parent run, as MLflow returns it.
+        words: Description of the sweep, which says how it was selected among several.
+    """
+
+    parent: Any
+    words: str
+
+    @property
+    def name(self) -> str:
+        """Return the name of the sweep."""
+        return self.parent.info.run_name
+
+
+def find_sweep(store: Store, sweep: str | None) -> FoundSweep:
+    """Find the newest sweep with this name, or the one whose id begins with this text, or the newest of all.
+
+    Args:
+        store: Store with the experiments that are searched.
+        sweep: Name of a sweep, or the first 4 characters or more of the id of its parent run. None = the newest sweep.
 
     Raises:
-        InputError: There is no such sweep. The message lists the sweeps of the experiment.
+        InputError: There is no such sweep. The message lists sweeps.
     """
-    if known := [run for run in sweeps(store) if sweep in (run.info.run_id, run.info.run_name)]:
-        return known[0]
-    names = sorted({run.info.run_name for run in sweeps(store)})
-    experiment = store.client.get_experiment(store.experiment_id).name
-    raise InputError(
-        f"sweep: got {sweep!r}, wanted one of experiment {experiment!r}: {'; '.join(names) or 'it has no sweep'}; "
-        "for another experiment, set tracking.experiment=NAME"
-    )
+    known = sweeps(store)
+    if not known:
+        raise InputError(
+            f"sweep: there is no sweep in {without_password(store.uri)}; `python -m bench -m seed=0,1` runs one"
+        )
+    found, which = known, ", the newest sweep"
+    if sweep is not None:
+        found = [run for run in known if run.info.run_name == sweep]
+        which = f", the newest of {len(found)} sweeps with this name" if len(found) > 1 else ""
+        found = found or [run for run in known if len(sweep) >= FEWEST and run.info.run_id.startswith(sweep)]
+        if not found or (len(found) > 1 and not which):
+            names = [*dict.fromkeys(run.info.run_name for run in known)]
+            listed = "; ".join(names[:SHOWN] + ["…"] * (len(names) > SHOWN))
+            got = f"sweep: got {sweep!r}" + (f", the beginning of {len(found)} ids" if found else "")
+            raise InputError(f"{got}, wanted the name of a sweep or the id of its parent run; the newest are: {listed}")
+    info = found[0].info
+    experiment = store.client.get_experiment(info.experiment_id).name
+    return FoundSweep(found[0], f"{info.run_name} (run {info.run_id[:8]} of experiment {experiment}){which}")
 
 
 def _where(tags: Mapping[str, str]) -> str:
@@ -191,7 +241,7 @@ def _of(tags: Mapping[str, str], prefix: str) -> dict[str, str]:
 
 def search(store: Store, query: str) -> list:
     """Find all runs that match a query, oldest first. A run that begins between two requests comes last."""
-    search = partial(store.client.search_runs, [store.experiment_id], query, max_results=PAGE, order_by=OLDEST)
+    search = partial(store.client.search_runs, [*store.experiment_ids], query, max_results=PAGE, order_by=OLDEST)
     runs = page = search()
     while page.token:
         page = search(page_token=page.token)

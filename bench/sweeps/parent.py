@@ -14,10 +14,12 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from bench import tracking
 from bench.config.composing import quoted
+from bench.datasets.progress import say
 from bench.errors import InputError, JobsFailed, explain, was_stopped
 from bench.sweeps import claims, jobs
-from bench.sweeps.planned import asked, count
-from bench.sweeps.summary import failures_report, summarise
+from bench.sweeps.planned import asked, count, short_name
+from bench.sweeps.summary import collapsed_report, failures_report, next_commands, summarise
+from bench.sweeps.watching import at_once, expectation, seconds_of_jobs, watched
 from bench.tracking import views
 from bench.tracking.offline.heartbeat import BEAT, MISSED, SECONDS, Watch, is_on_this_host, mark_all_dead, owner_of
 from bench.tracking.store import Store, connect
@@ -34,6 +36,7 @@ class Sweep:
     store: Store
     parent: tracking.Run
     ending: ExitStack
+    watching: ExitStack
 
 
 def start(config: DictConfig) -> Sweep:
@@ -46,13 +49,14 @@ def start(config: DictConfig) -> Sweep:
     """
     swept = [override for override in asked(config) if override.is_sweep_override()]
     planned = count(config, swept)
-    name = config.tracking.name or " ".join(["sweep", *(str(override.input_line) for override in swept)])
     command = " ".join(config.hydra.overrides.task)
+    name = config.tracking.name or short_name(config, swept, command)
     store = connect(config.tracking.uri, config.tracking.experiment)
 
     def alike() -> list:
-        named = jobs.sweeps(store, name)
-        return [run for run in named if config.tracking.name or run.data.tags.get(COMMAND) == command]
+        if config.tracking.name:
+            return jobs.sweeps(store, name)
+        return [run for run in jobs.sweeps(store) if run.data.tags.get(COMMAND) == command]
 
     refuse_living(store, alike())
     claim = tracking.create(store, name, {tracking.SWEEP: "parent", COMMAND: command})
@@ -73,7 +77,20 @@ def start(config: DictConfig) -> Sweep:
         parent.tag(jobs.JOBS, str(planned))
         with read_write(config), open_dict(config):
             config.hydra.overrides.hydra += [f"tracking.parent={parent.id}", f"tracking.uri={quoted(store.uri)}"]
-        return Sweep(store, parent, ending.pop_all())
+        watching = ending.enter_context(watch(store, parent.id, planned, config))
+        return Sweep(store, parent, ending.pop_all(), watching)
+
+
+def watch(store: Store, parent: str, planned: int, config: DictConfig) -> ExitStack:
+    """Print the expected duration of a sweep, and show its progress until the stack closes."""
+    seconds, parallel = seconds_of_jobs(store), at_once(config.hydra.launcher.get("n_jobs", 1))
+    if "n_jobs" in config.hydra.sweeper:
+        parallel = min(parallel, at_once(config.hydra.sweeper.n_jobs))
+    ended = min(planned, jobs.count_ended(store, parent))
+    say(f"sweep of {expectation(planned, ended, seconds, parallel)}")
+    watching = ExitStack()
+    watching.enter_context(watched(store, parent, "sweep", "jobs", planned, seconds and seconds / parallel))
+    return watching
 
 
 def running(runs: list) -> list:
@@ -160,6 +177,7 @@ def close(sweep: Sweep, error: BaseException | None = None) -> None:
         JobsFailed: Jobs failed. A table of these jobs with the reasons is printed before.
     """
     try:
+        sweep.watching.close()
         with sweep.ending:
             if error is None or not (was_stopped(error) or isinstance(error, SystemExit)):
                 summarise(sweep.store, sweep.parent)
@@ -167,8 +185,11 @@ def close(sweep: Sweep, error: BaseException | None = None) -> None:
                 report_failures(sweep)  # a sweeper that got no number from the jobs stops with this error
             if error:
                 raise error
+            collapsed = jobs.collapsed(sweep.store, sweep.parent.id)
+            sweep.parent.metrics({"summary/collapsed": len(collapsed)})
+            sys.stdout.write(collapsed_report(collapsed))
             address = views.ui_address(sweep.store.uri, sweep.store.experiment_id)
-            sys.stdout.write(f"\nsweep {sweep.parent.id} in {sweep.store.uri}\n{address}")
+            sys.stdout.write(f"\n{next_commands(sweep.store, sweep.parent.id)}{address}")
             report_failures(sweep)
     except BaseException as raised:
         if error is None or isinstance(raised, JobsFailed):
@@ -179,7 +200,7 @@ def close(sweep: Sweep, error: BaseException | None = None) -> None:
 
 def report_failures(sweep: Sweep) -> None:
     """Mark the runs of killed processes, print and log a table of the jobs that failed, and raise JobsFailed."""
-    mark_all_dead(sweep.store.client, sweep.store.experiment_id)
+    mark_all_dead(sweep.store.client, sweep.store.experiment_ids)
     jobs.note_killed(sweep.store, sweep.parent.id)
     failed = jobs.failures(sweep.store, sweep.parent.id)
     if failed.empty:

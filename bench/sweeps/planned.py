@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator
 from itertools import islice
 
@@ -12,6 +14,7 @@ from omegaconf import DictConfig
 from bench.errors import InputError
 
 MOST = 100_000  # maximal number of jobs
+WORDS = 4  # maximal number of settings in the name of a sweep
 TRIED = 10  # number of values of each swept key that are composed before anything is tracked
 
 
@@ -23,6 +26,36 @@ def asked(config: DictConfig) -> list[Override]:
     params = config.hydra.sweeper.get("params") or {}
     tried = [f"{key}={value}" for key, value in params.items() if key not in given]
     return overrides + OverridesParser.create().parse_overrides(tried)
+
+
+def short_name(config: DictConfig, swept: list[Override], command: str) -> str:
+    """Return the name of a sweep: its model or command, the settings that differ, and a hash of all overrides.
+
+    Args:
+        config: Config of the sweep.
+        swept: Overrides with several values.
+        command: All overrides, in one text.
+    """
+    of = config.hydra.job.config_name
+    first = config.hydra.runtime.choices.model if of == "config" else of
+    return joined_name(first, [override.key_or_group for override in swept], command)
+
+
+def joined_name(first: str, keys: list[str], command: str) -> str:
+    """Join the parts of the name of a sweep.
+
+    Examples:
+        >>> joined_name("unet", ["model.widths", "model.skips", "seed"], "a")
+        'unet-widths-skips-ca97'
+        >>> joined_name("cnn", ["model.filters.0"], "a"), joined_name("unet", ["seed"], "a")
+        ('cnn-filters-ca97', 'unet-seed-ca97')
+        >>> joined_name("unet", ["model"], "a"), joined_name("my net", ["hydra.sweeper.n", "a", "b", "c", "d"], "a")
+        ('model-ca97', 'my-net-n-a-b-c-ca97')
+    """
+    varied = [key for key in keys if key != "seed"] or keys
+    words = dict.fromkeys(re.findall(r"[^\W\d]\w*", key)[-1] for key in varied)
+    parts = [*([] if "model" in keys else [first]), *islice(words, WORDS)]
+    return f"{re.sub(r'[^a-zA-Z0-9_]+', '-', '-'.join(parts))}-{hashlib.sha256(command.encode()).hexdigest()[:4]}"
 
 
 def count(config: DictConfig, swept: list[Override]) -> int:

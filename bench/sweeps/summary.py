@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from math import ceil
 
+import numpy as np
 import pandas as pd
 
 from bench import plots, tracking
+from bench.config.composing import as_argument
 from bench.errors import InputError
 from bench.information.tables import LayerTable
 from bench.sweeps import jobs
-from bench.tracking import records
+from bench.tracking import records, views
+from bench.tracking.sqlite import default_uri
 from bench.tracking.store import Store
 
 MOST_DRAWN = 40  # maximal number of designs in a figure
+ESTIMATE = ["bits", "low", "high", "null_mean", "excess"]
 
 log = logging.getLogger(__name__)
 
@@ -25,26 +30,67 @@ def summarise(store: Store, parent: tracking.Run) -> None:
     The U-plot shows the profile of the primary estimator for each design. A job whose layers.csv is missing or damaged
     is left out, and the log names it.
     """
-    points: list[tuple[str, float, int]] = []
+    curves: dict[str, list[pd.Series]] = {}
     profiles: dict[str, list[pd.DataFrame]] = {}
-    estimator = None
-    for run, design in jobs.of_sweep(store, parent.id).items():
+    designs, estimator, view, data = jobs.of_sweep(store, parent.id), None, None, None
+    styles = colour_runs(store, designs)
+    for run, design in designs.items():
         try:
-            table = records.layers_of(store, run)
+            table, data = records.layers_of(store, run), records.card_of(store, run)["name"]
         except InputError as error:  # the summary continues with the other jobs
             log.warning("%s (%s) is not in the summary: %s", design, run, error)
             continue
         if table.rows:
-            estimator = estimator or table.estimators[0]
-            points += table.profile_points()
+            estimator, view = estimator or table.estimators[0], view or table.views[0]
+            points = pd.DataFrame(table.profile_points(), columns=["key", "bits", "depth"])
+            for key, curve in points.groupby("key"):
+                curves.setdefault(str(key), []).append(curve.groupby("depth")["bits"].mean())
             profiles.setdefault(design, []).append(profile(table, estimator))
-    means = pd.DataFrame(points, columns=["key", "bits", "depth"]).groupby(["key", "depth"])["bits"].mean()
-    parent.curves([(key, bits, depth) for (key, depth), bits in means.items()])
+    parent.curves(
+        [(key, bits, depth) for key, several in curves.items() for depth, bits in mean_curve(several).items()]
+    )
+    parent.note(
+        f"**Sweep of {len(styles)} designs, {len(designs)} finished runs** · {data or 'no layers measured'}\n\n"
+        "The charts of this run show means over its runs. To compare scores, costs and layers with intervals: "
+        f"`python -m bench compare sweep={parent.id}`.\n\n{views.PROFILES}"
+    )
     joined = {design: pd.concat(profiles[design]) for design in select_shown(sorted(profiles))}
     if any(len(frame) for frame in joined.values()):
-        title = f"{estimator}, mean over the runs of a design"
-        title += f"; {len(joined)} of {len(profiles)} designs" if len(joined) < len(profiles) else ""
-        parent.figure(plots.overlaid(joined, title), "figures/u_plot.png")
+        shown = f"{len(joined)} of {len(profiles)}" if len(joined) < len(profiles) else str(len(profiles))
+        about = f"{data} · {shown} designs, mean over the runs of a design"
+        title = plots.heading(about, f"estimator {estimator}, {view} view")
+        parent.figure(plots.overlaid(joined, title, styles), "figures/u_plot.png")
+
+
+def colour_runs(store: Store, designs: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Give the runs of a design the same colour in MLflow's UI.
+
+    Args:
+        store: The tracking store.
+        designs: Design of each run, by the id of the run.
+
+    Returns:
+        Colour and marker of each design, for figures.
+    """
+    styles = plots.design_styles(set(designs.values()))
+    for run, design in designs.items():
+        tracking.Run(store, run).tag(views.COLOUR, styles[design]["color"])
+    return styles
+
+
+def mean_curve(curves: Sequence[pd.Series]) -> pd.Series:
+    """Average curves over relative depth.
+
+    Networks of different depths have layers at different relative depths. Each curve is therefore interpolated to the
+    depths of all curves. It counts only between its first and its last depth.
+
+    Examples:
+        >>> mean_curve([pd.Series({0: 0.0, 100: 2.0}), pd.Series({0: 4.0, 50: 1.0, 100: 2.0})]).to_dict()
+        {0: 2.0, 50: 1.0, 100: 2.0}
+    """
+    depths = sorted(set().union(*(curve.index for curve in curves)))
+    values = [np.interp(depths, curve.index, curve, left=np.nan, right=np.nan) for curve in curves]
+    return pd.Series(np.nanmean(values, axis=0), depths)
 
 
 def select_shown(designs: list[str]) -> list[str]:
@@ -66,13 +112,42 @@ def profile(table: LayerTable, estimator: str, view: str | None = None) -> pd.Da
         view: Sample view, or None for the primary view.
 
     Returns:
-        A row for each layer, with the columns quantity, relative_depth, tap, bits (best checkpoint) and
-        untrained (references), both in bits.
+        A row for each layer: quantity, relative_depth, tap, role; bits, low, high, null_mean and excess of the best
+        checkpoint; and untrained and untrained_excess, means of bits and excess over the references. All in bits.
     """
     keys = ["quantity", "relative_depth", "tap"]
-    best = table.profile(estimator, view).set_index(keys)["bits"]
-    untrained = table.untrained(estimator, view).groupby(keys)["bits"].mean()
-    return pd.DataFrame({"bits": best, "untrained": untrained.reindex(best.index)}).reset_index()
+    best = table.profile(estimator, view).set_index(keys)[["role", *ESTIMATE]].astype(dict.fromkeys(ESTIMATE, float))
+    untrained = table.untrained(estimator, view).astype({"bits": float, "excess": float}).groupby(keys)
+    means = untrained[["bits", "excess"]].mean().reindex(best.index)
+    return best.assign(untrained=means["bits"], untrained_excess=means["excess"]).reset_index()
+
+
+def next_commands(store: Store, parent: str) -> str:
+    """Format the name of a sweep and the commands that show its results, ready to paste."""
+    run = store.client.get_run(parent)
+    sweep = as_argument("sweep", run.info.run_name)
+    where = "" if store.uri == default_uri() else f" {as_argument('tracking.uri', store.uri)}"
+    designs = set(jobs.of_sweep(store, parent).values())
+    comparison = f"compare its designs: python -m bench compare {sweep}{where}\n" if len(designs) > 1 else ""
+    return (
+        f"sweep {run.info.run_name} (run {parent}) in {store.uri}\n{comparison}"
+        f"state of its jobs: python -m bench status {sweep}{where}\n"
+    )
+
+
+def collapsed_report(collapsed: Mapping[str, str]) -> str:
+    """Format the jobs of a sweep that have taught their network nothing, each with the reason.
+
+    Args:
+        collapsed: Reasons by the names of the jobs.
+
+    Examples:
+        >>> collapsed_report({"unet seed=0": "the training loss is flat"})
+        '\\njobs that have not learned\\n  unet seed=0  the training loss is flat\\n'
+    """
+    wide = max(map(len, collapsed), default=0)
+    lines = [f"  {job:{wide}}  {why}\n" for job, why in collapsed.items()]
+    return "".join(["\njobs that have not learned\n", *lines] if lines else [])
 
 
 def failures_report(failed: pd.DataFrame) -> str:

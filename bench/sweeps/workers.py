@@ -9,11 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 
 from hydra.core.utils import JobReturn, JobStatus
-from joblib import cpu_count, register_parallel_backend
+from joblib import register_parallel_backend
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 from joblib.parallel import ParallelBackendBase
 
 from bench.signals import is_stopped
+from bench.sweeps.watching import at_once
 
 GRACE = 15  # seconds in which stopped jobs can log their results
 
@@ -33,7 +34,7 @@ class Workers(ParallelBackendBase):
     def effective_n_jobs(self, n_jobs: int | None) -> int:
         if n_jobs is None:  # a library in this process, such as scikit-learn, asks without a number
             return 1
-        return n_jobs if n_jobs > 0 else max(1, cpu_count() + 1 + n_jobs)
+        return at_once(n_jobs)
 
     def configure(self, n_jobs: int = 1, parallel=None, **_) -> int:
         """Apply the settings of joblib.Parallel and return the number of parallel jobs.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
@@ -13,6 +14,11 @@ from bench.errors import InputError
 ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://[^\s'\",{}\[\]]*")
 SECRET = re.compile(r"(pass|pwd|secret|token|api_?key|access_?key|credential|signature|\bsig)\w*=", re.IGNORECASE)
 WEB = ("http", "https")
+# variables from which the client of a store reads the user and the password, and how the address of such a store begins
+CREDENTIALS = {
+    **dict.fromkeys(("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"), WEB),
+    **dict.fromkeys(("PGUSER", "PGPASSWORD", "PGPASSFILE"), ("postgres",)),
+}
 # A server may also keep files in object stores, which require the user's own credentials.
 OBJECT_STORES = ("s3", "gs", "wasbs", "abfss", "r2", "b2", "hdfs")
 
@@ -64,6 +70,17 @@ def refuse_secrets(texts: Iterable[str]) -> None:
                 raise InputError(
                     f"{name}: got an address with a password or a token, which would be stored; {_fix(address)}"
                 )
+
+
+def with_credentials(uri: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the words that say with which variables a later command reaches a store, if this process needs them.
+
+    Examples:
+        >>> with_credentials("http://host", {"MLFLOW_TRACKING_TOKEN": "word"}), with_credentials("sqlite:////a.db")
+        (' with MLFLOW_TRACKING_TOKEN set', '')
+    """
+    names = [name for name in CREDENTIALS if name in environment and uri.startswith(CREDENTIALS[name])]
+    return f" with {' and '.join(names)} set" if names else ""
 
 
 def _fix(address: str) -> str:

@@ -16,17 +16,18 @@ from typing import cast
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import RunStatus
 from mlflow.tracking.context.registry import resolve_tags
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE
 from omegaconf import DictConfig, OmegaConf
 
 from bench.datasets.data import Data
 from bench.errors import InputError, TrackingError
+from bench.tracking import views
 from bench.tracking.addresses import refuse_strange, without_password
+from bench.tracking.artifacts import png
 from bench.tracking.offline.heartbeat import OWNER, keep_heartbeat, owner_tags
 from bench.tracking.offline.outbox import Outbox, is_stopping
 from bench.tracking.offline.writes import FINGERPRINT, Write
@@ -35,7 +36,7 @@ from bench.tracking.store import Store
 
 PER_REQUEST = 100  # maximal number of values per request
 PATIENCE = 600  # seconds that a finished run waits for an unavailable server
-DESIGN, SWEEP, REUSED = "design", "sweep", "reused."
+DESIGN, SWEEP, REUSED, COLLAPSED = "design", "sweep", "reused.", "collapsed"
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,10 @@ class Run:
 
     def tag(self, key: str, value: str) -> None:
         self._send(Write("tag", [key, value]))
+
+    def note(self, text: str) -> None:
+        """Describe the run in Markdown, at the top of its page in MLflow's UI."""
+        self.tag(MLFLOW_RUN_NOTE, text)
 
     def dataset(self, data: Data) -> None:
         """Log the dataset as an input of the run, and its data card as a file."""
@@ -138,15 +143,6 @@ class Run:
             outbox.set_final_status()
 
 
-def png(figure: Figure) -> bytes:
-    """Render a figure as PNG. A $ in the name of a design or a class does not begin a formula."""
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=120, bbox_inches="tight")
-    return drawn.getvalue()
-
-
 def create(store: Store, name: str, tags: dict[str, str], parent: str | None = None, once: bool = False) -> Run:
     """Create a run, which the caller ends with `ended`.
 
@@ -162,7 +158,9 @@ def create(store: Store, name: str, tags: dict[str, str], parent: str | None = N
     """
     owner = owner_tags()
     links = {MLFLOW_PARENT_RUN_ID: parent, SWEEP: parent} if parent else {}
-    tags = resolve_tags(tags | owner | links)  # adds user, source, commit and the address of the repository
+    tags = resolve_tags(
+        {views.KIND: views.RUN} | tags | owner | links
+    )  # adds user, source, commit and the address of the repository
     tags = {key: without_password(value) for key, value in tags.items()}
     with begun(store):
         made = store.client.create_run(store.experiment_id, tags=tags, run_name=name).info

@@ -1,12 +1,19 @@
-"""Views: the saved view in which MLflow's UI shows the runs of an experiment, in the UI's own format."""
+"""Views: how MLflow's UI shows an experiment: saved views in the UI's own format, and descriptions of runs."""
 
 from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 
 KEY = "designs"
+COLOUR = "mlflow.runColor"  # tag with the colour of a run in the list of runs and in charts
 NAME = "Designs"
+KIND, RUN, COMPARISON = "kind", "run", "comparison"  # tag of every run, and its values
+VIEWS = {  # key -> name in the menu and filter of the runs
+    KEY: (NAME, f"tags.{KIND} != '{COMPARISON}'"),
+    "comparisons": ("Comparisons", f"tags.{KIND} = '{COMPARISON}'"),
+}
 LOCAL = "http://127.0.0.1:5000"  # address at which `make ui` serves a local store
 
 DESIGN, SEED = "params.`design`", "params.`seed`"
@@ -17,18 +24,38 @@ COLUMNS = (DESIGN, SEED, *(f"metrics.`{key}`" for key in (*SCORES, *COSTS, *INFO
 WIDTHS = {"attributes.`Run Name`": 280, DESIGN: 180, SEED: 60} | {f"metrics.`{key}`": 170 for key in INFORMATION}
 SECTIONS = {"designs": 1, "profile": 2}  # open sections of charts, and the number of charts per row
 FOLDED = ("train", "val", "test", "cost", "summary", "layers.xt", "layers.ty")
+PROFILES = (
+    "In the charts *profile*, the step is the relative depth of a layer: 0 is the first layer, 50 the bottleneck of a "
+    "U-Net, 100 the output. They show bits of the best checkpoint. Compare them with the null and the untrained "
+    "networks in *figures/u_plot.png* of the run: bits at the null are no information."
+)
 NOTE = (
-    f"Choose the view *{NAME}* in the menu at the upper right.\n\n"
-    "It shows each run's design, cost, score and information; what unfolds below a sweep are its jobs. Of its charts, "
-    "*designs* compares jobs, and *profile* lays their U-plots over each other: the step is a layer's place along the "
-    "data's way, 0 to 100, the bottleneck at 50."
+    f"Choose the view *{NAME}* in the menu at the upper right. It shows design, cost, score and information of each "
+    "run. The jobs of a sweep unfold below it. The charts *designs* compare jobs. Runs of one design have one colour. "
+    f"The view *Comparisons* lists the results of `python -m bench compare`.\n\n{PROFILES}\n\n"
+    "If the page of a run shows *GenAI* at the upper left, choose *Model training* there. The browser remembers it."
 )
 
 
 def experiment_tags() -> dict[str, str]:
-    """Return the tags of an experiment: the view, which the UI lists under its name, and a note that explains it."""
-    view = {"name": NAME, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state())}
-    return {f"mlflow.sharedViewState.{KEY}": json.dumps(view), "mlflow.note.content": NOTE}
+    """Return the tags of an experiment: views, which the UI lists by their names, and a note that explains them."""
+    tags = {"mlflow.note.content": NOTE}
+    for key, (name, only) in VIEWS.items():
+        view = {"name": name, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state(only))}
+        tags[f"mlflow.sharedViewState.{key}"] = json.dumps(view)
+    return tags
+
+
+def note_of_run(about: str, costs: Mapping[str, float], verdict: str = "") -> str:
+    """Describe a training run in Markdown: data, design, score, cost, verdict, and how to read its charts.
+
+    Args:
+        about: Data, design and score.
+        costs: params and flops of the network.
+        verdict: Sentences about the result, or an empty text.
+    """
+    cost = f"{costs['params']:,.0f} parameters, {costs['flops'] / 1e6:,.1f} MFLOPs an image"
+    return "\n\n".join(part for part in (f"**{about}** · {cost}", verdict.strip(), PROFILES) if part)
 
 
 def link(uri: str, experiment_id: str) -> str:
@@ -44,11 +71,16 @@ def ui_address(uri: str, experiment_id: str) -> str:
     return f"{'' if served else local}designs and U-plots: {link(uri, experiment_id)}\n"
 
 
-def state() -> dict:
-    """Return the state of the view: its columns, and its charts in sections. The UI adds a chart for other metrics."""
+def state(only: str) -> dict:
+    """Return the state of a view: its columns, and its charts in sections. The UI adds a chart for other metrics.
+
+    Args:
+        only: Filter of the runs.
+    """
     return {
         "orderByKey": "attributes.start_time",  # the UI groups runs below their parent only in this order
         "orderByAsc": False,
+        "searchFilter": only,
         "selectedColumns": COLUMNS,
         "columnOrder": ["attributes.`Run Name`", *COLUMNS],
         "columnWidths": WIDTHS,

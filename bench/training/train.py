@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
-from tqdm import trange
 
 from bench.datasets.data import Data, Split, Volumes
+from bench.datasets.progress import progress
 from bench.errors import InputError, TrainingError
+from bench.training.collapse import distinct_predictions, find_collapse
 from bench.training.evaluate import predictions, score
 from models.tracing import device_of
 
@@ -25,10 +26,12 @@ class Fitted:
     Attributes:
         epoch: Its epoch. 0 is the untrained network.
         val_score: Its validation score.
+        collapse: Why the training has taught the network nothing, as by `find_collapse`; None if it has.
     """
 
     epoch: int
     val_score: float
+    collapse: str | None = None
 
 
 def fit(
@@ -74,10 +77,12 @@ def fit(
     batches = Batches(data, batch_size, seed)
     training_loss = loss if teacher is None else soft_loss(data)
 
-    best = Fitted(0, _validate(model, data, loss, epoch=0)["val/score"])
+    metrics, predicted = _validate(model, data, loss, epoch=0)
+    best = Fitted(0, metrics["val/score"])
     best_weights = copy.deepcopy(model.state_dict())
+    losses, scores = [], [best.val_score]
     on_epoch(0, {"val/score": best.val_score})
-    for epoch in trange(1, epochs + 1, desc="train", unit="epoch", leave=False, disable=None):
+    for epoch in progress(range(1, epochs + 1), "train", "epochs", epochs):
         model.train()
         total, trained = 0.0, 0
         for images, targets in batches:
@@ -96,13 +101,16 @@ def fit(
             trained += len(images)
         if schedule:
             schedule.step()
-        metrics = {"train/loss": total / trained, **_validate(model, data, loss, epoch)}
+        validated, found = _validate(model, data, loss, epoch)
+        metrics = {"train/loss": total / trained, **validated}
+        losses.append(metrics["train/loss"])
+        scores.append(metrics["val/score"])
         if best.epoch == 0 or metrics["val/score"] > best.val_score:
-            best = Fitted(epoch, metrics["val/score"])
+            best, predicted = Fitted(epoch, metrics["val/score"]), found
             best_weights = copy.deepcopy(model.state_dict())
         on_epoch(epoch, metrics)
     model.load_state_dict(best_weights)
-    return best
+    return replace(best, collapse=find_collapse(data, losses, scores, predicted))
 
 
 @dataclass
@@ -183,13 +191,17 @@ def soft_loss(data: Data) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor
     return lambda logits, teacher_logits: ce(logits, teacher_logits.softmax(dim=1))
 
 
-def _validate(model: torch.nn.Module, data: Data, loss, epoch: int) -> dict[str, float]:
-    losses, scores = [], []
+def _validate(
+    model: torch.nn.Module, data: Data, loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], epoch: int
+) -> tuple[dict[str, float], frozenset[int]]:
+    """Compute loss and score on validation data, and the distinct predictions."""
+    losses, scores, predicted = [], [], frozenset[int]()
     for logits, targets in predictions(model, data, "val"):
         losses.append(_require_finite(float(loss(logits, targets)), "validation loss", epoch))
         scores.append(score(logits, targets, data))
+        predicted |= distinct_predictions(logits, data.task)
     mean_score = _require_finite(float(np.mean(scores)), "validation score", epoch)
-    return {"val/loss": float(np.mean(losses)), "val/score": mean_score}
+    return {"val/loss": float(np.mean(losses)), "val/score": mean_score}, predicted
 
 
 def _require_finite(value: float, name: str, epoch: int) -> float:

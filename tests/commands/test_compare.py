@@ -177,7 +177,7 @@ def test_a_comparison_is_a_run_that_does_not_count_as_a_training_run(folder, fil
     assert artifact(folder, made, "comparison.html").read_text() == (files / "comparison.html").read_text()
     assert is_drawing(artifact(folder, made, "figures/u_plot.png"))
     config = OmegaConf.create({"reference": None, "by": None, "margin": 0.01})
-    everything = compare_runs(choose_runs(connect(uri(folder), "bench"), None, None), config)
+    everything = compare_runs(choose_runs(connect(uri(folder), "bench"), None, None, True), config)
     pd.testing.assert_frame_equal(everything.designs, pd.read_csv(files / "comparison.csv").drop(columns="metric"))
     assert len(parents(folder)) == 1
 

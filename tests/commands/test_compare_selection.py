@@ -53,7 +53,8 @@ def test_one_seed_has_the_interval_that_its_run_logged_and_no_gain(folder):
     assert out.count("have no gain, because they have fewer than 2 seeds in common with model.widths=[4,8]: ") == 1
     assert (
         out.count(
-            "have one seed, so that their intervals are over images alone: model.widths=[4,8]; model.widths=[4,4]."
+            "have fewer than 3 seeds, so that the intervals of their scores are over images alone: model.widths=[4,8]; "
+            "model.widths=[4,4]."
         )
         == 1
     )
@@ -62,6 +63,8 @@ def test_one_seed_has_the_interval_that_its_run_logged_and_no_gain(folder):
 
 def test_runs_by_id_and_another_reference(folder):
     ids = [run.info.run_id for run in trained(folder)[:2]]
+    compare(folder, f"runs=[{ids[0][:16]},{ids[1]}]")
+    assert set(table(folder, "runs")["run"]) == set(ids)
     out = compare(folder, f"runs=[{','.join(ids)}]", "reference='model.widths=[4,4]'")
     assert set(table(folder, "runs")["run"]) == set(ids)
     assert "reference: model.widths=[4,4]\n" in out
@@ -75,15 +78,17 @@ def test_jobs_that_an_earlier_sweep_finished_are_compared(folder):
 
 def test_the_newest_run_of_each_design_and_seed_is_used(folder):
     assert tiny(folder, *SWEEP, "tracking.name=twice", "resume=false").code == 0
-    out = compare(folder)
+    out = compare(folder, "tracking.experiment=bench")
     assert "2 runs repeat a design and seed; only the newest of them is used." in out
     assert set(table(folder, "runs")["run"]) == {run.info.run_id for run in trained(folder)[-2:]}
+    assert "sweep: twice (run " in (out := compare(folder))
+    assert " of experiment bench), the newest sweep\n" in out
     compare(folder, "sweep=first")
     assert not set(table(folder, "runs")["run"]) & {run.info.run_id for run in trained(folder)[-2:]}
 
 
 def test_classification_is_judged_by_balanced_accuracy(tmp_path):
-    few = ("model=cnn", "dataset.task=classification", *ALONE, "tracking.experiment=classes")
+    few = ("model=cnn", "dataset.task=classification", *ALONE, "probe.views=null", "tracking.experiment=classes")
     assert tiny(tmp_path, "-m", *few, "model.filters=[2],[4]").code == 0
     assert "balanced accuracy" in compare(tmp_path, "tracking.experiment=classes")
     found = table(tmp_path)
@@ -111,7 +116,7 @@ def test_one_test_image_has_no_interval(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "parts"),
     [
-        (["sweep=nothing"], ["sweep: got 'nothing', wanted one of experiment 'bench': "]),
+        (["sweep=nothing"], ["sweep: got 'nothing', wanted the name of a sweep"]),
         (["sweep=first", "runs=[a]"], ["runs: got both runs and sweep"]),
         (["runs=[]"], ["runs: got none, wanted the ids"]),
         (["runs=[nobody]"], ["run: got nobody, wanted a run of"]),
@@ -141,7 +146,7 @@ def test_runs_that_cannot_be_compared_are_refused(folder):
     ):
         assert_refused(command(folder, "compare", f"runs=[{','.join(ids)}]"), *parts)
     assert tiny(folder, "-m", "model.widths=[0,8],[0,4]", *ALONE, "tracking.name=broken").code == 1
-    assert_refused(command(folder, "compare", "sweep=broken"), "sweep: got 'broken', which has no finished job")
+    assert_refused(command(folder, "compare", "sweep=broken"), "sweep: got broken (run ", "which has no finished job")
 
 
 def test_a_sweep_that_reused_a_run_of_another_is_compared(tmp_path):

@@ -27,7 +27,7 @@ def test_designs_costs_and_reasons_are_printed(verified):
     folder, ended, parent = verified
     table = pd.read_csv(artifact(folder, parent, "tables/proposals.csv"))
     assert (table["params"].diff().dropna() < 0).all()
-    assert (table["params_fewer"] >= 2).any()
+    assert (table["params_ratio"] >= 2).any()
     for row in table.itertuples():
         assert f"{row.design}: {row.params:,} parameters" in ended.out
         assert row.overrides in ended.out
@@ -52,6 +52,19 @@ def test_baselines_are_matched_in_cost_and_every_comparison_has_a_verdict(verifi
     assert_verdicts(compared)
     assert ((compared["low"] <= compared["gain"]) & (compared["gain"] <= compared["high"])).all()
     assert "chosen by validation" in ended.out
+    assert re.search(
+        r"^lean_\d has .* compared with the base; its Dice is .* Against the best baseline design, ", ended.out, re.M
+    )
+
+
+def test_expected_and_spent_time_are_printed(verified):
+    folder, ended, parent = verified
+    most = int(re.search(r"measuring: at most (\d+) questions, about ", ended.out)[1])
+    assert most / 2 < len(pd.read_csv(artifact(folder, parent, "asked.csv"))) <= most
+    trainings = len(pd.read_csv(artifact(folder, parent, "tables/runs.csv")))
+    planned = int(re.search(r"retraining: at most (\d+) trainings, one at a time, ", ended.out)[1])
+    assert trainings <= planned + 1  # the base from its first seed is trained before
+    assert re.search(rf"retraining took \d+\.\d minutes and {trainings} runs \({trainings} finished\)", ended.out)
 
 
 def test_retraining_is_one_sweep_of_equal_runs(verified):

@@ -126,6 +126,14 @@ def test_only_the_same_taps_quantities_and_views_are_compared():
     assert without_counterpart(table, "b").to_numpy().tolist() == [["a", "up3", "b"], ["a", "up4", "a"]]
 
 
+def test_layers_are_in_the_order_of_the_reference():
+    places = {"enc1": (0, 0), "enc2": (1, 25), "out": (2, 100)}
+    deep = [layers("b", [1, 1], tap=tap, order=order, relative_depth=at) for tap, (order, at) in places.items()]
+    small = [layers("a", [1, 1], tap=tap, order=order, relative_depth=50) for order, tap in enumerate(("enc2", "out"))]
+    found = differences(pool_seeds(pd.concat([*deep, *small])), "b")
+    assert found.set_index("tap")[["order", "relative_depth"]].T.to_dict("list") == {"enc2": [1, 25], "out": [2, 100]}
+
+
 def test_best_rows_are_estimates_of_layers_at_the_best_checkpoint():
     of = {"tap": "out", "weights": "best", "role": "output", "quantity": I_TY, "bits": 1.0}
     others = [{"weights": "untrained"}, {"role": "input"}, {"quantity": "I(T;Y)cut"}, {"bits": np.nan}]

@@ -60,7 +60,6 @@ def configs(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("out"))
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composed = {name: compose(name) for name in KINDS}
-    composed["status"].sweep = "study"
     for name in ("propose", "validity", "compare", "resend"):
         composed[name].folder = folder
     return composed

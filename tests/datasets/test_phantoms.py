@@ -39,6 +39,21 @@ def test_every_class_occurs_in_every_mask(classes):
         assert mask.unique().tolist() == list(range(classes))
 
 
+@pytest.mark.parametrize("classes", [2, 3, 8])
+def test_position_tells_little_of_the_label(classes):
+    # shuffling images must break the pairing of pixels and labels, so that the label is not a function of the position
+    masks = phantoms(classes=classes, n=(600, 1, 1), size=32).train.targets
+    shares = torch.stack([(masks == label).double().mean(dim=0) for label in range(classes)])
+
+    def entropy(shares):
+        return -torch.special.xlogy(shares, shares).sum(dim=0).mean()
+
+    of_label = entropy(shares.mean(dim=(1, 2)))
+    assert 1 - entropy(shares) / of_label < 0.25
+    assert shares[1:].sum(dim=0).max() < 0.5
+    assert (shares[1:].sum(dim=0) > 0).double().mean() > 0.75  # all but the corners
+
+
 @pytest.mark.parametrize("classes", [2, 5])
 def test_kinds_of_lesion_are_balanced(classes):
     data = phantoms("classification", classes, n=(20, 10, 10))

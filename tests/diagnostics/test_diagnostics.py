@@ -51,24 +51,53 @@ def test_bottleneck_metrics_are_kept_information_and_bypass(table):
     assert set(found.metrics) == {f"summary/bottleneck.{key}" for key in expected}
 
 
+def test_bottleneck_without_information_about_the_image_is_that_of_the_network(table):
+    about_label = LayerTable(row for row in table.rows if row["quantity"] == I_TY)
+    expected = {"relative_depth": 50, "ty": 0.4, "kept_y": 0.4 / 1.2, "bypass_y": 1.3 - 0.6}
+    assert Bottleneck()(about_label).metrics == pytest.approx(
+        {f"summary/bottleneck.{key}": value for key, value in expected.items()}
+    )
+    chain = LayerTable(row for row in about_label.rows if row["role"] != "bottleneck")
+    assert Bottleneck()(chain).metrics == {}
+
+
 def test_bottleneck_without_a_best_checkpoint_has_no_metrics():
     assert Bottleneck()(LayerTable(rows("epoch", 0))).metrics == {}
 
 
 def test_u_plot_draws_untrained_references_the_null_and_hollow_markers(table):
     figure = UPlot()(table).figures["u_plot"]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "best checkpoint, epoch 2, 95 % interval", "not reliable", "untrained, range of 2 seeds",
+        "ceiling of the estimator", "null (shuffled)",
+    ]  # fmt: skip
     for axes, least, most in zip(figure.axes, (0.0, 0.1), (4.7, 1.2), strict=True):
-        labels = [text.get_text() for text in axes.get_legend().get_texts()]
-        assert "untrained, 2 seeds" in labels
-        assert [label for label in labels if "epoch" in label] == ["epoch 0", "epoch 3", "best, epoch 2"]
-        band = next(c for c in axes.collections if c.get_label() == "untrained, 2 seeds")
+        band = next(c for c in axes.collections if c.get_label() == "untrained, range of 2 seeds")
         heights = band.get_paths()[0].vertices[:, 1]
         assert heights.min() == pytest.approx(least, abs=1e-9)
         assert heights.max() == pytest.approx(most, abs=1e-9)
         hollow = [c for c in axes.collections if len(c.get_offsets()) == 1 and c.get_facecolor().tolist() == [[1] * 4]]
-        assert [c.get_offsets()[0, 0] for c in hollow] == [0, 0, 0]  # the input, in each of the three curves
-    assert "null of the best" not in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert "null of the best" in [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
+        assert [c.get_offsets()[0, 0] for c in hollow] == [0]  # the input
+    nulls = [[line for line in axes.lines if line.get_label() == "null (shuffled)"] for axes in figure.axes]
+    assert [len(lines) for lines in nulls] == [0, 1]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["", "encoder", "bottleneck", "decoder"]
+
+
+def test_u_plot_draws_epochs_on_demand(table):
+    figure = UPlot(epochs=True)(table).figures["u_plot"]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert [label for label in labels if label.startswith("epoch")] == ["epoch 0", "epoch 3"]
+
+
+def test_titles_name_what_is_known_about_the_network(table):
+    table.about = "nuclei · unet · test dice 0.870"
+    found = UPlot()(table).figures | InformationPlane()(table).figures
+    assert {name: figure.get_suptitle() for name, figure in found.items()} == {
+        "u_plot": f"{table.about}\nestimator renyi",
+        "information_plane": f"{table.about}\nestimator renyi, image view",
+        "information_epochs": f"{table.about}\nestimator renyi, image view",
+    }
 
 
 def test_every_estimator_has_a_u_plot_and_the_primary_one_is_first(table):

@@ -156,3 +156,9 @@ def test_the_entropy_of_a_batch_with_repeated_samples(alpha):
     rows = np.array([0, 0, 1, 1, 2, 2])
     wanted = Samples(squared[np.ix_(rows, rows)], 1.0, alpha).entropy(np.arange(6)[None])
     np.testing.assert_allclose(Samples(squared, 1.0, alpha).entropy(rows[None]), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize(("alpha", "bits"), [(2, -np.log2(0.75**2 + 0.25**2)), (1.0001, 2 - 0.75 * np.log2(3))])
+def test_entropy_of_the_label_is_of_the_order_of_the_estimator(alpha, bits):
+    label = Variable.of(np.repeat([0, 1], [30, 10]))
+    assert Renyi(alpha=alpha).label_entropy(label) == pytest.approx(bits, abs=1e-3)

@@ -33,7 +33,7 @@ TIMES = re.compile(r"seconds|minutes|latency\w*|ms")  # headers of printed colum
 MASKED = (
     (r"\[\d{4}-\d\d-\d\d [\d:,]+\]", "[WHEN]"),
     (r"\b[0-9a-f]{32}\b", "RUN"),
-    (r"\b[\d.,]+ (ms|s)\b", "TIME"),
+    (r"\b[\d.,]+ (ms|s|min|h|minutes)\b", "TIME"),
     (r"(/[\w.-]+){2,}", "PATH"),
     (r"(sqlite|http|file)://\S+", "URI"),
     (r"latency_ms +\S+", "latency_ms"),

@@ -7,7 +7,9 @@ import pytest
 from bench.information.estimate import Estimate, Null, Planted
 
 NULL = Null(0.1, 0.02, 0.13, 20)
-ESTIMATE = Estimate(0.5, (0.4, 0.6), NULL, 2.0, 1.0, n=100, dims=(5, 1), settings={"k": 3}, seconds=1.5)
+ESTIMATE = Estimate(
+    0.5, (0.4, 0.6), NULL, 2.0, 1.0, n=100, dims=(5, 1), label_entropy=1.0, settings={"k": 3}, seconds=1.5
+)
 
 
 @pytest.mark.parametrize(
@@ -54,8 +56,8 @@ def test_a_row_has_all_fields_of_an_estimate():
     row = replace(ESTIMATE, planted=Planted(0.4, 0.3, True, "a reason")).row()
     assert row == {
         "bits": 0.5, "low": 0.4, "high": 0.6, "null_mean": 0.1, "null_spread": 0.02, "null_quantile": 0.13,
-        "excess": 0.4, "ceiling": 2.0, "limit": 1.0, "saturation": 0.25, "significant": True, "planted": 0.4,
-        "recovered": 0.3, "recovered_ok": True, "reliable": True, "n": 100, "dim": 5, "target_dim": 1,
+        "excess": 0.4, "ceiling": 2.0, "limit": 1.0, "label_entropy": 1.0, "saturation": 0.25, "significant": True,
+        "planted": 0.4, "recovered": 0.3, "recovered_ok": True, "reliable": True, "n": 100, "dim": 5, "target_dim": 1,
         "settings": '{"k": 3}', "seconds": 1.5, "reason": "a reason",
     }  # fmt: skip
 

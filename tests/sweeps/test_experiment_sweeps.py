@@ -1,5 +1,7 @@
 """Sweeps that are defined in the config of an experiment."""
 
+import re
+
 import pytest
 from running import runs, tiny
 
@@ -21,10 +23,10 @@ def designs(folder, *overrides):
 def test_an_experiment_runs_its_sweep_and_names_its_designs(tmp_path):
     name, found = designs(tmp_path)
     assert found == {"model.filters.0=2", "model.filters.0=6", "model.filters.0=24"}
-    assert name == "sweep model.filters.0=2,6,24"
+    assert re.fullmatch("lenet5-filters-[0-9a-f]{4}", name)
 
 
 def test_the_command_line_replaces_the_sweep_of_an_experiment(tmp_path):
     name, found = designs(tmp_path, "model.filters.0=3,4")
     assert found == {"model.filters.0=3", "model.filters.0=4"}
-    assert name == "sweep model.filters.0=3,4"
+    assert name.startswith("lenet5-filters-")

@@ -10,6 +10,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
     ended = tiny(folder, "-m", "model.skips=all,none", "seed=0,1")
     assert ended.code == 0, ended.err
+    assert "sweep of 4 jobs, one at a time; the time left is known after the first of them\n" in ended.out
     return folder
 
 
@@ -124,7 +125,7 @@ def test_an_estimator_that_refuses_the_input_still_shows_information_about_the_l
     rows = layers(tmp_path, job).query("weights == 'best' and tap == 'out' and view == 'image'").set_index("quantity")
     assert "continuous target" in rows["reason"]["I(X;T)"]
     line = next(line for line in ended.out.splitlines() if line.startswith("out "))
-    assert line.split()[1] == f"{rows['bits']['I(T;Y)']:.3f}"
+    assert line.split()[2] == f"{rows['excess']['I(T;Y)']:.3f}"
     assert "I(X;T)" not in ended.out
     assert points(tmp_path, parent, "profile/I_TY.probe")[100] == rows["bits"]["I(T;Y)"]
     assert is_drawing(artifact(tmp_path, parent, "figures/u_plot.png"))

@@ -157,4 +157,4 @@ def test_a_server_that_serves_its_files_is_accepted(tmp_path, monkeypatch):
 
 def test_a_teacher_is_searched_in_the_store_of_the_run(tmp_path):
     ended = tiny(tmp_path, "train.teacher=nobody")
-    assert_refused(ended, "train.teacher: got nobody, wanted a finished run of sqlite:")
+    assert_refused(ended, "train.teacher: got nobody, wanted a run of sqlite:")

@@ -129,10 +129,15 @@ def test_another_folder_named_mlartifacts_is_kept(project, tmp_path):
     assert MlflowClient(uri(project)).get_experiment(experiment).artifact_location == chosen.as_uri()
 
 
-def test_commands_that_only_read_create_no_files(tmp_path):
-    for arguments in (("status", "sweep=none"), ("compare",)):
+def test_commands_that_read_create_no_files_in_a_folder_without_a_store(tmp_path):
+    for arguments in (
+        *(("status",), ("status", "sweep=none"), ("compare",), ("compare", "tracking.experiment=bench")),
+        *(("propose", "run=abcd"), ("validity", "run=abcd")),
+    ):
         ended = command(tmp_path, *arguments)
-        assert_refused(ended, "tracking.uri: got", ", which does not exist; start in the folder of the runs")
+        at = f"tracking.uri: there is no store at {uri(tmp_path)}; start in the folder of your runs, or set"
+        assert_refused(ended, at)
+    assert_refused(command(tmp_path, "resend"), f"folder: got {tmp_path}/outbox, which has no writes")
     ended = command(tmp_path, "taps")
     assert ended.code == 0, ended.err
     assert list(tmp_path.iterdir()) == []

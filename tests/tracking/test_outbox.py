@@ -2,6 +2,7 @@
 
 import errno
 import random
+import shlex
 from types import SimpleNamespace
 
 import pytest
@@ -121,8 +122,11 @@ def test_missing_writes_are_reported_and_can_be_sent_later(tmp_path, monkeypatch
 
         server.start()
         assert store.client.get_run(run).info.status == "RUNNING"
-        ended = command(tmp_path, "resend", f"tracking.uri={server.uri}", "tracking.experiment=tests")
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        ended = command(elsewhere, *shlex.split(missing.partition("python -m bench ")[2]))  # as the message says
         assert ended.code == 0
+        assert not [*elsewhere.iterdir()]
         assert ended.out.endswith(f"run {run}: sent 3 writes\n")
         stored = store.client.get_run(run)
         assert stored.info.status == "FINISHED"

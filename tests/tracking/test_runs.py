@@ -1,9 +1,11 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking import sqlalchemy_store
 from omegaconf import OmegaConf
 from running import uri, with_store
 
@@ -12,6 +14,7 @@ from bench import tracking
 from bench.datasets import phantoms
 from bench.errors import InputError, TrackingError
 from bench.tracking.offline.outbox import Outbox
+from bench.tracking.records import find_run
 from bench.tracking.store import connect
 
 
@@ -121,12 +124,34 @@ def test_a_refused_dataset_waits_and_is_reported_as_missing(store, monkeypatch, 
 
 
 def test_loading_a_missing_run_or_a_run_without_weights_is_refused(store):
-    with pytest.raises(InputError, match="run: got nobody, wanted a finished run of sqlite:"):
+    with pytest.raises(InputError, match="run: got nobody, wanted a run of sqlite:"):
         bench.load("nobody", store.uri)
     with tracking.started(store, "no weights", {}, None) as run:
         run.config(OmegaConf.create({"seed": 0}))
     with pytest.raises(InputError, match=f"run: got {run.id}, wanted a finished run"):
         bench.load(run.id, store.uri)
+
+
+def test_a_run_is_found_in_every_experiment_by_the_beginning_of_its_id(store, monkeypatch):
+    ids = ["abcd0" + 27 * "7", "abcd1" + 27 * "7", "0e12" + 28 * "7"]
+    numbers = iter(SimpleNamespace(hex=each) for each in ids)
+    monkeypatch.setattr(sqlalchemy_store, "uuid", SimpleNamespace(uuid4=lambda: next(numbers)))
+    for name in ("tests", "others", "more"):
+        with tracking.started(connect(store.uri, name), f"of {name}", {}):
+            pass
+
+    def found(text):
+        return find_run(store.client, store.uri, text)
+
+    assert [found(ids[0]), found("abcd1"), found("0e12")] == ids
+    for text, words in (
+        ("abcd", r"several ids begin so: .*abcd\d7{7} \(of (tests|others)\); give more"),
+        ("ffff", "in which no run has an id that begins so"),
+        ("abc", "its id, or 4 characters or more of the beginning of its id"),
+        ("120000.0", "quote an id that reads as a number"),
+    ):
+        with pytest.raises(InputError, match=f"^run: got {text}, wanted a run of sqlite:.*({words})"):
+            found(text)
 
 
 def test_a_parameter_that_changes_is_refused_and_the_rest_is_logged(store, tmp_path, monkeypatch):

@@ -44,7 +44,7 @@ def test_runs_and_sweeps_print_the_address_of_the_view(tmp_path):
 def test_everything_that_the_view_shows_is_logged(tmp_path):
     assert tiny(tmp_path, "diagnostic=[bottleneck]").code == 0
     (run,) = runs(tmp_path)
-    (card,) = (card for card in views.state()["compareRunCharts"] if "test/dice" in card["selectedMetrics"])
+    (card,) = (card for card in views.state("")["compareRunCharts"] if "test/dice" in card["selectedMetrics"])
     assert set(card["selectedMetrics"]) <= run.data.metrics.keys()
     assert set(card["selectedParams"]) <= run.data.params.keys()
     shown = {column.split("`")[1] for column in views.COLUMNS}

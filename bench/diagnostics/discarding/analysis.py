@@ -48,12 +48,12 @@ class Analysis:
             "and_information": pd.DataFrame(self.against_information(table)),
             "skips": self.skips(),
         }
-        figures = {self.name: plots.discarding(self.opened), **self.pictures()}
+        figures = {self.name: plots.discarding(self.opened, table.about), **self.pictures(table.about)}
         trained = _with_weights(self.opened, Weights.EPOCH)
         if trained["epoch"].nunique() > 1:
             measured = trained.loc[trained["epoch"] > 0, "image"].unique()
             rows = trained[trained["image"].isin(measured)]
-            figures[f"{self.name}_concentration"] = plots.over_epochs(rows, "concentration")
+            figures[f"{self.name}_concentration"] = plots.over_epochs(rows, "concentration", table.about)
         tables = {f"{self.name}_{name}": frame for name, frame in tables.items() if len(frame)}
         return Findings(dict(self.metrics()), tables, figures, list(self.curves(layers)))
 
@@ -167,17 +167,18 @@ class Analysis:
                 for _, row in layers.iterrows():
                     yield f"profile/{self.name}.{name}", row[name], int(row["relative_depth"])
 
-    def pictures(self) -> dict:
+    def pictures(self, about: str) -> dict:
         """Draw the maps of layers and skips for the best checkpoint, the damaged and the first untrained network."""
         images = dict(zip(self.images.samples.names, self.images.pictures(), strict=True))
         found = {}
         for weights in ("best", "untrained", "damaged"):
             maps = self.maps[self.maps["weights"] == weights]
             maps = maps[maps["seed"] == maps["seed"].min()]
+            title = f"{about} · {weights} network" if about else f"{weights} network"
             suffix = "" if weights == Weights.BEST else f".{weights}"
             for kind, part in (("maps", maps[maps["closed"].isna()]), ("carried", maps[maps["closed"].notna()])):
                 if len(part):
-                    found[f"{self.name}_{kind}{suffix}"] = plots.discarding_maps(part, images, kind)
+                    found[f"{self.name}_{kind}{suffix}"] = plots.discarding_maps(part, images, kind, title)
         return found
 
 

@@ -17,7 +17,7 @@ from bench.pruning.designs.costs import Pricing
 
 log = logging.getLogger(__name__)
 
-EQUAL = ("params", "flops")
+EQUAL = {"params": "parameters", "flops": "FLOPs"}  # kinds of costs, with their words
 EQUAL_WITHIN = 1.1  # a larger ratio of costs is logged as a warning
 WIDEST_SCALE = 4  # factor by which a narrow random design can be widened to reach the cost
 
@@ -52,6 +52,11 @@ class Baseline:
     @property
     def name(self) -> str:
         return f"{self.kind}{self.number or ''}_at_{self.cost}"
+
+    @property
+    def words(self) -> str:
+        """Kind and cost, such as `random 1 at equal FLOPs`."""
+        return f"{self.kind}{f' {self.number}' if self.number else ''} at equal {EQUAL[self.cost]}"
 
 
 def baseline_designs(
@@ -91,6 +96,11 @@ def baseline_designs(
                 message = "baseline design %s: no such design costs the same; its %s are %.2f times the proposal's"
                 log.warning(message, baseline.name, cost, ratio)
     return baselines
+
+
+def count_baselines(randoms: int) -> int:
+    """Return the number of baseline designs of a proposal."""
+    return len(EQUAL) * (len(BaselineKind) - 1 + randoms)
 
 
 def _affordable(design: Design, cost: str, wanted: int, pricing: Pricing) -> Design:

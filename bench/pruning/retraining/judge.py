@@ -9,6 +9,10 @@ import pandas as pd
 
 from bench.information.statistics import Interval, crossed_interval, t_half_width
 
+SCORES, GAINS = (0.0, 1.0), (-1.0, 1.0)  # Dice and shares of correct images, and their differences
+SEEDS, IMAGES = "seeds and images", "images alone"  # sources of variation that an interval covers
+LEAST_SEEDS = 3  # for an interval of a score over seeds
+
 Verdict = Literal["better", "no worse", "worse", "undecided", "same design", "not run"]
 
 
@@ -33,7 +37,9 @@ def verdict(difference: Interval, margin: float) -> Verdict:
 def paired(images: pd.DataFrame, design: str, baseline: str) -> Interval:
     """Compute how much higher a design scores than a baseline design.
 
-    The mean is over the seeds, images and groups on which both were tested.
+    The mean is over the seeds, images and groups on which both were tested. The interval is that of `crossed_interval`,
+    also for 2 seeds, where t is up to 12.7, so that a verdict holds for other seeds. It ends at -1 and 1. This changes
+    no verdict for margins below 1.
 
     Args:
         images: Rows (design, seed, name, group, score, weight). The weights of the images of a seed add up to 1.
@@ -43,37 +49,61 @@ def paired(images: pd.DataFrame, design: str, baseline: str) -> Interval:
     sides = (images[images["design"] == side].set_index(["seed", "name"]) for side in (design, baseline))
     both = next(sides).join(next(sides)["score"], rsuffix="_control", how="inner").reset_index()
     both["gain"] = both["score"] - both["score_control"]
-    return _over_groups(both, "gain")
+    return _within(_over_seeds_and_groups(both, "gain"), GAINS)
 
 
-def spread(images: pd.DataFrame, design: str) -> Interval:
-    """Compute the mean score of a design with its interval over seeds and groups."""
-    return _over_groups(images[images["design"] == design], "score")
+def spread(images: pd.DataFrame, design: str) -> tuple[Interval, str]:
+    """Compute the mean score of a design with its interval, and what the interval is over: SEEDS or IMAGES.
+
+    With 3 or more seeds, the interval is that of `crossed_interval`. Two seeds do not show how much seeds vary: t is
+    12.7, and the interval is often wider than the scale. The interval is then over groups alone (`over_groups`), for
+    the networks of these seeds, and does not hold for other seeds. It ends at 0 and 1.
+    """
+    rows = images[images["design"] == design]
+    if rows["seed"].nunique() < LEAST_SEEDS:
+        return over_groups(rows), IMAGES
+    return _within(_over_seeds_and_groups(rows, "score"), SCORES), SEEDS
 
 
 def over_groups(images: pd.DataFrame) -> Interval:
-    """Compute the score of one design from one seed with its interval over groups alone.
+    """Compute the mean score of one design with its interval over groups alone, for the networks of these seeds.
 
-    The interval uses Student's t distribution with groups - 1 degrees of freedom.
+    The interval uses Student's t distribution with groups - 1 degrees of freedom. It ends at 0 and 1, since scores do.
+
+    Args:
+        images: Rows (seed, name, group, score, weight) of one design.
 
     Examples:
-        >>> rows = {"name": [0, 1], "group": [0, 1], "score": [0.0, 1.0], "weight": [0.5, 0.5]}
-        >>> over_groups(pd.DataFrame(rows)).mean
-        0.5
+        >>> rows = {"seed": 0, "name": [0, 1], "group": [0, 1], "score": [0.0, 1.0], "weight": [0.5, 0.5]}
+        >>> over_groups(pd.DataFrame(rows))
+        Interval(mean=0.5, low=0.0, high=1.0)
     """
-    share = images["weight"] / images["weight"].sum()
-    mean = (share * images["score"]).sum()
-    parts = (share * (images["score"] - mean)).groupby(images["group"]).sum()
-    return Interval.around(mean, t_half_width(parts.std(ddof=1), len(parts) - 1) * np.sqrt(len(parts)))
+    means, parts = _parts(images, "score")
+    share = pd.Series(parts.mean(axis=0))  # of the deviation of each group from the mean, over the seeds
+    half_width = t_half_width(share.std(ddof=1), len(share) - 1) * np.sqrt(len(share))
+    return _within(Interval.around(means.mean(), half_width), SCORES)
 
 
-def _over_groups(rows: pd.DataFrame, column: str) -> Interval:
-    """Compute the weighted mean of a column. A group varies by its distance from its seed's mean, not by its size."""
+def _within(interval: Interval, ends: tuple[float, float]) -> Interval:
+    """Cut an interval at the ends of its scale. The truth lies between them, so that the coverage does not change."""
+    return Interval(interval.mean, max(interval.low, ends[0]), min(interval.high, ends[1]))
+
+
+def _over_seeds_and_groups(rows: pd.DataFrame, column: str) -> Interval:
+    """Compute the weighted mean of a column with its interval over seeds and groups."""
+    means, parts = _parts(rows, column)
+    return crossed_interval(means[:, None] + parts * parts.shape[1])
+
+
+def _parts(rows: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the weighted mean of each seed (seeds,), and what each group adds to it (seeds, groups).
+
+    A group varies by its distance from its seed's mean, not by its size.
+    """
     rows = rows.assign(share=rows["weight"] / rows.groupby("seed")["weight"].transform("sum"))
     means = (rows["share"] * rows[column]).groupby(rows["seed"]).sum()  # (seeds,)
     rows = rows.assign(part=rows["share"] * (rows[column] - rows["seed"].map(means)))
-    parts = rows.pivot_table("part", "seed", "group", "sum", fill_value=0.0).to_numpy()  # (seeds, groups)
-    return crossed_interval(means.to_numpy()[:, None] + parts * parts.shape[1])
+    return means.to_numpy(), rows.pivot_table("part", "seed", "group", "sum", fill_value=0.0).to_numpy()
 
 
 def pareto(table: pd.DataFrame, cost: str, score: str = "score") -> pd.Series:

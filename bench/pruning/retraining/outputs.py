@@ -13,11 +13,12 @@ from bench.information.tables import LayerTable, Moment, Weights
 from bench.layers.probe import Probe
 from bench.pruning.designs.baselines import BaselineKind
 from bench.pruning.retraining.export import to_onnx
+from bench.pruning.retraining.protocol import metric_of
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.retraining.verify import Verified
 from bench.pruning.search.base import Base
 from bench.pruning.search.proposals import Proposal
-from bench.sweeps.summary import profile
+from bench.sweeps.summary import colour_runs, profile
 from bench.tracking import records
 
 if TYPE_CHECKING:
@@ -33,12 +34,19 @@ def write_proposals(retraining: Retraining, proposals: Sequence[Proposal]) -> No
 
 
 def log_chosen(tracked: tracking.Run, base: Base, verified: Verified) -> None:
-    """Log the best network of the chosen proposal as ONNX, and the id of its run for `bench.load`.
+    """Log the best network of the chosen proposal as ONNX, and the id of its run for `bench.load`. Colour all runs.
 
     The best network has the highest validation score of all seeds.
     """
+    colour_runs(tracked.store, dict(zip(verified.runs["run"], verified.runs["design"], strict=True)))
     run = best_run(verified, verified.chosen.name)
     tracked.tag("proposal", run)
+    tracked.note(
+        f"**Leaner designs of {base.run}** on {base.data.name}. The chosen design is {verified.chosen.name}; the best "
+        f"is run {run}.\n\n*tables/comparisons.csv* compares it with the base and with baseline designs "
+        "of equal cost, on test data. *figures/pareto.png* shows all scores and costs, and "
+        "*figures/kept_information.png* the information that is kept."
+    )
     tracked.file(to_onnx(load(run, tracked.store.uri, base.trust), base.data.val.images[:2]), "proposal.onnx")
 
 
@@ -51,7 +59,7 @@ def best_run(verified: Verified, design: str) -> str:
 def plot_kept_information(
     base: Base, verified: Verified, estimators: Mapping[str, Estimator], samples: int, seed: int, tracked: tracking.Run
 ) -> Figure:
-    """Plot I(T;Y) of the base, the chosen proposal and a baseline design, each with its untrained reference.
+    """Plot I(T;Y) above its null of the base, the chosen proposal and a baseline design, with untrained references.
 
     The baseline design is the flat design of as many parameters as the proposal.
 
@@ -79,4 +87,10 @@ def plot_kept_information(
         table.extend(probe.measure(network, Moment(1, Weights.BEST, config.seed)))
         tracked.table(table.frame, f"layers/{name}.csv")
         profiles[name] = profile(table, first)
-    return plots.overlaid(profiles, f"{first}, {view} view, training and validation images")
+    scores = verified.designs.set_index("design")["score"]
+    score = ", ".join(f"{name} {scores[name]:.3f}" for name in shown if name in scores)
+    title = plots.heading(
+        f"{base.data.name} · test {metric_of(base.data.task)}: {score}",
+        f"estimator {first}, {view} view, {images} training and validation images",
+    )
+    return plots.overlaid(profiles, title, plots.design_styles(verified.runs["design"]))

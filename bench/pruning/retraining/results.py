@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from math import nan
 
 import pandas as pd
 
@@ -27,7 +28,8 @@ class Retrained:
     """Results of retraining.
 
     Attributes:
-        runs: A row per design and seed.
+        runs: A row per design and seed. collapsed: 1 if the training has taught the network nothing, else 0; NaN if the
+            run does not tell.
         images: A row per design, seed and test image.
     """
 
@@ -75,9 +77,10 @@ def results_of(store: Store, designs: Mapping[str, str], test: bool) -> Retraine
             )
         here = {"design": design, "seed": int(run.data.params["seed"])}
         rows.append(here | {"run": run_id} | {column: run.data.metrics[key] for key, column in KEPT.items()})
+        rows[-1]["collapsed"] = run.data.metrics.get("summary/collapsed", nan)
         if test:
             images.append(_scores(records.table_of(store, run_id, "test.csv")).assign(**here))
-    columns = ["design", "seed", "run", *KEPT.values()]
+    columns = ["design", "seed", "run", *KEPT.values(), "collapsed"]
     return Retrained(pd.DataFrame(rows, columns=columns), pd.concat(images) if images else pd.DataFrame())
 
 

@@ -12,10 +12,12 @@ from omegaconf import DictConfig
 from bench import tracking
 from bench.config.build import build_each
 from bench.config.prepare import prepare, prepare_training
+from bench.datasets.progress import Progress
 from bench.estimators import Estimator
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.asker import Asker, choose_estimator_and_view, select_views
 from bench.pruning.search.base import Base, build_base
+from bench.tracking.records import find_run
 from bench.tracking.store import connect
 from bench.tracking.trust import trusted_by
 
@@ -42,14 +44,15 @@ class Study:
     def asker(self) -> Iterator[Asker]:
         """Build the Asker of the base. When the `with` block ends, also by an error, its questions are logged."""
         base, ask = self.base, self.config.ask
-        asker = Asker(
-            base.network, base.data, base.design, self.estimators,
-            seed=self.config.seed, views=ask.views, samples=ask.samples,
-        )  # fmt: skip
-        try:
-            yield asker
-        finally:
-            self.tracked.table(asker.asked, "asked.csv")
+        with Progress("measure parts", "questions") as progress:
+            asker = Asker(
+                base.network, base.data, base.design, self.estimators,
+                seed=self.config.seed, views=ask.views, samples=ask.samples, progress=progress,
+            )  # fmt: skip
+            try:
+                yield asker
+            finally:
+                self.tracked.table(asker.asked, "asked.csv")
 
 
 @contextmanager
@@ -65,6 +68,7 @@ def open_study(config: DictConfig, command: str) -> Iterator[Study]:
         estimator.permutations = config.ask.permutations
     store = connect(config.tracking.uri, config.tracking.experiment)
     if config.run:
+        config.run = find_run(store.client, store.uri, config.run)
         base = Base.of_run(store, config.run, trusted_by(config))
     else:
         base = build_base(config)
@@ -74,7 +78,8 @@ def open_study(config: DictConfig, command: str) -> Iterator[Study]:
     if config.ask.get("rule") == "search":
         choose_estimator_and_view(config.ask.by, list(estimators), views)
 
-    name = config.tracking.name or f"{command} on {base.data.name}"
+    of = f" from {config.run[:8]}" if config.run else ""
+    name = config.tracking.name or f"{command} on {base.data.name}{of}"
     with tracking.started(store, name, {tracking.SWEEP: "parent"}) as tracked:
         tracked.config(config)
         retraining = Retraining(config.retrain, base, tracked, Path(config.folder) / tracked.id, config.seed)

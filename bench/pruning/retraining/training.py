@@ -7,19 +7,23 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from bench import tracking
 from bench.config.composing import quoted
+from bench.datasets.progress import say
 from bench.errors import InputError
 from bench.pruning.designs import Design
 from bench.pruning.designs.costs import Pricing
+from bench.pruning.retraining.budget import Budget, seconds_of_training, trainings_at_once
 from bench.pruning.retraining.results import Retrained, retrained
 from bench.pruning.search.base import Base
+from bench.sweeps import jobs
+from bench.sweeps.watching import watched
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,10 @@ class Retraining:
         tracked: The parent run.
         folder: Folder of the yaml files of the designs.
         seed: The first seed.
+
+    Attributes:
+        planned: Largest number of trainings. `plan` sets it.
+        seconds: Expected duration of a training. `plan` sets it.
     """
 
     def __init__(self, config: DictConfig, base: Base, tracked: tracking.Run, folder: Path, seed: int):
@@ -48,8 +56,9 @@ class Retraining:
         self.tracked = tracked
         self.folder = folder
         self.seeds = list(range(seed, seed + config.seeds))
-        self.started = time.monotonic()
-        self.spent: set[tuple[str, int]] = set()
+        self.budget = Budget(config.minutes, config.runs)
+        self.planned = 0
+        self.seconds = 0.0
 
     @property
     def epochs(self) -> int:
@@ -59,17 +68,33 @@ class Retraining:
     def train_base(self) -> None:
         """Train a base that has no run yet, from the first seed."""
         self.write({"base": self.base.design})
-        retrain(self.folder, ["base"], self.seeds[:1], self.tracked, self._launcher_overrides([]))
+        say(f"training the base for {self.epochs} epochs")
+        with self.budget.timed():
+            retrain(self.folder, ["base"], self.seeds[:1], self.tracked, self._launcher_overrides([]))
         runs = retrained(self.tracked, ["base"], test=False).runs
         if runs.empty:
             raise InputError("run: the training of the base failed; its run in MLflow shows the error")
         self.base = Base.of_run(self.tracked.store, runs["run"].iloc[0], self.base.trust)
 
-    def __call__(self, designs: Mapping[str, Design], seeds: Sequence[int] | None = None) -> list[str]:
+    def plan(self, trainings: int) -> str:
+        """Set the largest number of trainings of all calls together.
+
+        Returns:
+            The expected duration, in a line.
+        """
+        store, run = self.tracked.store, self.base.run
+        assert run is not None  # the base is trained before
+        self.planned = trainings if self.budget.runs is None else min(trainings, self.budget.runs)
+        self.seconds = seconds_of_training(store, run, self.epochs)
+        ended = jobs.count_ended(store, self.tracked.id)
+        return self.budget.expectation(trainings, ended, self.seconds, trainings_at_once(self.config.overrides))
+
+    def __call__(self, designs: Mapping[str, Design], step: str, seeds: Sequence[int] | None = None) -> list[str]:
         """Train designs until the budget is spent.
 
         Args:
             designs: Designs by name.
+            step: Name of this step of retraining, to show the progress.
             seeds: Seeds of each design. None takes all seeds.
 
         Returns:
@@ -79,23 +104,12 @@ class Retraining:
             return []
         self.write(designs)
         wanted = list(self.seeds if seeds is None else seeds)
-        seeds, minutes = wanted, None
-        if self.config.runs is not None:
-            seeds = [
-                seed for i, seed in enumerate(wanted, 1) if len(self._spent(designs, wanted[:i])) <= self.config.runs
-            ]
-        if self.config.minutes is not None:
-            minutes = max(0.0, self.config.minutes - (time.monotonic() - self.started) / 60)
-        self.spent = self._spent(designs, seeds)
+        seeds = self.budget.affordable(designs, wanted)
+        self.budget.add(designs, seeds)
         if seeds:
-            retrain(
-                self.folder,
-                list(designs),
-                seeds,
-                self.tracked,
-                self._launcher_overrides(self.config.overrides),
-                minutes,
-            )
+            names, overrides = list(designs), self._launcher_overrides(self.config.overrides)
+            with self._shown(step), self.budget.timed():
+                retrain(self.folder, names, seeds, self.tracked, overrides, self.budget.left)
         done = set(self.read(designs, test=False).runs.groupby(["design", "seed"]).groups)
         missing = [f"{name} seed {seed}" for seed in wanted for name in designs if (name, seed) not in done]
         if missing:
@@ -106,9 +120,16 @@ class Retraining:
         """Return overrides of a child that permit what this call permits. The config of a teacher needs them."""
         return [*([f"trust=[{','.join(self.base.trust)}]"] if self.base.trust else []), *overrides]
 
-    def _spent(self, designs: Collection[str], seeds: Sequence[int]) -> set[tuple[str, int]]:
-        """Return the runs so far together with these runs."""
-        return self.spent | {(name, seed) for name in designs for seed in seeds}
+    def _shown(self, step: str) -> AbstractContextManager[None]:
+        """Show the progress of all trainings, whose number `plan` has set, until the context ends."""
+        each = self.seconds / trainings_at_once(self.config.overrides)
+        return watched(self.tracked.store, self.tracked.id, step, "trainings", self.planned, each)
+
+    def report(self) -> str:
+        """Describe in a line what retraining took of its budget."""
+        store = self.tracked.store
+        states = jobs.table(store, store.client.get_run(self.tracked.id))["state"]
+        return self.budget.report(list(states))
 
     def read(self, names: Collection[str], test: bool) -> Retrained:
         """Read the results of these designs."""
@@ -158,12 +179,12 @@ def retrain(
     seeds: Sequence[int],
     parent: tracking.Run,
     launcher: Sequence[str] = (),
-    minutes: float | None = None,
+    seconds: float | None = None,
 ) -> None:
     """Train designs of a folder from these seeds, as children of a run.
 
     One sweep of `python -m bench` runs in its own process, because Hydra can't be entered twice. All designs of one
-    seed come before those of the next seed. A budget of minutes, after which the sweep is stopped, therefore leaves
+    seed come before those of the next seed. A limit of time, after which the sweep is stopped, therefore leaves
     complete seeds. Trainings that the experiment already holds are not repeated.
 
     Args:
@@ -172,7 +193,7 @@ def retrain(
         seeds: Seeds of each design.
         parent: The parent run.
         launcher: Further overrides, such as hydra/launcher=joblib.
-        minutes: The budget. None has no limit.
+        seconds: The limit of time. None has no limit.
 
     Raises:
         InputError: The child refuses its input.
@@ -190,10 +211,10 @@ def retrain(
         [sys.executable, "-m", "bench", *command], start_new_session=True, stdout=subprocess.DEVNULL
     )
     try:
-        code = child.wait(None if minutes is None else 60 * minutes)
+        code = child.wait(seconds)
     except subprocess.TimeoutExpired:
         _stop(child)
-        log.warning("retraining stopped after %.3g minutes: the budget is spent", minutes)
+        log.warning("retraining stopped: retrain.minutes is spent")
         code = 0
     except BaseException:
         _stop(child)

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from bench import plots, tracking
 from bench.layers.selection import named_rng
-from bench.pruning.designs.baselines import Baseline, baseline_designs
+from bench.pruning.designs.baselines import Baseline, baseline_designs, count_baselines
 from bench.pruning.retraining import judge
 from bench.pruning.retraining.protocol import FINALISTS, SCREENING, by_cost, metric_of, protocol, rank_by_validation
 from bench.pruning.retraining.results import Retrained
@@ -49,7 +49,7 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     finalists, missing = screen_proposals(config, base, proposals, retraining)
     first = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
     trained = ["base", *(proposal.name for proposal in finalists)]
-    missing += retraining({name: first[name] for name in trained})
+    missing += retraining({name: first[name] for name in trained}, "retrain base and proposals")
     chosen, lost = rank_by_validation(config, finalists, retraining.read(trained, test=False))[0]
     if config.target.loss is not None and lost > config.target.loss:
         message = "target.loss: got %s, which no proposal meets; the nearest, %s, loses %.4f on validation data"
@@ -60,7 +60,7 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     known = [(name, first[name]) for name in trained] + [(each.name, each.design) for each in baselines]
     trained_as = {design: name for name, design in reversed(known)}  # equal designs are trained once
     new = {each.name: each.design for each in baselines if trained_as[each.design] == each.name}
-    missing += retraining(new)
+    missing += retraining(new, "retrain baseline designs")
     tracked.text("\n".join(missing), "not_run.txt")
     results = retraining.read([*first, *new], test=True)
     kinds = {name: "proposal" for name in first} | {"base": "base", chosen.name: "chosen"}
@@ -73,11 +73,25 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     tracked.table(compared, "tables/comparisons.csv")
     tracked.metrics({f"summary/gain.{row.baseline}": row.gain for row in compared.itertuples()})
     whole = base.pricing(base.design)
-    tracked.metrics({f"summary/{kind}_fewer": whole[kind] / chosen.costs[kind] for kind in ("params", "flops")})
-    tracked.figure(plots.pareto(designs, metric_of(base.data.task)), "figures/pareto.png")
+    tracked.metrics({f"summary/{kind}_ratio": whole[kind] / chosen.costs[kind] for kind in ("params", "flops")})
+    title = f"{base.data.name} · {len(designs)} designs, {len(retraining.seeds)} seeds, 95 % intervals"
+    tracked.figure(plots.pareto(designs, metric_of(base.data.task), title), "figures/pareto.png")
     points = pd.concat(curves(tracked, results.runs[results.runs["design"] == name]) for name in kinds)
-    tracked.figure(plots.training_curves(points), "figures/training.png")
+    tracked.figure(plots.training_curves(points, f"{base.data.name} · retrained designs"), "figures/training.png")
     return Verified(chosen, designs, compared, results.runs, baselines)
+
+
+def count_trainings(config: DictConfig, proposals: Sequence[Proposal], seeds: int) -> int:
+    """Return the largest number of trainings to verify these proposals. Equal designs are trained once."""
+    screened = is_screened(config, proposals)
+    first = (1 + len(proposals)) * (min(SCREENING, seeds) if screened else seeds)
+    finalists = (1 + FINALISTS) * max(0, seeds - SCREENING) if screened else 0
+    return first + finalists + count_baselines(config.retrain.randoms) * seeds
+
+
+def is_screened(config: DictConfig, proposals: Sequence[Proposal]) -> bool:
+    """Whether proposals are selected by their validation score from the first seeds."""
+    return by_cost(config) and len(proposals) > FINALISTS
 
 
 def screen_proposals(
@@ -88,28 +102,33 @@ def screen_proposals(
     Returns:
         The proposals, and descriptions of the trainings that were not run.
     """
-    if not by_cost(config) or len(proposals) <= FINALISTS:
+    if not is_screened(config, proposals):
         return proposals, []
     designs = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
-    missing = retraining(designs, retraining.seeds[:SCREENING])
+    missing = retraining(designs, "screen proposals", retraining.seeds[:SCREENING])
     ordered = rank_by_validation(config, proposals, retraining.read(designs, test=False))
     return [proposal for proposal, _ in ordered[:FINALISTS]], missing
 
 
 def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mapping[str, float]) -> pd.DataFrame:
-    """Build a table with a row per design: mean scores with intervals over seeds and images, costs, Pareto fronts."""
+    """Build a table with a row per design: mean scores with intervals, costs, Pareto fronts.
+
+    `over` says whether the interval of the score holds for other seeds and images, or for other images alone.
+    `collapsed` is the number of seeds that have taught the network nothing. They remain in the means.
+    """
     rows = []
     for name, kind in kinds.items():
         runs = results.runs[results.runs["design"] == name]
         if runs["seed"].nunique() < 2:
             continue
-        test = judge.spread(results.images, name)
+        test, over = judge.spread(results.images, name)
         row = {"design": name, "kind": kind, "seeds": runs["seed"].nunique(), "score": test.mean}
+        row["collapsed"] = int(runs["collapsed"].sum())
         means = runs[["val_score", "params", "flops"]].mean()
-        rows.append(row | {"low": test.low, "high": test.high, **means, "latency_ms": latencies[name]})
+        rows.append(row | {"low": test.low, "high": test.high, "over": over, **means, "latency_ms": latencies[name]})
     table = pd.DataFrame(rows)
     for cost in plots.COSTS:
-        table[f"front.{cost}"] = judge.pareto(table, cost)
+        table[f"front.{cost}"] = judge.pareto(table, cost) & (table["collapsed"] < table["seeds"])
     return table
 
 
@@ -135,8 +154,8 @@ def comparisons(
                 "low": gain.low,
                 "high": gain.high,
                 "verdict": "same design" if trained == chosen.name else judge.verdict(gain, config.retrain.margin),
-                "params_of_baseline": costs["params"][trained] / chosen.costs.params,
-                "flops_of_baseline": costs["flops"][trained] / chosen.costs.flops,
+                "params_ratio": costs["params"][trained] / chosen.costs.params,
+                "flops_ratio": costs["flops"][trained] / chosen.costs.flops,
             }
         )
     return pd.DataFrame(rows)

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from bench.datasets.data import Data
+from bench.datasets.progress import Progress
 from bench.errors import EstimationError, InputError
 from bench.estimators import Estimator
 from bench.information.estimate import Estimate
@@ -79,6 +80,7 @@ class Asker:
         views: Views to measure in. None takes all views of the data.
         samples: Approximate number of samples. For masks a sample is a location, and the number of images is limited so
             that each image has at least 2 locations per axis.
+        progress: Counts the questions. None shows nothing.
 
     Raises:
         InputError: As `select_views`.
@@ -94,6 +96,7 @@ class Asker:
         seed: int,
         views: Sequence[str] | None = None,
         samples: int = 2400,
+        progress: Progress | None = None,
     ):
         chosen, images = select_views(data, views), data.split("trainval")
         self.base = base
@@ -109,6 +112,7 @@ class Asker:
         self.channels = {view: Channels(network, data, images, taps, view, samples, seed) for view in chosen}
         first = next(iter(self.channels.values()))
         self.order = {slot: first.order(tap, named_rng(seed, "order", tap)) for slot, tap in self.tap_of.items()}
+        self.progress = progress or Progress("measure parts", "questions")
         self._answers: dict[tuple, Estimate | EstimationError] = {}
         self._rows: list[dict] = []
 
@@ -137,13 +141,8 @@ class Asker:
         self, estimator: str, view: str, what: str, removed: Selection, given: Selection
     ) -> Estimate | EstimationError:
         """Estimate the answer to one question, and store it as a row of the table."""
-        row = {
-            "what": what,
-            "removed": _words(removed),
-            "given": _words(given),
-            "view": view,
-            "estimator": estimator,
-        }
+        sides = {"removed": _words(removed), "given": _words(given)}
+        row = {"what": what, **sides, "view": view, "estimator": estimator}
         channels, rng = self.channels[view], named_rng(self.seed, estimator, view, row["removed"], row["given"])
         answer: Estimate | EstimationError
         try:
@@ -154,6 +153,7 @@ class Asker:
         except EstimationError as error:
             answer = error
             self._rows.append(row | {"reason": str(error)})
+        self.progress.update()
         return answer
 
     def structure(self, design: Design, estimator: str, view: str, reading: str = "cut") -> Loss:

@@ -43,6 +43,16 @@ class Step:
         )
 
 
+def narrower(width: int) -> int:
+    """Return the width after one step of narrowing; 0 after a width of 1.
+
+    Examples:
+        >>> narrower(32), narrower(2), narrower(1)
+        (26, 1, 0)
+    """
+    return min(width - 1, ceil(NARROWING * width))
+
+
 def last_step_of_each_part(steps: Sequence[Step]) -> list[Step]:
     """Return the last step of each part. It covers all channels that the part has lost."""
     return list({step.part: step for step in steps}.values())
@@ -155,7 +165,7 @@ class Search:
         """Yield (loss of the channels removed before, the step) for each group of tied slots that can be narrower."""
         for slots in design.tied():
             width = slots[0].width
-            fewer = min(width - 1, ceil(NARROWING * width))
+            fewer = narrower(width)
             if fewer >= 1:
                 yield self._channel_loss(slots, width), self._resized(design, slots, fewer)
 

@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -129,13 +129,13 @@ def mark_dead(client, run) -> None:
         log.warning("marked run %s (%s) as killed: %s", run.info.run_id, run.info.run_name, reason)
 
 
-def mark_all_dead(client, experiment_id: str) -> None:
-    """Mark as killed all runs of an experiment whose process has ended. A read-only store is not changed.
+def mark_all_dead(client, experiment_ids: Sequence[str]) -> None:
+    """Mark as killed all runs of these experiments whose process has ended. A read-only store is not changed.
 
     A run of another machine is marked after a day without a heartbeat, because the clocks of two machines differ.
     """
     query = f"attributes.status = 'RUNNING' and tags.{OWNER} LIKE '%'"
-    for run in client.search_runs([experiment_id], query, max_results=1000):
+    for run in client.search_runs([*experiment_ids], query, max_results=1000):
         tags = run.data.tags
         if is_alive(tags) if is_on_this_host(tags) else silence(tags) < LOST:
             continue

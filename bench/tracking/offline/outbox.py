@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from bench.errors import InputError, TrackingError, was_stopped
+from bench.tracking.addresses import with_credentials
 from bench.tracking.local import Local
 from bench.tracking.offline.waiting import DamagedFile, Waiting
 from bench.tracking.offline.writes import FAILED, FINISHED, INCOMPLETE, KILLED, Write, end
@@ -41,15 +42,15 @@ class Outbox:
         client: Client of the store.
         run_id: Id of the run.
         folder: Folder for waiting writes, by default outbox/RUN_ID in the working directory.
-        uri: Address of the store, for messages.
+        uri: Address of the store, for messages and for `resend`.
     """
 
-    def __init__(self, client, run_id: str, folder: Path | None = None, uri: str = "…"):
+    def __init__(self, client, run_id: str, folder: Path | None = None, uri: str | None = None):
         self.client = client
         self.run_id = run_id
-        self.uri = uri
+        self.uri = uri or "…"
         self.folder = folder or Path.cwd() / FOLDER / run_id
-        self.kept = Waiting(self.folder)
+        self.kept = Waiting(self.folder, uri)
         self._artifacts: dict[str, Write] = {}  # path -> artifact that the store accepted
         self._end: Write | None = None
         self._unreachable = bool(self.waiting())
@@ -118,8 +119,9 @@ class Outbox:
             lost = self.kept.names(self.kept.in_memory)
             parts.append(f"{self.folder} can't be written ({self.kept.no_room}), so these are lost: {lost}")
         if self.waiting():
-            command = f"python -m bench resend folder={shlex.quote(str(self.folder.parent))} tracking.uri={self.uri}"
-            parts.append(f"they wait in {self.folder}; when the store answers and has space, run: {command}")
+            command = f"python -m bench resend folder={shlex.quote(str(self.folder.parent))}"
+            where = f"they wait in {self.folder}; when the store answers and has space, run{with_credentials(self.uri)}"
+            parts.append(f"{where}: {command}")
         return "; ".join(parts)
 
     def set_final_status(self) -> None:

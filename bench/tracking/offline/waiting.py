@@ -10,9 +10,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from bench.tracking.addresses import without_password
 from bench.tracking.offline.writes import KINDS, Write
 from bench.tracking.remote import reason_of
 
+STORE = "store"  # file with the address of the store that the writes are for
 LOCK = "lock"  # file that the process locks while it adds writes to the folder or sends writes from it
 
 log = logging.getLogger(__name__)
@@ -28,16 +30,26 @@ class Waiting:
     NUMBER.json is created in the last step of adding a write and deleted in the first step of removing it. A process
     that is killed therefore leaves only complete writes. If files can't be written, the writes stay in memory.
 
+    Args:
+        folder: Folder of the files.
+        uri: Address of the store, which is kept in the folder. None if it is known already.
+
     Attributes:
         in_memory: Writes that are not in files.
         no_room: Reason why they are not in files.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, uri: str | None = None):
         self.folder = folder
+        self.uri = uri
         self.in_memory: list[Write] = []
         self.no_room = ""
         self._lock = FileLock(folder / LOCK)
+
+    def store(self) -> str | None:
+        """Return the address of the store that the files name, or None without such a file."""
+        path = self.folder / STORE
+        return path.read_text().strip() if path.exists() else None
 
     def paths(self) -> list[Path]:
         """List the files of the writes in their order."""
@@ -127,7 +139,9 @@ class Waiting:
         return header is not None and header.kind == "end"
 
     def _save(self, write: Write) -> None:
-        """Write the files of a write, NUMBER.json last."""
+        """Write the files of a write, NUMBER.json last, and the address of the store without a password."""
+        if self.uri and not (self.folder / STORE).exists():
+            (self.folder / STORE).write_text(without_password(self.uri))
         numbers = [int(path.stem) for path in self.paths() if path.stem.isdigit()]
         path = self.folder / f"{max(numbers, default=-1) + 1:06}.json"
         path.with_suffix(".bin").write_bytes(write.content)
@@ -145,7 +159,12 @@ class Waiting:
         """Remove a folder without writes, together with incomplete files that a killed process left."""
         if self.paths():
             return
-        for path in [*self.folder.glob("[0-9]*.bin"), *self.folder.glob("[0-9]*.part"), self.folder / LOCK]:
+        for path in [
+            *self.folder.glob("[0-9]*.bin"),
+            *self.folder.glob("[0-9]*.part"),
+            self.folder / STORE,
+            self.folder / LOCK,
+        ]:
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # there are other files, or writes of other runs in the folder above
             self.folder.rmdir()

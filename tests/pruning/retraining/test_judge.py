@@ -7,7 +7,7 @@ from scipy.stats import sem
 from scipy.stats import t as student
 
 from bench.information.statistics import Interval, crossed_interval
-from bench.pruning.retraining.judge import over_groups, paired, pareto, spread, verdict
+from bench.pruning.retraining.judge import IMAGES, SEEDS, over_groups, paired, pareto, spread, verdict
 
 
 def images(**scores):
@@ -26,7 +26,7 @@ def test_differences_are_paired_by_seed_and_image():
     table = images(lean=[[0.6, 0.9], [0.7, 1.0]], base=[[0.5, 0.6], [0.5, 0.6]])
     effect = paired(table, "lean", "base")
     assert effect.mean == pytest.approx(0.25)
-    assert spread(table, "base").mean == pytest.approx(0.55)
+    assert spread(table, "base")[0].mean == pytest.approx(0.55)
 
 
 def test_the_number_of_images_of_a_patient_does_not_change_the_interval():
@@ -34,29 +34,65 @@ def test_the_number_of_images_of_a_patient_does_not_change_the_interval():
     groups = ["a"] * 8 + ["b"] + ["c"] * 3
     rows = [
         {"design": "base", "seed": seed, "name": f"{i}", "group": group, "score": 0.9 + 0.01 * seed, "weight": 1 / 12}
-        for seed in (0, 1)
+        for seed in (0, 1, 2)
         for i, group in enumerate(groups)
     ]
-    effect = spread(pd.DataFrame(rows), "base")
-    assert effect.mean == pytest.approx(0.905)
-    alone = crossed_interval(np.array([[0.9] * 3, [0.91] * 3]))
+    effect, over = spread(pd.DataFrame(rows), "base")
+    assert over == SEEDS
+    assert effect.mean == pytest.approx(0.91)
+    alone = crossed_interval(np.array([[0.9] * 3, [0.91] * 3, [0.92] * 3]))
     assert (effect.low, effect.high) == (pytest.approx(alone.low), pytest.approx(alone.high))
 
 
 def test_interval_of_one_seed_by_hand():
-    # patient a has one image and b has two: mean .6, parts (.3 - .6)/3 = -.1 and (.15 + .15)/3 = .1, spread .1·√2
-    scores = {"group": ["a", "b", "b"], "score": [0.3, 0.75, 0.75], "weight": [1.0, 1.0, 1.0]}
+    # patient a has one image and b has two: mean .6, parts ±.01, spread .01·√2
+    scores = {"seed": 0, "group": ["a", "b", "b"], "score": [0.57, 0.615, 0.615], "weight": [1.0, 1.0, 1.0]}
     effect = over_groups(pd.DataFrame(scores))
     assert effect.mean == pytest.approx(0.6)
-    assert effect.high - 0.6 == pytest.approx(12.7062 * 0.1 * np.sqrt(2) * np.sqrt(2), rel=1e-5)
+    assert effect.high - 0.6 == pytest.approx(12.7062 * 0.01 * np.sqrt(2) * np.sqrt(2), rel=1e-5)
     assert 0.6 - effect.low == pytest.approx(effect.high - 0.6)
 
 
 def test_one_seed_of_equal_images_has_the_interval_of_a_mean():
-    scores = np.random.default_rng(0).normal(size=20)
-    effect = over_groups(pd.DataFrame({"group": range(20), "score": scores, "weight": 0.05}))
+    scores = np.random.default_rng(0).uniform(0.4, 0.6, size=20)
+    effect = over_groups(pd.DataFrame({"seed": 0, "group": range(20), "score": scores, "weight": 0.05}))
     low, high = student.interval(0.95, 19, scores.mean(), sem(scores))
     assert (effect.low, effect.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_intervals_end_at_the_ends_of_the_scale():
+    table = images(lean=[[0.0, 1.0], [0.1, 1.0]], base=[[1.0, 0.0], [0.9, 0.0]])
+    score, over = spread(table, "lean")
+    assert (score.low, score.high, over) == (0, 1, IMAGES)
+    gain = paired(table, "lean", "base")
+    assert (gain.low, gain.high) == (-1, 1)
+
+
+@pytest.mark.parametrize(("seeds", "least"), [(2, 0.92), (3, 0.92), (5, 0.92)])
+def test_coverage_of_gains_and_scores(seeds, least):
+    """Two designs of the same true score of .8, on 20 images, with effects of seeds, of images and of both.
+
+    Intervals of gains, by which verdicts are reached, hold for other seeds and images with 2, 3 and 5 seeds. Those of
+    scores do from 3 seeds on. With 2 seeds they hold for the two networks alone.
+    """
+    rng = np.random.default_rng(0)
+    covered = {"gain": 0, "score": 0, "score of these networks": 0, "better": 0}
+    index = pd.MultiIndex.from_product((range(seeds), range(20)), names=["seed", "group"])
+    for _ in range(200):
+        of_images, networks, parts = rng.normal(0, 0.05, 20), {}, []
+        for design in ("lean", "base"):
+            networks[design] = rng.normal(0, 0.02, seeds)
+            scores = 0.8 + networks[design][:, None] + of_images + rng.normal(0, 0.02, (seeds, 20))
+            parts.append(pd.DataFrame({"score": scores.ravel()}, index).reset_index().assign(design=design))
+        table = pd.concat(parts).assign(weight=1 / 20).assign(name=lambda rows: rows["group"])
+        gain, score = paired(table, "lean", "base"), spread(table, "lean")[0]
+        covered["gain"] += gain.low <= 0 <= gain.high
+        covered["better"] += gain.low > 0
+        covered["score"] += score.low <= 0.8 <= score.high
+        covered["score of these networks"] += score.low <= 0.8 + networks["lean"].mean() <= score.high
+    assert covered["gain"] / 200 > least
+    assert covered["better"] / 200 < 0.05
+    assert covered["score of these networks" if seeds < 3 else "score"] / 200 > least
 
 
 def test_seeds_that_one_design_lacks_are_left_out():

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from bench.pruning.retraining import training
+from bench.pruning.retraining import budget, training
 from bench.pruning.retraining.results import Retrained
 
 IGNORES_SIGNALS = """
@@ -49,6 +50,7 @@ def sweeps(monkeypatch):
         lambda folder, names, seeds, *_: swept.append([(name, seed) for seed in seeds for name in names]),
     )
     monkeypatch.setattr(training.Retraining, "write", lambda self, designs: None)
+    monkeypatch.setattr(training.Retraining, "_shown", lambda self, step: nullcontext())
     monkeypatch.setattr(
         training.Retraining,
         "read",
@@ -79,12 +81,42 @@ def test_a_budget_of_runs_drops_whole_seeds_and_counts_each_run_once(sweeps, bud
     config = OmegaConf.create({"seeds": 3, "epochs": 1, "minutes": None, "runs": budget, "overrides": []})
     retraining = training.Retraining(config, SimpleNamespace(trust=()), None, Path(), seed=5)
     screened = dict.fromkeys(("base", "lean_1", "lean_2"))
-    retraining(screened, retraining.seeds[:2])
-    not_run = retraining(dict.fromkeys(("base", "lean_1", "flat")))
+    retraining(screened, "screen", retraining.seeds[:2])
+    not_run = retraining(dict.fromkeys(("base", "lean_1", "flat")), "retrain")
     trained = {name: sorted({seed for sweep in sweeps for key, seed in sweep if key == name}) for name in counts}
     assert {name: len(seeds) for name, seeds in trained.items()} == counts
     assert all(seeds == retraining.seeds[: len(seeds)] for seeds in trained.values())
     assert len(not_run) == missing
+
+
+def test_a_budget_of_minutes_holds_over_all_sweeps_together(sweeps, monkeypatch):
+    """Each sweep takes 4 minutes, or less if its limit is lower. Time between the sweeps is not counted."""
+    now, limits = [0.0], []
+    monkeypatch.setattr(budget.time, "monotonic", lambda: now[0])
+
+    def sweep(folder, names, seeds, parent, launcher, seconds):
+        limits.append(seconds)
+        now[0] += min(240, seconds)
+
+    monkeypatch.setattr(training, "retrain", sweep)
+    config = OmegaConf.create({"seeds": 2, "epochs": 1, "minutes": 10, "runs": None, "overrides": []})
+    retraining = training.Retraining(config, SimpleNamespace(trust=()), None, Path(), seed=0)
+    for step in ("screen", "finalists", "baselines", "more"):
+        now[0] += 3600
+        retraining({step: None}, step)
+    assert limits == [600, 360, 120]  # nothing is left for the last sweep
+    assert retraining.budget.report(["finished"] * 6) == "retraining took 10.0 of 10 minutes and 6 runs (6 finished)"
+
+
+def test_the_expected_duration_of_a_training_has_the_epochs_that_are_asked_for():
+    """Epoch 0 comes 5 s after the start, and the others take 2 s each, but one of them with a measurement 60 s."""
+    times = [1005, 1007, 1067, 1069, 1071]
+    points = [SimpleNamespace(timestamp=1000 * second) for second in times]
+    info = SimpleNamespace(start_time=1000_000, end_time=1090_000)
+    client = SimpleNamespace(get_metric_history=lambda run, key: points, get_run=lambda run: SimpleNamespace(info=info))
+    assert budget.seconds_of_training(SimpleNamespace(client=client), "run", epochs=10) == 25
+    points.clear()
+    assert budget.seconds_of_training(SimpleNamespace(client=client), "run", epochs=10) == 90
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

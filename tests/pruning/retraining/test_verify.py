@@ -9,11 +9,13 @@ from omegaconf import OmegaConf
 
 from bench.errors import InputError
 from bench.pruning.designs import UNetDesign
+from bench.pruning.designs.baselines import Baseline, BaselineKind
 from bench.pruning.designs.costs import Costs
+from bench.pruning.retraining.closing import closing
 from bench.pruning.retraining.protocol import protocol, rank_by_validation
 from bench.pruning.retraining.results import Retrained
 from bench.pruning.retraining.training import Retraining
-from bench.pruning.retraining.verify import comparisons, screen_proposals
+from bench.pruning.retraining.verify import Verified, comparisons, count_trainings, screen_proposals
 from bench.pruning.search.asker import Loss
 from bench.pruning.search.proposals import Proposal
 
@@ -40,7 +42,7 @@ class KnownRetraining:
     def __init__(self, scores):
         self.scores, self.calls = scores, []
 
-    def __call__(self, designs, seeds=None):
+    def __call__(self, designs, step, seeds=None):
         self.calls.append((list(designs), list(seeds or self.seeds)))
         return []
 
@@ -120,7 +122,8 @@ def test_the_protocol_names_seeds_epochs_target_and_margin(requested, epochs):
     base = SimpleNamespace(
         config=OmegaConf.create({"train": {"epochs": 30}}), data=SimpleNamespace(task="segmentation")
     )
-    retrain = OmegaConf.create({"retrain": {"seeds": 2, "epochs": requested, "margin": 0.02}})
+    settings = {"seeds": 2, "epochs": requested, "margin": 0.02, "minutes": None, "runs": None}
+    retrain = OmegaConf.create({"retrain": settings})
     text = protocol(
         OmegaConf.merge(target(params=0.1), retrain), Retraining(retrain.retrain, base, None, Path("designs"), seed=3)
     )
@@ -128,3 +131,72 @@ def test_the_protocol_names_seeds_epochs_target_and_margin(requested, epochs):
     assert "the target's cost with the lowest rank score whose mean validation score is at most 0.01 below" in text
     assert "No worse: above -0.02." in text
     assert "test data: Dice," in text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count", "trainings"),
+    [
+        (target(), 3, 4 * 5 + 8 * 5),  # base and proposals, then 8 baseline designs
+        (target(params=0.5), 2, 3 * 5 + 8 * 5),
+        (target(params=0.5), 4, 5 * 2 + 3 * 3 + 8 * 5),  # two seeds screen, then base and two finalists
+    ],
+)
+def test_the_number_of_trainings_is_counted_before_the_first(wanted, count, trainings):
+    config = OmegaConf.merge(wanted, {"retrain": {"randoms": 1}})
+    assert count_trainings(config, PROPOSALS[:count], seeds=5) == trainings
+
+
+BASELINES = [Baseline(BaselineKind.FLAT, "flops", None), Baseline(BaselineKind.RANDOM, "params", None, 1)]
+BASE_ROW = ("base", -0.007, -0.012, -0.002, "no worse", 91.04, 3.42)
+FLAT_ROW = ("flat_at_flops", 0.004, -0.001, 0.009, "undecided", 0.5, 1.0)
+RANDOM_ROW = ("random1_at_params", 0.1, 0.08, 0.12, "better", 1.0, 2.0)
+SAME_ROW = ("flat_at_flops", 0.0, 0.0, 0.0, "same design", 1.0, 1.0)
+AGAINST_BASE = (
+    "lean_1 has 91 times fewer parameters and 3.4 times fewer FLOPs compared with the base; its Dice is 0.007 lower "
+    "(-0.012 to -0.002; verdict: no worse). "
+)
+
+
+def not_run(name):
+    return (name, *3 * [float("nan")], "not run", *2 * [float("nan")])
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (
+            [BASE_ROW, FLAT_ROW, RANDOM_ROW],
+            AGAINST_BASE + "Against the best baseline design, flat at equal FLOPs, its Dice is 0.004 higher "
+            "(-0.001 to 0.009; verdict: undecided).",
+        ),
+        (
+            [BASE_ROW, not_run("flat_at_flops"), RANDOM_ROW],
+            AGAINST_BASE + "Against the best baseline design of the 1 of 2 that were retrained, random 1 at equal "
+            "parameters, its Dice is 0.100 higher (0.080 to 0.120; verdict: better).",
+        ),
+        (
+            [BASE_ROW, SAME_ROW, RANDOM_ROW],
+            AGAINST_BASE + "The best baseline design, flat at equal FLOPs, is the same design.",
+        ),
+        (
+            [BASE_ROW, not_run("flat_at_flops"), not_run("random1_at_params")],
+            AGAINST_BASE + "No baseline design was retrained from 2 seeds or more, so there is no verdict against one.",
+        ),
+        (
+            [("base", 0.0003, -0.02, 0.02, "undecided", 0.5, 1.01), FLAT_ROW],
+            "lean_1 has 2.0 times more parameters and about as many FLOPs compared with the base; its Dice is equal "
+            "(-0.020 to 0.020; verdict: undecided). Against the best baseline design, flat at equal FLOPs, its Dice is "
+            "0.004 higher (-0.001 to 0.009; verdict: undecided).",
+        ),
+        (
+            [not_run("base"), ("flat_at_flops", -0.2, *2 * [float("nan")], "undecided", 1.0, 1.0)],
+            "lean_1 has no verdict against the base, which was not retrained from 2 seeds or more. Against the best "
+            "baseline design, flat at equal FLOPs, its Dice is 0.200 lower (no interval; verdict: undecided).",
+        ),
+    ],
+)
+def test_the_closing_sentences_say_what_was_won_and_lost(rows, sentence):
+    columns = ["baseline", "gain", "low", "high", "verdict", "params_ratio", "flops_ratio"]
+    compared = pd.DataFrame(rows, columns=columns)
+    verified = Verified(PROPOSALS[0], pd.DataFrame(), compared, pd.DataFrame(), BASELINES)
+    assert closing(verified, "Dice") == sentence

@@ -8,15 +8,15 @@ from bench.datasets.data import Data, Split
 from bench.errors import EstimationError, InputError
 from bench.estimators import VInformation
 from bench.pruning.designs import Part, PartKind, design_of
-from bench.pruning.search.asker import Asker, Loss, select_views
+from bench.pruning.search.asker import READINGS, Asker, Loss, select_views
+from bench.pruning.search.questions import of_designs
 from models import UNet
 
 NETWORK = UNet(1, 1, widths=(4, 4, 4), norm="none")
 BASE = design_of(NETWORK)
 
 
-@pytest.fixture(scope="module")
-def asker():
+def known_asker():
     """Return an asker of a network with 4 channels per slot: levels 1 and 2 have the noisy label, level 3 is noise."""
     images = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     split = Split(images, (images[:, 0] > 0.5).long(), np.arange(40), tuple(map(str, range(40))))
@@ -31,6 +31,11 @@ def asker():
         channels.columns[tap][:, 2, 0] = signal
     asker.order = {slot: [2, 0, 1, 3] for slot in asker.order}
     return asker
+
+
+@pytest.fixture(scope="module")
+def asker():
+    return known_asker()
 
 
 def test_losses_of_redundant_parts_do_not_add_up(asker):
@@ -70,6 +75,20 @@ def test_an_estimate_is_computed_once(asker):
     assert asker.slot("encoder 2", "probe", "pixel") == first
     assert len(asker.asked) == count > before
     assert {"what", "removed", "given", "bits", "null_mean", "low", "high", "reliable"} <= set(asker.asked)
+
+
+def test_the_questions_to_score_designs_are_counted_before_they_are_asked():
+    asker = known_asker()
+    parts = [BASE.removals()[part] for part in (Part(PartKind.SKIP, 1), Part(PartKind.LEVEL, 3))]
+    designs = [BASE, *parts, BASE.with_widths([4, 2, 4, 4, 4]), BASE.with_widths([4, 2, 1, 4, 4])]
+    for design in designs:
+        for reading in READINGS:
+            asker.loss(design, "probe", "pixel", reading)
+    for slot in asker.tap_of:
+        asker.slot(slot, "probe", "pixel")
+    for part in asker.pairs:
+        asker.pair(part, "probe", "pixel")
+    assert len(asker.asked) == asker.progress.done == of_designs(asker, designs) == 5 + 4 + 1 + 2
 
 
 def test_the_narrowest_slot_has_a_charge(asker):

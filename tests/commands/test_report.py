@@ -1,0 +1,73 @@
+"""The report of a run: what its table and its sentences say of known numbers."""
+
+import pytest
+
+from bench.commands.report import layers_report
+from bench.information.tables import I_TY, LayerTable
+
+LAYERS = [  # tap, role, excess
+    ("input", "input", 0.2),
+    ("enc1", "encoder", 0.5),
+    ("bottleneck", "bottleneck", 0.1),
+    ("up1", "up", 0.1),
+    ("out", "output", 0.8),
+]
+
+
+def rows(weights="best", scale=1.0, estimator="probe", layers=LAYERS, **others):
+    for order, (tap, role, excess) in enumerate(layers):
+        bits = scale * excess + 0.02
+        yield {
+            "weights": weights, "epoch": 3 if weights == "best" else 0, "tap": tap, "order": order, "role": role,
+            "relative_depth": 25 * order, "quantity": I_TY, "view": "pixel", "label_view": "class",
+            "estimator": estimator, "bits": bits, "low": bits - 0.05, "high": bits + 0.05, "null_mean": 0.02,
+            "excess": bits - 0.02, "limit": 1.0, "label_entropy": 1.0, "saturation": 0.1, "significant": excess > 0.15,
+            "recovered_ok": True, "reliable": True,
+        } | others  # fmt: skip
+
+
+def test_table_has_the_excess_the_interval_a_bar_the_untrained_network_and_the_verdict():
+    text = layers_report(LayerTable([*rows(), *rows("untrained", 0.5)]))
+    (line,) = (line for line in text.splitlines() if line.startswith("enc1"))
+    assert line.split() == ["enc1", "25", "0.500", "0.450", "to", "0.550", 12 * "#", "0.250", "clear"]
+    (line,) = (line for line in text.splitlines() if line.startswith("out"))
+    assert 20 * "#" in line
+    (line,) = (line for line in text.splitlines() if line.startswith("up1"))
+    assert line.endswith("not above null")
+    assert "  not above null: " in text
+    assert "saturated" not in text
+
+
+def test_sentences_say_what_is_told_where_it_changes_and_what_passes_by_the_bottleneck():
+    text = " ".join(layers_report(LayerTable([*rows(), *rows("untrained", 0.5)])).split())
+    assert "The label has an entropy of 1.00 bits. The layer out has the most information" in text
+    assert "0.80 bits (80 %)" in text
+    assert "falls most from enc1 (0.50 bits) to bottleneck (0.10)" in text
+    assert "and rises most from bottleneck (0.10 bits) to out (0.80)." in text
+    assert "The bottleneck bottleneck has 0.10 bits and the output has 0.80" in text
+
+
+def test_without_a_bottleneck_it_says_what_training_added():
+    chain = [layer for layer in LAYERS if layer[1] != "bottleneck"]
+    trained, untrained = list(rows(layers=chain)), list(rows("untrained", 0.25, layers=chain))
+    assert "Training added most at out: 0.60 bits" in layers_report(LayerTable(trained + untrained))
+    assert "No untrained networks were measured" in layers_report(LayerTable(trained))
+
+
+def test_overlapping_intervals_are_no_change():
+    assert "No two layers differ" in layers_report(LayerTable(rows(scale=0.01)))
+
+
+@pytest.mark.parametrize("faulty", [{"recovered_ok": False}, {"saturation": 1.0}])
+def test_numbers_that_can_not_be_read_are_not_in_the_sentences(faulty):
+    assert "No layer has a number about the label that can be read." in layers_report(LayerTable(rows(**faulty)))
+
+
+def test_other_estimators_have_a_line_each():
+    text = layers_report(LayerTable([*rows(), *rows(estimator="ksg_mixture", scale=0.5)]))
+    assert "ksg_mixture, pixel view: 3 of 5 layers are clear; out has most, 0.40 bits" in text
+
+
+def test_a_table_without_estimates_says_so():
+    assert "no estimate; layers.csv has the reasons" in layers_report(LayerTable(rows(bits=None)))
+    assert layers_report(LayerTable()) == ""
