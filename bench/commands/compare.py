@@ -36,8 +36,8 @@ def compare(config: DictConfig) -> str | None:
     experiment, everything = config.tracking.experiment, config.tracking.experiment is not None
     comparison = compare_runs(choose_runs(store, config.runs, config.sweep, everything), config)
     runs = comparison.runs
-    of = runs.sweep.name if runs.sweep else f"{len(comparison.designs)} designs"
-    name = config.tracking.name or f"compare {of} on {runs.card['name']}"
+    of = runs.sweep.name if runs.sweep else f"{len(comparison.designs)} designs on {runs.card['name']}"
+    name = config.tracking.name or f"compare {of}"
     if experiment is None:  # that of the compared runs
         compared = store.client.get_run(runs.frame["run"].iloc[0])
         experiment = store.client.get_experiment(compared.info.experiment_id).name

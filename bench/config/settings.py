@@ -77,7 +77,7 @@ class Tracking:
 class Searching(Tracking):
     """Where runs are searched."""
 
-    experiment: Annotated[str | None, Text("the name of an experiment, or null")] = None
+    experiment: Annotated[str | None, Text("the name of an experiment, or null")] = None  # type: ignore[assignment]
 
 
 @dataclass
