@@ -13,10 +13,11 @@ from bench.comparison.comparison import Comparison
 
 TEMPLATE = Path(__file__).with_name("page.html")
 CAPTIONS = {
-    "u_plot": "Information in each layer, mean over the seeds of a design. Nulls are not subtracted. Dotted lines show "
-    "untrained networks of the same designs: training did not add the information that a dotted line already has.",
+    "u_plot": "Information in each layer, mean over the seeds of a design: the excess over the null, or bits if there "
+    "is no null. Dotted lines show untrained networks of the same designs: training did not add the information that a "
+    "dotted line already has. Bands show the range over seeds, or the 95 % interval of a single run.",
     "pareto": "Score with its interval against cost. The line joins the designs on the Pareto front, by means alone. "
-    "Triangles at the lower edge are designs far below the reference; the legend names their scores.",
+    "Triangles at the lower edge are designs that collapsed or are far below the others, with their scores.",
     "differences": "Information in each layer minus that in the same layer of the reference, with 95 % intervals. "
     "Hollow markers: not reliable on one side. Crosses: only the untrained networks can judge. If no layer differs, "
     "about one interval in twenty still excludes 0.",
@@ -39,6 +40,7 @@ def page(title: str, comparison: Comparison, figures: Mapping[str, bytes]) -> st
         title=title,
         facts=comparison.facts,
         columns=list(shown.columns),
+        colours={design: style["color"] for design, style in comparison.styles.items()},
         designs=list(zip(shown.index, shown.to_numpy().tolist(), strict=True)),
         how_to_read=words.how_to_read(shown, comparison.metric),
         notes=comparison.notes,

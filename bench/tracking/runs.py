@@ -63,9 +63,9 @@ class Run:
         self.curves([(key, value, step) for key, value in values.items()])
 
     def curves(self, points: list[tuple[str, float, int]]) -> None:
-        """Log points (key, value, step). Points that are not finite are dropped."""
+        """Log points (key, value, step), rounded to 7 digits. Points that are not finite are dropped."""
         now = _now()
-        finite = [[key, float(value), now, int(step)] for key, value, step in points if math.isfinite(value)]
+        finite = [[key, views.rounded(value), now, int(step)] for key, value, step in points if math.isfinite(value)]
         self._in_batches("metrics", finite)
 
     def config(self, config: DictConfig) -> None:

@@ -58,6 +58,17 @@ def note_of_run(about: str, costs: Mapping[str, float], verdict: str = "") -> st
     return "\n\n".join(part for part in (f"**{about}** · {cost}", verdict.strip(), PROFILES) if part)
 
 
+def rounded(value: float) -> float:
+    """Round to 7 significant digits, because the UI shows every digit. Whole numbers stay exact.
+
+    Examples:
+        >>> rounded(0.5900389552116394), rounded(49_938_432.0)
+        (0.590039, 49938432.0)
+    """
+    value = float(value)
+    return value if value.is_integer() else float(f"{value:.7g}")
+
+
 def link(uri: str, experiment_id: str) -> str:
     """Return the address of the view. For a local store, this is an address of `make ui`."""
     server = uri.rstrip("/") if uri.startswith(("http://", "https://")) else LOCAL

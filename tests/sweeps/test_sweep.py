@@ -70,6 +70,21 @@ def test_the_parent_has_the_mean_profile(folder, parent, key):
     assert points(folder, parent, key) == pytest.approx(expected)
 
 
+def test_runs_of_a_design_have_one_colour(folder, parent):
+    found = children(folder, parent)
+    colours = {(run.data.tags[tracking.DESIGN], run.data.tags["mlflow.runColor"]) for run in found}
+    designs = {design for design, _ in colours}
+    assert len(colours) == len({colour for _, colour in colours}) == len(designs)
+
+
+def test_runs_and_sweeps_have_a_description(folder, parent):
+    for run in (parent, *children(folder, parent)):
+        note = run.data.tags["mlflow.note.content"]
+        assert "relative depth" in note
+    assert f"test dice {run.data.metrics['test/dice']:.3f}" in note
+    assert f"{run.data.metrics['cost/params']:,.0f} parameters" in note
+
+
 def test_the_parent_has_the_overlaid_u_plot(folder, parent):
     assert is_drawing(artifact(folder, parent, "figures/u_plot.png"))
 
@@ -127,7 +142,7 @@ def test_an_estimator_that_refuses_the_input_still_shows_information_about_the_l
     line = next(line for line in ended.out.splitlines() if line.startswith("out "))
     assert line.split()[2] == f"{rows['excess']['I(T;Y)']:.3f}"
     assert "I(X;T)" not in ended.out
-    assert points(tmp_path, parent, "profile/I_TY.probe")[100] == rows["bits"]["I(T;Y)"]
+    assert points(tmp_path, parent, "profile/I_TY.probe")[100] == pytest.approx(rows["bits"]["I(T;Y)"])
     assert is_drawing(artifact(tmp_path, parent, "figures/u_plot.png"))
 
 

@@ -4,7 +4,7 @@ import json
 
 from running import children, parents, runs, tiny, uri, with_store
 
-from bench.tracking import DESIGN, views
+from bench.tracking import DESIGN, started, views
 from bench.tracking.store import connect
 
 TAG = "mlflow.sharedViewState.designs"
@@ -18,7 +18,27 @@ def test_a_new_experiment_has_the_view_and_a_description(tmp_path):
     shown = json.loads(tags(connect(uri(with_store(tmp_path)), "new"))[TAG])
     assert shown["name"] == "Designs"
     assert {card["type"] for card in json.loads(shown["state"])["compareRunCharts"]} == {"PARALLEL"}
+    assert json.loads(shown["state"])["searchFilter"] == "tags.kind != 'comparison'"
     assert "*Designs*" in tags(connect(uri(tmp_path), "new"))["mlflow.note.content"]
+
+
+def test_a_description_of_a_run_states_its_cost_and_its_verdict():
+    note = views.note_of_run("nuclei · unet · test dice 0.870", {"params": 1677.0, "flops": 2.5e6}, "It is clear.")
+    first, verdict, reading = note.split("\n\n")
+    assert first == "**nuclei · unet · test dice 0.870** · 1,677 parameters, 2.5 MFLOPs an image"
+    assert (verdict, reading) == ("It is clear.", views.PROFILES)
+
+
+def test_the_filters_of_the_views_keep_comparisons_apart(tmp_path):
+    store = connect(uri(with_store(tmp_path)), "apart")
+    for name, own in (("trained", {}), ("compared", {views.KIND: views.COMPARISON})):
+        with started(store, name, own):
+            pass
+    found = {
+        key: [run.info.run_name for run in store.client.search_runs([store.experiment_id], only)]
+        for key, (_, only) in views.VIEWS.items()
+    }
+    assert found == {"designs": ["trained"], "comparisons": ["compared"]}
 
 
 def test_an_older_experiment_receives_the_view_and_keeps_changes_of_users(tmp_path):
