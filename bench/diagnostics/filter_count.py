@@ -9,6 +9,7 @@ import numpy as np
 from torch.nn import Module
 
 from bench import plots
+from bench.datasets.progress import progress
 from bench.diagnostics.base import Diagnostic, Findings, figures_by_estimator, renyi_estimators
 from bench.diagnostics.mini_batches import MiniBatches, Partners, in_mini_batches, taps_with_maps, targets
 from bench.diagnostics.subsets import Curve, InMiniBatches, of_all_samples
@@ -66,7 +67,8 @@ class FilterCount(Diagnostic):
         if moment.weights != Weights.BEST:
             return {}
         rows = []
-        for tap, channels in taps_with_maps(network, probe).items():
+        taps = taps_with_maps(network, probe)
+        for tap, channels in progress(taps.items(), "count filters", "layers", len(taps)):
             for (name, about), curves in self._curve_functions(network, probe, tap).items():
                 where = {"estimator": name, "tap": tap.name, "channels": channels, "about": about}
                 try:

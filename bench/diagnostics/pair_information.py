@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from torch.nn import Module
 
+from bench.datasets.progress import progress
 from bench.diagnostics.mini_batches import MiniBatches, Partners, in_mini_batches, taps_with_maps, targets
 from bench.errors import EstimationError
 from bench.estimators.pairs import READINGS, Maps, over_pairs
@@ -33,7 +34,8 @@ class PairInformation:
 
     def of(self, network: Module, probe: Probe) -> Iterator[tuple[dict, list[dict]]]:
         """Yield rows of the LayerTable, each with a list of rows of pairs. A missing estimate has its reason."""
-        for tap, channels in taps_with_maps(network, probe).items():
+        taps = taps_with_maps(network, probe)
+        for tap, channels in progress(taps.items(), "measure pairs of maps", "layers", len(taps)):
             for name, batches in in_mini_batches(network, probe, tap, self.mini_batches, least=2).items():
                 pairs_of = cache(_Pairs)
                 for about, (label, target) in targets(probe).items():

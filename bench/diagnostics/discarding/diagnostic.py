@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.datasets.progress import progress
 from bench.diagnostics.base import Diagnostic, Findings
 from bench.diagnostics.discarding.analysis import Analysis
 from bench.diagnostics.discarding.distortion import Activation
@@ -190,7 +191,8 @@ def measure_skips(layerwise: LayerwiseDiscarding, taps: list[Tap]) -> Iterator[t
         A row for each skip and image, with the mean over cells as `carried`, and the map of the increase, (*grid),
         bits. A row with a `reason` has no map.
     """
-    for skip in (tap for tap in taps if tap.role == "skip"):
+    skips = [tap for tap in taps if tap.role == "skip"]
+    for skip in progress(skips, "measure discarding", "skips", len(skips)):
         tap = find_merge(taps, skip)
         for index, name in enumerate(layerwise.images.samples.names):
             keys = {"tap": tap.name, "role": tap.role, "level": tap.level, "image": name, "closed": skip.name}

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.datasets.data import Data, Split
+from bench.datasets.progress import progress
 from bench.diagnostics.discarding.distortion import Activation, Distortion
 from bench.diagnostics.discarding.grids import central_box, concentration
 from bench.diagnostics.discarding.measures import (
@@ -146,7 +147,7 @@ class LayerwiseDiscarding:
         """
         running_max = np.full(len(self.images.samples), -np.inf)
         scores = self.images.scores(self.network)
-        for tap in taps:
+        for tap in progress(taps, "measure discarding", "layers", len(taps)):
             f, started = function_up_to(self.network, tap), time.perf_counter()
             try:
                 found = self.measure(f, self.x, tap)
