@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from bench import tracking
 from bench.config.build import build_each
 from bench.config.prepare import prepare, prepare_training
+from bench.errors import InputError
 from bench.estimators import Estimator
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.asker import Asker, choose_estimator_and_view, select_views
@@ -72,7 +73,9 @@ def open_study(config: DictConfig, command: str) -> Iterator[Study]:
 
     views = select_views(base.data, config.ask.views)
     if config.ask.get("rule") == "search":
-        choose_estimator_and_view(config.ask.by, list(estimators), views)
+        by, _ = choose_estimator_and_view(config.ask.by, list(estimators), views)
+        if not estimators[by].conditional:
+            raise InputError(f"ask.by: got {by}, which takes no third variable, wanted probe, renyi_2 or ksg")
 
     name = config.tracking.name or f"{command} on {base.data.name}"
     with tracking.started(store, name, {tracking.SWEEP: "parent"}) as tracked:
