@@ -63,8 +63,12 @@ def test_a_network_whose_parts_cannot_be_switched_off_is_refused(tmp_path):
     assert_refused(ended, "Custom, whose parts can't be switched; wanted one of models.UNet, models.CNN")
 
 
-@pytest.mark.parametrize("refused", ["ask.by=kde.pixel", "ask.views=[image]", "dataset.n=[8,8,8]"])
+@pytest.mark.parametrize("refused", ["ask.by=kde.pixel", "estimator=[kde]", "ask.views=[image]", "dataset.n=[8,8,8]"])
 def test_bad_settings_are_refused_before_a_base_is_trained(tmp_path, refused):
     ended = propose(with_store(tmp_path), *MASKS, "target.params=0.5", refused)
-    assert_refused(ended, refused.split("=")[0] if refused.startswith("ask") else "wanted at least 32; add")
+    wanted = {
+        "estimator=[kde]": "ask.by: got kde, which takes no third variable",
+        "dataset.n=[8,8,8]": "at least 32; add",
+    }
+    assert_refused(ended, wanted.get(refused, refused.split("=")[0]))
     assert runs(tmp_path, "propose") == []
