@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mkdocs.structure.files import File, Files
 from nbconvert import MarkdownExporter
+from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 
 from bench.config import COMMANDS, CONF
 from bench.config.described import (
@@ -34,7 +35,7 @@ def on_files(files: Files, config) -> Files:
     pages = {f"commands/{name}.md": command_page(name) for name in COMMANDS}
     pages |= {f"components/{group}.md": component_page(group) for group in group_names()}
     for path in sorted(Path(config.docs_dir).glob("notebooks/*.ipynb")):
-        text, resources = MarkdownExporter().from_filename(str(path))
+        text, resources = MarkdownExporter(preprocessors=[CoalesceStreamsPreprocessor]).from_filename(str(path))
         for name, image in resources["outputs"].items():
             pages[f"notebooks/{path.stem}/{name}"] = image
             text = text.replace(f"]({name})", f"]({path.stem}/{name})")
