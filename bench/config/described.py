@@ -83,7 +83,7 @@ def describe(command: str) -> Described:
         ('null', 'null = the epochs of the base')
     """
     name = COMMANDS[command]
-    path, rules = CONF / f"{name}.yaml", _flat_rules(KINDS[name])
+    path, rules = CONF / f"{name}.yaml", _rules(name)
     groups, settings = _groups(path), _settings(path, "", rules)
     for group in groups:
         chosen = CONF / group.name / f"{group.default}.yaml"
@@ -99,7 +99,7 @@ def describe(command: str) -> Described:
 
 def shared_settings() -> list[Setting]:
     """Describe the settings that every command has, such as `seed` and `tracking.uri`."""
-    rules = _flat_rules(KINDS["config"])
+    rules = _rules("config")
     return [each for each in _settings(CONF / "app.yaml", "", rules) if each.key.partition(".")[0] != "hydra"]
 
 
@@ -117,7 +117,7 @@ def component_settings(group: str, choice: str) -> tuple[Setting, ...]:
     path = CONF / group / f"{choice}.yaml"
     if not path.is_file():
         return ()
-    return tuple(_settings(path, "" if _is_whole(path) else f"{group}.", _flat_rules(KINDS["config"])))
+    return tuple(_settings(path, "" if _is_whole(path) else f"{group}.", _rules("config")))
 
 
 def component_groups(group: str, choice: str) -> list[Group]:
@@ -230,8 +230,12 @@ def _text(path: Path) -> str:
 
 
 @cache
+def _rules(config: str) -> dict[str, str]:
+    """Return the allowed values of each setting of a command by its dotted key, from the name of its config."""
+    return _flat_rules(KINDS[config])
+
+
 def _flat_rules(kind: type, prefix: str = "") -> dict[str, str]:
-    """Return the allowed values of each setting of a command's config by its dotted key."""
     flat: dict[str, str] = {}
     for field, (hint, rule) in rules_of(kind).items():
         if is_dataclass(hint):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from bench.plots.designs import cost_axis, draw_front, is_below, score_limits
 from bench.plots.shared import WIDTH, column, finish, layer_axis, layers_of, mark_below, styled
 
 COSTS = ("params", "flops")
-LOOKS = {  # of differences that are not reliable, or that no null can judge
+LOOKS: dict[bool | None, dict[str, Any]] = {  # of differences that are not reliable, or that no null can judge
     False: {"mfc": "white", "label": "not reliable"},
     None: {"marker": "x", "label": "only untrained networks can judge"},
 }

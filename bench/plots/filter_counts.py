@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,7 +12,10 @@ from matplotlib.ticker import MaxNLocator
 from bench.plots.shared import CEILING, PALETTE, WIDTH, finish, grid, label_grid, styled
 
 COLUMNS = 3  # of panels, if they have one target
-LOOKS = {"random": {"color": PALETTE[0], "marker": "o"}, "greedy": {"color": PALETTE[2], "marker": "s"}}
+LOOKS: dict[str, dict[str, Any]] = {
+    "random": {"color": PALETTE[0], "marker": "o"},
+    "greedy": {"color": PALETTE[2], "marker": "s"},
+}
 
 
 @styled

@@ -8,9 +8,9 @@ from functools import wraps
 from math import ceil
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
+from cycler import cycler
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ STYLE = {
     "legend.fontsize": 8,
     "legend.frameon": False,
     "legend.handlelength": 1.8,
-    "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
+    "axes.prop_cycle": cycler(color=PALETTE),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.7,
@@ -74,7 +74,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     return inside
 
 
-def design_styles(designs: Iterable[str], colours: Mapping[str, str] | None = None) -> dict[str, dict[str, str]]:
+def design_styles(designs: Iterable[str], colours: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
     """Return colour, marker and label of each design, which do not depend on the order of the designs.
 
     Args:
@@ -209,10 +209,13 @@ def mark_below(axes: Axes, points: Sequence[tuple[float, float, Mapping[str, Any
         axes: The panel.
         points: Place on the x axis, value and colour of each point.
     """
-    edge, drawn = axes.get_xaxis_transform(), []
+    edge = axes.get_xaxis_transform()
+    drawn: list[float] = []
     for x, value, look in sorted(points, key=lambda point: point[0]):
         beside = sum(x < NEAR * other for other in drawn)  # labels of points that are near are stacked
         drawn.append(x)
         axes.plot(x, 0.04, BELOW, color=look["color"], transform=edge, clip_on=False)
-        text = {"xytext": (0, 4 + 8 * beside), "textcoords": "offset points", "ha": "center", "fontsize": 7}
-        axes.annotate(f"{value:.2f}", (x, 0.04), xycoords=edge, color=look["color"], **text)
+        axes.annotate(
+            f"{value:.2f}", (x, 0.04), (0, 4 + 8 * beside), xycoords=edge, textcoords="offset points", ha="center",
+            color=look["color"], fontsize=7,
+        )  # fmt: skip

@@ -100,8 +100,9 @@ def _draw_best(axes: Axes, rows: pd.DataFrame, taps: list[str]) -> None:
     axes.plot(bits, color=TRAINED, marker="o", zorder=3, label=label)
     doubtful = rows["reliable"].reindex(taps).eq(False).to_numpy() & np.isfinite(bits)
     if doubtful.any():
-        hollow = {"facecolors": "white", "edgecolors": TRAINED, "zorder": 4, "label": "not reliable"}
-        axes.scatter(places[doubtful], bits[doubtful], 18, **hollow)
+        axes.scatter(
+            places[doubtful], bits[doubtful], 18, facecolors="white", edgecolors=TRAINED, zorder=4, label="not reliable"
+        )
     if rows["null_mean"].notna().any():
         axes.plot(order_by_tap(rows["null_mean"], taps), color=NULL, ls=":", lw=1.2, label="null (shuffled)")
 
