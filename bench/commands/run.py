@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -14,6 +13,7 @@ from bench.config.build import build, build_each, build_network, check_output, f
 from bench.config.objectives import check_objectives
 from bench.config.prepare import fingerprint_of, prepare, prepare_training
 from bench.datasets.data import Data
+from bench.datasets.progress import say
 from bench.diagnostics import Diagnostic
 from bench.diagnostics.base import Failures, Findings
 from bench.errors import InputError
@@ -111,9 +111,8 @@ def run(config: DictConfig) -> str | float | list[float]:
             tracked.findings(found)
         collapse = describe(best.collapse, config.train.epochs)
         tracked.note(views.note_of_run(table.about, costs, f"{collapse}\n{sentences(table) if table.rows else ''}"))
-        sys.stdout.write(report(table, test, costs, tracked.id, store))  # also printed if a write can't be logged
-        sys.stdout.write(failures_of_parts(table.failed, failures.said))
-        sys.stdout.write(collapse)
+        text = report(table, test, costs, tracked.id, store) + failures_of_parts(table.failed, failures.said) + collapse
+        say(text.rstrip())  # also printed if a write can't be logged
     return answer(tracked, config.objectives)
 
 

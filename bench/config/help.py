@@ -28,9 +28,9 @@ EXAMPLES = {
     "calibrate": ("calibrate", "calibrate benchmark=[gaussian,student] estimator=[ksg,probe]"),
     "propose": ("propose run=RUN_ID target.params=0.1", "propose dataset=image_folder dataset.root=DIR"),
     "validity": ("validity run=RUN_ID", "validity dataset=image_folder dataset.root=DIR judged_on=val"),
-    "compare": ("compare sweep=NAME", "compare runs=[RUN_ID,RUN_ID] by=probe.pixel"),
+    "compare": ("compare", "compare sweep=NAME", "compare runs=[RUN_ID,RUN_ID] by=probe.pixel"),
     "taps": ("taps model=cnn dataset.task=classification", "taps model=smp depth=2"),
-    "status": ("status sweep=NAME",),
+    "status": ("status", "status sweep=NAME"),
     "resend": ("resend", "resend folder=DIR"),
 }
 

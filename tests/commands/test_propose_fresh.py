@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 from proposing import CLASSES, MASKS, SMALL, assert_verdicts, parent_of, propose
-from running import artifact, assert_refused, command, runs, with_store
+from running import QUIET, artifact, assert_refused, command, runs, with_store
 
 
 @pytest.mark.processes
@@ -67,4 +67,11 @@ def test_a_network_whose_parts_cannot_be_switched_off_is_refused(tmp_path):
 def test_bad_settings_are_refused_before_a_base_is_trained(tmp_path, refused):
     ended = propose(with_store(tmp_path), *MASKS, "target.params=0.5", refused)
     assert_refused(ended, refused.split("=")[0] if refused.startswith("ask") else "wanted at least 32; add")
+    assert runs(tmp_path, "propose") == []
+
+
+def test_an_estimator_that_takes_no_third_variable_is_refused(tmp_path):
+    overrides = (*QUIET, *MASKS, "device=cpu", "estimator=[kde]", "target.params=0.5")
+    ended = command(with_store(tmp_path), "propose", *overrides)
+    assert_refused(ended, "ask.by: got kde, which takes no third variable, wanted probe, renyi_2 or ksg")
     assert runs(tmp_path, "propose") == []

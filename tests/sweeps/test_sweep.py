@@ -1,5 +1,19 @@
 import pytest
-from running import TINY, artifact, artifacts, children, is_drawing, layers, parents, points, process, runs, store, tiny
+from running import (
+    TINY,
+    artifact,
+    artifacts,
+    children,
+    command,
+    is_drawing,
+    layers,
+    parents,
+    points,
+    process,
+    runs,
+    store,
+    tiny,
+)
 
 from bench import tracking
 
@@ -173,3 +187,23 @@ def test_two_parallel_sweeps_that_start_together_are_complete(tmp_path):
             assert len(layers(tmp_path, run)) == 3 * 27  # epochs 0, 1 and the best; input and 8 taps; X, Y, Y by pixel
         mean = sum(points(tmp_path, run, "profile/I_XT.kde")[50] for run in found) / 2
         assert points(tmp_path, parent, "profile/I_XT.kde")[50] == pytest.approx(mean)
+
+
+@pytest.mark.processes
+def test_a_collapsed_training_is_said_in_the_run_the_sweep_the_status_and_the_comparison(tmp_path):
+    small = ("train.epochs=12", "train.batch_size=8", "dataset.n=[24,16,8]", "dataset.difficulty=0.1", "estimator=[]")
+    ended = tiny(tmp_path, "-m", "train.optimizer.lr=1e-2,1e-12", "model.widths=[8,16]", *small, "tracking.name=rates")
+    assert ended.code == 0, ended.err
+    learned, collapsed = children(tmp_path, *parents(tmp_path))
+    assert [run.data.metrics["summary/collapsed"] for run in (learned, collapsed)] == [0, 1]
+    why = collapsed.data.tags[tracking.COLLAPSED]
+    assert tracking.COLLAPSED not in learned.data.tags
+    assert ended.out.count(f"training collapsed: {why}; lower train.optimizer.lr") == 1
+    assert f"\njobs that have not learned\n  {collapsed.info.run_name}  {why}\n" in ended.out
+    assert parents(tmp_path)[0].data.metrics["summary/collapsed"] == 1
+    assert command(tmp_path, "status", "sweep=rates").out.count(f"collapsed: {why}") == 1
+    out = command(tmp_path, "compare", "sweep=rates").out
+    assert "1 of 1" in out
+    assert (
+        "taught the network nothing. The tag `collapsed` of their runs has the reason. They remain in the means" in out
+    )

@@ -13,6 +13,7 @@ from bench import tracking
 from bench.config.build import build_each
 from bench.config.prepare import prepare, prepare_training
 from bench.datasets.progress import Progress
+from bench.errors import InputError
 from bench.estimators import Estimator
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.asker import Asker, choose_estimator_and_view, select_views
@@ -76,7 +77,9 @@ def open_study(config: DictConfig, command: str) -> Iterator[Study]:
 
     views = select_views(base.data, config.ask.views)
     if config.ask.get("rule") == "search":
-        choose_estimator_and_view(config.ask.by, list(estimators), views)
+        by, _ = choose_estimator_and_view(config.ask.by, list(estimators), views)
+        if not estimators[by].conditional:
+            raise InputError(f"ask.by: got {by}, which takes no third variable, wanted probe, renyi_2 or ksg")
 
     of = f" from {config.run[:8]}" if config.run else ""
     name = config.tracking.name or f"{command} on {base.data.name}{of}"

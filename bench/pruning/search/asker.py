@@ -30,8 +30,7 @@ class Loss:
 
     Attributes:
         bits: Information in the removed parts of the base, given the kept parts.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
+        low, high: Ends of the interval.
         reliable: Whether all estimates in it are reliable.
     """
 
@@ -68,8 +67,10 @@ class Asker:
     """Measure the information about the label that a change of design removes from a trained network.
 
     Each question has the same form: how much information about the label do the removed channels have, given the kept
-    channels? The samples come from training and validation data. Answers are stored for the table, and because designs
-    share most questions.
+    channels? If none is kept, a constant is given. All answers are thus on one scale: the excess over a null that
+    exchanges the removed channels between images, at locations where the kept ones are alike. It includes what position
+    tells about the label; a null that exchanges label maps would subtract it. The samples are training and validation
+    data. Answers are stored, because designs share most questions.
 
     Args:
         network: The trained network.
@@ -147,7 +148,7 @@ class Asker:
         answer: Estimate | EstimationError
         try:
             answer = self.estimators[estimator].estimate(
-                channels.side(removed), channels.target, given=channels.side(given) if given else None, rng=rng
+                channels.side(removed), channels.target, given=channels.side(given), rng=rng
             )
             self._rows.append(row | answer.row())
         except EstimationError as error:

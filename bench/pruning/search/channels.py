@@ -69,7 +69,9 @@ class Channels:
         return {tap: tuple(range(self.columns[tap].shape[1])) for tap in taps}
 
     def side(self, selection: Selection) -> Variable:
-        """Join the selected channels into one Variable."""
+        """Join the selected channels into one Variable, a constant if none is selected."""
+        if not selection:
+            return Variable.of(np.zeros(self.target.n, dtype=np.int64), self.target.groups)
         parts = [self.columns[tap][:, list(chosen)].reshape(self.target.n, -1) for tap, chosen in selection.items()]
         return Variable.of(np.concatenate(parts, axis=1), self.target.groups)
 

@@ -68,8 +68,8 @@ def test_intervals_end_at_the_ends_of_the_scale():
     assert (gain.low, gain.high) == (-1, 1)
 
 
-@pytest.mark.parametrize(("seeds", "least"), [(2, 0.92), (3, 0.92), (5, 0.92)])
-def test_coverage_of_gains_and_scores(seeds, least):
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_coverage_of_gains_and_scores(seeds):
     """Two designs of the same true score of .8, on 20 images, with effects of seeds, of images and of both.
 
     Intervals of gains, by which verdicts are reached, hold for other seeds and images with 2, 3 and 5 seeds. Those of
@@ -78,7 +78,7 @@ def test_coverage_of_gains_and_scores(seeds, least):
     rng = np.random.default_rng(0)
     covered = {"gain": 0, "score": 0, "score of these networks": 0, "better": 0}
     index = pd.MultiIndex.from_product((range(seeds), range(20)), names=["seed", "group"])
-    for _ in range(200):
+    for _ in range(100):
         of_images, networks, parts = rng.normal(0, 0.05, 20), {}, []
         for design in ("lean", "base"):
             networks[design] = rng.normal(0, 0.02, seeds)
@@ -90,9 +90,9 @@ def test_coverage_of_gains_and_scores(seeds, least):
         covered["better"] += gain.low > 0
         covered["score"] += score.low <= 0.8 <= score.high
         covered["score of these networks"] += score.low <= 0.8 + networks["lean"].mean() <= score.high
-    assert covered["gain"] / 200 > least
-    assert covered["better"] / 200 < 0.05
-    assert covered["score of these networks" if seeds < 3 else "score"] / 200 > least
+    assert covered["gain"] / 100 > 0.9
+    assert covered["better"] / 100 < 0.05
+    assert covered["score of these networks" if seeds < 3 else "score"] / 100 > 0.9
 
 
 def test_seeds_that_one_design_lacks_are_left_out():

@@ -68,6 +68,28 @@ def test_the_informative_channel_is_kept(asker):
     assert asker.width("decoder 1", 3, "probe", "pixel").low > 0.3
 
 
+def test_all_answers_are_on_one_scale_also_if_the_position_tells_the_label():
+    """The label is the half of the image, and all label maps are equal. Channel 0 shows it with noise, 1 exactly.
+
+    By the chain rule, the information of channel 0, and of 1 given 0, add up to that of both: the entropy of the label.
+    """
+    images = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    split = Split(images, (torch.arange(8) > 3).long().expand(40, 8, 8), np.arange(40), tuple(map(str, range(40))))
+    data = Data("halves", "segmentation", ("left", "right"), split, split, split)
+    asker = Asker(NETWORK, data, BASE, {"probe": VInformation(permutations=3)}, seed=0, views=["pixel"], samples=640)
+    channels, rng = asker.channels["pixel"], np.random.default_rng(0)
+    y = channels.target.labels
+    channels.columns["up1"] = np.stack([y + rng.normal(size=len(y)), y], axis=1)[:, :, None].astype(np.float32)
+    noisy, exact, both = {"up1": (0,)}, {"up1": (1,)}, {"up1": (0, 1)}
+    first, rest, whole = (
+        asker.information_loss("probe", "pixel", "channels", *question)
+        for question in ((noisy, {}), (exact, noisy), (both, {}))
+    )
+    assert whole.bits == pytest.approx(1, abs=0.05)
+    assert 0.1 < first.bits < 0.3
+    assert first.bits + rest.bits == pytest.approx(whole.bits, abs=0.03)
+
+
 def test_an_estimate_is_computed_once(asker):
     before = len(asker.asked)
     first = asker.slot("encoder 2", "probe", "pixel")
