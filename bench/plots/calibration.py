@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -23,7 +25,7 @@ def calibration(summary: pd.DataFrame, title: str = "") -> Figure:
     """
     families = list(dict.fromkeys(summary["family"]))
     estimators = list(dict.fromkeys(summary["estimator"]))
-    styles = {
+    styles: dict[str, dict[str, Any]] = {
         name: {
             "color": PALETTE[i % len(PALETTE)],
             "marker": MARKERS[i % len(MARKERS)],
