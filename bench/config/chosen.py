@@ -80,7 +80,7 @@ def nearest_keys(key: str, known: Sequence[str]) -> list[str]:
         (['train.epochs', 'retrain.epochs'], ['train.optimizer.lr'], ['model.widths'])
     """
     if ends := [each for each in known if each.endswith(f".{key}")]:
-        return ends[:3]
+        return sorted(ends, key=lambda each: each.count("."))[:3]
     if near := get_close_matches(key, known, 1, 0.8):
         return near
     last = get_close_matches(key, {each.rpartition(".")[2] for each in known}, 1, 0.8)

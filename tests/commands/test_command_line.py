@@ -72,7 +72,7 @@ def test_cfg_job_shows_the_composed_config(tmp_path, words):
         (["--hlep"], "--hlep: no such flag; did you mean --help?"),
         (["-m", "--cfg", "job"], "got several of -m, --cfg and --info"),
         (["propos"], "did you mean propose?"),
-        (["epochs=2"], "did you mean train.epochs or probe.epochs?"),
+        (["epochs=2"], "did you mean train.epochs or probe.epochs or"),
         (["lr=0.1"], "did you mean train.optimizer.lr?"),
         (["modle=unet"], "modle: no setting of run has this name; did you mean model?"),
         (["~diagnostics"], "did you mean diagnostic?"),

@@ -83,7 +83,7 @@ def rehearse_training(optimizer=ADAM, schedule=None, epochs=10):
     [
         ({}, "train.optimizer._target_: got None"),
         (None, "train.optimizer: got None, wanted a component"),
-        ("adam", "train.optimizer: got 'adam', wanted a component"),
+        ("adam", "train.optimizer: got 'adam', wanted a class; write train.optimizer._target_="),
         (ADAM | {"_partial_": False}, "train.optimizer: Adam.__init__() missing 1 required positional argument"),
         (ADAM | {"_target_": "builtins.dict", "_partial_": False}, "wanted a partial function: _partial_: true"),
         ({"_target_": "torch.nn.Identity", "_partial_": True}, "got an object of Identity, wanted an object of Optimi"),
@@ -103,7 +103,7 @@ def test_bad_optimisers_are_refused(optimizer, message):
     ("config", "message"),
     [
         ({}, "train.schedule._target_: got None"),
-        ("cosine", "train.schedule: got 'cosine', wanted a component"),
+        ("cosine", "train.schedule: got 'cosine', wanted a class; write train.schedule._target_="),
         (ADAM, "train.schedule: "),
         *((schedule("StepLR", step_size=size), "train.schedule") for size in (0, -1, math.nan, "x", None, [])),
         *((schedule("StepLR", step_size=3, gamma=by), "train.schedule") for by in (-1, 0, math.nan, math.inf, "x")),

@@ -48,7 +48,7 @@ def test_a_setting_has_the_comment_of_its_line_and_its_range():
     assert shown["target"] == Setting("target", "", "", "a proposal must meet each limit that is not null")
     assert shown["verify"].allowed == "true or false"
     assert shown["retrain.epochs"].allowed == "0 or more, up to 1,000,000, or null"
-    assert describe("status").settings[0].default == "???"
+    assert describe("status").settings[0].default == "null"
     assert describe("propose").groups[0] == Group("dataset", "phantoms", "for a new base")
     assert [each.key for each in shared_settings()][:2] == ["seed", "device"]
 

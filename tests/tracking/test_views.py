@@ -57,7 +57,7 @@ def test_runs_and_sweeps_print_the_address_of_the_view(tmp_path):
     (parent,) = parents(tmp_path)
     address = "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=designs"
     assert ended.out.count(f"\ndesigns and U-plots: {address}\n") == 3  # two jobs and the sweep
-    assert f"\nsweep {parent.info.run_id} in {uri(tmp_path)}\n" in ended.out
+    assert f"\nsweep {parent.info.run_name} (run {parent.info.run_id}) in {uri(tmp_path)}\n" in ended.out
     assert {job.data.params[DESIGN] for job in children(tmp_path, parent)} == {"unet"}
 
 

@@ -15,7 +15,7 @@ from models import CNN, UNet
 
 @pytest.fixture(scope="module")
 def data():
-    return phantoms(n=(24, 8, 8), size=16, difficulty=0.1)
+    return phantoms(n=(64, 8, 8), size=16, difficulty=0.1)
 
 
 def train(model, data, epochs=3, lr=1e-2, on_epoch=lambda epoch, metrics: None, schedule=None, teacher=None):

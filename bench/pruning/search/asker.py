@@ -67,10 +67,9 @@ class Asker:
     """Measure the information about the label that a change of design removes from a trained network.
 
     Each question has the same form: how much information about the label do the removed channels have, given the kept
-    channels? If none is kept, a constant is given. All answers are thus on one scale: the excess over a null that
-    exchanges the removed channels between images, at locations where the kept ones are alike. It includes what position
-    tells about the label; a null that exchanges label maps would subtract it. The samples are training and validation
-    data. Answers are stored, because designs share most questions.
+    channels? If none is kept, a constant is given. All answers are thus the excess over one null. It exchanges the
+    removed channels between images, at locations where the kept ones are alike, so that it keeps what the position says
+    about the label. The samples are training and validation data. Answers are stored, as designs share most questions.
 
     Args:
         network: The trained network.
