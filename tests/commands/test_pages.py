@@ -28,6 +28,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from joblib.externals.loky import get_reusable_executor
 from pages import ROOT, blocks, pages
 from running import CONF, QUIET, artifact, command, layers, runs, tiny, with_store
 from small_data import disc, write_data
@@ -39,6 +40,7 @@ from bench.config.command_line import read_line
 from bench.config.settings import register
 from bench.errors import InputError
 from bench.sweeps.planned import samples
+from bench.tracking import DESIGN
 from models import UNet
 
 pytestmark = pytest.mark.processes
@@ -148,6 +150,7 @@ def test_page(tmp_path, monkeypatch, page):
     for module in [name for name in sys.modules if name == "mine" or name.startswith("mine.")]:
         monkeypatch.delitem(sys.modules, module)
     with_store(tmp_path)
+    get_reusable_executor().shutdown()  # the workers of an earlier page, which have its folder
     names, faults = {}, []
     for block in blocks(page):
         if block.kind == "file":
@@ -218,9 +221,7 @@ def filled_in(folder, text: str) -> str:
 def newest_run(folder) -> str:
     """Return the id of the newest finished training run; train one if there is none."""
     for _ in range(2):
-        done = [
-            run.info.run_id for run in runs(folder) if run.info.status == "FINISHED" and "sweep" not in run.data.tags
-        ]
+        done = [run.info.run_id for run in runs(folder) if run.info.status == "FINISHED" and DESIGN in run.data.tags]
         if done:
             return done[-1]
         assert tiny(folder).code == 0
