@@ -67,7 +67,7 @@ def _mednist(root: Path, rng: np.random.Generator) -> None:
 
 def _mnist(root: Path, rng: np.random.Generator) -> None:
     root.mkdir(parents=True, exist_ok=True)
-    for part, n in {"train": 2400, "t10k": 240}.items():
+    for part, n in {"train": 2600, "t10k": 240}.items():
         images, labels = rng.integers(0, 256, (n, 28, 28), np.uint8), np.arange(n, dtype=np.uint8) % 10
         for name, array in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
             header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)

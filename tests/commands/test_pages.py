@@ -74,7 +74,7 @@ benchmark=[gaussian]
 COMPOSED = [
     (
         "docs/results/*",
-        r"(?!.*\{)python",
+        r"(?!.*\{\w+,)python",
         "takes minutes to hours; test_experiments.py runs the experiments",
     ),
     ("*", r".*(validity|propose)(?!.*verify=false)", "retrains designs; each command has its own tests"),
