@@ -133,7 +133,7 @@ def notes(runs: Runs, reference: str, table: pd.DataFrame, missing: pd.DataFrame
         if lacks_planted_truth(runs.tables.values()):
             remarks.append("For some of them no truth was planted (calibration=false): reliable is then a weaker test.")
         if "narrowest" not in table:
-            remarks.append("This view has no I(X;T), so that no layer is the narrowest.")
+            remarks.append("There is no I(X;T) in this view and no bottleneck, so that no layer is the narrowest.")
     for design, rows in missing.groupby("design", sort=False):
         for where, taps in rows.groupby("missing_in", sort=False)["tap"]:
             other = reference if where == design else design

@@ -10,7 +10,13 @@ pytestmark = pytest.mark.processes
 def test_the_recommended_numbers_of_filters_are_proposed(tmp_path):
     with_store(tmp_path)
     asked = ["estimator=[renyi_2]", "estimator.renyi_2.batch_size=8", "diagnostic=[filter_count]", "probe.split=train"]
-    data = ("dataset.task=classification", "dataset.n=[64,16,16]", "dataset.size=16", "dataset.difficulty=0")
+    data = (
+        "dataset.task=classification",
+        "dataset.n=[128,16,16]",
+        "dataset.size=32",
+        "dataset.difficulty=0",
+        "probe.views=null",
+    )
     ended = tiny(tmp_path, *data, "model=cnn", "model.filters=[4,6]", "train.epochs=4", *asked)
     assert ended.code == 0, ended.err
     (run,) = runs(tmp_path)
@@ -36,7 +42,8 @@ def test_a_missing_run_or_a_run_without_filter_counts_is_refused(tmp_path):
         command(tmp_path, "propose", "ask.rule=guess"), "ask.rule: got 'guess', wanted search or filter_count"
     )
     assert_refused(command(tmp_path, "propose", "ask.around=[0]"), "ask.around: got [0.0], wanted factors above 0")
-    small = ("dataset.task=classification", "dataset.n=[32,16,16]", "dataset.size=16", "model=cnn", "model.filters=[2]")
+    small = ("dataset.task=classification", "dataset.n=[32,16,16]", "dataset.size=16", "model=cnn", "model.filters=[2]",
+             "probe.views=null")  # fmt: skip
     assert tiny(tmp_path, *small, "train.epochs=1", "estimator=[kde]", "diagnostic=[]").code == 0
     (run,) = runs(tmp_path)
     refused = command(tmp_path, "propose", f"run={run.info.run_id}", "ask.rule=filter_count", "verify=false")
