@@ -19,8 +19,8 @@ READ = {
     "which does not mean equal",
     "front": "no other design in the table has as high a score for fewer parameters, or for fewer FLOPs; intervals are "
     "not considered",
-    "I(T;Y), narrowest": "information about the label in the layer with the least information about the input (if that is "
-    "not measured: in the bottleneck of the network): bits above shuffled labels, with 95 % interval",
+    "I(T;Y), narrowest": "information about the label in the layer with the least information about the input (if "
+    "that is not measured: in the bottleneck of the network): bits above shuffled labels, with 95 % interval",
     "I(T;Y), most": "largest information about the label in any layer: bits above shuffled labels, with 95 % interval",
     "reliable": "number of reliable estimates of the best checkpoints: below the estimator's ceiling, with enough room "
     "above the null, and with planted truth recovered. In brackets: estimates without a null, which only the "
