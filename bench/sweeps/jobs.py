@@ -35,8 +35,8 @@ STATES = {
     "RUNNING": "terminated",
     "SCHEDULED": "terminated",
 }
-KEY = r"(?<![^ ,])(?:\w+\.)+(?=\w+=)"  # the key of an override without its last part
-NEXT = r",(?=\w+=)"  # the comma between two settings of a short design
+KEY = r"(?<![^ ,])(?:\w+\.)+?(?=[^\W\d]\w*(?:\.\d+)*=)"  # the key of an override without its last name
+NEXT = r",(?=[\w.]+=)"  # the comma between two settings of a short design
 PAGE, OLDEST = 1000, ["attributes.start_time ASC"]  # runs per request, and their order
 WHY = 300  # maximal number of characters of a reason
 FEWEST, SHOWN = 4, 10  # characters of an id that are enough to search it; maximal number of sweeps in a message

@@ -10,13 +10,16 @@ from bench import tracking
 pytestmark = pytest.mark.processes
 
 SMALL = ("dataset=phantoms", "dataset.task=classification", "dataset.size=28", "dataset.n=[32,16,8]", "probe.n=16")
-REST = ("model=lenet5", "model.filters.1=2", "seed=0", "diagnostic=[]", "train.epochs=0", "tracking.experiment=bench")
+REST = ("model=lenet5", "model.filters.1=2", "seed=0", "diagnostic=[]", "train.epochs=0", "tracking.experiment=bench",
+        "probe.views=null")  # fmt: skip
 
 
 def designs(folder, *overrides):
     ended = tiny(folder, "-m", "+experiment=yu2020_filters", *SMALL, *REST, *overrides)
     assert ended.code == 0, ended.err
     (parent,) = [run for run in runs(folder) if run.data.tags.get(tracking.SWEEP) == "parent"]
+    jobs = [run for run in runs(folder) if tracking.DESIGN in run.data.tags]
+    assert all(run.info.run_name.startswith("filters.0=") for run in jobs)
     return parent.info.run_name, {run.data.tags.get(tracking.DESIGN) for run in runs(folder)} - {None}
 
 
