@@ -73,7 +73,7 @@ def test_only_bench_and_models_are_installed(installed):
 
 
 def test_the_installed_package_finds_its_own_config(installed, tmp_path):
-    code = "import bench, models; from bench.config.composing import CONF; print(bench.__file__, models.__file__, CONF)"
+    code = "import bench, models; from bench.config import CONF; print(bench.__file__, models.__file__, CONF)"
     printed = output_of(installed / "bin" / "python", "-c", code, cwd=tmp_path).split()
     site = site_packages(installed)
     wanted = [site / "bench" / "__init__.py", site / "models" / "__init__.py", site / "bench" / "conf"]

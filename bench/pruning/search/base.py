@@ -74,7 +74,7 @@ class Base:
         card = records.card_of(store, run)
         config, weights = records.saved_network(run, store.uri, trust)
         refuse_fetching(config.model, f"run: config.yaml of {run}", trust)
-        root = config.dataset.get("root") or config.dataset.get("file")
+        root = config.dataset.get("root") or config.dataset.get("file") or card["name"]
         try:
             data = build(config.dataset, "dataset", Data)
         except InputError as error:
