@@ -69,7 +69,7 @@ def page(browser, link, parent, jobs):
 
 
 def test_jobs_are_listed_below_their_parent(page, parent, jobs):
-    expect(cell(page, parent, "attributes.`Run Name`")).to_contain_text("sweep model.widths=[4,8],[4,8,16] seed=0,1")
+    expect(cell(page, parent, "attributes.`Run Name`")).to_contain_text("unet-widths-")
     expect(row(page, parent).first).to_have_attribute("row-index", "0")
     for position, job in enumerate(reversed(jobs), 1):  # the newest first
         expect(row(page, job.info.run_id).first).to_have_attribute("row-index", str(position))
