@@ -119,7 +119,7 @@ def layers_table(rows: pd.DataFrame, table: LayerTable) -> str:
 
 
 def sentences(table: LayerTable) -> str:
-    """Say how much of the label's entropy the layers have, where it is lost, and what passes by the bottleneck."""
+    """Say how much of the label's entropy the layers have, where it is lost, and what bypasses the bottleneck."""
     rows = table.profile()
     rows = rows[(rows["quantity"] == I_TY) & rows["excess"].notna()]
     rows = rows[verdicts(rows).isin([Verdict.CLEAR, Verdict.NOT_ABOVE_NULL])]
@@ -135,8 +135,8 @@ def sentences(table: LayerTable) -> str:
     if len(bottleneck) and last["role"] == "output":
         narrow = bottleneck.iloc[-1]
         lines.append(
-            f"The bottleneck {narrow['tap']} has {narrow['excess']:.2f} bits and the output has {last['excess']:.2f}: "
-            "the difference passes by the bottleneck through the skips, or lies in neighbouring locations."
+            f"The bottleneck ({narrow['tap']}) has {narrow['excess']:.2f} bits and the output has {last['excess']:.2f}. "
+            f"The difference bypasses the bottleneck through the skips{_beyond(last['view'])}."
         )
     else:
         untrained = table.untrained()
@@ -148,6 +148,11 @@ def sentences(table: LayerTable) -> str:
             else "No untrained networks were measured, which would show what training added."
         )
     return "\n" + "".join(f"{fill(line, WIDTH)}\n" for line in lines)
+
+
+def _beyond(view: str) -> str:
+    """Name where else the information can be: at a location, an estimator does not read other locations."""
+    return "" if view == "image" else ", or lies in neighbouring locations"
 
 
 def _changes(rows: pd.DataFrame) -> str:

@@ -147,8 +147,8 @@ def reading(table: pd.DataFrame, estimator: str, view: str) -> dict[str, object]
         view: Name of the view.
 
     Returns:
-        Tap, excess, ends of its interval in bits, and reliability of both layers. The narrowest layer is left out if
-        the view has no I(X;T) and the network no bottleneck.
+        Tap, excess, interval of the excess in bits, and reliability of both layers. There is no narrowest layer if
+        the view has no I(X;T) and the network has no bottleneck.
     """
     rows = table[(table["estimator"] == estimator) & (table["view"] == view)]
     layers = LayerTable(rows.assign(weights=Weights.BEST).to_dict("records"))

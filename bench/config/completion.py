@@ -69,7 +69,7 @@ def completions(line: str) -> list[str]:
 
 def _keys(word: str, command: str, overrides: Sequence[str]) -> list[str]:
     """List the keys that begin with a word, up to their next dot."""
-    prefix = re.match(r"[+~]*", word)[0]  # type: ignore[index]
+    prefix = word[: len(word) - len(word.lstrip("+~"))]
     begun = word.removeprefix(prefix)
     groups = [*choices_in(command, overrides), *(["experiment"] if prefix else [])]
     found = {f"{name}=" for name in groups if name.startswith(begun)}

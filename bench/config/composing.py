@@ -22,7 +22,7 @@ EXTRAS = {
 }
 
 
-def explain_hydra(error: BaseException, line: Line = Line()) -> BaseException:  # noqa: B008 (a tuple)
+def explain_hydra(error: BaseException, line: Line | None = None) -> BaseException:
     """Return an error that states what is allowed, in place of an error of Hydra that does not.
 
     The new error for a choice that does not exist names the group and its choices, also for a choice inside a list. An
@@ -43,7 +43,7 @@ def explain_hydra(error: BaseException, line: Line = Line()) -> BaseException:  
         )
     if isinstance(error, MissingConfigException):
         return _explain_choice(error)
-    return _explain_override(error, line) if isinstance(error, HydraException) else error
+    return _explain_override(error, line or Line()) if isinstance(error, HydraException) else error
 
 
 def _explain_choice(error: MissingConfigException) -> BaseException:

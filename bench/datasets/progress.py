@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 
 
 class Progress:
-    """A step that takes long: its name, how much of it is done, and the time that is left.
+    """Progress of one long step: its name, the number of finished units, and the remaining time.
 
     On a terminal it is a bar. Elsewhere a thread writes a line to the standard error, with all steps that are open, the
     outermost first. Steps of a process whose parent shows the progress are not shown.

@@ -64,7 +64,7 @@ GROUPS = {
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draw a figure in the house style, whatever style the user has set."""
+    """Draw a figure in the style of this package. Settings of matplotlib by the user have no effect."""
 
     @wraps(draw)
     def inside(*args: Any, **kwargs: Any) -> Figure:

@@ -13,7 +13,7 @@ from bench.datasets.data import Data
 SHORT = 3  # epochs; a shorter training may still be at its beginning
 LEAST_FALL = 0.01  # of the training loss, as a share of the loss of the first epoch
 NOISE = 2  # standard deviations of the noise of the loss between epochs
-LEAST_RISE = 0.05  # of the validation score; a training that gains more has learned, whatever its loss does
+LEAST_RISE = 0.05  # of the validation score; with a larger rise, a training with a flat loss has learned
 SAME = 1e-3  # logits of two images that differ by less are equal
 REMEDY = "lower train.optimizer.lr, raise train.epochs, or check the balance of the classes (train.loss)"
 

@@ -38,13 +38,13 @@ def test_table_has_the_excess_the_interval_a_bar_the_untrained_network_and_the_v
     assert "saturated" not in text
 
 
-def test_sentences_say_what_is_told_where_it_changes_and_what_passes_by_the_bottleneck():
+def test_sentences_say_what_is_told_where_it_changes_and_what_bypasses_the_bottleneck():
     text = " ".join(layers_report(LayerTable([*rows(), *rows("untrained", 0.5)])).split())
     assert "The label has an entropy of 1.00 bits. The layer out has the most information" in text
     assert "0.80 bits (80 %)" in text
     assert "falls most from enc1 (0.50 bits) to bottleneck (0.10)" in text
     assert "and rises most from bottleneck (0.10 bits) to out (0.80)." in text
-    assert "The bottleneck bottleneck has 0.10 bits and the output has 0.80" in text
+    assert "The bottleneck (bottleneck) has 0.10 bits and the output has 0.80. The difference bypasses" in text
 
 
 def test_without_a_bottleneck_it_says_what_training_added():

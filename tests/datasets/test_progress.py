@@ -1,4 +1,4 @@
-"""Progress: lines outside a terminal, a bar on one, the time that is left, and silence in child processes."""
+"""Progress: lines outside a terminal, a bar on a terminal, the remaining time, and no output of child processes."""
 
 import io
 import re

@@ -104,7 +104,7 @@ def test_a_budget_of_minutes_holds_over_all_sweeps_together(sweeps, monkeypatch)
     for step in ("screen", "finalists", "baselines", "more"):
         now[0] += 3600
         retraining({step: None}, step)
-    assert limits == [600, 360, 120]  # nothing is left for the last sweep
+    assert limits == [600, 360, 120]  # no time remains for a further sweep
     assert retraining.budget.report(["finished"] * 6) == "retraining took 10.0 of 10 minutes and 6 runs (6 finished)"
 
 
