@@ -135,8 +135,8 @@ def sentences(table: LayerTable) -> str:
     if len(bottleneck) and last["role"] == "output":
         narrow = bottleneck.iloc[-1]
         lines.append(
-            f"The bottleneck ({narrow['tap']}) has {narrow['excess']:.2f} bits and the output has {last['excess']:.2f}. "
-            f"The difference bypasses the bottleneck through the skips{_beyond(last['view'])}."
+            f"The bottleneck ({narrow['tap']}) has {narrow['excess']:.2f} bits and the output has "
+            f"{last['excess']:.2f}. The difference bypasses the bottleneck through the skips{_beyond(last['view'])}."
         )
     else:
         untrained = table.untrained()
