@@ -12,7 +12,7 @@ from bench.errors import InputError, TrackingError
 from bench.tracking import records
 from bench.tracking.offline.heartbeat import OWNER, is_alive, mark_dead, owner_of
 from bench.tracking.offline.outbox import Outbox
-from bench.tracking.offline.waiting import Waiting
+from bench.tracking.offline.waiting import Waiting, runs_in
 from bench.tracking.offline.writes import Write
 from bench.tracking.store import Store, connect
 
@@ -28,8 +28,7 @@ def resend(config: DictConfig) -> list[str]:
         TrackingError: After all runs, if the server did not accept all writes of a run.
     """
     folder = Path(config.folder).absolute()
-    runs = sorted({path.parent.name for path in folder.glob("*/[0-9]*.json")})
-    if not runs:
+    if not (runs := runs_in(folder)):
         raise InputError(f"folder: got {folder}, which has no writes; wanted an outbox that a run named when it ended")
     complete, problems = [], []
     for run in runs:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -52,6 +53,13 @@ def test_another_process_with_the_process_id_of_one_that_ended_is_detected():
             child.kill()
             child.wait()
     assert not is_alive(owned(pid=child.pid, since=since))
+
+
+@pytest.mark.parametrize("ended", [ProcessLookupError, FileNotFoundError, psutil.NoSuchProcess(1)])
+def test_a_process_that_ends_while_its_state_is_read_is_not_alive(ended, monkeypatch):
+    tags = owner_tags()
+    monkeypatch.setattr(heartbeat, "since", Mock(side_effect=ended))
+    assert not is_alive(tags)
 
 
 @pytest.mark.parametrize("other", [{"host": "elsewhere"}, {"machine": "another container with this host name"}])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import threading
 
@@ -14,6 +15,7 @@ from bench.errors import TrackingError
 from bench.tracking.offline import outbox
 from bench.tracking.offline.heartbeat import OWNER
 from bench.tracking.offline.outbox import Outbox
+from bench.tracking.offline.waiting import Waiting, runs_in
 from bench.tracking.offline.writes import Write
 from bench.tracking.store import connect
 
@@ -74,6 +76,44 @@ def test_no_write_is_lost_if_a_run_adds_writes_while_another_process_sends(tmp_p
     other.join()
     assert sorted(received) == [*range(300)]
     assert not folder.exists()
+
+
+def test_a_folder_that_another_process_removes_at_this_moment_has_no_writes(tmp_path, monkeypatch):
+    kept = Waiting(tmp_path / "outbox" / "r")
+    kept.add(Write("tag", ["key", "1"]))
+    list_folder = os.scandir
+
+    def remove_first(path):
+        if kept.folder.exists():
+            kept.folder.rename(tmp_path / "removed")
+        return list_folder(path)
+
+    monkeypatch.setattr(os, "scandir", remove_first)
+    assert (kept.paths(), len(kept), kept.entries(), kept.store()) == ([], 0, [], None)
+
+
+def test_a_folder_that_another_process_removes_before_it_is_locked_is_created_again(tmp_path, monkeypatch):
+    kept = Waiting(tmp_path / "outbox" / "r")
+    acquire, removals = kept._lock.acquire, iter([kept.folder])
+
+    def remove_first(seconds):
+        for folder in removals:
+            shutil.rmtree(folder.parent)
+        return acquire(seconds)
+
+    monkeypatch.setattr(kept._lock, "acquire", remove_first)
+    kept.add(Write("tag", ["key", "1"]))
+    assert [path.parent for path in kept.paths()] == [kept.folder]
+    assert not kept.in_memory and not kept.no_room
+
+
+def test_only_runs_with_waiting_writes_are_listed(tmp_path):
+    Waiting(tmp_path / "b").add(Write("tag", ["key", "1"]))
+    Waiting(tmp_path / "a").add(Write("tag", ["key", "1"]))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    assert runs_in(tmp_path) == ["a", "b"]
+    assert runs_in(tmp_path / "missing") == runs_in(tmp_path / "file") == []
 
 
 def keep_only_start(path):

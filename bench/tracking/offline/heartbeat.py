@@ -91,7 +91,7 @@ def is_alive(tags: Mapping[str, str]) -> bool:
         process = psutil.Process(owner["pid"])
         began = since(process) if isinstance(owner["since"], int) else process.create_time()
         return abs(began - owner["since"]) <= TOLERANCE and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, ProcessLookupError, FileNotFoundError):  # it ends while its state is read
         return False
 
 

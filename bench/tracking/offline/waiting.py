@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import AcquireReturnProxy, FileLock
 
 from bench.tracking.addresses import without_password
 from bench.tracking.offline.writes import KINDS, Write
@@ -16,6 +18,7 @@ from bench.tracking.remote import reason_of
 
 STORE = "store"  # file with the address of the store that the writes are for
 LOCK = "lock"  # file that the process locks while it adds writes to the folder or sends writes from it
+ATTEMPTS = 100  # to lock a folder that another process removes at the same moment
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +27,23 @@ class DamagedFile(ValueError):
     """A file of an outbox does not contain a write."""
 
 
+def runs_in(outbox: Path) -> list[str]:
+    """List the runs that have waiting writes in this folder, which another process may empty at any time."""
+    try:
+        names = sorted(os.listdir(outbox))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [name for name in names if Waiting(outbox / name).paths()]
+
+
 class Waiting:
     """The waiting writes of a run in their order, in files NUMBER.json (kind and payload) and NUMBER.bin (content).
 
     NUMBER.json is created in the last step of adding a write and deleted in the first step of removing it. A process
     that is killed therefore leaves only complete writes. If files can't be written, the writes stay in memory.
+
+    Only the process that holds the lock changes the folder. Another process may send the last write and remove the
+    folder at any time, so that for the other methods a missing file means that its write was sent.
 
     Args:
         folder: Folder of the files.
@@ -48,12 +63,14 @@ class Waiting:
 
     def store(self) -> str | None:
         """Return the address of the store that the files name, or None without such a file."""
-        path = self.folder / STORE
-        return path.read_text().strip() if path.exists() else None
+        try:
+            return (self.folder / STORE).read_text().strip()
+        except FileNotFoundError:
+            return None
 
     def paths(self) -> list[Path]:
         """List the files of the writes in their order."""
-        return sorted(self.folder.glob("[0-9]*.json"), key=lambda path: (len(path.name), path.name))
+        return sorted(self._files("[0-9]*.json"), key=lambda path: (len(path.name), path.name))
 
     def __len__(self) -> int:
         return len(self.paths()) + len(self.in_memory)
@@ -72,8 +89,7 @@ class Waiting:
         Raises:
             filelock.Timeout: Another process holds the lock after this time.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with self._lock.acquire(seconds):
+        with self._acquire(seconds):
             try:
                 yield
             finally:
@@ -134,6 +150,21 @@ class Waiting:
         found = [self.header(entry) or entry for entry in entries]
         return ", ".join(dict.fromkeys(each.name if isinstance(each, Path) else str(each) for each in found))
 
+    def _files(self, pattern: str) -> list[Path]:
+        """List the files of a pattern, none if the folder is missing or is removed at this moment."""
+        try:
+            return [*self.folder.glob(pattern)]
+        except FileNotFoundError:
+            return []
+
+    def _acquire(self, seconds: float) -> AcquireReturnProxy:
+        """Create the folder and lock it, again if another process removes the folder in between."""
+        for _ in range(ATTEMPTS):
+            with contextlib.suppress(FileNotFoundError):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                return self._lock.acquire(seconds)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.folder))
+
     def _is_end(self, entry: Path | Write) -> bool:
         header = self.header(entry)
         return header is not None and header.kind == "end"
@@ -160,8 +191,8 @@ class Waiting:
         if self.paths():
             return
         for path in [
-            *self.folder.glob("[0-9]*.bin"),
-            *self.folder.glob("[0-9]*.part"),
+            *self._files("[0-9]*.bin"),
+            *self._files("[0-9]*.part"),
             self.folder / STORE,
             self.folder / LOCK,
         ]:
