@@ -20,12 +20,12 @@ from bench.config.command_line import START
 from bench.config.folders import check_folder
 from bench.config.launching import check_launching
 from bench.config.rules import Switch, rules_of
+from bench.config.sections import Measuring
 from bench.config.settings import (
     KINDS,
     SEEDS,
     CalibrationSettings,
     CompareSettings,
-    Measuring,
     ProposalSettings,
     ResendSettings,
     Settings,

@@ -11,120 +11,27 @@ from typing import Annotated, Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
-from bench.config.rules import PATH, Choice, Each, Number, Switch, Text
+from bench.config.rules import PATH, Choice, Each, Number, Text
+from bench.config.sections import (
+    Asking,
+    Deciding,
+    Flag,
+    Folder,
+    Judging,
+    Margin,
+    Names,
+    Probing,
+    Retraining,
+    RunId,
+    Searching,
+    Target,
+    Tracking,
+    Training,
+    Way,
+)
 
 SEEDS = 2**32  # number of seeds that NumPy accepts
-EPOCHS, BATCH, SAMPLES = 10**6, 10**6, 10**9
 METRICS = "metrics of the run, such as [summary/val_score]"
-A_VIEW = "any of image, pixel, patch"
-
-Names = list[str] | None
-Flag = Annotated[Any, Switch()]  # not bool, because Hydra would convert 2 to true
-Margin = Annotated[float, Number(0, 1)]
-Share = Annotated[float | None, Number(0, 1, (0, 1), "a share of the base's, between 0 and 1, such as 0.1")]
-Folder = Annotated[str, Text("a folder's path", PATH)]
-RunId = Annotated[str | None, Text("the id of a tracked run or its beginning, or null")]
-Way = Annotated[str | None, Text("ESTIMATOR.VIEW, or null")]
-Views = Annotated[Names, Each(Choice(("image", "pixel", "patch")), A_VIEW, "null selects by the task")]
-
-
-@dataclass
-class Training:
-    """How a network is trained."""
-
-    epochs: Annotated[int, Number(0, EPOCHS)] = MISSING
-    batch_size: Annotated[int, Number(1, BATCH)] = MISSING
-    optimizer: Any = MISSING
-    schedule: Any = None
-    loss: Annotated[str, Text("the name of a loss")] = MISSING
-    teacher: RunId = None
-    amp: Flag = MISSING
-
-
-@dataclass
-class Measuring:
-    """Which activations are measured, and how."""
-
-    split: Annotated[str, Choice(("train", "val", "test", "trainval", "all"))] = MISSING
-    n: Annotated[int | None, Number(1, SAMPLES)] = None
-    taps: Annotated[Names, Each(Text("at least one name or pattern"), null="null selects all but the skips")] = None
-    labels: Annotated[Names, Each(Text("at least one name"), null="null selects those of the task")] = None
-    views: Views = None
-    pixels: Annotated[int, Number(1, SAMPLES)] = MISSING
-    budget_gb: Annotated[float, Number(0, 10**6, (0,))] = MISSING
-    batch_size: Annotated[int, Number(1, BATCH)] = MISSING
-
-
-@dataclass
-class Probing(Measuring):
-    """Measuring during and after training."""
-
-    epochs: Annotated[list[int], Each(Number(0, EPOCHS), f"epochs of 0 or more, up to {EPOCHS:,}", least=0)] = MISSING
-    untrained_seeds: Annotated[int, Number(0, 1000)] = MISSING
-
-
-@dataclass
-class Tracking:
-    """Where runs are tracked."""
-
-    uri: Annotated[str | None, Text("the address of a tracking store, or null", PATH)] = None
-    experiment: Annotated[str, Text("one that MLflow can show")] = MISSING
-    name: Annotated[str | None, Text("one that MLflow can show, or null")] = None
-    parent: RunId = None
-
-
-@dataclass
-class Searching(Tracking):
-    """Where runs are searched."""
-
-    experiment: Annotated[str | None, Text("the name of an experiment, or null")] = None  # type: ignore[assignment]
-
-
-@dataclass
-class Target:
-    """Limits that a proposed design must meet."""
-
-    params: Share = None
-    flops: Share = None
-    loss: Annotated[float | None, Number(0, 1)] = None
-
-
-@dataclass
-class Asking:
-    """How the information in parts of a network is measured."""
-
-    views: Views = None
-    samples: Annotated[int, Number(64, SAMPLES)] = MISSING
-    permutations: Annotated[int, Number(2, 10**5)] = MISSING
-
-
-@dataclass
-class Deciding(Asking):
-    """How proposals are chosen by the information in parts of a network."""
-
-    rule: Annotated[str, Choice(("search", "filter_count"))] = MISSING
-    by: Way = None
-    margin: Annotated[float, Number(0, 1000)] = MISSING
-    around: Annotated[list[float], Each(Number(0, 1000, (0,)), "factors above 0, such as [0.5, 1, 2]")] = MISSING
-
-
-@dataclass
-class Retraining:
-    """How designs are retrained."""
-
-    seeds: Annotated[int, Number(1, 1000)] = MISSING
-    epochs: Annotated[int | None, Number(0, EPOCHS)] = None
-    minutes: Annotated[float | None, Number(0, 10**7)] = None
-    runs: Annotated[int | None, Number(0, 10**6)] = None
-    overrides: Annotated[list[str], Each(Text("overrides such as hydra/launcher=joblib", PATH), least=0)] = MISSING
-
-
-@dataclass
-class Judging(Retraining):
-    """How designs are retrained and compared with baseline designs."""
-
-    randoms: Annotated[int, Number(0, 1000)] = MISSING
-    margin: Margin = MISSING
 
 
 @dataclass

@@ -52,6 +52,15 @@ class Moment:
         """Return the columns of a LayerTable that it fills."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        names = {
+            Weights.EPOCH: f"epoch {self.epoch}",
+            Weights.BEST: "best checkpoint",
+            Weights.UNTRAINED: f"untrained network {self.seed}",
+            Weights.DAMAGED: "network with a shuffled layer",
+        }
+        return names[self.weights]
+
 
 def _question(row: dict) -> tuple:
     return tuple(row.get(key) for key in ("tap", "quantity", "given", "view", "label_view", "estimator", "n", "dim"))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 import torch
 
@@ -25,6 +29,9 @@ from models.tracing import device_of
 
 INPUT = Tap("input", "", "input", 1, -1)
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 
 class Probe:
     """Measures networks of one architecture on a fixed set of samples.
@@ -45,6 +52,8 @@ class Probe:
         pixels: Number of locations, over all images.
         budget_gb: Activations that are held at once, at most, in 1e9 bytes. Results do not depend on it.
         batch_size: Number of images in a batch. Rounding depends on it.
+        workers: Number of layers that are estimated at once, each in a thread of its own, if PyTorch uses one thread.
+            With several threads of PyTorch, one layer follows the other. Results do not depend on it.
         loss: Training loss of the network, for diagnostics that read the errors of back-propagation.
 
     Raises:
@@ -66,6 +75,7 @@ class Probe:
         pixels: int = 1000,
         budget_gb: float = 1.0,
         batch_size: int = 32,
+        workers: int = 2,
         loss: Loss | None = None,
     ):
         self.data = data
@@ -77,6 +87,7 @@ class Probe:
         self.estimators = estimators
         self.budget_gb = budget_gb
         self.batch_size = batch_size
+        self.workers = workers
         self.loss = loss
         reads = (reduction for estimator in estimators.values() for reduction in estimator.reads)
         reductions = tuple(dict.fromkeys((Distances(), *reads)))  # truth is planted by distances
@@ -115,10 +126,11 @@ class Probe:
                 of each estimator.
         """
         for view in self.views:
-            what = f"measure {moment.weights} {moment.epoch}, {view} view"
-            stream = self.captured(model, view)
-            for captured in progress(stream, what, "taps", len(self.taps) + 1):
-                yield from (moment.row() | row for row in self._estimate_all(captured, view, calibrate))
+            what = f"measure {moment}, {view} view"
+            estimate = partial(self._estimate_all, view=view, calibrate=calibrate)
+            layers = in_threads(estimate, self.captured(model, view), self.workers)
+            for rows in progress(layers, what, "taps", len(self.taps) + 1):
+                yield from (moment.row() | row for row in rows)
 
     def captured(self, model: torch.nn.Module, view: str) -> Iterator[Captured]:
         """Yield the Variable of the input and then of each tap, in a view."""
@@ -141,19 +153,40 @@ class Probe:
             "estimator": estimator,
         }
 
-    def _estimate_all(self, captured: Captured, view: str, calibrate: bool) -> Iterator[dict]:
-        tap = captured.tap
+    def _estimate_all(self, captured: Captured, view: str, calibrate: bool) -> list[dict]:
+        tap, rows = captured.tap, []
         for name, estimator in self.estimators.items():
             for quantity, label, target in self.views[view].questions:
                 row = self.row(tap, captured.channels, quantity, view, label, name)
                 try:
                     question = (self.seed, tap.name, name, quantity, label, view)
-                    yield row | self._estimate(estimator, captured.present, target, question, calibrate)
+                    rows.append(row | self._estimate(estimator, captured.present, target, question, calibrate))
                 except EstimationError as error:
-                    yield row | {"reason": str(error)}
+                    rows.append(row | {"reason": str(error)})
+        return rows
 
     def _estimate(self, estimator: Estimator, t: Variable, target: Variable, question: tuple, calibrate: bool) -> dict:
         estimate = estimator.estimate(t, target, rng=named_rng(*question))
         if calibrate:
             estimate = with_response(estimate, estimator, t, target, named_rng(*question, "planted"))
         return estimate.row()
+
+
+def in_threads(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """Yield function(item) of each item in order, computed in threads. At most 2 × workers results are held.
+
+    Without threads where PyTorch uses several of its own: linear algebra of several threads would not be reproducible.
+    """
+    if workers == 1 or torch.get_num_threads() > 1:
+        yield from map(function, items)
+        return
+    pool, pending = ThreadPoolExecutor(workers), deque[Future[Result]]()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) == 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # after an error or Ctrl-C, without waiting for estimates

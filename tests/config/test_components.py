@@ -14,7 +14,7 @@ from running import composed, is_drawing, names
 from bench.__main__ import CONF
 from bench.config.build import build, build_each, build_network, fill_in
 from bench.config.prepare import prepare_training
-from bench.config.settings import Training
+from bench.config.sections import Training
 from bench.datasets import phantoms
 from bench.datasets.data import SPLITS, Data
 from bench.diagnostics import Diagnostic, Findings

@@ -136,7 +136,7 @@ def test_the_ends_of_a_range_agree_with_the_message(configs, name, key, hint, ru
     ("name", "key", "value", "message"),
     [
         ("config", "seed", 2**32, "seed: got 4294967296, wanted 0 or more, up to 4,294,967,295"),
-        ("config", "seed", 2**32 - 2, "seed: got 4294967294 and further seeds for probe.untrained_seeds, wanted all "),
+        ("config", "seed", 2**32 - 1, "seed: got 4294967295 and further seeds for probe.untrained_seeds, wanted all "),
         ("propose", "seed", 2**32 - 2, "seed: got 4294967294 and further seeds for retrain.seeds"),
         ("config", "probe.budget_gb", math.nan, "probe.budget_gb: got nan, wanted more than 0, up to 1,000,000"),
         ("config", "objectives", ["a", "a"], "objectives: got ['a', 'a'], in which 'a' occurs twice"),

@@ -104,7 +104,8 @@ def test_a_folder_that_another_process_removes_before_it_is_locked_is_created_ag
     monkeypatch.setattr(kept._lock, "acquire", remove_first)
     kept.add(Write("tag", ["key", "1"]))
     assert [path.parent for path in kept.paths()] == [kept.folder]
-    assert not kept.in_memory and not kept.no_room
+    assert not kept.in_memory
+    assert not kept.no_room
 
 
 def test_only_runs_with_waiting_writes_are_listed(tmp_path):
