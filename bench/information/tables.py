@@ -180,13 +180,19 @@ class LayerTable:
         return [(f"{keys[row.quantity]}/{row.tap}", row.bits, epoch) for row in rows.itertuples()]
 
     def profile_points(self) -> list[tuple[str, float, int]]:
-        """Return (key, bits, place) of the best checkpoint for each estimator and view, for U-plots as line charts."""
+        """Return (key, bits, relative depth) of the best checkpoint for each estimator and view, for line charts.
+
+        The bits are the excess over the null, because these charts overlay designs. Estimates that have no null, such
+        as I(X;T) of `kde`, are shown as they are.
+        """
         keys = {I_XT: "profile/I_XT", I_TY: "profile/I_TY"}
         points = []
         for estimator, view in product(self.estimators, self.views):
             rows = self.profile(estimator, view)
             name = estimator if view == "image" else f"{estimator}.{view}"
-            points += [(f"{keys[row.quantity]}.{name}", row.bits, row.relative_depth) for row in rows.itertuples()]
+            bits = rows["excess"].fillna(rows["bits"])
+            names = rows["quantity"].map(keys) + f".{name}"
+            points += zip(names, bits, rows["relative_depth"], strict=True)
         return points
 
     def to_csv(self, path) -> None:

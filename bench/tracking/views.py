@@ -26,8 +26,8 @@ SECTIONS = {"designs": 1, "profile": 2}  # open sections of charts, and the numb
 FOLDED = ("train", "val", "test", "cost", "summary", "layers.xt", "layers.ty")
 PROFILES = (
     "In the charts *profile*, the step is the relative depth of a layer: 0 is the first layer, 50 the bottleneck of a "
-    "U-Net, 100 the output. They show bits of the best checkpoint. Compare them with the null and the untrained "
-    "networks in *figures/u_plot.png* of the run: bits at the null are no information."
+    "U-Net, 100 the output. They show bits of the best checkpoint above the null, and I(X;T) of an estimator without a "
+    "null as it is. Compare them with the untrained networks in *figures/u_plot.png* of the run."
 )
 NOTE = (
     f"Choose the view *{NAME}* in the menu at the upper right. It shows design, cost, score and information of each "

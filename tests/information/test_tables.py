@@ -48,15 +48,17 @@ def test_points_during_training_are_of_the_epoch_and_the_first_estimator():
     assert table.layer_points(3) == LayerTable().layer_points(2) == []
 
 
-def test_profiles_are_named_by_estimator_and_view_and_leave_out_the_input():
+def test_profiles_are_above_the_null_and_named_by_estimator_and_view_without_the_input():
     best = ROW | {"weights": "best"}
     rows = [
-        best,
+        best | {"excess": 0.2},
+        best | {"quantity": I_XT, "bits": 3.0},  # has no null
         best | {"tap": "in", "role": "input", "order": 0},
         best | {"view": "pixel", "relative_depth": 50},
         ROW,
     ]
     assert sorted(LayerTable(rows).profile_points()) == [
-        ("profile/I_TY.kde", 0.5, 100),
+        ("profile/I_TY.kde", 0.2, 100),
         ("profile/I_TY.kde.pixel", 0.5, 50),
+        ("profile/I_XT.kde", 3.0, 100),
     ]

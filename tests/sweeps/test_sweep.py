@@ -156,7 +156,7 @@ def test_an_estimator_that_refuses_the_input_still_shows_information_about_the_l
     line = next(line for line in ended.out.splitlines() if line.startswith("out "))
     assert line.split()[2] == f"{rows['excess']['I(T;Y)']:.3f}"
     assert "I(X;T)" not in ended.out
-    assert points(tmp_path, parent, "profile/I_TY.probe")[100] == pytest.approx(rows["bits"]["I(T;Y)"])
+    assert points(tmp_path, parent, "profile/I_TY.probe")[100] == pytest.approx(rows["excess"]["I(T;Y)"])
     assert is_drawing(artifact(tmp_path, parent, "figures/u_plot.png"))
 
 
