@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BAR = 20  # characters of the longest bar
 WIDTH = 110  # characters of a line of text
+NO_BREAK = "\N{NO-BREAK SPACE}"
 SAMPLES = {"image": "whole images", "pixel": "single locations", "patch": "locations with their neighbours"}
 MEANINGS = {
     Verdict.CLEAR: "above its null, and the estimator recovers known information here",
@@ -134,10 +135,15 @@ def sentences(table: LayerTable) -> str:
     bottleneck = rows[rows["role"] == "bottleneck"]
     if len(bottleneck) and last["role"] == "output":
         narrow = bottleneck.iloc[-1]
-        lines.append(
-            f"The bottleneck ({narrow['tap']}) has {narrow['excess']:.2f} bits and the output has "
-            f"{last['excess']:.2f}. The difference bypasses the bottleneck through the skips{_beyond(last['view'])}."
+        line = (
+            f"The bottleneck ({narrow['tap']}) has {narrow['excess']:.2f} bits and the output has {last['excess']:.2f}."
         )
+        ways = ["bypasses the bottleneck through the skips"] if table.skips else []
+        if last["view"] != "image":  # at a location, an estimator does not read other locations
+            ways.append("lies in neighbouring locations")
+        if ways and last["excess"] > narrow["excess"]:
+            line += f" The difference {', or '.join(ways)}."
+        lines.append(line)
     else:
         untrained = table.untrained()
         untrained = untrained[untrained["quantity"] == I_TY].groupby("tap")["excess"].mean()
@@ -147,12 +153,12 @@ def sentences(table: LayerTable) -> str:
             if learned.notna().any()
             else "No untrained networks were measured, which would show what training added."
         )
-    return "\n" + "".join(f"{fill(line, WIDTH)}\n" for line in lines)
+    return "\n" + "".join(f"{_wrapped(line)}\n" for line in lines)
 
 
-def _beyond(view: str) -> str:
-    """Name where else the information can be: at a location, an estimator does not read other locations."""
-    return "" if view == "image" else ", or lies in neighbouring locations"
+def _wrapped(line: str) -> str:
+    """Break a line of text at WIDTH, but not between a number and its per cent sign."""
+    return fill(line.replace(" %", NO_BREAK + "%"), WIDTH).replace(NO_BREAK, " ")
 
 
 def _changes(rows: pd.DataFrame) -> str:

@@ -20,6 +20,7 @@ from bench.errors import InputError
 from bench.estimators import Estimator
 from bench.information.tables import LayerTable, Moment, Weights
 from bench.layers.probe import Probe
+from bench.layers.selection import taps_of
 from bench.tracking import views
 from bench.tracking.trust import trusted_by
 from bench.training.collapse import describe
@@ -97,6 +98,7 @@ def run(config: DictConfig) -> str | float | list[float]:
         test, images = evaluate(model, data, "test", seed=config.seed)
         tracked.table(images, "test.csv")
         main = "dice" if "dice" in test else "accuracy"
+        table.skips = any(tap.role == "skip" for tap in taps_of(model))
         table.about = f"{data.name} · {jobs.short_design()} · test {main} {test[main]:.3f}"
         costs = cost(model, data.test.images[: config.train.batch_size])
         chosen = {"best_epoch": best.epoch, "val_score": best.val_score, "collapsed": float(best.collapse is not None)}

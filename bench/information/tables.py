@@ -81,11 +81,13 @@ class LayerTable:
         rows: The rows as dictionaries.
         details: Rows of other tables that diagnostics keep beside it, by name.
         about: Data, design and score of the network, for the titles of figures; empty if they are unknown.
+        skips: Whether the network has skips, by which information bypasses the bottleneck.
     """
 
     def __init__(self, rows: Iterable[dict] = (), about: str = ""):
         self.rows = list(rows)
         self.about = about
+        self.skips = False
         self.details: dict[str, list[dict]] = {}
 
     def extend(self, rows: Iterable[dict], name: str = LAYERS) -> None:

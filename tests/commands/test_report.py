@@ -38,13 +38,38 @@ def test_table_has_the_excess_the_interval_a_bar_the_untrained_network_and_the_v
     assert "saturated" not in text
 
 
-def test_sentences_say_what_is_told_where_it_changes_and_what_bypasses_the_bottleneck():
+def test_sentences_say_how_much_the_layers_have_and_where_it_changes():
     text = " ".join(layers_report(LayerTable([*rows(), *rows("untrained", 0.5)])).split())
     assert "The label has an entropy of 1.00 bits. The layer out has the most information" in text
     assert "0.80 bits (80 %)" in text
     assert "falls most from enc1 (0.50 bits) to bottleneck (0.10)" in text
     assert "and rises most from bottleneck (0.10 bits) to out (0.80)." in text
-    assert "The bottleneck (bottleneck) has 0.10 bits and the output has 0.80. The difference bypasses" in text
+    assert "The bottleneck (bottleneck) has 0.10 bits and the output has 0.80." in text
+
+
+@pytest.mark.parametrize(
+    ("skips", "view", "said"),
+    [
+        (True, "image", "The difference bypasses the bottleneck through the skips."),
+        (False, "pixel", "The difference lies in neighbouring locations."),
+        (True, "pixel", "bypasses the bottleneck through the skips, or lies in neighbouring locations."),
+        (False, "image", None),
+    ],
+)
+def test_what_the_output_has_more_than_the_bottleneck_is_explained_by_what_the_network_has(skips, view, said):
+    table = LayerTable(rows(view=view))
+    table.skips = skips
+    text = " ".join(layers_report(table).split())
+    assert said in text if said else "The difference" not in text
+    falling = LayerTable(rows(view=view, layers=[*LAYERS[:-1], ("out", "output", 0.05)]))
+    falling.skips = skips
+    assert "The difference" not in layers_report(falling)
+
+
+def test_a_line_does_not_break_before_a_per_cent_sign():
+    for length in range(1, 40):
+        layers = [*LAYERS[:-1], (length * "x", "output", 0.8)]
+        assert not any(line.startswith("%") for line in layers_report(LayerTable(rows(layers=layers))).splitlines())
 
 
 def test_without_a_bottleneck_it_says_what_training_added():

@@ -30,7 +30,7 @@ def test_tables_do_not_depend_on_the_number_of_workers(view):
     estimators = {
         "kde": KDE(),
         "ksg_mixture": KSG(variant="mixture", permutations=3),
-        "probe": VInformation(permutations=3),
+        "probe": VInformation(permutations=3, steps=20),
         "renyi": Renyi(permutations=3),
     }
     frames = []
