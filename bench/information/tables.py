@@ -188,7 +188,7 @@ class LayerTable:
         as I(X;T) of `kde`, are shown as they are.
         """
         keys = {I_XT: "profile/I_XT", I_TY: "profile/I_TY"}
-        points = []
+        points: list[tuple[str, float, int]] = []
         for estimator, view in product(self.estimators, self.views):
             rows = self.profile(estimator, view)
             name = estimator if view == "image" else f"{estimator}.{view}"
