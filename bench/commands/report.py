@@ -107,7 +107,7 @@ def layers_table(rows: pd.DataFrame, table: LayerTable) -> str:
         "verdict": verdicts(rows),
     }
     shown = pd.DataFrame({name: list(values) for name, values in columns.items()})
-    words = {name: shown[name].str.len().max() for name in ("layer", "verdict")}
+    words = {name: max(len(name), shown[name].str.len().max()) for name in ("layer", "verdict")}
     for name, width in words.items():
         shown[name] = shown[name].str.ljust(width)
     header = [name.ljust(words.get(name, 0)) for name in shown]

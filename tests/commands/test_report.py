@@ -38,6 +38,14 @@ def test_table_has_the_excess_the_interval_a_bar_the_untrained_network_and_the_v
     assert "saturated" not in text
 
 
+@pytest.mark.parametrize("layers", [LAYERS[1:2], LAYERS])
+def test_the_words_of_the_table_begin_below_their_headers(layers):
+    lines = layers_report(LayerTable(rows(layers=layers))).splitlines()
+    header = next(line for line in lines if line.startswith("layer"))
+    table = lines[lines.index(header) + 1 :][: len(layers)]
+    assert {line.index("clear") for line in table if "clear" in line} == {header.index("verdict")}
+
+
 def test_sentences_say_how_much_the_layers_have_and_where_it_changes():
     text = " ".join(layers_report(LayerTable([*rows(), *rows("untrained", 0.5)])).split())
     assert "The label has an entropy of 1.00 bits. The layer out has the most information" in text
