@@ -11,7 +11,7 @@ from bench.tracking import views
 from bench.tracking.store import connect
 
 DOCS = Path(__file__).parents[1] / "docs" / "images"
-PROFILES = ("profile/I_XT.renyi_2", "profile/I_TY.probe.pixel")
+PROFILES = ("profile/I_TY.ksg_mixture.pixel", "profile/I_TY.probe.pixel")
 
 
 def main(database: Path) -> None:
