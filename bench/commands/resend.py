@@ -28,7 +28,11 @@ def resend(config: DictConfig) -> list[str]:
         TrackingError: After all runs, if the server did not accept all writes of a run.
     """
     folder = Path(config.folder).absolute()
-    if not (runs := runs_in(folder)):
+    try:
+        runs = runs_in(folder)
+    except OSError as error:
+        raise InputError(f"folder: got {folder}, which can't be read ({error}); check its permissions") from error
+    if not runs:
         raise InputError(f"folder: got {folder}, which has no writes; wanted an outbox that a run named when it ended")
     complete, problems = [], []
     for run in runs:

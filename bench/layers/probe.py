@@ -128,7 +128,7 @@ class Probe:
         for view in self.views:
             what = f"measure {moment}, {view} view"
             estimate = partial(self._estimate_all, view=view, calibrate=calibrate)
-            layers = in_threads(estimate, self.captured(model, view), self.workers)
+            layers = map_in_threads(estimate, self.captured(model, view), self.workers)
             for rows in progress(layers, what, "taps", len(self.taps) + 1):
                 yield from (moment.row() | row for row in rows)
 
@@ -172,7 +172,7 @@ class Probe:
         return estimate.row()
 
 
-def in_threads(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
     """Yield function(item) of each item in order, computed in threads. At most 2 × workers results are held.
 
     Without threads where PyTorch uses several of its own: linear algebra of several threads would not be reproducible.

@@ -10,7 +10,7 @@ from running import composed
 from bench.config.build import build
 from bench.estimators import KDE, KSG, Renyi, VInformation
 from bench.information.tables import LayerTable, Moment, Weights
-from bench.layers.probe import Probe, in_threads
+from bench.layers.probe import Probe, map_in_threads
 from models.unet import UNet
 
 
@@ -53,7 +53,7 @@ def test_results_come_in_the_order_of_the_items(workers):
         assert workers == 1 or number > 0 or last.wait(60)
         return number**2
 
-    assert list(in_threads(square, range(20), workers)) == [number**2 for number in range(20)]
+    assert list(map_in_threads(square, range(20), workers)) == [number**2 for number in range(20)]
 
 
 def test_at_most_twice_as_many_results_as_workers_are_held():
@@ -64,7 +64,7 @@ def test_at_most_twice_as_many_results_as_workers_are_held():
             taken.append(number)
             yield number
 
-    results = in_threads(lambda number: number, items(), 2)
+    results = map_in_threads(lambda number: number, items(), 2)
     for count in range(1, 17):
         next(results)
         assert len(taken) == count + 3
@@ -80,12 +80,12 @@ def test_an_error_ends_the_measurement(workers):
         raise MemoryError(number)
 
     with pytest.raises(MemoryError, match="0"):
-        list(in_threads(fail, range(100), workers))
+        list(map_in_threads(fail, range(100), workers))
     assert len(begun) < 10
 
 
 @pytest.mark.parametrize(("of_torch", "sequential"), [(1, False), (2, True)])
 def test_several_threads_of_torch_leave_no_room_for_workers(of_torch, sequential):
     torch.set_num_threads(of_torch)
-    threads = list(in_threads(lambda _: threading.current_thread(), range(4), 2))
+    threads = list(map_in_threads(lambda _: threading.current_thread(), range(4), 2))
     assert (set(threads) == {threading.main_thread()}) is sequential

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import threading
+from unittest.mock import Mock
 
 import pytest
 from outages import resend, run_without_store, status, steps, unreachable_store
@@ -115,6 +116,12 @@ def test_only_runs_with_waiting_writes_are_listed(tmp_path):
     (tmp_path / "file").touch()
     assert runs_in(tmp_path) == ["a", "b"]
     assert runs_in(tmp_path / "missing") == runs_in(tmp_path / "file") == []
+
+
+def test_a_folder_that_can_not_be_read_is_refused(tmp_path, monkeypatch):
+    denied = Mock(side_effect=PermissionError(13, "Permission denied"))
+    monkeypatch.setattr("bench.commands.resend.runs_in", denied)
+    assert_refused(resend(tmp_path), f"folder: got {tmp_path}", "can't be read", "Permission denied")
 
 
 def keep_only_start(path):
