@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -20,6 +21,7 @@ GRACE = 15  # seconds in which stopped jobs can log their results
 
 # Pools of one process each. They are reused with the packages that they imported, because a sweeper may launch often.
 _idle: list[ProcessPoolExecutor] = []
+_started_in: list = []  # what the processes in _idle took over from this process
 
 
 class Workers(ParallelBackendBase):
@@ -43,6 +45,9 @@ class Workers(ParallelBackendBase):
         """
         n_jobs = self.effective_n_jobs(n_jobs)
         self.parallel = parallel
+        if (now := inherited()) != _started_in:
+            end_idle()
+            _started_in[:] = now
         self._environment = self._prepare_worker_env(n_jobs)
         self._threads = ThreadPoolExecutor(n_jobs)
         self._busy: dict[Future, ProcessPoolExecutor] = {}
@@ -86,12 +91,23 @@ class Workers(ParallelBackendBase):
                 with suppress(ProcessLookupError):
                     os.kill(number, signal.SIGTERM)
         wait(busy, GRACE)
-        for process in [*busy.values(), *_idle]:
+        for process in busy.values():
             process.shutdown(wait=False, kill_workers=True)
-        _idle.clear()
+        end_idle()
 
     def terminate(self) -> None:
         self._threads.shutdown(wait=False)
+
+
+def inherited() -> list:
+    """Return what a new process takes over: the current folder, the environment and the import path."""
+    return [os.getcwd(), dict(os.environ), [*sys.path]]
+
+
+def end_idle() -> None:
+    """End the processes that wait for a job."""
+    while _idle:
+        _idle.pop().shutdown(wait=False, kill_workers=True)
 
 
 def register() -> None:

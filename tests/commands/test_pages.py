@@ -26,7 +26,6 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from joblib.externals.loky import get_reusable_executor
 from pages import ROOT, blocks, pages
 from placeholders import filled_in, prepared, write_missing_data
 from running import CONF, QUIET, artifact, command, layers, runs, with_store
@@ -146,7 +145,6 @@ def test_page(tmp_path, monkeypatch, page):
     for module in [name for name in sys.modules if name == "mine" or name.startswith("mine.")]:
         monkeypatch.delitem(sys.modules, module)
     with_store(tmp_path)
-    get_reusable_executor().shutdown()  # the workers of an earlier page, which have its folder
     names, faults = {}, []
     for block in blocks(page):
         if block.kind == "file":
