@@ -33,14 +33,14 @@ BANDS = 4  # maximal number of designs with a band
 def u_plot(frame: pd.DataFrame, title: str = "", *, epochs: bool = False) -> Figure:
     """Draw information against the layer, one panel for each quantity and view.
 
-    The curve is the best checkpoint with its interval. The grey band is the range of the untrained references. The
-    dotted line is the null of the best checkpoint, if it has one, and the dashed line is the ceiling, if it is near.
-    Hollow points are not reliable.
+    The curve is the best checkpoint with its interval. The grey band is the range of the untrained networks: the
+    network at epoch 0 and the untrained references. The dotted line is the null of the best checkpoint, if it has one,
+    and the dashed line is the ceiling, if it is near. Hollow points are not reliable.
 
     Args:
         frame: Rows of a LayerTable of one estimator.
         title: Title of the figure.
-        epochs: Also draw a curve for each measured epoch.
+        epochs: Also draw a curve for each measured epoch of training.
     """
     frame = frame.assign(panel=[_panel(row) for row in frame.itertuples()])
     panels = frame.loc[frame["bits"].notna(), "panel"].drop_duplicates().tolist()
@@ -50,11 +50,12 @@ def u_plot(frame: pd.DataFrame, title: str = "", *, epochs: bool = False) -> Fig
     grid = column(figure, max(len(panels), 1), sharex=True)
     for axes, panel in zip(grid, panels, strict=False):
         rows, taps = frame[frame["panel"] == panel], layers["tap"].tolist()
-        trained = rows[rows["weights"] == "epoch"] if epochs else rows[:0]
-        best = rows[rows["weights"] == "best"]
-        _draw_best(axes, best, taps)
-        _draw_untrained(axes, rows[rows["weights"] == "untrained"], taps)
-        _draw_epochs(axes, trained, taps)
+        in_training = rows["weights"] == "epoch"
+        at_start = in_training & (rows["epoch"] == 0)
+        _draw_best(axes, rows[rows["weights"] == "best"], taps)
+        _draw_untrained(axes, rows[(rows["weights"] == "untrained") | at_start], taps)
+        if epochs:
+            _draw_epochs(axes, rows[in_training & ~at_start], taps)
         _draw_ceiling(axes, rows["ceiling"].groupby(rows["tap"]).max(), taps)
         axes.set_ylabel(f"{panel} [bits]")
         layer_axis(axes, layers, first=axes is grid[0])
@@ -71,7 +72,7 @@ def _panel(row) -> str:
 
 
 def _draw_untrained(axes: Axes, rows: pd.DataFrame, taps: list[str]) -> None:
-    """Draw the range of the untrained references."""
+    """Draw the range of the untrained networks."""
     by_tap = rows.groupby("tap")["bits"]
     low, high = order_by_tap(by_tap.min(), taps), order_by_tap(by_tap.max(), taps)
     if np.isfinite(low).any():

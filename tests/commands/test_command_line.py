@@ -25,7 +25,7 @@ def test_help_names_commands_choices_and_settings_with_comments(tmp_path):
     assert all(f" {name} {describe(name).text[:40]}" in shown for name in COMMANDS)
     for group in ("dataset", "diagnostic", "estimator", "experiment", "model"):
         assert ", ".join(names(group)) in shown
-    assert "probe.untrained_seeds=1 number of untrained references" in shown
+    assert "probe.untrained_seeds=0 number of untrained networks" in shown
     assert "device=auto auto | cpu | cuda" in shown
     assert max(map(len, ended.out.splitlines())) <= 110
     assert list(tmp_path.iterdir()) == []

@@ -136,7 +136,6 @@ def test_the_ends_of_a_range_agree_with_the_message(configs, name, key, hint, ru
     ("name", "key", "value", "message"),
     [
         ("config", "seed", 2**32, "seed: got 4294967296, wanted 0 or more, up to 4,294,967,295"),
-        ("config", "seed", 2**32 - 1, "seed: got 4294967295 and further seeds for probe.untrained_seeds, wanted all "),
         ("propose", "seed", 2**32 - 2, "seed: got 4294967294 and further seeds for retrain.seeds"),
         ("config", "probe.budget_gb", math.nan, "probe.budget_gb: got nan, wanted more than 0, up to 1,000,000"),
         ("config", "objectives", ["a", "a"], "objectives: got ['a', 'a'], in which 'a' occurs twice"),
@@ -166,3 +165,11 @@ def test_the_ends_of_a_range_agree_with_the_message(configs, name, key, hint, ru
 )
 def test_messages(configs, name, key, value, message):
     assert message in refusal(configs[name], name, key, value)
+
+
+def test_the_seeds_of_untrained_networks_have_the_range_of_seeds(configs):
+    config = configs["config"].copy()
+    config.probe.untrained_seeds = 1
+    message = "seed: got 4294967295 and further seeds for probe.untrained_seeds, wanted all "
+    assert message in refusal(config, "config", "seed", 2**32 - 1)
+    assert refusal(config, "config", "seed", 2**32 - 2) is None
