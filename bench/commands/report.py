@@ -40,12 +40,34 @@ def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], r
         run_id: Id of the run.
         store: Store that holds the run.
     """
+    return (
+        f"{layers_report(table)}\n{_scores(test, costs)}\nrun {run_id} in {store.uri}\n"
+        f"{views.ui_address(store.uri, store.experiment_id)}"
+    )
+
+
+def report_of_job(name: str, test: dict[str, float], costs: dict[str, float], run_id: str) -> str:
+    """Format the scores and the costs of a job of a sweep in two lines. The sweep prints how to go on at its end.
+
+    Examples:
+        >>> test = {"dice": 0.8, "dice_low": 0.7, "dice_high": 0.9}
+        >>> print(report_of_job("[8,16] seed=0", test, dict(params=6489, flops=3e7, latency_ms=9, latency_batch=1), "7f"))
+        <BLANKLINE>
+        [8,16] seed=0, run 7f
+          test dice 0.800 (0.700 to 0.900)   6,489 parameters   30.0 MFLOPs an image   9 ms for 1 images
+        <BLANKLINE>
+    """
+    return f"\n{name}, run {run_id}\n  {_scores(test, costs)}\n"
+
+
+def _scores(test: dict[str, float], costs: dict[str, float]) -> str:
+    """Format the scores and the costs in a line."""
     main = "dice" if "dice" in test else "accuracy"
     interval = f" ({test[f'{main}_low']:.3f} to {test[f'{main}_high']:.3f})" if f"{main}_low" in test else ""
     return (
-        f"{layers_report(table)}\ntest {main} {test[main]:.3f}{interval}   {costs['params']:,.0f} parameters   "
+        f"test {main} {test[main]:.3f}{interval}   {costs['params']:,.0f} parameters   "
         f"{costs['flops'] / 1e6:,.1f} MFLOPs an image   {costs['latency_ms']:.0f} ms for {costs['latency_batch']:.0f} "
-        f"images\nrun {run_id} in {store.uri}\n{views.ui_address(store.uri, store.experiment_id)}"
+        "images"
     )
 
 

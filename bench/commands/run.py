@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch.nn import Module
 
 from bench import tracking
-from bench.commands.report import failures_of_parts, report, sentences
+from bench.commands.report import failures_of_parts, report, report_of_job, sentences
 from bench.config.build import build, build_each, build_network, check_output, fill_in
 from bench.config.objectives import check_objectives
 from bench.config.prepare import fingerprint_of, prepare, prepare_training
@@ -113,7 +113,11 @@ def run(config: DictConfig) -> str | float | list[float]:
             tracked.findings(found)
         collapse = describe(best.collapse, config.train.epochs)
         tracked.note(views.note_of_run(table.about, costs, f"{collapse}\n{sentences(table) if table.rows else ''}"))
-        text = report(table, test, costs, tracked.id, store) + failures_of_parts(table.failed, failures.said) + collapse
+        if config.tracking.parent:
+            text = report_of_job(jobs.name(config.seed), test, costs, tracked.id)
+        else:
+            text = report(table, test, costs, tracked.id, store)
+        text += failures_of_parts(table.failed, failures.said) + collapse
         say(text.rstrip())  # also printed if a write can't be logged
     return answer(tracked, config.objectives)
 

@@ -117,8 +117,8 @@ def notes(runs: Runs, reference: str, table: pd.DataFrame, missing: pd.DataFrame
     if len(alone := table[table["over"] == judge.IMAGES]):
         names = "; ".join(alone["design"])
         remarks.append(
-            f"These designs have fewer than {judge.LEAST_SEEDS} seeds, so that the intervals of their scores are over "
-            f"images alone: {names}."
+            f"These designs have fewer than {judge.LEAST_SEEDS} seeds, so that the intervals of their scores and "
+            f"bits are over images alone: {names}."
         )
     if len(failed := table[table["collapsed"] > 0]):
         names = "; ".join(f"{row.design} ({row.collapsed} of {row.seeds})" for row in failed.itertuples())

@@ -10,7 +10,7 @@ import pandas as pd
 from bench.diagnostics.bottleneck import Bottleneck
 from bench.information.statistics import t_half_width
 from bench.information.tables import I_TY, I_XT, LayerTable, Weights
-from bench.pruning.retraining.judge import IMAGES, SEEDS
+from bench.pruning.retraining.judge import IMAGES, LEAST_SEEDS, SEEDS
 
 QUESTION = ["tap", "quantity", "view", "label_view", "estimator"]
 
@@ -42,7 +42,8 @@ def pool_seeds(rows: pd.DataFrame) -> pd.DataFrame:
         - value: The excess, or the bits if there is no null, in bits. `of` names which of the two.
         - reach_seeds: Half the 95 % interval for other seeds, t·s/√S for the spread s of S seeds. NaN for one seed.
         - reach_images: Half the 95 % interval for other images: root mean square of half the intervals of the runs.
-        - low, high: Ends of the interval of value, for other seeds and other images.
+        - low, high: Ends of the interval of value, for other seeds and other images. With fewer than 3 seeds it is for
+          other images alone, because t is 12.7 and the interval would often be wider than the scale.
         - reliable: True if every run is reliable, False if one is not, None if no null exists.
     """
     key = ["design", *QUESTION]
@@ -68,7 +69,7 @@ def pool_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     seeds = table["seeds"]
     table["reach_seeds"] = t_half_width(table.pop("spread") / np.sqrt(seeds), (seeds - 1).where(seeds > 1))
     table["reach_images"] = np.sqrt(table.pop("square"))
-    reach = np.hypot(table["reach_seeds"].fillna(0), table["reach_images"])
+    reach = np.hypot(table["reach_seeds"].where(seeds >= LEAST_SEEDS, 0), table["reach_images"])
     return table.assign(low=table["value"] - reach, high=table["value"] + reach)
 
 

@@ -41,7 +41,7 @@ class Workers(ParallelBackendBase):
     def configure(self, n_jobs: int = 1, parallel=None, **_) -> int:
         """Apply the settings of joblib.Parallel and return the number of parallel jobs.
 
-        A single job also runs in a process of its own.
+        If it is 1, joblib runs the jobs in this process, one after the other.
         """
         n_jobs = self.effective_n_jobs(n_jobs)
         self.parallel = parallel

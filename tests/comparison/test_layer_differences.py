@@ -101,6 +101,14 @@ def test_a_difference_is_reliable_if_both_sides_are(mine, theirs, both):
     assert row["reliable"] is both
 
 
+@pytest.mark.parametrize(
+    ("values", "reach"), [([1], 0.3), ([1, 3], 0.3), ([4, 5, 6], np.hypot(T[2] / np.sqrt(3), 0.3))]
+)
+def test_the_interval_of_a_layer_is_over_seeds_from_three_seeds_on(values, reach):
+    (row,) = pool_seeds(layers("a", values, half=0.3)).to_dict("records")
+    assert (row["low"], row["high"]) == (pytest.approx(row["value"] - reach), pytest.approx(row["value"] + reach))
+
+
 def test_one_unreliable_seed_makes_a_tap_unreliable():
     first, second = (layers("a", [1], reliable=said) for said in (True, False))
     table = pool_seeds(pd.concat([first, second.assign(seed=1)]))

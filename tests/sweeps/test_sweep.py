@@ -25,6 +25,7 @@ def folder(tmp_path_factory):
     ended = tiny(folder, "-m", "model.skips=all,none", "seed=0,1")
     assert ended.code == 0, ended.err
     assert "sweep of 4 jobs, one at a time; the time left is known after the first of them\n" in ended.out
+    (folder / "printed").write_text(ended.out)
     return folder
 
 
@@ -46,6 +47,14 @@ def test_a_sweep_has_one_parent_with_one_child_per_job(folder, parent):
         assert run.info.status == "FINISHED"
         assert run.data.tags[tracking.SWEEP] == parent.info.run_id
         assert "layers.csv" in artifacts(folder, run)
+
+
+def test_a_job_prints_its_name_its_scores_and_no_table_of_layers(folder, parent):
+    printed = (folder / "printed").read_text()
+    for run in children(folder, parent):
+        lines = printed.partition(f"\n{run.info.run_name}, run {run.info.run_id}\n")[2]
+        assert lines.startswith(f"  test dice {run.data.metrics['test/dice']:.3f}")
+    assert "Information about" not in printed
 
 
 def test_design_names_only_swept_settings_and_no_seed(folder, parent):

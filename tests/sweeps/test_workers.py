@@ -17,8 +17,8 @@ def _registered():
 
 
 def in_worker(expression: str):
-    """Evaluate an expression in a worker process, as a sweep with one job would."""
-    return Parallel(n_jobs=1, backend="loky")([delayed(eval)(expression, {"os": os, "sys": sys})])[0]
+    """Evaluate an expression in a worker process, as a sweep with a single job would."""
+    return Parallel(n_jobs=2, backend="loky")([delayed(eval)(expression, {"os": os, "sys": sys})])[0]
 
 
 def test_a_worker_is_used_again():
