@@ -51,10 +51,11 @@ def report_of_job(name: str, test: dict[str, float], costs: dict[str, float], ru
 
     Examples:
         >>> test = {"dice": 0.8, "dice_low": 0.7, "dice_high": 0.9}
-        >>> print(report_of_job("[8,16] seed=0", test, dict(params=6489, flops=3e7, latency_ms=9, latency_batch=1), "7f"))
+        >>> costs = {"params": 6489, "flops": 3e7, "latency_ms": 9, "latency_batch": 16}
+        >>> print(report_of_job("[8,16] seed=0", test, costs, "7f"))
         <BLANKLINE>
         [8,16] seed=0, run 7f
-          test dice 0.800 (0.700 to 0.900)   6,489 parameters   30.0 MFLOPs an image   9 ms for 1 images
+          test dice 0.800 (0.700 to 0.900)   6,489 parameters   30.0 MFLOPs an image   9 ms for 16 images
         <BLANKLINE>
     """
     return f"\n{name}, run {run_id}\n  {_scores(test, costs)}\n"

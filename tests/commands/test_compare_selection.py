@@ -53,8 +53,8 @@ def test_one_seed_has_the_interval_that_its_run_logged_and_no_gain(folder):
     assert out.count("have no gain, because they have fewer than 2 seeds in common with model.widths=[4,8]: ") == 1
     assert (
         out.count(
-            "have fewer than 3 seeds, so that the intervals of their scores and bits are over images alone: model.widths=[4,8]; "
-            "model.widths=[4,4]."
+            "have fewer than 3 seeds, so that the intervals of their scores and bits are over images alone: "
+            "model.widths=[4,8]; model.widths=[4,4]."
         )
         == 1
     )
