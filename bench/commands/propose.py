@@ -36,10 +36,10 @@ def propose(config: DictConfig) -> str:
     with open_study(config, "propose") as study:
         base, tracked, retraining = study.base, study.tracked, study.retraining
         proposals, peak_bits = RULES[config.ask.rule](config, study)
-        table = ranked(proposals, base, peak_bits)
+        table = ranked(proposals, base)
         tracked.table(table, "tables/proposals.csv")
         write_proposals(retraining, proposals)
-        sys.stdout.write(proposal_report(table, retraining.folder))
+        sys.stdout.write(proposal_report(table, retraining.folder, peak_bits))
         if config.verify:
             say(retraining.plan(count_trainings(config, proposals, len(retraining.seeds))))
             verified = verify(config, proposals, retraining)
@@ -102,8 +102,14 @@ def by_filter_count(config: DictConfig, study: Study) -> tuple[list[Proposal], f
 RULES = {"search": by_search, "filter_count": by_filter_count}
 
 
-def proposal_report(proposals: pd.DataFrame, folder: Path) -> str:
-    """Format the proposals in their order, each with its cost, its reasons and the command that trains it."""
+def proposal_report(proposals: pd.DataFrame, folder: Path, peak: float) -> str:
+    """Format the proposals in their order, each with its cost, its reasons and the command that trains it.
+
+    Args:
+        proposals: Result of `ranked`.
+        folder: Folder of the yaml files.
+        peak: Information about the label in the most informative layer of the base, in bits.
+    """
     lines = []
     for row in proposals.itertuples():
         lines.append(
@@ -114,7 +120,11 @@ def proposal_report(proposals: pd.DataFrame, folder: Path) -> str:
             f"  {row.overrides}\n"
         )
         lines += [f"  - {reason}\n" for reason in row.why.splitlines()]
-    return "".join([*lines, "\nratio: cost of the base / cost of the design\n"])
+    lines.append(
+        "\nratio: cost of the base / cost of the design\n"
+        f"bits: information about the label; the layer of the base with the most has {peak:.3f}\n"
+    )
+    return "".join(lines)
 
 
 def _rank(row) -> str:

@@ -46,11 +46,11 @@ class Proposal:
         """Whether all removals are below the margin."""
         return self.swap is None and all(step.removable for step in last_step_of_each_part(self.steps))
 
-    def reasons(self, peak: float) -> str:
+    def reasons(self) -> str:
         """Describe in sentences why the parts were removed."""
         if self.swap:
             return f"{self.swap} replaces that of the base; the base has no information about this network"
-        return "\n".join(step.describe(peak) for step in last_step_of_each_part(self.steps))
+        return "\n".join(step.describe() for step in last_step_of_each_part(self.steps))
 
     def overrides(self) -> str:
         """Return the overrides of `python -m bench` that train this design instead of the base's."""
@@ -144,7 +144,7 @@ def _check_met(
         )
 
 
-def ranked(proposals: Sequence[Proposal], base: Base, peak: float) -> pd.DataFrame:
+def ranked(proposals: Sequence[Proposal], base: Base) -> pd.DataFrame:
     """Build the table of proposals: design, costs, rank score with its interval, information loss and reasons."""
     whole = base.pricing(base.design)
     return pd.DataFrame(
@@ -164,7 +164,7 @@ def ranked(proposals: Sequence[Proposal], base: Base, peak: float) -> pd.DataFra
             "high": proposal.loss.high,
             "reliable": proposal.loss.reliable,
             "within_margin": proposal.within_margin,
-            "why": proposal.reasons(peak),
+            "why": proposal.reasons(),
         }
         for proposal in proposals
     )

@@ -34,13 +34,10 @@ class Step:
     information_loss: Loss
     removable: bool
 
-    def describe(self, peak: float) -> str:
-        """Describe the removal and its information loss in a sentence."""
+    def describe(self) -> str:
+        """Describe the removal and its loss of information about the label in a sentence."""
         loss, why = self.information_loss, "" if self.removable else "; above the margin, removed only for the target"
-        return (
-            f"{self.change} {loss.bits:.3f} bits about the label given what is kept ({loss.low:.3f} to "
-            f"{loss.high:.3f}; the layer with the most has {peak:.3f}){why}"
-        )
+        return f"{self.change} {loss.bits:.3f} bits given what is kept ({loss.low:.3f} to {loss.high:.3f}){why}"
 
 
 def narrower(width: int) -> int:

@@ -55,7 +55,7 @@ def test_the_loss_is_the_difference_to_the_full_curve(base):
     (three,) = counted.proposals([0.75])  # between measured counts, the lower one is used
     assert three.design.arguments()["filters"] == [3, 6]
     assert three.loss.bits == pytest.approx(0.4)
-    assert "stage 1 with 2 of 8 channels: the others have 0.400 bits" in two.steps[0].describe(counted.peak)
+    assert "stage 1 with 2 of 8 channels: the others have 0.400 bits" in two.steps[0].describe()
 
 
 @pytest.mark.parametrize(("logged", "reliable"), [(True, True), (False, False), (None, False)])

@@ -77,7 +77,7 @@ def test_an_uninformative_level_is_removed():
     steps = list(search(asker).parts(BASE))
     assert [step.part for step in steps] == ["level 3"]
     assert steps[0].design.widths == (4, 8)
-    assert "without level 3: it has 0.010 bits about the label given what is kept" in steps[0].describe(1.0)
+    assert "without level 3: it has 0.010 bits given what is kept" in steps[0].describe()
 
 
 def test_the_upper_end_of_the_interval_decides():
@@ -139,7 +139,7 @@ def test_the_last_step_of_each_part_is_reported():
     steps = list(search(asker).channels(BASE))
     last = {step.part: step for step in last_step_of_each_part(steps)}
     assert len(last) < len(steps)
-    assert "encoder 3 with 9 of 16 channels: the others have 0.044 bits" in last["encoder 3"].describe(1.0)
+    assert "encoder 3 with 9 of 16 channels: the others have 0.044 bits" in last["encoder 3"].describe()
 
 
 @pytest.mark.parametrize("target", [{"params": 0.1}, {"flops": 0.25}, {"params": 0.2, "flops": 0.2}])
