@@ -148,6 +148,8 @@ def verdict_report(verified, metric: str) -> str:
     scores = verified.designs.set_index("design")[
         ["score", "low", "high", "over", "val_score", "params", "flops", "seeds", "collapsed"]
     ].round(4)
+    scores["params"] = scores["params"].map("{:,.0f}".format)
+    scores["flops"] = (scores["flops"] / 1e6).map("{:,.1f} M".format)
     verdicts = verified.comparisons.drop(columns="proposal").set_index("baseline").rename_axis(None).round(4)
     return (
         f"\n{scores.rename_axis(None).to_string()}\n{metric} on test data with 95 % intervals over other seeds and "
