@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models import checks
-from models.monai_networks import ADAPTED
+from models.monai_networks import ADAPTED, Merging
 from models.padding import pad
 from models.taps import Tap
 from models.tracing import device_of, make_tap, traced_taps, wrap_errors
@@ -62,6 +62,13 @@ class Monai(nn.Module):
     def widths(self) -> tuple[int, ...]:
         """Width of each level, as the network's class takes them; empty if one number decides all widths."""
         return tuple(getattr(self.network, "channels", ()) or getattr(self.network, "features", ()))
+
+    def library_name(self, name: str) -> str:
+        """Return the name of a weight in MONAI's network, as its checkpoints have it."""
+        for path, module in self.named_modules():
+            if isinstance(module, Merging):
+                name = name.replace(f"{path}.block.", f"{path}.")
+        return name.removeprefix("network.")
 
     def forward(self, x: Tensor) -> Tensor:
         checks.images(x, self.in_channels, self.spatial_dims)

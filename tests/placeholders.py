@@ -10,6 +10,7 @@ from small_data import disc, write_data
 
 from bench.config.chosen import choices_in, split_override
 from bench.tracking import DESIGN
+from bench.tracking.views import KIND, RUN
 from models import UNet
 
 
@@ -23,7 +24,8 @@ def filled_in(folder, text: str) -> str:
 def newest_run(folder) -> str:
     """Return the id of the newest finished training run; train one if there is none."""
     for _ in range(2):
-        done = [run.info.run_id for run in runs(folder) if run.info.status == "FINISHED" and DESIGN in run.data.tags]
+        trained = [run for run in runs(folder) if DESIGN in run.data.tags and run.data.tags[KIND] == RUN]
+        done = [run.info.run_id for run in trained if run.info.status == "FINISHED"]
         if done:
             return done[-1]
         assert tiny(folder).code == 0

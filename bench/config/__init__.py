@@ -7,5 +7,5 @@ PACKAGE = Path(__file__).parents[1]
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 # command, which is also the name of its module and function -> the name of its config in conf/
 COMMANDS = {"run": "config"} | {
-    name: name for name in ("calibrate", "propose", "validity", "compare", "taps", "status", "resend")
+    name: name for name in ("measure", "calibrate", "propose", "validity", "compare", "taps", "status", "resend")
 }

@@ -9,16 +9,15 @@ from typing import cast
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from bench.config.chosen import did_you_mean
-from bench.config.command_line import START
 from bench.config.folders import check_folder
 from bench.config.launching import check_launching
+from bench.config.overrides import check_given
 from bench.config.rules import Switch, rules_of
 from bench.config.sections import Measuring
 from bench.config.settings import (
@@ -26,6 +25,7 @@ from bench.config.settings import (
     SEEDS,
     CalibrationSettings,
     CompareSettings,
+    MeasureSettings,
     ProposalSettings,
     ResendSettings,
     Settings,
@@ -34,8 +34,6 @@ from bench.config.settings import (
     ValiditySettings,
 )
 from bench.errors import InputError
-
-LISTS = ("estimator", "diagnostic", "benchmark")  # a config can choose several members of these groups
 
 
 def check_run(config: DictConfig) -> None:
@@ -47,6 +45,17 @@ def check_run(config: DictConfig) -> None:
     _check(config, Settings)
     _check_components(config)
     _check_last_seed(config, "probe.untrained_seeds", config.probe.untrained_seeds)
+
+
+def check_measure(config: DictConfig) -> None:
+    """Check the config of `measure` as `check_run` does, and that the weights have one source."""
+    _check(config, MeasureSettings)
+    _check_components(config)
+    _check_last_seed(config, "probe.untrained_seeds", max(config.probe.untrained_seeds - 1, 0))
+    if config.run is not None and config.weights is not None:
+        raise InputError("weights: got both run and weights, wanted one of them; a run has weights of its own")
+    if config.prefix is not None and config.weights is None:
+        raise InputError(f"prefix: got {config.prefix!r} without weights, wanted a file; set weights=FILE")
 
 
 def check_calibration(config: DictConfig) -> None:
@@ -109,6 +118,7 @@ def check_resend(config: DictConfig) -> None:
 
 CHECKS = {
     "run": check_run,
+    "measure": check_measure,
     "calibrate": check_calibration,
     "propose": check_proposal,
     "validity": check_validity,
@@ -130,7 +140,7 @@ def check_sweep(config: DictConfig, name: str, jobs: Iterable[list[str]]) -> Non
     Raises:
         InputError: If a setting of the sweep or of a job is out of its range.
     """
-    _check_given(config, config.hydra)
+    check_given(config, config.hydra)
     _check_own(config, name)
     check_launching(config.hydra, config.get("objectives"))
     check_folder("hydra.sweep.dir", config.hydra.sweep.dir)
@@ -157,33 +167,8 @@ def _check(config: DictConfig, kind: type) -> None:
     except OmegaConfBaseException as error:
         raise InputError(f"{error.full_key}: {str(error).splitlines()[0]}; set it to a value") from error
     if HydraConfig.initialized():
-        _check_given(config, cast(DictConfig, HydraConfig.get()))  # Hydra declares its dataclass
+        check_given(config, cast(DictConfig, HydraConfig.get()))  # Hydra declares its dataclass
     _check_fields(config, kind)
-
-
-def _check_given(config: DictConfig, hydra: DictConfig) -> None:
-    """Raise InputError for an override that Hydra accepts without any effect, or with another effect than it states."""
-    given = cast(dict, OmegaConf.to_container(hydra.overrides))
-    experiment = hydra.runtime.choices.get("experiment")
-    if experiment and hydra.mode == RunMode.RUN and hydra.sweeper.get("params"):
-        fix = f"write {START} -m {' '.join(given['task'])}"
-        raise InputError(f"experiment: got {experiment}, which is a sweep over many runs; {fix}")
-    for override in OverridesParser.create().parse_overrides(given["task"] + given["hydra"]):
-        key, value = override.key_or_group, override.value()
-        if override.is_delete() or override.is_sweep_override():
-            continue
-        of_hydra = key.startswith("hydra.")
-        has = OmegaConf.select(hydra if of_hydra else config, key.removeprefix("hydra."), throw_on_missing=False)
-        if value == {} and has:
-            raise InputError(f"{key}: got {{}}, which changes nothing; give {key}.NAME=VALUE, or leave it out")
-        if isinstance(has, bool) and not isinstance(value, bool):
-            raise InputError(f"{key}: got {value}, wanted true or false")
-        if isinstance(value, list) and key in ("dataset", "model", "preset", "train"):
-            raise InputError(f"{key}: got {override.get_value_element_as_str()}, wanted one choice and no list")
-        if isinstance(value, list) and key in LISTS:
-            for choice in value:
-                if value.count(choice) > 1:
-                    raise InputError(f"{key}: got {choice!r} twice, wanted each choice once")
 
 
 def _check_fields(section: DictConfig, kind: type, name: str = "", partly: bool = False) -> None:

@@ -104,6 +104,8 @@ def add_overrides(line: Line) -> Line:
         raise InputError(f"{FILE}: got {name}, which can't be read ({error}); name a file of overrides") from error
     given = {split_override(override)[0] for override in line.overrides}
     known, anywhere = set(keys_in(line.command, line.overrides)), _all_keys()
+    if line.command == "measure" and "run" in given:  # a run has data and a network of its own
+        known = {key for key in known if key.partition(".")[0] not in ("dataset", "model")}
     added = []
     for row in text.splitlines():
         override = expand_home(row.partition("#")[0].strip())
@@ -124,6 +126,8 @@ def unknown_key(key: str, value: str, line: Line) -> str:
     group = key.partition(".")[0]
     if key == "experiment":
         return f"experiment: no default has this name, so it is added; write +experiment={value}"
+    if any(each.startswith(f"{key}.") for each in known):
+        return f"{key}: got a setting that it does not have; add it as +{key}.NAME=VALUE, or several as +{key}={{...}}"
     if group in groups and (having := choices_with(key)):
         return f"{key}: not a setting of {group}={','.join(groups[group])}, wanted one of {', '.join(having)} for it"
     if near := nearest_keys(key, known):

@@ -25,6 +25,11 @@ EXAMPLES = {
         "-m model.skips=all,none seed=0,1,2",
         "+experiment=lee2021 dataset.root=DIR",
     ),
+    "measure": (
+        "measure model=smp weights=FILE dataset=image_folder dataset.root=DIR",
+        "measure model=custom model.network._target_=mine.Net weights=FILE",
+        "measure run=RUN_ID probe.views=[pixel,patch]",
+    ),
     "calibrate": ("calibrate", "calibrate benchmark=[gaussian,student] estimator=[ksg,probe]"),
     "propose": ("propose run=RUN_ID target.params=0.1", "propose dataset=image_folder dataset.root=DIR"),
     "validity": ("validity run=RUN_ID", "validity dataset=image_folder dataset.root=DIR judged_on=val"),

@@ -113,10 +113,18 @@ def _teacher(
     return teacher
 
 
-def fingerprint_of(config: DictConfig, data: Data) -> str:
-    """Hash everything that determines the numbers of a run: config without tracking, data and package version."""
+def fingerprint_of(config: DictConfig, data: Data, weights: str = "") -> str:
+    """Hash everything that determines the numbers of a run: config without tracking, data and package version.
+
+    Args:
+        config: Config of the run.
+        data: The dataset.
+        weights: Hash of weights that the run does not train itself.
+    """
     settings = cast(dict, OmegaConf.to_container(config, resolve=True))
     for key in ("tracking", "resume", "objectives", "trust"):
-        settings.pop(key)
-    content = json.dumps([settings, data.fingerprint, version("infoflow-bench")], sort_keys=True)
+        settings.pop(key, None)
+    content = json.dumps(
+        [settings, data.fingerprint, version("infoflow-bench"), *([weights] if weights else [])], sort_keys=True
+    )
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -50,12 +50,18 @@ class Measuring:
 
 
 @dataclass
-class Probing(Measuring):
+class Referring(Measuring):
+    """Measuring a network and its untrained references."""
+
+    untrained_seeds: Annotated[int, Number(0, 1000)] = MISSING
+    workers: Annotated[int, Number(1, 1024)] = MISSING
+
+
+@dataclass
+class Probing(Referring):
     """Measuring during and after training."""
 
     epochs: Annotated[list[int], Each(Number(0, EPOCHS), f"epochs of 0 or more, up to {EPOCHS:,}", least=0)] = MISSING
-    untrained_seeds: Annotated[int, Number(0, 1000)] = MISSING
-    workers: Annotated[int, Number(1, 1024)] = MISSING
 
 
 @dataclass

@@ -21,6 +21,7 @@ from bench.config.sections import (
     Margin,
     Names,
     Probing,
+    Referring,
     Retraining,
     RunId,
     Searching,
@@ -64,6 +65,23 @@ class Settings(Common):
     resume: Flag = MISSING
     objectives: Annotated[Names, Each(Text(METRICS), null="null is for a run without a sweeper")] = None
     probe: Probing = MISSING
+
+
+@dataclass
+class MeasureSettings(App):
+    """The config of `measure`."""
+
+    dataset: Any = MISSING
+    model: Any = MISSING
+    run: RunId = None
+    weights: Annotated[str | None, Text("a file of weights, `model`, or null", PATH)] = None
+    prefix: Annotated[str | None, Text("the beginning of the names in the file, or null")] = None
+    estimator: Any = None
+    diagnostic: Any = None
+    calibration: Flag = MISSING
+    resume: Flag = MISSING
+    loss: Annotated[str, Text("the name of a loss")] = MISSING
+    probe: Referring = MISSING
 
 
 @dataclass
@@ -141,6 +159,7 @@ class CompareSettings(StatusSettings):
 # the name of a command's config in conf/ -> its type
 KINDS: dict[str, type[App]] = {
     "config": Settings,
+    "measure": MeasureSettings,
     "calibrate": CalibrationSettings,
     "propose": ProposalSettings,
     "validity": ValiditySettings,

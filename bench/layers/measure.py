@@ -24,7 +24,6 @@ from bench.layers.probe import Probe
 from bench.layers.samples import data_of
 from bench.layers.selection import MIN_SAMPLES, named_rng, taps_of
 from models import Custom
-from models.finding import found_layers, named_layers
 from models.tracing import device_of
 
 ESTIMATORS = ("probe", "ksg_mixture")
@@ -44,6 +43,7 @@ def measure(
     locations: int | None = None,
     batch_size: int = 32,
     seed: int = 0,
+    output: str | int | None = None,
 ) -> LayerTable:
     """Measure the information about the label, and about the image, in each layer of a network.
 
@@ -67,6 +67,8 @@ def measure(
             each image if there are more images.
         batch_size: Number of images in a batch.
         seed: Seed of every random choice.
+        output: The logits of a network without taps that returns several tensors: a key of a dictionary, an index of a
+            list or a field of a named tuple, such as `out`, 0 or `out.0`.
 
     Returns:
         A LayerTable, in bits. `table.frame` is a DataFrame with a row for each layer, quantity and estimator. Rows of
@@ -89,7 +91,7 @@ def measure(
     if count < MIN_SAMPLES:
         raise InputError(f"images: got {count}, wanted at least {MIN_SAMPLES}")
     names = [layers] if isinstance(layers, str) else layers
-    tapped = with_taps(network, data.test.images, names, data.task == "multilabel")
+    tapped = with_taps(network, data.test.images, names, data.task == "multilabel", output)
     probe = Probe(
         tapped,
         data,
@@ -103,7 +105,7 @@ def measure(
     )
     table = LayerTable(probe.measure(tapped, Moment(0, Weights.BEST, seed)))
     for number, reference in enumerate(references(network, untrained, seed), 1):
-        other = with_taps(reference, data.test.images, names, data.task == "multilabel")
+        other = with_taps(reference, data.test.images, names, data.task == "multilabel", output)
         table.extend(probe.measure(other, Moment(0, Weights.UNTRAINED, seed + number)))
     return table
 
@@ -156,7 +158,11 @@ def view_for(view: str | None, data: Data) -> str:
 
 
 def with_taps(
-    network: nn.Module, images: torch.Tensor, layers: Sequence[str] | None, multilabel: bool = False
+    network: nn.Module,
+    images: torch.Tensor,
+    layers: Sequence[str] | None,
+    multilabel: bool = False,
+    output: str | int | None = None,
 ) -> nn.Module:
     """Return the network itself if it has taps, else wrap it in `models.Custom` with the given layers.
 
@@ -171,8 +177,7 @@ def with_taps(
         return network
     image = images[:1].to(device_of(network))
     try:
-        taps = found_layers(network, image) if layers is None else named_layers(network, image, layers)
-        return Custom(network, taps, image.shape[1], image.shape[2:], multilabel)
+        return Custom(network, layers, image.shape[1], image.shape[2:], multilabel, output)
     except ValueError as error:
         raise InputError(str(error)) from error
 

@@ -19,7 +19,7 @@ from bench.information.tables import Moment
 from bench.information.variables import Variable
 from bench.known_truth import with_response
 from bench.layers.capture import Captured, columns_in_budget
-from bench.layers.hooks import Loss, tap_shapes
+from bench.layers.hooks import Loss, Shapes, tap_shapes
 from bench.layers.labels import VIEWS, label_view
 from bench.layers.pixels import REACH, Locations
 from bench.layers.selection import choose_samples, choose_taps, choose_views, named_rng, relative_depth, taps_of
@@ -28,6 +28,7 @@ from models import Tap
 from models.tracing import device_of
 
 INPUT = Tap("input", "", "input", 1, -1)
+SHOWN = 5  # layers in a message
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -83,7 +84,7 @@ class Probe:
         self.split_name = split
         self.samples = choose_samples(data, split, n, seed)
         self.taps = choose_taps(taps_of(model), taps)
-        tap_shapes(model, self.taps, self.samples.images[:1].to(device_of(model)))  # raises for an unusable tap
+        shapes = tap_shapes(model, self.taps, self.samples.images[:1].to(device_of(model)))  # checks taps
         self.estimators = estimators
         self.budget_gb = budget_gb
         self.batch_size = batch_size
@@ -104,6 +105,7 @@ class Probe:
             except EstimationError as error:
                 raise InputError(f"dataset {data.name}: the images of probe.split={split}: {error}") from error
         if at_locations := [view for view in chosen if view in REACH]:
+            _require_places(at_locations[0], shapes, len(data.image_size))
             locations = Locations.draw(data, self.samples, pixels, named_rng(seed, "probe locations"))
             for view in at_locations:
                 made[view] = LocationView(view, self.samples, locations, budget_gb=budget_gb, batch_size=batch_size)
@@ -170,6 +172,16 @@ class Probe:
         if calibrate:
             estimate = with_response(estimate, estimator, t, target, named_rng(*question, "planted"))
         return estimate.row()
+
+
+def _require_places(view: str, shapes: Shapes, axes: int) -> None:
+    """Raise InputError if no tap has spatial axes."""
+    if not any(len(shape) == axes + 1 for shape in shapes.values()):
+        found = ", ".join(f"{tap.name} {shape}" for tap, shape in list(shapes.items())[:SHOWN])
+        raise InputError(
+            f"probe.views: got {view}, and no layer has places for it ({found}), wanted a layer of shape (channels, "
+            f"{', '.join('HWD'[:axes])}); choose other layers by probe.taps, or probe.views=[image]"
+        )
 
 
 def map_in_threads(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:

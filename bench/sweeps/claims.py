@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from bench.sweeps import jobs
 from bench.sweeps.jobs import search
-from bench.tracking import DESIGN, FINGERPRINT, REUSED, Run, create
+from bench.tracking import DESIGN, FINGERPRINT, REUSED, Run, create, views
 from bench.tracking.offline.heartbeat import Watch, mark_dead, owner_of
 from bench.tracking.store import Store
 
@@ -22,7 +22,9 @@ SETTLE, LOOK = 5, 0.2
 log = logging.getLogger(__name__)
 
 
-def begin(store: Store, config: DictConfig, fingerprint: str) -> tuple[Run, bool]:
+def begin(
+    store: Store, config: DictConfig, fingerprint: str, design: str | None = None, kind: str = views.RUN
+) -> tuple[Run, bool]:
     """Create a run of this config, or find the finished run of the same job.
 
     A sweep with `resume` does not repeat a finished job. A tag of the parent names its run instead.
@@ -31,14 +33,21 @@ def begin(store: Store, config: DictConfig, fingerprint: str) -> tuple[Run, bool
         store: The tracking store.
         config: The config of the job.
         fingerprint: Identifies the job.
+        design: Name of the design outside a sweep. None takes the model with its overrides.
+        kind: Value of the tag `kind`.
 
     Returns:
         The run, and whether it is finished.
     """
-    parent, design = config.tracking.parent, jobs.design()
+    parent = config.tracking.parent
+    if parent is not None or design is None:
+        design, name = jobs.design(), jobs.name(config.seed)
+    else:
+        name = design
     once = parent is not None and config.resume
-    name = (parent is None and config.tracking.name) or jobs.name(config.seed)  # in a sweep, the parent has the name
-    create_run = partial(create, store, name, {FINGERPRINT: fingerprint, DESIGN: design}, parent, once)
+    name = (parent is None and config.tracking.name) or name  # in a sweep, the parent has the name
+    tags = {FINGERPRINT: fingerprint, DESIGN: design, views.KIND: kind}
+    create_run = partial(create, store, name, tags, parent, once)
     begun = begin_once(store, fingerprint, create_run) if once else create_run()
     if isinstance(begun, Run):
         return begun, False

@@ -77,7 +77,7 @@ def of_sweep(store: Store, parent: str) -> dict[str, str]:
 
 
 def trained(store: Store) -> dict[str, str]:
-    """Map each finished training run of the experiments to its design, inside and outside of sweeps."""
+    """Map each finished run that trained or measured a network to its design, inside and outside of sweeps."""
     runs = search(store, "attributes.status = 'FINISHED'")
     return {run.info.run_id: run.data.tags[DESIGN] for run in runs if DESIGN in run.data.tags}
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 KEY = "designs"
 COLOUR = "mlflow.runColor"  # tag with the colour of a run in the list of runs and in charts
 NAME = "Designs"
-KIND, RUN, COMPARISON = "kind", "run", "comparison"  # tag of every run, and its values
+KIND, RUN, MEASURE, COMPARISON = "kind", "run", "measure", "comparison"  # tag of every run, and its values
 VIEWS = {  # key -> name in the menu and filter of the runs
     KEY: (NAME, f"tags.{KIND} != '{COMPARISON}'"),
     "comparisons": ("Comparisons", f"tags.{KIND} = '{COMPARISON}'"),

@@ -26,7 +26,7 @@ def test_the_table_lists_the_modules_of_a_unet_with_their_taps(tmp_path):
 
 def test_the_paths_of_a_network_without_taps_can_be_used_in_its_yaml(tmp_path):
     network = "{_target_: monai.networks.nets.DenseNet121, in_channels: 1, out_channels: 3, spatial_dims: 2}"
-    listing = ("taps", "model=custom", f"model.network={network}", "dataset.task=classification", "depth=2", *QUIET)
+    listing = ("taps", "model=custom", f"+model.network={network}", "dataset.task=classification", "depth=2", *QUIET)
     table = rows(command(tmp_path, *listing, "model.taps=[]"))
     assert "level" not in "".join(table.values())
     chosen = "[{module: features.denseblock2, role: feature}, {module: class_layers.out, role: output}]"
@@ -38,7 +38,7 @@ def test_the_paths_of_a_network_without_taps_can_be_used_in_its_yaml(tmp_path):
 def test_bad_input_is_one_line(tmp_path):
     assert_refused(command(tmp_path, "taps", "depth=0"), "depth: got 0, wanted 1 or more")
     wrong = "[{module: features.denseblok2, role: feature}, {module: class_layers.out, role: output}]"
-    ended = command(tmp_path, "taps", "model=custom", "dataset.task=classification", f"model.taps={wrong}", *QUIET)
+    ended = command(tmp_path, "taps", "model=densenet", "dataset.task=classification", f"model.taps={wrong}", *QUIET)
     assert_refused(ended, "model: taps: got 'features.denseblok2'", "the nearest are features.denseblock")
-    ended = command(tmp_path, "model=custom", "dataset.task=classification", "model.taps=[]", "dataset.size=32")
+    ended = command(tmp_path, "model=densenet", "dataset.task=classification", "model.taps=[]", "dataset.size=32")
     assert_refused(ended, "model: got no taps", "`python -m bench taps model=…`")

@@ -16,6 +16,7 @@ from bench.errors import InputError
 
 CHECKS = {
     "config": checks.check_run,
+    "measure": checks.check_measure,
     "calibrate": checks.check_calibration,
     "propose": checks.check_proposal,
     "validity": checks.check_validity,

@@ -75,7 +75,9 @@ def test_a_bad_list_of_taps_or_network_is_refused():
     with pytest.raises(ValueError, match="taps: wanted a list that ends in the output"):
         Custom(Net(), [tap("first")], in_channels=1)
     with pytest.raises(ValueError, match=r"taps: got 'first', wanted module and role, such as"):
-        Custom(Net(), ["first"], in_channels=1)
+        Custom(Net(), ["first", tap("head", "output")], in_channels=1)
+    with pytest.raises(ValueError, match=r"layers: got 'fist', wanted a module's path or a pattern of: first.0"):
+        Custom(Net(), ["fist"], in_channels=1)
     with pytest.raises(ValueError, match=r"role: got 'layer', wanted one of input, encoder"):
         custom(tap("first", "layer"))
     with pytest.raises(ValueError, match=r"network: got 'Net', wanted the _target_ of a torch.nn.Module"):

@@ -23,6 +23,9 @@ KEPT = {
 }
 
 
+UNKNOWN = "summary/best_epoch"  # what a run that measures the weights of a file does not know
+
+
 @dataclass(frozen=True)
 class Retrained:
     """Results of retraining.
@@ -69,14 +72,14 @@ def results_of(store: Store, designs: Mapping[str, str], test: bool) -> Retraine
     rows, images = [], []
     for run_id, design in designs.items():
         run = store.client.get_run(run_id)
-        missing = [key for key in KEPT if key not in run.data.metrics]
+        missing = [key for key in KEPT if key not in run.data.metrics and key != UNKNOWN]
         if missing or not run.data.params.get("seed", "").isdecimal():
             raise InputError(
                 f"run: got {run_id}, which has no {missing[0] if missing else 'seed'}, wanted a run that trained a "
                 "network to its end; train it again"
             )
         here = {"design": design, "seed": int(run.data.params["seed"])}
-        rows.append(here | {"run": run_id} | {column: run.data.metrics[key] for key, column in KEPT.items()})
+        rows.append(here | {"run": run_id} | {column: run.data.metrics.get(key, nan) for key, column in KEPT.items()})
         rows[-1]["collapsed"] = run.data.metrics.get("summary/collapsed", nan)
         if test:
             images.append(_scores(records.table_of(store, run_id, "test.csv")).assign(**here))

@@ -73,6 +73,11 @@ class Base:
         """
         card = records.card_of(store, run)
         config, weights = records.saved_network(run, store.uri, trust)
+        if "train" not in config:
+            raise InputError(
+                f"run: got {run}, which measured a network, wanted a run that trained one, because "
+                "designs are retrained as the base was; train it with `python -m bench`"
+            )
         refuse_fetching(config.model, f"run: config.yaml of {run}", trust)
         root = config.dataset.get("root") or config.dataset.get("file") or card["name"]
         try:

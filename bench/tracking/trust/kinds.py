@@ -30,9 +30,12 @@ def _returned(function: Callable) -> Any:
 
 
 def _is_network(found: Any) -> bool:
-    """Return whether an object is a network class, or a known function that creates a network."""
+    """Return whether an object is a network class, or a known function that creates a network.
+
+    A class that reads a file of code, such as `models.File`, is not among them.
+    """
     if not isfunction(found):
-        return _is_a(torch.nn.Module)(found)
+        return _is_a(torch.nn.Module)(found) and not getattr(found, "reads_files", False)
     if not _is_a(torch.nn.Module)(_returned(found)):
         return False
     if within(found.__module__, ["timm.models"]):

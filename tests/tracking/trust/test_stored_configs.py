@@ -198,4 +198,14 @@ def test_every_choice_of_conf_is_accepted():
     for group in ("model", "dataset", "estimator", "diagnostic", "task"):
         for name in names(group):
             part = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"))
-            assert check_stored(config | {group: part}, "run")[group] == part
+            if name == "custom":
+                part["network"]["_target_"] = "monai.networks.nets.DenseNet121"
+            if name != "file":
+                assert check_stored(config | {group: part}, "run")[group] == part
+
+
+def test_a_network_that_reads_a_file_needs_trust():
+    config = OmegaConf.to_container(composed()) | {"model": {"_target_": "models.File", "path": "network.pt2"}}
+    with pytest.raises(InputError, match=r"got 'models.File' as model, .*trust=\[models.File\] permits it"):
+        check_stored(config, "run")
+    assert check_stored(config, "run", ["models.File"]).model.path == "network.pt2"
