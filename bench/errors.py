@@ -14,6 +14,7 @@ OUT_OF_MEMORY = ("can't allocate memory", "Cannot allocate memory", "CUDA out of
 KEPT = "what was logged up to here is kept"
 # import name of an optional package -> its name for pip, the extra that installs it
 OPTIONAL = {
+    "dynamic_network_architectures": ("dynamic-network-architectures", "nnunet"),
     "medmnist": ("medmnist", "medmnist"),
     "nibabel": ("nibabel", "nifti"),
     "onnx": ("onnx", "onnx"),

@@ -16,10 +16,18 @@ from models.unet import Skip, UNet
 if TYPE_CHECKING:
     from models.files import File
     from models.monai import Monai
+    from models.nnunet import NnUnet
     from models.resnet import ResNet
     from models.smp import Smp
 
 __getattr__, __dir__, _ = lazy_loader.attach(
-    __name__, submod_attrs={"files": ["File"], "monai": ["Monai"], "resnet": ["ResNet"], "smp": ["Smp"]}
+    __name__,
+    submod_attrs={
+        "files": ["File"],
+        "monai": ["Monai"],
+        "nnunet": ["NnUnet"],
+        "resnet": ["ResNet"],
+        "smp": ["Smp"],
+    },
 )
-__all__ = ["CNN", "Custom", "Decoder", "File", "Monai", "ResNet", "Skip", "Smp", "Tap", "UNet"]
+__all__ = ["CNN", "Custom", "Decoder", "File", "Monai", "NnUnet", "ResNet", "Skip", "Smp", "Tap", "UNet"]

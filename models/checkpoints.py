@@ -25,7 +25,7 @@ _MAKERS: list[Any] = [value.__reduce__()[0] for value in (np.float64(0), np.zero
 NUMPY: list[Any] = [
     np.dtype, np.ndarray,
     *((make, f"numpy.{core}.multiarray.{make.__name__}") for make in _MAKERS for core in ("core", "_core")),
-    *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "u1", "?")),
+    *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "u1", "?")),
 ]  # fmt: skip
 SAVE = "save tensors alone in the training script: torch.save(network.state_dict(), 'weights.pt')"
 
@@ -44,9 +44,7 @@ def read_weights(path: str | Path) -> Weights:
     Raises:
         ValueError: The file does not exist or is damaged, holds pickled objects, or has no weights.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise ValueError(f"weights: got {path}, which is {'a folder' if path.is_dir() else 'no file'}; give a file")
+    path = _file(path)
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -59,7 +57,31 @@ def read_weights(path: str | Path) -> Weights:
         from models.files import read_program
 
         return dict(read_program(path).state_dict)
-    return _unwrapped(_read_script(path) if is_script(path) else _read_pickle(path), path)
+    return _unwrapped(_read_script(path) if is_script(path) else read_pickle(path), path)
+
+
+def read_pickle(path: str | Path) -> Any:
+    """Read what torch.save wrote, if it has only tensors, numbers, texts and containers.
+
+    Raises:
+        ValueError: The file does not exist or is damaged, or holds other objects.
+    """
+    path = _file(path)
+    for allowed in (nullcontext(), torch.serialization.safe_globals(NUMPY)):
+        try:
+            with allowed:
+                return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            reason = error
+        except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+            raise _damaged(path, error) from error
+    refused = re.search(r"GLOBAL ([\w.]+)|(?:class|function|type) ([\w.]+)", str(reason))
+    if refused is None:
+        raise _damaged(path, "torch.load can't read it") from reason
+    raise ValueError(
+        f"weights: {path} holds pickled objects ({refused[1] or refused[2]}), and reading these can run any code, so "
+        f"it is refused; {SAVE}, or use safetensors"
+    ) from reason
 
 
 def is_script(path: Path) -> bool:
@@ -156,28 +178,17 @@ def _prefix_of(given: Mapping[str, Tensor], names: Mapping[str, str], prefix: st
     return min(best, key=len), most
 
 
+def _file(path: str | Path) -> Path:
+    """Return the path of a file that exists."""
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise ValueError(f"weights: got {path}, which is {'a folder' if path.is_dir() else 'no file'}; give a file")
+    return path
+
+
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return (", ".join(names[:SHOWN]) or "none") + more
-
-
-def _read_pickle(path: Path) -> Any:
-    """Read what torch.save wrote, if it has only tensors, numbers, texts and containers."""
-    for allowed in (nullcontext(), torch.serialization.safe_globals(NUMPY)):
-        try:
-            with allowed:
-                return torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            reason = error
-        except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-            raise _damaged(path, error) from error
-    refused = re.search(r"GLOBAL ([\w.]+)|(?:class|function|type) ([\w.]+)", str(reason))
-    if refused is None:
-        raise _damaged(path, "torch.load can't read it") from reason
-    raise ValueError(
-        f"weights: {path} holds pickled objects ({refused[1] or refused[2]}), and reading these can run any code, so "
-        f"it is refused; {SAVE}, or use safetensors"
-    ) from reason
 
 
 def _read_script(path: Path) -> Weights:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from nnunet_files import plans_content, write_checkpoint, write_plans
 from running import runs, tiny
 from small_data import disc, write_data
 
 from bench.config.chosen import choices_in, split_override
 from bench.tracking import DESIGN
 from bench.tracking.views import KIND, RUN
-from models import UNet
+from models import NnUnet, UNet
 
 
 def filled_in(folder, text: str) -> str:
@@ -58,6 +59,19 @@ def write_missing_data(folder, line):
             if key in values and not marker.exists():
                 write_data(dataset, folder / values[key])
                 marker.touch()
+
+
+def write_missing_plans(folder, line):
+    """Write small plans of nnU-Net, and a checkpoint with these plans, to the paths that a command names."""
+    values = dict(split_override(override) for override in line.overrides)
+    if "model.plans" not in values:
+        return
+    plans, content = folder / values["model.plans"], plans_content()
+    if not plans.exists():
+        write_plans(plans.parent, content, plans.name)
+    if "weights" in values and not (folder / values["weights"]).exists():
+        network = NnUnet(plans, values["model.configuration"], out_channels=3)
+        write_checkpoint(folder / values["weights"], network, content, values["model.configuration"])
 
 
 def prepared(folder) -> dict:

@@ -156,8 +156,8 @@ def parents(folder: Path) -> list[Run]:
     return [run for run in runs(folder) if run.data.tags.get("sweep") == "parent"]
 
 
-def children(folder: Path, parent: Run) -> list[Run]:
-    return [run for run in runs(folder) if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+def children(folder: Path, parent: Run, experiment: str = "bench") -> list[Run]:
+    return [run for run in runs(folder, experiment) if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
 
 
 def artifact(folder: Path, run: Run, path: str) -> Path:

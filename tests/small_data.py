@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nnunet_files import write_raw
 from PIL import Image
 
 COUNT = 110  # images or volumes: a random validation split has the 16 samples that a run needs
@@ -93,4 +94,5 @@ WRITERS = {
     "medmnist": _medmnist,
     "mednist": _mednist,
     "mnist": _mnist,
+    "nnunet": lambda root, rng: write_raw(root, COUNT),
 }

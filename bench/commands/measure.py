@@ -19,7 +19,7 @@ from bench.tracking import views
 from bench.training.evaluate import predictions, score
 from bench.training.train import loss_function
 from bench.training.trial import trial_output, wanted_shape
-from models import File
+from models import File, NnUnet
 from models.checkpoints import load_weights
 from models.outputs import Binary
 
@@ -91,6 +91,8 @@ def build_trained(config: DictConfig, origin: Origin, data: Data, device: Device
     model = build_network(config.model, config.seed)
     if origin.weights is not None:
         try:
+            if origin.run is None and isinstance(model, NnUnet):
+                model.check_weights(origin.source)
             prefix = load_weights(model, origin.weights, config.prefix)
         except ValueError as error:
             raise InputError(

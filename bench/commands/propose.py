@@ -13,6 +13,7 @@ from bench.datasets.progress import say
 from bench.errors import InputError
 from bench.pruning.retraining.closing import closing
 from bench.pruning.retraining.export import require_onnx
+from bench.pruning.retraining.nnunet import training_by_nnunet
 from bench.pruning.retraining.outputs import log_chosen, plot_kept_information, write_proposals
 from bench.pruning.retraining.protocol import metric_of
 from bench.pruning.retraining.study import Study, open_study
@@ -23,6 +24,7 @@ from bench.pruning.search.proposals import Proposal, answers, propose_designs, r
 from bench.pruning.search.questions import expectation, of_search
 from bench.pruning.search.search import Search
 from bench.tracking import records
+from models import NnUnet
 
 
 def propose(config: DictConfig) -> str:
@@ -40,6 +42,8 @@ def propose(config: DictConfig) -> str:
         tracked.table(table, "tables/proposals.csv")
         write_proposals(retraining, proposals)
         sys.stdout.write(proposal_report(table, retraining.folder, peak_bits))
+        if isinstance(base.network, NnUnet):
+            sys.stdout.write(training_by_nnunet(base, table["design"], retraining.folder / "plans"))
         if config.verify:
             say(retraining.plan(count_trainings(config, proposals, len(retraining.seeds))))
             verified = verify(config, proposals, retraining)

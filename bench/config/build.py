@@ -18,6 +18,7 @@ from bench.datasets.data import Data
 from bench.errors import REFUSALS, InputError, missing_extra
 from bench.tracking.trust import without_fetching
 from bench.training.trial import trial_output, wanted_shape
+from models.taps import softmax
 
 Kind = TypeVar("Kind")
 ANYTHING: Any = object  # the kind of a component of any class
@@ -160,7 +161,7 @@ def fill_in(config: DictConfig, data: Data) -> None:
         "num_classes": len(data.classes),
         "spatial_dims": len(data.image_size),
         "input_size": list(data.image_size),
-        "multilabel": data.task == "multilabel",
+        "multilabel": data.task == "multilabel" or bool(data.regions),
     }
     with open_dict(config):
         for key in config:
@@ -187,4 +188,12 @@ def check_output(model: torch.nn.Module, data: Data) -> None:
             fix = "make the output as large as the mask, by padding or interpolation"
         raise InputError(
             f"model: got an output of shape {got}, wanted {wanted} for {data.task} on dataset {data.name}; {fix}"
+        )
+    if not data.regions:
+        return
+    taps = model.taps()  # type: ignore[operator]  # PyTorch declares any attribute as a tensor or a module
+    if taps[-1].transform is softmax:
+        raise InputError(
+            f"model: its outputs exclude each other, and the regions {list_values(data.regions)} of dataset "
+            f"{data.name} may overlap; choose model=nnunet, or model=custom with multilabel=true"
         )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn.functional import one_hot
 
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data, Split, in_regions
 from bench.errors import InputError
 from bench.training.cost import cost
 from bench.training.evaluate import evaluate
@@ -56,6 +56,8 @@ def metrics_of_test(data: Data) -> list[str]:
     targets = _all_classes(data)
     if data.task == "multilabel":
         logits = 2.0 * targets - 1
+    elif data.regions:
+        logits = 2.0 * in_regions(targets, data.regions) - 1
     else:
         shown = one_hot(targets, len(data.classes)).movedim(-1, 1)
         logits = (shown[:, 1:] if data.outputs == 1 else shown) * 2.0 - 1

@@ -124,5 +124,7 @@ class Retraining:
 class Judging(Retraining):
     """How designs are retrained and compared with baseline designs."""
 
+    by: Annotated[str, Choice(("bench", "nnunet"))] = MISSING
+    trainer: Annotated[str, Text("the name of a trainer class of nnU-Net")] = MISSING
     randoms: Annotated[int, Number(0, 1000)] = MISSING
     margin: Margin = MISSING

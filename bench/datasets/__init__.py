@@ -10,6 +10,17 @@ from bench.datasets.image_folder import image_folder
 from bench.datasets.medmnist import medmnist
 from bench.datasets.mednist import mednist
 from bench.datasets.mnist import fashion_mnist, mnist
+from bench.datasets.nnunet import nnunet
 from bench.datasets.phantoms import phantoms
 
-__all__ = ["decathlon", "dsb2018", "fashion_mnist", "image_folder", "medmnist", "mednist", "mnist", "phantoms"]
+__all__ = [
+    "decathlon",
+    "dsb2018",
+    "fashion_mnist",
+    "image_folder",
+    "medmnist",
+    "mednist",
+    "mnist",
+    "nnunet",
+    "phantoms",
+]

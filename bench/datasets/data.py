@@ -79,6 +79,16 @@ class Volumes:
         return len(self.images)
 
 
+def in_regions(targets: torch.Tensor, regions: dict[str, tuple[int, ...]]) -> torch.Tensor:
+    """Return which pixels are in each region: class masks (n, *spatial) to (n, regions, *spatial) of 0 and 1.
+
+    Examples:
+        >>> in_regions(torch.tensor([[0, 1, 2]]), {"whole": (1, 2), "core": (2,)}).tolist()
+        [[[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]]
+    """
+    return torch.stack([torch.isin(targets, targets.new_tensor(each)) for each in regions.values()], dim=1).float()
+
+
 def check_classes(data: str, task: Task, classes: tuple[str, ...]) -> None:
     """Raise InputError for names of classes that tables, or for segmentation names of metrics, can't contain.
 
@@ -125,6 +135,7 @@ class Data:
             for classification) to the same. `set_random_state(seed)` makes it repeatable.
         volumes: Volumes by split, if the samples are patches. Training then draws patches of them by `augment`, and
             accuracy is of whole volumes.
+        regions: Regions that may overlap, with the numbers of their classes. Outputs and accuracy then are of regions.
         licence: Licence of the data.
         source: Where the data come from.
         splits: The splits by name.
@@ -141,6 +152,7 @@ class Data:
     test: Split
     augment: Callable[[dict], dict] | None = None
     volumes: dict[str, Volumes] | None = None
+    regions: dict[str, tuple[int, ...]] | None = None
     licence: str = "unknown"
     source: str = ""
     splits: dict[str, Split] = field(init=False, repr=False)
@@ -155,6 +167,7 @@ class Data:
                 )
         object.__setattr__(self, "splits", splits)
         check_classes(self.name, self.task, self.classes)
+        check_classes(self.name, self.task, tuple(self.regions or ()))
         for name in SPLITS:
             self._check_values(name)
 
@@ -200,14 +213,14 @@ class Data:
     def outputs(self) -> int:
         """Return the number of output channels of a network for these data, 1 for a binary mask."""
         binary_mask = self.task == "segmentation" and len(self.classes) == 2
-        return 1 if binary_mask else len(self.classes)
+        return len(self.regions) if self.regions else 1 if binary_mask else len(self.classes)
 
     @property
     def fingerprint(self) -> str:
         """Compute a hash of all images, targets, groups and splits."""
         digest = hashlib.sha256()
         for name, split in self.splits.items():
-            digest.update(f"{name}{tuple(split.images.shape)}{list(split.groups)}".encode())
+            digest.update(f"{name}{tuple(split.images.shape)}{list(split.groups)}{self.regions or ''}".encode())
             whole = self.whole(name)
             volumes = [*whole.images, *whole.targets] if self.volumes else []
             for tensor in (split.images, split.targets, *volumes):
@@ -228,6 +241,7 @@ class Data:
             "fingerprint": self.fingerprint,
         }
         if self.task == "segmentation":
+            card |= {"regions": self.regions} if self.regions else {}
             pixels = torch.cat([mask.flatten() for name in self.splits for mask in self.whole(name).targets])
             card["foreground_share"] = float((pixels > 0).float().mean())
         if self.volumes:

@@ -30,6 +30,13 @@ def nifti_header(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
     return without_ones(image.shape), _affine(image)
 
 
+def nifti_spacing(path: Path) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Read the shape without trailing axes of length 1 after the third, and the size of a voxel in millimetres."""
+    image = _open(path)
+    shape = image.shape[: max(len(without_ones(image.shape)), min(len(image.shape), 3))]
+    return shape, tuple(float(side) * _scale(image) for side in image.header.get_zooms()[: len(shape)])
+
+
 def read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read the array, scaled by the slope and intercept in the header, and the 4x4 affine in millimetres."""
     image = _open(path)
@@ -98,8 +105,13 @@ def _open(path: Path):
 
 
 def _affine(image) -> np.ndarray:
-    scale = TO_MM.get(int(image.header["xyzt_units"]) % 8, 1.0)
+    scale = _scale(image)
     return image.affine * np.array([scale, scale, scale, 1.0])[:, None]
+
+
+def _scale(image) -> float:
+    """Return the millimetres of one unit of length."""
+    return TO_MM.get(int(image.header["xyzt_units"]) % 8, 1.0)
 
 
 def _format_affine(affine: np.ndarray) -> str:

@@ -108,6 +108,8 @@ class Progress:
 def progress(items: Iterable[Item], what: str, unit: str, total: int) -> Iterator[Item]:
     """Yield items and show how many are done.
 
+    Use it in a loop, not in a comprehension: an error there leaves the step open as long as its traceback lives.
+
     Args:
         items: The items.
         what: Name of the step.

@@ -61,10 +61,9 @@ def volumetric(
     rows = rows_by_split(assigned, n, seed)
     kept = np.sort(np.concatenate(list(rows.values())))
     _check_memory([pairs[row] for row in kept], _parse_spacing(spacing))
-    loaded = {
-        row: load_volume(pairs[row], len(classes), spacing, intensity)
-        for row in progress(kept, f"load {name}", "volumes", len(kept))
-    }
+    loaded = {}
+    for row in progress(kept, f"load {name}", "volumes", len(kept)):
+        loaded[row] = load_volume(pairs[row], len(classes), spacing, intensity)
     warn_of_lost_detail([each[2] for each in loaded.values()], [each[1] for each in loaded.values()], "dataset.spacing")
     size = patch_size(patch, {pairs[row].name: mask.shape for row, (_, mask, _) in loaded.items()})
     volumes = {
@@ -88,6 +87,7 @@ def volumetric(
         **{part: patches(whole, size) for part, whole in volumes.items()},
         augment=augmentation(augment, DIMS, patch=size),
         volumes=volumes,
+        regions=None,
         licence=licence,
         source=source,
     )

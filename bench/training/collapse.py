@@ -48,6 +48,8 @@ def find_collapse(
     if len(predicted) == 1 and best < 1:
         (only,) = predicted
         what = "the same for every image" if data.task == "multilabel" else f"{data.classes[only]} everywhere"
+        if data.regions:
+            what = "a region everywhere" if only else "no region anywhere"
         return f"the network predicts {what} on the validation data (score {best:.3f})"
     if data.task == "segmentation" and best == 0:
         return "the network finds no foreground of the validation data (Dice 0)"
@@ -87,18 +89,20 @@ def describe(collapse: str | None, epochs: int) -> str:
     return f"training collapsed: {collapse}; {REMEDY}. The numbers of this run do not describe a trained network\n"
 
 
-def distinct_predictions(logits: torch.Tensor, task: str) -> frozenset[int]:
+def distinct_predictions(logits: torch.Tensor, task: str, overlap: bool = False) -> frozenset[int]:
     """Return the classes that a network predicts, at any pixel and for any image.
 
     For multi-label data, a network that predicts no label for any image can still rank the images. The result then is
-    {0} if the logits of all images are equal, else {0, 1}.
+    {0} if the logits of all images are equal, else {0, 1}. For regions that overlap, 1 is a pixel in any region.
 
     Args:
         logits: (n, outputs, *spatial).
         task: Task of the data.
+        overlap: Whether the outputs are regions that may overlap.
     """
     if task == "multilabel":
         spread = (logits.amax(dim=0) - logits.amin(dim=0)).max()
         return frozenset({0} if spread < SAME else {0, 1})
-    predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
+    binary = overlap or logits.shape[1] == 1
+    predicted = (logits > 0).any(dim=1).long() if binary else logits.argmax(dim=1)
     return frozenset(torch.bincount(predicted.flatten()).nonzero().flatten().tolist())

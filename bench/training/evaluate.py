@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch.nn.functional import one_hot
 
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data, Split, in_regions
 from bench.errors import TrainingError
 from bench.information.statistics import bootstrap_rows, percentile_interval
 from models.tracing import device_of
@@ -20,6 +20,7 @@ from models.tracing import device_of
 RESAMPLES = 1000
 HD95_OF = "hd95."
 UNDEFINED = "undefined"
+Regions = dict[str, tuple[int, ...]]
 WINDOWS = 4  # windows of a volume in one batch
 
 
@@ -83,7 +84,9 @@ def evaluate(model: torch.nn.Module, data: Data, split: str, *, seed: int) -> tu
         predicted = (
             (_require_defined(logits, data, split), targets) for logits, targets in predictions(model, data, split)
         )
-        table = pd.concat([segmentation_table(*each, data.classes) for each in predicted], ignore_index=True)
+        table = pd.concat(
+            [segmentation_table(*each, data.classes, data.regions) for each in predicted], ignore_index=True
+        )
     else:
         samples = data.splits[split]  # only segmentation has volumes
         logits = _require_defined(predict(model, samples.images), data, split)
@@ -113,12 +116,14 @@ def score(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> float:
     if data.task == "reconstruction":
         return -float((logits - targets).square().mean())
     if data.task == "segmentation":
-        return float(_dice(_masks(logits, targets, len(data.classes))).mean(dim=1).mean())
+        return float(_dice(_masks(logits, targets, len(data.classes), data.regions)).mean(dim=1).mean())
     scores = classification_scores(logits, targets, data)
     return scores.get("auroc", math.nan) if data.task == "multilabel" else scores["balanced_accuracy"]
 
 
-def segmentation_table(logits: torch.Tensor, targets: torch.Tensor, classes: Sequence[str]) -> pd.DataFrame:
+def segmentation_table(
+    logits: torch.Tensor, targets: torch.Tensor, classes: Sequence[str], regions: Regions | None = None
+) -> pd.DataFrame:
     """Compute Dice, IoU and HD95 (pixels) of every image, as means over the foreground classes.
 
     A class that is neither in the prediction nor in the truth of an image has Dice and IoU 1. The column `both_empty`
@@ -129,6 +134,7 @@ def segmentation_table(logits: torch.Tensor, targets: torch.Tensor, classes: Seq
         logits: (n, outputs, *spatial).
         targets: (n, *spatial).
         classes: Names of the classes, the background first.
+        regions: Regions that may overlap, with the numbers of their classes. They replace the foreground classes.
 
     Returns:
         A row for each image. With several foreground classes, the columns `dice.CLASS` and `hd95.CLASS` hold the values
@@ -136,7 +142,7 @@ def segmentation_table(logits: torch.Tensor, targets: torch.Tensor, classes: Seq
     """
     from monai.metrics import compute_hausdorff_distance, compute_iou
 
-    masks = _masks(logits, targets, len(classes))
+    masks = _masks(logits, targets, len(classes), regions)
     with warnings.catch_warnings(action="ignore"):  # about empty masks, which the result shows too
         distances = compute_hausdorff_distance(*masks, include_background=False, percentile=95).numpy()
     in_prediction, in_truth = (mask[:, 1:].flatten(2).any(dim=2).numpy() for mask in masks)  # (n, foreground classes)
@@ -147,7 +153,8 @@ def segmentation_table(logits: torch.Tensor, targets: torch.Tensor, classes: Seq
     iou = compute_iou(*masks, include_background=False, ignore_empty=False).mean(dim=1)
     dice = _dice(masks)
     table = pd.DataFrame({"dice": dice.mean(dim=1).numpy(), "iou": iou.numpy(), "hd95": hd95})
-    for row, name in enumerate(classes[1:] if len(classes) > 2 else ()):
+    names = tuple(regions or classes[1:])
+    for row, name in enumerate(names if len(names) > 1 else ()):
         table[f"dice.{name}"] = dice[:, row].numpy()
         table[f"{HD95_OF}{name}"] = distances[:, row]
     return table.assign(both_empty=(~occurs).sum(axis=1))
@@ -201,8 +208,14 @@ def _require_defined(logits: torch.Tensor, data: Data, split: str) -> torch.Tens
     return logits
 
 
-def _masks(logits: torch.Tensor, targets: torch.Tensor, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return one-hot prediction and truth, (n, classes, *spatial) each."""
+def _masks(
+    logits: torch.Tensor, targets: torch.Tensor, classes: int, regions: Regions | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return prediction and truth of each class, or of background and each region: (n, classes, *spatial) each."""
+    if regions:
+        both = (logits > 0).float(), in_regions(targets, regions)
+        prediction, truth = (torch.cat([1 - each.amax(dim=1, keepdim=True), each], dim=1) for each in both)
+        return prediction, truth
     predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
     prediction, truth = (one_hot(each, classes).movedim(-1, 1).float() for each in (predicted, targets))
     return prediction, truth

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 
-from bench.datasets.data import Data, Split, Volumes
+from bench.datasets.data import Data, Split, Volumes, in_regions
 from bench.datasets.progress import progress
 from bench.errors import InputError, TrainingError
 from bench.training.collapse import distinct_predictions, find_collapse
@@ -162,7 +162,7 @@ def loss_function(name: str, data: Data) -> Callable[[torch.Tensor, torch.Tensor
     Raises:
         InputError: The loss does not fit the task.
     """
-    binary = data.task == "multilabel" or data.outputs == 1
+    binary = data.task == "multilabel" or data.outputs == 1 or bool(data.regions)
     if name == "auto":
         name = "bce" if binary else "ce"
     choices = ["bce"] if binary else ["ce"]
@@ -174,17 +174,30 @@ def loss_function(name: str, data: Data) -> Callable[[torch.Tensor, torch.Tensor
         return CrossEntropyLoss()
     if name == "bce":
         bce = BCEWithLogitsLoss()
-        return lambda logits, targets: bce(logits, targets.reshape(logits.shape).float())
+        return lambda logits, targets: bce(logits, _binary_targets(targets, data).reshape(logits.shape))
     from monai.losses import DiceCELoss, DiceLoss  # here, because MONAI takes seconds to load
 
     kind = DiceLoss if name == "dice" else DiceCELoss
     criterion = kind(sigmoid=True) if binary else kind(softmax=True, to_onehot_y=True)
-    return lambda logits, targets: criterion(logits, targets[:, None].float())
+    return lambda logits, targets: criterion(logits, _binary_targets(targets, data, axis=True))
+
+
+def _binary_targets(targets: torch.Tensor, data: Data, axis: bool = False) -> torch.Tensor:
+    """Return the targets as numbers: membership in the regions (n, regions, *spatial), or class numbers.
+
+    Args:
+        targets: Targets of a `Split`.
+        data: The dataset.
+        axis: Whether class masks get an axis for the channel.
+    """
+    if data.regions:
+        return in_regions(targets, data.regions)
+    return (targets[:, None] if axis else targets).float()
 
 
 def soft_loss(data: Data) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """Return the cross-entropy of logits with the probabilities of a teacher, from the logits of the teacher."""
-    if data.task == "multilabel" or data.outputs == 1:
+    if data.task == "multilabel" or data.outputs == 1 or data.regions:
         bce = BCEWithLogitsLoss()
         return lambda logits, teacher_logits: bce(logits, teacher_logits.sigmoid())
     ce = CrossEntropyLoss()
@@ -199,7 +212,7 @@ def _validate(
     for logits, targets in predictions(model, data, "val"):
         losses.append(_require_finite(float(loss(logits, targets)), "validation loss", epoch))
         scores.append(score(logits, targets, data))
-        predicted |= distinct_predictions(logits, data.task)
+        predicted |= distinct_predictions(logits, data.task, bool(data.regions))
     mean_score = _require_finite(float(np.mean(scores)), "validation score", epoch)
     return {"val/loss": float(np.mean(losses)), "val/score": mean_score}, predicted
 

@@ -3,8 +3,9 @@
 import pandas as pd
 import pytest
 import torch
+import yaml
 from monai.networks import nets
-from running import QUIET, assert_refused, command, layers, runs, tiny, uri, with_store
+from running import QUICK_SEARCH, QUIET, assert_refused, command, layers, runs, tiny, uri, with_store
 from torch import nn
 from torchvision.models import resnet18
 
@@ -112,7 +113,7 @@ def test_overrides_change_what_is_measured_of_a_run(trained):
     ]  # fmt: skip
 
 
-def test_a_measured_run_is_loaded_compared_and_not_proposed(trained):
+def test_a_measured_run_is_loaded_and_compared_and_is_a_base_of_propose(trained):
     folder, run, again, _ = trained
     network = bench.load(again.info.run_id, uri(folder))
     x = torch.rand(2, 1, 16, 16)
@@ -120,8 +121,14 @@ def test_a_measured_run_is_loaded_compared_and_not_proposed(trained):
     compared = command(folder, "compare", f"runs=[{run.info.run_id},{again.info.run_id}]")
     assert compared.code == 0, compared.err
     assert "unet widths=[4,8] of run" in compared.out
-    ended = command(folder, "propose", *QUIET, f"run={again.info.run_id}", "device=cpu")
-    assert_refused(ended, "which measured a network, wanted a run that trained one")
+    ended = command(
+        folder, "propose", *QUICK_SEARCH, f"run={again.info.run_id}", "target.params=0.5", "ask.samples=128",
+        "verify=false",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    (proposal,) = runs(folder, "propose")
+    retrain = folder / "proposals" / proposal.info.run_id / "experiment" / "retrain.yaml"
+    assert yaml.safe_load(retrain.read_text())["train"]["epochs"] == 1  # as this command asks
 
 
 # Checkpoints of other libraries and scripts

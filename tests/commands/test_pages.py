@@ -6,6 +6,8 @@ The blocks of a page run in order, in one scratch folder, with small settings th
 - A file: a fenced block that names its path, such as ```yaml title="conf/model/net.yaml", is written to this path.
 - Data: where `dataset.root` or `dataset.file` names a path that does not exist, small random data are written to it in
   the format of the dataset. So a page can name any path, such as data/nuclei, or a placeholder such as DIR.
+- Plans and a checkpoint of nnU-Net: where `model.plans` or, for them, `weights` names a path that does not exist, small
+  ones are written to it.
 - RUN_ID stands for the id of the newest finished training run of the page, NAME or SLUG for the id of its newest
   sweep, and ID for the newest subfolder of the folder before it (proposals/ID). If the page has no such run or sweep
   yet, a small one runs first. <run id>, <sweep> and <id> mean the same.
@@ -27,7 +29,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from pages import ROOT, blocks, pages
-from placeholders import filled_in, prepared, write_missing_data
+from placeholders import filled_in, prepared, write_missing_data, write_missing_plans
 from running import CONF, QUIET, artifact, command, layers, runs, with_store
 
 from bench.config import COMMANDS
@@ -46,7 +48,7 @@ train.epochs=1
 dataset.n=[24,16,16]
 model.widths=[4,8]
 probe.untrained_seeds=0
-probe.pixels=64
+probe.pixels=256
 probe.epochs=[]
 estimator.probe.steps=20
 ask.samples=64
@@ -182,6 +184,7 @@ def run_command(folder, monkeypatch, text) -> str | None:
         arguments = words[1:] if words[0] == "bench" else words[3:]
         line = read_line(arguments)
         write_missing_data(folder, line)
+        write_missing_plans(folder, line)
         is_medmnist = "medmnist" in choices_in(line.command, line.overrides).get("dataset", [])
         small = folder / "small.txt"
         small.write_text(SMALL + ("" if is_medmnist else "dataset.size=32\n"))

@@ -56,7 +56,8 @@ def test_a_network_whose_parts_cannot_be_switched_off_is_refused(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "linear.yaml").write_text(
         "_target_: models.Custom\nin_channels: 1\ninput_size: null\n"
-        "network: {_target_: torch.nn.Conv2d, in_channels: 1, out_channels: 1, kernel_size: 1}\n"
+        "network: {_target_: torch.nn.Sequential, _args_: [{_target_: torch.nn.Conv2d, in_channels: 1, "
+        "out_channels: 1, kernel_size: 1}]}\n"
         "taps: null\n"
     )
     ended = command(with_store(tmp_path), "propose", "--config-dir", str(tmp_path), *SMALL, *MASKS[:2], "model=linear")

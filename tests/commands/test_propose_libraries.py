@@ -1,9 +1,10 @@
-"""`python -m bench propose` with networks of segmentation-models-pytorch and MONAI."""
+"""`python -m bench propose` with networks of segmentation-models-pytorch, MONAI and nnU-Net."""
 
 import re
 
 import pandas as pd
 import pytest
+from nnunet_files import write_plans
 from proposing import parent_of, propose
 from running import QUIET, artifact, command, runs
 
@@ -26,14 +27,16 @@ LIBRARIES = {
         "+model.arguments.features=[4,4,6,8,8,4]",
         "dataset.size=32",
     ),
+    "nnU-Net": ("model=nnunet", "model.plans=nnUNetPlans.json", "model.configuration=2d"),
 }
-QUICK = ("smp's unet", "UNet")
+QUICK = ("smp's unet", "UNet", "nnU-Net")
 
 
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LIBRARIES]
 )
 def test_leaner_designs_of_library_networks_are_proposed_and_can_be_trained(tmp_path, name):
+    write_plans(tmp_path)
     data = ("dataset.n=[24,16,8]", "dataset.size=16", "estimator.probe.steps=100")
     ended = propose(tmp_path, *data, "target.params=0.5", *LIBRARIES[name], "verify=false")
     assert ended.code == 0, ended.err

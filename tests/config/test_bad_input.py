@@ -29,7 +29,7 @@ TAPS = "enc1.conv1, enc1.conv2, bottleneck.conv1, bottleneck.conv2, up1, skip1, 
         ("dataset.task=classification", "choose a network for classification, such as model=cnn"),
         (
             "model=alexnet",
-            "model: got 'alexnet', wanted one of cnn, custom, densenet, file, lenet5, monai, resnet, resnet_small, ",
+            "model: got 'alexnet', wanted one of cnn, custom, densenet, file, lenet5, monai, nnunet, resnet, ",
         ),
         (
             "dataset=coco",

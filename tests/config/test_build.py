@@ -1,5 +1,7 @@
 """The output of a network must fit its data, and its parameters must fit into memory."""
 
+from dataclasses import replace
+
 import pytest
 from omegaconf import OmegaConf
 from torch import nn
@@ -7,6 +9,7 @@ from torch import nn
 from bench.config.build import build_network, check_output
 from bench.datasets import phantoms
 from bench.errors import InputError
+from models import Custom, UNet
 
 
 @pytest.mark.parametrize(
@@ -26,6 +29,15 @@ def test_output_that_does_not_fit_the_masks_is_refused(network, classes, got, fi
 
 def test_output_that_fits_is_accepted():
     assert check_output(nn.Conv2d(1, 3, 3, padding=1), phantoms(n=(4, 4, 4), size=16, classes=3)) is None
+
+
+def test_a_softmax_over_regions_that_overlap_is_refused():
+    data = replace(phantoms(n=(4, 4, 4), size=16, classes=3), regions={"both": (1, 2), "second": (2,)})
+    with pytest.raises(InputError, match=r"outputs exclude each other, and the regions both, second .* model=nnunet"):
+        check_output(UNet(1, 2, widths=(2, 4)), data)
+    network = nn.Sequential(nn.Conv2d(1, 2, 1))
+    taps = [{"module": "0", "role": "output"}]
+    assert check_output(Custom(network, taps, 1, (16, 16), multilabel=True), data) is None
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from hydra.utils import get_object
+from nnunet_files import plans_content, write_plans
 from running import composed, is_drawing, names
 
 from bench.__main__ import CONF
@@ -172,15 +173,18 @@ def test_train(name):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """Return the arguments without which some networks can't be built."""
-    path = tmp_path_factory.mktemp("file") / "network.pt2"
+    folder = tmp_path_factory.mktemp("file")
+    path, of_channels = folder / "network.pt2", {"schemes": ("NoNormalization",) * 2, "use_mask": (False,) * 2}
     network = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 3, 2), torch.nn.ReLU(), torch.nn.Conv2d(4, 3, 15)).eval()
     network.append(torch.nn.Flatten())
     batch = {0: torch.export.Dim("batch")}
     torch.export.save(torch.export.export(network, (torch.rand(2, 2, 32, 32),), dynamic_shapes=(batch,)), path)
     target = "monai.networks.nets.EfficientNetBN"
     arguments = "[efficientnet-b0]"
+    plans = write_plans(folder, plans_content(**of_channels))
     return {
         "file": [f"model.path={path}"],
+        "nnunet": [f"model.plans={plans}", "model.configuration=2d"],
         "custom": [
             f"model.network._target_={target}", f"+model.network._args_={arguments}", "+model.network.in_channels=null",
             "+model.network.num_classes=null", "+model.network.spatial_dims=null", "+model.network.pretrained=false",

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from nnunet_files import write_plans
 from running import assert_refused, command, tiny
 
 import models
@@ -46,6 +47,11 @@ def hide(monkeypatch):
         ("timm", "model=smp", f"model: needs timm, {FIX.format('timm')}"),
         ("timm", "model=resnet dataset.task=classification", f"model: needs timm, {FIX.format('timm')}"),
         (
+            "dynamic_network_architectures",
+            "model=nnunet model.plans=nnUNetPlans.json model.configuration=2d",
+            f"model: needs dynamic-network-architectures, {FIX.format('nnunet')}",
+        ),
+        (
             "medmnist",
             "dataset=medmnist dataset.file=a.npz",
             f"dataset=medmnist: needs medmnist, {FIX.format('medmnist')}",
@@ -54,6 +60,7 @@ def hide(monkeypatch):
 )
 def test_a_choice_that_needs_an_extra(tmp_path, hide, package, overrides, line):
     hide(package)
+    write_plans(tmp_path)
     assert_refused(tiny(tmp_path, *overrides.split()), line)
 
 

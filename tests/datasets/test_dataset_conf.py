@@ -16,7 +16,7 @@ CONF = Path(__file__).parents[2] / "conf" / "dataset"
 
 @pytest.mark.parametrize("name", bench.datasets.__all__)
 def test_yaml_equals_the_signature(name):
-    config = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
+    config = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"), resolve=True)
     function = get_method(config.pop("_target_"))
     assert function is getattr(bench.datasets, name)
     parameters = inspect.signature(function).parameters

@@ -69,11 +69,11 @@ def test_u_plot_draws_untrained_references_the_null_and_hollow_markers(table):
     figure = UPlot()(table).figures["u_plot"]
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
-        "best checkpoint, epoch 2, 95 % interval", "not reliable", "untrained, range of 2 seeds",
+        "best checkpoint, epoch 2, 95 % interval", "not reliable", "untrained, range of 3 seeds",
         "ceiling of the estimator", "null (shuffled)",
     ]  # fmt: skip
     for axes, least, most in zip(figure.axes, (0.0, 0.1), (4.7, 1.2), strict=True):
-        band = next(c for c in axes.collections if c.get_label() == "untrained, range of 2 seeds")
+        band = next(c for c in axes.collections if c.get_label() == "untrained, range of 3 seeds")
         heights = band.get_paths()[0].vertices[:, 1]
         assert heights.min() == pytest.approx(least, abs=1e-9)
         assert heights.max() == pytest.approx(most, abs=1e-9)
@@ -87,7 +87,7 @@ def test_u_plot_draws_untrained_references_the_null_and_hollow_markers(table):
 def test_u_plot_draws_epochs_on_demand(table):
     figure = UPlot(epochs=True)(table).figures["u_plot"]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert [label for label in labels if label.startswith("epoch")] == ["epoch 0", "epoch 3"]
+    assert [label for label in labels if label.startswith("epoch")] == ["epoch 3"]  # epoch 0 is untrained
 
 
 def test_titles_name_what_is_known_about_the_network(table):

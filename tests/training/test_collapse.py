@@ -66,6 +66,10 @@ def test_predictions_are_distinct_by_class_and_in_multilabel_data_by_output():
     rare = torch.tensor([[-4.0, -5.0], [-3.0, -5.0]])  # no label is predicted, but the images can be ranked
     assert distinct_predictions(rare, "multilabel") == {0, 1}
     assert distinct_predictions(rare[:1].expand(5, 2), "multilabel") == {0}
+    regions = torch.full((1, 2, 2, 2), -1.0)
+    assert distinct_predictions(regions, "segmentation", overlap=True) == {0}
+    regions[0, :, 0, 0] = 1.0
+    assert distinct_predictions(regions, "segmentation", overlap=True) == {0, 1}
 
 
 @pytest.mark.parametrize(("lr", "collapsed"), [(1e-2, False), (1e-12, True)])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -46,6 +48,29 @@ def test_several_classes_are_averaged_over_the_foreground():
     predicted[0, 3, :2] = 0  # class 1 is correct, class 2 is half correct: Dice 2·2 / (2 + 4)
     logits = torch.nn.functional.one_hot(predicted, 3).movedim(-1, 1).float()
     assert segmentation_table(logits, truth, ("ground", "a", "b"))["dice"].item() == pytest.approx((1 + 2 / 3) / 2)
+
+
+REGIONS = {"whole": (1, 2), "core": (2,)}
+
+
+def in_squares() -> tuple[torch.Tensor, torch.Tensor]:
+    """Return a mask of class 1 with class 2 inside, and logits of both regions that miss half of the core."""
+    truth = torch.zeros(1, 8, 8, dtype=torch.int64)
+    truth[0, 2:6, 2:6] = 1
+    truth[0, 3:5, 3:5] = 2
+    core = (truth == 2).float()
+    core[0, 4] = 0
+    return truth, torch.stack([(truth > 0).float(), core], dim=1) * 2 - 1
+
+
+def test_regions_that_overlap_are_scored_by_themselves():
+    truth, logits = in_squares()
+    row = segmentation_table(logits, truth, ("ground", "rim", "core"), REGIONS).iloc[0]
+    assert row["dice.whole"] == 1
+    assert row["dice.core"] == pytest.approx(2 * 2 / (2 + 4))
+    assert row["dice"] == pytest.approx((1 + 2 / 3) / 2)
+    data = replace(data_of(torch.zeros(1, 1, 8, 8), truth, "segmentation", 3), regions=REGIONS)
+    assert score(logits, truth, data) == pytest.approx((1 + 2 / 3) / 2)
 
 
 def test_interval_is_over_patients_not_images():

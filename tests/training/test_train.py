@@ -118,6 +118,18 @@ def test_losses_equal_their_formulas(data):
     assert uniform.item() == pytest.approx(np.log(3), abs=1e-6)
 
 
+def test_losses_of_regions_are_those_of_each_region(data):
+    regions = replace(phantoms(classes=3, n=(4, 2, 2), size=16), regions={"both": (1, 2), "second": (2,)})
+    logits = torch.randn(2, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    targets = torch.arange(16).reshape(4, 4).expand(2, 4, 4) % 3
+    truth = torch.stack([targets > 0, targets == 2], dim=1).float()
+    bce = (softplus(logits) - truth * logits).mean()
+    assert loss_function("auto", regions)(logits, targets).item() == pytest.approx(bce.item(), abs=1e-6)
+    p = logits.sigmoid()
+    dice = 1 - 2 * (p * truth).sum((2, 3)) / (p.sum((2, 3)) + truth.sum((2, 3)))
+    assert loss_function("dice", regions)(logits, targets).item() == pytest.approx(dice.mean().item(), abs=1e-4)
+
+
 def test_a_loss_that_does_not_fit_the_data_is_refused(data):
     with pytest.raises(InputError, match=r"train.loss: got 'ce', wanted one of auto, bce, dice, dice_ce"):
         loss_function("ce", data)

@@ -88,7 +88,7 @@ class Images:
         """Score the network on each image, (n,): Dice, probability of the true class, or share of correct labels."""
         logits, targets = predict(network, self.samples.images), self.samples.targets
         if self.data.task == "segmentation":
-            return segmentation_table(logits, targets, self.data.classes)["dice"].to_numpy()
+            return segmentation_table(logits, targets, self.data.classes, self.data.regions)["dice"].to_numpy()
         if self.data.task == "multilabel":
             return correct(logits, targets, self.data)
         return logits.softmax(1).gather(1, targets[:, None])[:, 0].numpy()

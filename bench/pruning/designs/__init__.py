@@ -21,17 +21,30 @@ from bench.pruning.designs.base import (
     widths_of,
 )
 
-FAMILIES = {"UNet": "UNetDesign", "CNN": "CNNDesign", "Smp": "SmpDesign", "Monai": "MonaiDesign"}  # by class of models
+FAMILIES = {  # by class of models
+    "UNet": "UNetDesign",
+    "CNN": "CNNDesign",
+    "Smp": "SmpDesign",
+    "Monai": "MonaiDesign",
+    "NnUnet": "NnUnetDesign",
+}
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
-    submod_attrs={"cnn": ["CNNDesign"], "monai": ["MonaiDesign"], "smp": ["SmpDesign"], "unet": ["UNetDesign"]},
+    submod_attrs={
+        "cnn": ["CNNDesign"],
+        "monai": ["MonaiDesign"],
+        "nnunet": ["NnUnetDesign"],
+        "smp": ["SmpDesign"],
+        "unet": ["UNetDesign"],
+    },
 )
 __all__ = [
     "CNNDesign",
     "Cut",
     "Design",
     "MonaiDesign",
+    "NnUnetDesign",
     "Pair",
     "Part",
     "PartKind",

@@ -13,6 +13,7 @@ from bench.information.tables import LayerTable, Moment, Weights
 from bench.layers.probe import Probe
 from bench.pruning.designs.baselines import BaselineKind
 from bench.pruning.retraining.export import to_onnx
+from bench.pruning.retraining.nnunet import write_lean_plans
 from bench.pruning.retraining.protocol import metric_of
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.retraining.verify import Verified
@@ -20,6 +21,7 @@ from bench.pruning.search.base import Base
 from bench.pruning.search.proposals import Proposal
 from bench.sweeps.summary import colour_runs, profile
 from bench.tracking import records
+from models import NnUnet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,10 +29,14 @@ if TYPE_CHECKING:
 
 def write_proposals(retraining: Retraining, proposals: Sequence[Proposal]) -> None:
     """Write the yaml of each proposal into the folder and into the run."""
-    retraining.write({proposal.name: proposal.design for proposal in proposals})
+    named = {proposal.name: proposal.design for proposal in proposals}
+    retraining.write(named)
     for proposal in proposals:
         path = f"model/{proposal.name}.yaml"
         retraining.tracked.text((retraining.folder / path).read_text(), f"proposals/{path}")
+    if isinstance(retraining.base.network, NnUnet):
+        for plans in write_lean_plans(retraining.base, named, retraining.folder / "plans"):
+            retraining.tracked.text(plans.read_text(), f"proposals/plans/{plans.name}")
 
 
 def log_chosen(tracked: tracking.Run, base: Base, verified: Verified) -> None:

@@ -25,12 +25,28 @@ or patients.
 Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Undecided: all other cases.
 Same design: the baseline design is equal to the chosen proposal.
 """
+PROTOCOL_OF_NNUNET = """\
+These rules were written before any design was retrained.
+Information is estimated with training and validation data alone, which are the training cases of the fold in nnU-Net.
+The chosen proposal is that with the lowest rank score. No score of a retrained design takes part in the choice.
+Base, chosen proposal and baseline designs are retrained by {trainer} of nnU-Net, {seeds} times each; the last
+checkpoint is judged. The baseline designs have the parameters or the FLOPs of the chosen proposal.
+It is judged once, on the validation cases of the fold, which nnU-Net does not train on: {metric} of summary.json,
+paired by repetition and case, with 95 % intervals over repetitions and cases.
+Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Undecided: all other cases.
+Same design: the baseline design is equal to the chosen proposal.
+"""
 SCREENING = 2  # seeds
 FINALISTS = 2  # proposals
 
 
 def protocol(config: DictConfig, retraining: Retraining) -> str:
     """Describe the rules of this run in words."""
+    metric = metric_of(retraining.base.data.task)
+    if config.retrain.by == "nnunet":
+        return PROTOCOL_OF_NNUNET.format(
+            trainer=config.retrain.trainer, seeds=len(retraining.seeds), metric=metric, margin=config.retrain.margin
+        )
     first = "of the target's cost with the lowest rank score" if by_cost(config) else "with the fewest parameters"
     rule = f"the proposal {first}"
     if config.target.loss is not None:
@@ -42,7 +58,7 @@ def protocol(config: DictConfig, retraining: Retraining) -> str:
         rule=rule,
         finalists=FINALISTS,
         screening=SCREENING,
-        metric=metric_of(retraining.base.data.task),
+        metric=metric,
         margin=config.retrain.margin,
     )
 
@@ -53,6 +69,20 @@ def metric_of(task: str) -> str:
     A run logs it as `test/balanced_accuracy`.
     """
     return {"segmentation": "Dice", "classification": "balanced accuracy", "multilabel": "accuracy"}[task]
+
+
+def first_by_information(proposals: Sequence[Proposal]) -> Proposal:
+    """Return the proposal with the lowest rank score.
+
+    Raises:
+        InputError: No proposal has a rank score.
+    """
+    known = [proposal for proposal in proposals if not isnan(proposal.score.bits)]
+    if not known:
+        raise InputError(
+            "retrain.by: got nnunet, and no proposal has a rank score; change target, or set retrain.by=bench"
+        )
+    return min(known, key=lambda proposal: proposal.score.bits)
 
 
 def rank_by_validation(

@@ -15,6 +15,7 @@ from bench.config.prepare import prepare, prepare_training
 from bench.datasets.progress import Progress
 from bench.errors import InputError
 from bench.estimators import Estimator
+from bench.pruning.retraining.nnunet import NnunetRetraining, check
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.asker import Asker, choose_estimator_and_view, select_views
 from bench.pruning.search.base import Base, build_base
@@ -70,7 +71,7 @@ def open_study(config: DictConfig, command: str) -> Iterator[Study]:
     store = connect(config.tracking.uri, config.tracking.experiment)
     if config.run:
         config.run = find_run(store.client, store.uri, config.run)
-        base = Base.of_run(store, config.run, trusted_by(config))
+        base = Base.of_run(store, config.run, trusted_by(config), config.train)
     else:
         base = build_base(config)
         prepare_training(config.train, base.network, base.data, store.uri, trusted_by(config))
@@ -81,11 +82,15 @@ def open_study(config: DictConfig, command: str) -> Iterator[Study]:
         if not estimators[by].conditional:
             raise InputError(f"ask.by: got {by}, which takes no third variable, wanted probe, renyi_2 or ksg")
 
+    kind = Retraining
+    if config.retrain.get("by") == "nnunet":
+        kind = NnunetRetraining
+        check(config.retrain, base)
     of = f" from {config.run[:8]}" if config.run else ""
     name = config.tracking.name or f"{command} on {base.data.name}{of}"
     with tracking.started(store, name, {tracking.SWEEP: "parent"}) as tracked:
         tracked.config(config)
-        retraining = Retraining(config.retrain, base, tracked, Path(config.folder) / tracked.id, config.seed)
+        retraining = kind(config.retrain, base, tracked, Path(config.folder) / tracked.id, config.seed)
         if not base.run:
             retraining.train_base()
         base = retraining.base

@@ -1,12 +1,8 @@
-"""Retraining: designs as model yaml files, and one sweep of `python -m bench` over them as a child process."""
+"""Retraining: designs as model yaml files, trained as the base was trained, within a budget."""
 
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,12 +10,12 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from bench import tracking
-from bench.config.composing import quoted
 from bench.datasets.progress import say
 from bench.errors import InputError
 from bench.pruning.designs import Design
 from bench.pruning.designs.costs import Pricing
 from bench.pruning.retraining.budget import Budget, seconds_of_training, trainings_at_once
+from bench.pruning.retraining.processes import retrain
 from bench.pruning.retraining.results import Retrained, retrained
 from bench.pruning.search.base import Base
 from bench.sweeps import jobs
@@ -27,7 +23,6 @@ from bench.sweeps.watching import watched
 
 log = logging.getLogger(__name__)
 
-GRACE = 60  # seconds for stopped jobs to log their results
 HEADER = "# @package _global_\n# Data and training of the base. Only accuracy and cost are measured.\n"
 SILENT = {
     "calibration": False,
@@ -76,6 +71,11 @@ class Retraining:
             raise InputError("run: the training of the base failed; its run in MLflow shows the error")
         self.base = Base.of_run(self.tracked.store, runs["run"].iloc[0], self.base.trust)
 
+    @property
+    def at_once(self) -> int:
+        """Number of trainings at once."""
+        return trainings_at_once(self.config.overrides)
+
     def plan(self, trainings: int) -> str:
         """Set the largest number of trainings of all calls together.
 
@@ -87,7 +87,7 @@ class Retraining:
         self.planned = trainings if self.budget.runs is None else min(trainings, self.budget.runs)
         self.seconds = seconds_of_training(store, run, self.epochs)
         ended = jobs.count_ended(store, self.tracked.id)
-        return self.budget.expectation(trainings, ended, self.seconds, trainings_at_once(self.config.overrides))
+        return self.budget.expectation(trainings, ended, self.seconds, self.at_once)
 
     def __call__(self, designs: Mapping[str, Design], step: str, seeds: Sequence[int] | None = None) -> list[str]:
         """Train designs until the budget is spent.
@@ -107,14 +107,18 @@ class Retraining:
         seeds = self.budget.affordable(designs, wanted)
         self.budget.add(designs, seeds)
         if seeds:
-            names, overrides = list(designs), self._launcher_overrides(self.config.overrides)
             with self._shown(step), self.budget.timed():
-                retrain(self.folder, names, seeds, self.tracked, overrides, self.budget.left)
+                self.train(list(designs), seeds)
         done = set(self.read(designs, test=False).runs.groupby(["design", "seed"]).groups)
         missing = [f"{name} seed {seed}" for seed in wanted for name in designs if (name, seed) not in done]
         if missing:
             log.warning("not run because of the budget or a failure: %s", ", ".join(missing))
         return missing
+
+    def train(self, names: Sequence[str], seeds: Sequence[int]) -> None:
+        """Train designs that `write` has written, until the time is spent."""
+        overrides = self._launcher_overrides(self.config.overrides)
+        retrain(self.folder, names, seeds, self.tracked, overrides, self.budget.left)
 
     def _launcher_overrides(self, overrides: Sequence[str]) -> list[str]:
         """Return overrides of a child that permit what this call permits. The config of a teacher needs them."""
@@ -122,7 +126,7 @@ class Retraining:
 
     def _shown(self, step: str) -> AbstractContextManager[None]:
         """Show the progress of all trainings, whose number `plan` has set, until the context ends."""
-        each = self.seconds / trainings_at_once(self.config.overrides)
+        each = self.seconds / self.at_once
         return watched(self.tracked.store, self.tracked.id, step, "trainings", self.planned, each)
 
     def report(self) -> str:
@@ -171,63 +175,3 @@ def _write(path: Path, text: str) -> None:
     """Write a file, and create its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-
-
-def retrain(
-    folder: Path,
-    names: Sequence[str],
-    seeds: Sequence[int],
-    parent: tracking.Run,
-    launcher: Sequence[str] = (),
-    seconds: float | None = None,
-) -> None:
-    """Train designs of a folder from these seeds, as children of a run.
-
-    One sweep of `python -m bench` runs in its own process, because Hydra can't be entered twice. All designs of one
-    seed come before those of the next seed. A limit of time, after which the sweep is stopped, therefore leaves
-    complete seeds. Trainings that the experiment already holds are not repeated.
-
-    Args:
-        folder: Folder of the yaml files.
-        names: Names of the designs.
-        seeds: Seeds of each design.
-        parent: The parent run.
-        launcher: Further overrides, such as hydra/launcher=joblib.
-        seconds: The limit of time. None has no limit.
-
-    Raises:
-        InputError: The child refuses its input.
-    """
-    store = parent.store
-    experiment = store.client.get_experiment(store.experiment_id).name
-    command = [
-        *("--config-dir", str(folder.absolute())),
-        *("-m", "+experiment=retrain", f"seed={','.join(map(str, seeds))}", f"model={','.join(names)}"),
-        *(f"tracking.uri={quoted(store.uri)}", f"tracking.experiment={quoted(experiment)}"),
-        f"tracking.parent={parent.id}",
-        *launcher,
-    ]
-    child = subprocess.Popen(
-        [sys.executable, "-m", "bench", *command], start_new_session=True, stdout=subprocess.DEVNULL
-    )
-    try:
-        code = child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        _stop(child)
-        log.warning("retraining stopped: retrain.minutes is spent")
-        code = 0
-    except BaseException:
-        _stop(child)
-        raise
-    if code == 2:
-        raise InputError("retrain: the sweep refused its input; see its error above")
-
-
-def _stop(child: subprocess.Popen) -> None:
-    """Stop a child and its jobs. They log their results so far."""
-    os.killpg(child.pid, signal.SIGTERM)  # background processes of a shell ignore SIGINT
-    try:
-        child.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()

@@ -13,7 +13,15 @@ from bench import plots, tracking
 from bench.layers.selection import named_rng
 from bench.pruning.designs.baselines import Baseline, baseline_designs, count_baselines
 from bench.pruning.retraining import judge
-from bench.pruning.retraining.protocol import FINALISTS, SCREENING, by_cost, metric_of, protocol, rank_by_validation
+from bench.pruning.retraining.protocol import (
+    FINALISTS,
+    SCREENING,
+    by_cost,
+    first_by_information,
+    metric_of,
+    protocol,
+    rank_by_validation,
+)
 from bench.pruning.retraining.results import Retrained
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.base import Base
@@ -50,10 +58,7 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     first = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
     trained = ["base", *(proposal.name for proposal in finalists)]
     missing += retraining({name: first[name] for name in trained}, "retrain base and proposals")
-    chosen, lost = rank_by_validation(config, finalists, retraining.read(trained, test=False))[0]
-    if config.target.loss is not None and lost > config.target.loss:
-        message = "target.loss: got %s, which no proposal meets; the nearest, %s, loses %.4f on validation data"
-        log.warning(message, config.target.loss, chosen.name, lost)
+    chosen = choose(config, finalists, retraining.read(trained, test=False))
 
     rng = named_rng(config.seed, "random designs")
     baselines = baseline_designs(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
@@ -81,8 +86,21 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     return Verified(chosen, designs, compared, results.runs, baselines)
 
 
+def choose(config: DictConfig, finalists: Sequence[Proposal], results: Retrained) -> Proposal:
+    """Return the first proposal by the rule of choice. Log a warning if none meets `target.loss`."""
+    if config.retrain.by == "nnunet":
+        return first_by_information(finalists)
+    chosen, lost = rank_by_validation(config, finalists, results)[0]
+    if config.target.loss is not None and lost > config.target.loss:
+        message = "target.loss: got %s, which no proposal meets; the nearest, %s, loses %.4f on validation data"
+        log.warning(message, config.target.loss, chosen.name, lost)
+    return chosen
+
+
 def count_trainings(config: DictConfig, proposals: Sequence[Proposal], seeds: int) -> int:
     """Return the largest number of trainings to verify these proposals. Equal designs are trained once."""
+    if config.retrain.by == "nnunet":
+        return (2 + count_baselines(config.retrain.randoms)) * seeds
     screened = is_screened(config, proposals)
     first = (1 + len(proposals)) * (min(SCREENING, seeds) if screened else seeds)
     finalists = (1 + FINALISTS) * max(0, seeds - SCREENING) if screened else 0
@@ -99,9 +117,13 @@ def screen_proposals(
 ) -> tuple[Sequence[Proposal], list[str]]:
     """Select the proposals to train from all seeds, by the validation score from the first seeds.
 
+    nnU-Net trains one proposal, which is selected by its information alone.
+
     Returns:
         The proposals, and descriptions of the trainings that were not run.
     """
+    if config.retrain.by == "nnunet":
+        return [first_by_information(proposals)], []
     if not is_screened(config, proposals):
         return proposals, []
     designs = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from bench.config.build import build, build_network, build_stored, check_output, fill_in
 from bench.datasets.data import Data
@@ -64,8 +65,14 @@ class Base:
         return cls(run, config, data, network, design_of(network), pricing, trust)
 
     @classmethod
-    def of_run(cls, store: Store, run: str, trust: Sequence[str] = ()) -> Base:
+    def of_run(cls, store: Store, run: str, trust: Sequence[str] = (), train: DictConfig | None = None) -> Base:
         """Load the network of a tracked run as a base.
+
+        Args:
+            store: The tracking store.
+            run: Id of the run.
+            trust: Names that the user permits in stored configs, for this call.
+            train: How designs are trained if the run measured a network and did not train it.
 
         Raises:
             InputError: The run did not finish, its weights or data are missing, or its config has names that are not
@@ -73,11 +80,8 @@ class Base:
         """
         card = records.card_of(store, run)
         config, weights = records.saved_network(run, store.uri, trust)
-        if "train" not in config:
-            raise InputError(
-                f"run: got {run}, which measured a network, wanted a run that trained one, because "
-                "designs are retrained as the base was; train it with `python -m bench`"
-            )
+        if train is not None and "train" not in config:
+            config = cast(DictConfig, OmegaConf.merge(config, {"train": train}))
         refuse_fetching(config.model, f"run: config.yaml of {run}", trust)
         root = config.dataset.get("root") or config.dataset.get("file") or card["name"]
         try:

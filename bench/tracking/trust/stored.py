@@ -15,6 +15,7 @@ from bench.tracking.trust.pretrained import FETCHING
 from bench.tracking.trust.walk import NAME, nodes, one_line, values, within
 
 HYDRAS = {"_target_": str, "_partial_": bool, "_recursive_": bool, "_convert_": str, "_args_": list}
+AS_JSON = {"models.NnUnet": "plans"}  # arguments that name a file, which the class reads as JSON and checks
 WHOLE = ("dataset", "model")  # sections that are a single part, which is built completely (not _partial_)
 
 
@@ -110,7 +111,8 @@ def _check_arguments(node: Mapping, thing: Any, path: str, source: str) -> None:
         raise InputError(f"{source}: got {path}._args_ that {node['_target_']} does not accept ({error})") from error
     if unnamed := FETCHING & positional.keys():
         raise InputError(f"{source}: got {min(unnamed)} in {path}._args_, wanted it as a keyword argument")
-    arguments = {key: value for key, value in node.items() if key != "taps"}  # names of taps are chosen by the user
+    allowed = {"taps", AS_JSON.get(node["_target_"])}  # names of taps are chosen by the user
+    arguments = {key: value for key, value in node.items() if key not in allowed}
     for value in values(arguments, nested=False):
         if isinstance(value, str) and re.search(r"[:/\\]", value):
             raise InputError(

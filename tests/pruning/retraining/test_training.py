@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
-from bench.pruning.retraining import budget, training
+from bench.pruning.retraining import budget, processes, training
 from bench.pruning.retraining.results import Retrained
 
 IGNORES_SIGNALS = """
@@ -125,9 +125,9 @@ def test_the_expected_duration_of_a_training_has_the_epochs_that_are_asked_for()
 )
 def test_a_child_process_that_ignores_signals_is_stopped(ignored, ended_by, monkeypatch):
     """Processes that a shell starts in the background ignore SIGINT."""
-    monkeypatch.setattr(training, "GRACE", 0.5)
+    monkeypatch.setattr(processes, "GRACE", 0.5)
     child, job = start_process_that_ignores(*ignored)
-    training._stop(child)
+    processes._stop(child)
     assert child.returncode == -ended_by
     deadline = time.monotonic() + 30
     while is_running(job) and time.monotonic() < deadline:

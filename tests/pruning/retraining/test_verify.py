@@ -15,7 +15,7 @@ from bench.pruning.retraining.closing import closing
 from bench.pruning.retraining.protocol import protocol, rank_by_validation
 from bench.pruning.retraining.results import Retrained
 from bench.pruning.retraining.training import Retraining
-from bench.pruning.retraining.verify import Verified, comparisons, count_trainings, screen_proposals
+from bench.pruning.retraining.verify import Verified, choose, comparisons, count_trainings, screen_proposals
 from bench.pruning.search.asker import Loss
 from bench.pruning.search.proposals import Proposal
 
@@ -58,7 +58,7 @@ class KnownBase:
 
 
 def target(params=None, flops=None, loss=0.01):
-    return OmegaConf.create({"target": {"params": params, "flops": flops, "loss": loss}})
+    return OmegaConf.create({"target": {"params": params, "flops": flops, "loss": loss}, "retrain": {"by": "bench"}})
 
 
 def test_two_seeds_screen_many_proposals():
@@ -111,7 +111,7 @@ def test_a_baseline_equal_to_the_proposal_is_marked_as_the_same_design():
     )
     runs = images[["design", "seed"]].drop_duplicates().assign(params=1000, flops=100)
     baselines = {"uniform_at_params": "lean_1", "flat_at_params": "flat"}
-    wanted = OmegaConf.create({"retrain": {"margin": 0.01}})
+    wanted = OmegaConf.create({"retrain": {"by": "bench", "margin": 0.01}})
     compared = comparisons(Retrained(runs, images), PROPOSALS[0], baselines, wanted).set_index("baseline")
     assert compared["verdict"].to_dict() == {"uniform_at_params": "same design", "flat_at_params": "better"}
     assert compared["gain"].to_dict() == pytest.approx({"uniform_at_params": 0, "flat_at_params": 0.1})
@@ -122,7 +122,7 @@ def test_the_protocol_names_seeds_epochs_target_and_margin(requested, epochs):
     base = SimpleNamespace(
         config=OmegaConf.create({"train": {"epochs": 30}}), data=SimpleNamespace(task="segmentation")
     )
-    settings = {"seeds": 2, "epochs": requested, "margin": 0.02, "minutes": None, "runs": None}
+    settings = {"by": "bench", "seeds": 2, "epochs": requested, "margin": 0.02, "minutes": None, "runs": None}
     retrain = OmegaConf.create({"retrain": settings})
     text = protocol(
         OmegaConf.merge(target(params=0.1), retrain), Retraining(retrain.retrain, base, None, Path("designs"), seed=3)
@@ -142,7 +142,7 @@ def test_the_protocol_names_seeds_epochs_target_and_margin(requested, epochs):
     ],
 )
 def test_the_number_of_trainings_is_counted_before_the_first(wanted, count, trainings):
-    config = OmegaConf.merge(wanted, {"retrain": {"randoms": 1}})
+    config = OmegaConf.merge(wanted, {"retrain": {"by": "bench", "randoms": 1}})
     assert count_trainings(config, PROPOSALS[:count], seeds=5) == trainings
 
 
@@ -200,3 +200,10 @@ def test_the_closing_sentences_say_what_was_won_and_lost(rows, sentence):
     compared = pd.DataFrame(rows, columns=columns)
     verified = Verified(PROPOSALS[0], pd.DataFrame(), compared, pd.DataFrame(), BASELINES)
     assert closing(verified, "Dice") == sentence
+
+
+def test_nnunet_trains_the_proposal_with_the_lowest_rank_score_and_no_score_chooses():
+    wanted, training = OmegaConf.merge(target(params=0.99), {"retrain": {"by": "nnunet"}}), KnownRetraining({})
+    finalists, missing = screen_proposals(wanted, KnownBase, PROPOSALS[::-1], training)
+    assert ([proposal.name for proposal in finalists], missing, training.calls) == (["lean_1"], [], [])
+    assert choose(wanted, PROPOSALS[::-1], retrained({"lean_1": 0.1, "lean_2": 0.9})).name == "lean_1"

@@ -197,7 +197,7 @@ def test_every_choice_of_conf_is_accepted():
     config = OmegaConf.to_container(composed())
     for group in ("model", "dataset", "estimator", "diagnostic", "task"):
         for name in names(group):
-            part = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"))
+            part = OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"), resolve=True)
             if name == "custom":
                 part["network"]["_target_"] = "monai.networks.nets.DenseNet121"
             if name != "file":
