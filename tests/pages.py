@@ -11,7 +11,7 @@ SHELLS = ("bash", "sh", "shell", "console")
 STARTS = re.compile(
     r"(\$ )?([A-Z_]+=\S+ )*(\S*python3? -m |bench |make\b|eval |export |pip |git |cd |\S*server/|mlflow )"
 )
-FENCE = re.compile(r"^( *)```(\w*)[ \t]*(?:title=\"?|\{\.?\w+ title=\")?([^\s\"}]*)[^\n]*\n(.*?)^\1```", re.M | re.S)
+FENCE = re.compile(r"^( *)```(\w*)(?: title=\"([^\s\"]+)\")?\n(.*?)^\1```$", re.M | re.S)
 
 
 class Block(NamedTuple):
@@ -39,7 +39,7 @@ def blocks(page: str) -> list[Block]:
     """Read the commands, the code and the files of a page, in order.
 
     A fenced block of bash, sh or shell has one command in each line. A fenced block of python is code, unless it names
-    a path as in ```python mine/net.py or ```yaml title="conf/model/net.yaml": then it is a file. An indented block is
+    a path as in ```yaml title="conf/model/net.yaml": then it is a file. An indented block is
     a block of commands or of code by its first line. Other blocks, such as outputs, are not read.
     """
     text = (ROOT / page).read_text(encoding="utf-8")

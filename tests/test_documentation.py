@@ -59,6 +59,7 @@ def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path):
         loaded = re.findall(r"<(?:script|img|iframe)[^>]+src=\"?(https?:[^\" >]+)", text)
         loaded += re.findall(r"<link[^>]+rel=\"?(?:stylesheet|icon|preconnect)\"?[^>]+href=\"?(https?:[^\" >]+)", text)
         assert loaded == [], path
+        assert "```" not in text, path  # a fence that MkDocs does not know
     assert "retrain.seeds" in pages[site / "commands" / "propose.html"]
 
 
