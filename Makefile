@@ -50,7 +50,7 @@ perf-tracking: $(INSTALLED) ## docs/scaling.md; SQLite, and DATABASE=postgresql:
 	$(BIN)/python tests/perf/queries.py $(DATABASE)
 
 docs: $(INSTALLED) ## the documentation in site/index.html; a broken link is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 notebooks: $(INSTALLED) ## run the notebooks again in a scratch folder and store their outputs; minutes
 	folder=$$(mktemp -d) && cp docs/notebooks/*.ipynb $$folder && cd $$folder && PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=$(CURDIR) \
