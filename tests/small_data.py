@@ -86,7 +86,26 @@ def _decathlon(root: Path, rng: np.random.Generator) -> None:
     (folder / "dataset.json").write_text(json.dumps({"labels": labels, "licence": "CC0", "training": listed}))
 
 
+def _class_folders(root: Path, rng: np.random.Generator) -> None:
+    for name in ("benign", "malignant"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for number in range(COUNT // 2):
+            image = disc(rng, (32, 32))[0] if name == "malignant" else rng.integers(0, 100, (32, 32), np.uint8)
+            Image.fromarray(image).save(root / name / f"patient{number // 2}_{number}.png")
+
+
+def _table(root: Path, rng: np.random.Generator) -> None:
+    (root / "files").mkdir(parents=True, exist_ok=True)
+    with open(root / "index.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path", "label", "effusion", "nodule", "patient"])
+        for number in range(COUNT):
+            Image.fromarray(disc(rng, (32, 32))[0]).save(root / "files" / f"{number}.png")
+            rows.writerow([f"files/{number}.png", number % 2, number % 2, number % 3 // 2, f"patient{number // 2}"])
+
+
 WRITERS = {
+    "class_folders": _class_folders,
     "decathlon": _decathlon,
     "dsb2018": _dsb2018,
     "fashion_mnist": _mnist,
@@ -94,5 +113,6 @@ WRITERS = {
     "medmnist": _medmnist,
     "mednist": _mednist,
     "mnist": _mnist,
+    "table": _table,
     "nnunet": lambda root, rng: write_raw(root, COUNT),
 }

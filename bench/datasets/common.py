@@ -161,6 +161,21 @@ def rows_by_split(split: np.ndarray, n: Sequence[int | None] | None = None, seed
     return rows
 
 
+def require_samples(split: np.ndarray, source: str) -> None:
+    """Raise InputError if one of train, val and test has no sample.
+
+    Args:
+        split: (n,) the split of each sample.
+        source: Folder of the data, for the message.
+    """
+    empty = [name for name in SPLITS if name not in split]
+    if empty:
+        raise InputError(
+            f"{source}: the {empty[0]} split is empty ({len(split)} images in all), wanted at least one image; "
+            "give it rows in the index or a larger dataset.val_share or test_share"
+        )
+
+
 def classification(
     name: str,
     images: np.ndarray,

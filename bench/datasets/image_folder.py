@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 
 from bench.datasets.augment import augmentation
-from bench.datasets.common import existing_folder, list_values, reason, rows_by_split, seeded_split, with_val
+from bench.datasets.common import existing_folder, require_samples, rows_by_split, seeded_split, with_val
 from bench.datasets.data import Data, Split
 from bench.datasets.files import SUFFIXES, files_by_stem
+from bench.datasets.index import AUTO, read_index
 from bench.datasets.load import Pair, Size, load_pairs
 from bench.errors import InputError
-
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 def image_folder(
@@ -26,9 +24,10 @@ def image_folder(
     channels: Literal["auto"] | int = "auto",
     intensity: Literal["unit", "minmax", "zscore"] = "unit",
     classes: int | Sequence[str] | None = None,
-    index: str | None = "auto",
-    split: str | None = "split",
+    index: str | None = AUTO,
+    split: str | None = AUTO,
     group: str | None = None,
+    n: Sequence[int | None] | None = None,
     val_share: float = 0.2,
     test_share: float = 0.2,
     split_seed: int = 0,
@@ -48,11 +47,13 @@ def image_folder(
         intensity: `unit` divides by the maximum of the type of the file. `minmax` and `zscore` scale each image.
         classes: Names or number of classes. None reads them from the masks (0/1, 0/255, or 0 to K-1).
         index: A csv in root with the column `stem`. `auto` takes index.csv if there is one; None takes none.
-        split: Column of the index with train, val or test. Without an index, or for None, the split is random.
+        split: Column of the index with train, val or test. `auto` takes the column `split` if the index has one. The
+            split is random without such a column, without an index, or for None.
         group: Column of the index with groups that must stay in one split, such as patients.
+        n: Number of images to draw for (train, val, test). None in it, or for it, takes all.
         val_share: Share of the training groups for validation, if no row has val.
         test_share: Share of the groups for the test split, if the split is random.
-        split_seed: Seed of the split.
+        split_seed: Seed of the split and of the draw.
         augment: Any of `flips`, `rotations`, `intensity`.
         licence: Licence of the data.
 
@@ -75,6 +76,8 @@ def image_folder(
         pairs,
         assigned,
         groups,
+        n=n,
+        seed=split_seed,
         augment=augment,
         licence=licence,
         source=str(folder),
@@ -92,6 +95,8 @@ def segmentation(
     assigned: np.ndarray,
     groups: np.ndarray,
     *,
+    n: Sequence[int | None] | None = None,
+    seed: int = 0,
     augment: str | Sequence[str] | None,
     licence: str,
     source: str,
@@ -104,27 +109,26 @@ def segmentation(
         pairs: The files of n images and their masks.
         assigned: (n,) the split of each pair.
         groups: (n,) the group of each pair.
+        n: Number of images to draw for (train, val, test). None in it, or for it, takes all.
+        seed: Seed of the draw.
         augment: Names of augmentations.
         licence: Licence of the data.
         source: Where the data come from.
         **preprocessing: Arguments of `load_pairs`.
     """
-    rows = rows_by_split(assigned)
-    empty = [part for part, members in rows.items() if len(members) == 0]
-    if empty:
-        raise InputError(
-            f"{source}: the {empty[0]} split is empty ({len(pairs)} images in all), wanted at least one image; "
-            "give it rows in the index or a larger dataset.val_share or test_share"
-        )
+    require_samples(assigned, source)
+    rows = rows_by_split(assigned, n, seed)
+    kept = np.sort(np.concatenate(list(rows.values())))
+    pairs = [pairs[row] for row in kept]
     images, masks, classes = load_pairs(pairs, title=name, **preprocessing)
-    whole = Split(images, masks, groups, tuple(pair.name for pair in pairs))
+    whole = Split(images, masks, groups[kept], tuple(pair.name for pair in pairs))
     return Data(
         name=name,
         task="segmentation",
         classes=classes,
-        train=whole.take(rows["train"]),
-        val=whole.take(rows["val"]),
-        test=whole.take(rows["test"]),
+        train=whole.take(np.searchsorted(kept, rows["train"])),
+        val=whole.take(np.searchsorted(kept, rows["val"])),
+        test=whole.take(np.searchsorted(kept, rows["test"])),
         augment=augmentation(augment, spatial_dims=images.ndim - 2),
         licence=licence,
         source=source,
@@ -143,69 +147,3 @@ def find_pairs(root: Path) -> list[Pair]:
     if not images:
         raise InputError(f"{root / 'images'}: got no image, wanted files of {', '.join(SUFFIXES)}; check dataset.root")
     return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images)]
-
-
-def read_index(
-    root: Path, index: str | None, stems: list[str], split: str | None, group: str | None
-) -> tuple[np.ndarray | None, np.ndarray]:
-    """Read the split and the group of each of n stems from the index.
-
-    Returns:
-        Splits (n,), or None if the index has none, and groups (n,).
-
-    Raises:
-        InputError: The index is missing, can't be read, lacks a column, or does not fit the stems.
-    """
-    if index == "auto":
-        index = "index.csv" if (root / "index.csv").exists() else None
-    if index is None:
-        if group is not None:
-            raise InputError(f"dataset.group: got {group} without an index, wanted a column of index.csv; add the file")
-        return None, np.array(stems)
-    path = root / index
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; set dataset.index to a csv in dataset.root, or to null")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError, OverflowError) as error:
-        raise InputError(f"{path}: unreadable ({reason(error)}), wanted a csv with a header; correct it") from error
-    for column in ("stem", split, group):
-        if column is not None and column not in table:
-            raise InputError(
-                f"{path}: got columns {list_values(table.columns)}, wanted {column}; rename one, "
-                "or change dataset.split or dataset.group"
-            )
-    wrong = {
-        "listed twice": table.stem[table.stem.duplicated()],
-        "without an image": sorted(set(table.stem) - set(stems)),
-        "missing": sorted(set(stems) - set(table.stem)),
-    }
-    for what, found in wrong.items():
-        if len(found):
-            raise InputError(f"{path}: stems {what}: {list_values(found, 3)}, wanted each image once; correct the csv")
-    table = table.set_index("stem").loc[stems]
-    assigned = None if split is None else split_column(table[split], path)
-    return assigned, np.array(stems) if group is None else group_column(table[group], assigned, path)
-
-
-def split_column(column: pd.Series, path: Path) -> np.ndarray:
-    """Return the names of splits in a column, or raise InputError for an unknown name."""
-    unknown = sorted(set(column) - set(SPLIT_NAMES))
-    if unknown:
-        raise InputError(f"{path}: got split {unknown[0]!r}, wanted one of {list(SPLIT_NAMES)}; correct the csv")
-    return column.map(SPLIT_NAMES).to_numpy(dtype=str)
-
-
-def group_column(column: pd.Series, assigned: np.ndarray | None, path: Path) -> np.ndarray:
-    """Return the groups in a column, or raise InputError if a value is empty or a group is in several splits."""
-    groups = column.to_numpy(dtype=str)
-    if "" in groups:
-        raise InputError(f"{path}: got no {column.name} for stem {column.index[groups == ''][0]}; fill the column")
-    if assigned is not None:
-        splits = pd.Series(assigned).groupby(groups).nunique()
-        if splits.max() > 1:
-            raise InputError(
-                f"{path}: got {column.name} {splits.idxmax()} in {splits.max()} splits, wanted each in one; "
-                "correct the split column, or set dataset.split=null for a seeded split"
-            )
-    return groups

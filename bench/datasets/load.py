@@ -13,13 +13,13 @@ import torch
 
 from bench.datasets.common import by, list_values
 from bench.datasets.files import check_pair, read_image, read_mask, shape_of
+from bench.datasets.mask_values import read_classes
 from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
 from bench.datasets.progress import progress
 from bench.errors import InputError
 
 Size = int | Sequence[int] | None
 INTENSITIES = ("unit", "minmax", "zscore")
-MOST_FOUND = 64  # most classes without dataset.classes; more distinct values are probably grey levels
 LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 log = logging.getLogger(__name__)
@@ -60,11 +60,7 @@ def load_pairs(
     Raises:
         InputError: A file is not usable. The message names the file.
     """
-    if intensity not in INTENSITIES:
-        raise InputError(f"dataset.intensity: got {intensity!r}, wanted one of {list(INTENSITIES)}; change it")
-    if channels != "auto" and (not isinstance(channels, int) or channels < 1):
-        raise InputError(f"dataset.channels: got {channels!r}, wanted auto, 1 or 3; change dataset.channels")
-    _check_memory(pairs, size, crop, channels)
+    check_options([pair.image for pair in pairs], size, crop, channels, intensity, mask=INT)
     images: list[torch.Tensor] = []
     masks: list[torch.Tensor] = []
     values: dict[Path | str, np.ndarray] = {}
@@ -77,15 +73,9 @@ def load_pairs(
                 "correct the pair"
             )
         values[mask_file if isinstance(mask_file, Path) else name] = np.unique(mask)
-        image = with_channels(scale(pixels, intensity, image_file), channels, image_file)
-        image = prepare(image, crop, size, smooth=True, intensity=intensity)
+        image = prepare_image(pixels, image_file, size, crop, channels, intensity)
         target = prepare(torch.from_numpy(mask.astype(np.float32))[None], crop, size, smooth=False)[0]
-        if images and image.shape[1:] != images[0].shape[1:]:
-            raise InputError(
-                f"{image_file}: got {by(image.shape[1:])}, but {pairs[0].name} has {by(images[0].shape[1:])}, "
-                "wanted images of one size; set dataset.size"
-            )
-        images.append(image)
+        append_image(images, image, image_file, pairs[0].name)
         masks.append(target.long())
     names, step = read_classes(values, classes)
     warn_of_lost_detail(values.values(), masks, "dataset.crop and dataset.size")
@@ -99,12 +89,64 @@ def warn_of_lost_detail(before: Iterable[np.ndarray], after: Iterable[torch.Tens
         log.warning("%d masks lose a class because of %s; change them to keep small structures", lost, options)
 
 
-def _check_memory(pairs: Sequence[Pair], size: Size, crop: Size, channels: Literal["auto"] | int) -> None:
-    """Raise InputError if the pairs do not fit in memory, by the headers of the images."""
-    shapes = {pair.image: shape_of(pair.image) for pair in pairs}
+def load_images(
+    paths: Sequence[Path],
+    *,
+    size: Size,
+    crop: Size,
+    channels: Literal["auto"] | int,
+    intensity: str,
+    title: str,
+) -> torch.Tensor:
+    """Load n images without masks: (n, C, *spatial) float32. Arguments and errors are those of `load_pairs`."""
+    check_options(paths, size, crop, channels, intensity, mask=0)
+    images: list[torch.Tensor] = []
+    for path in progress(paths, f"load {title}", "images", len(paths)):
+        append_image(
+            images, prepare_image(read_image(path), path, size, crop, channels, intensity), path, paths[0].name
+        )
+    return torch.stack(same_channels(images))
+
+
+def prepare_image(
+    pixels: np.ndarray, path: Path, size: Size, crop: Size, channels: Literal["auto"] | int, intensity: str
+) -> torch.Tensor:
+    """Convert the pixels (C, *spatial) of a file to an image of the wanted channels, size and scale."""
+    image = with_channels(scale(pixels, intensity, path), channels, path)
+    return prepare(image, crop, size, smooth=True, intensity=intensity)
+
+
+def append_image(images: list[torch.Tensor], image: torch.Tensor, path: Path, first: str) -> None:
+    """Append an image, or raise InputError if its size is not that of the first image."""
+    if images and image.shape[1:] != images[0].shape[1:]:
+        raise InputError(
+            f"{path}: got {by(image.shape[1:])}, but {first} has {by(images[0].shape[1:])}, "
+            "wanted images of one size; set dataset.size"
+        )
+    images.append(image)
+
+
+def check_options(
+    paths: Sequence[Path], size: Size, crop: Size, channels: Literal["auto"] | int, intensity: str, mask: int
+) -> None:
+    """Raise InputError if an option is out of range, or if the images do not fit in memory, by their headers.
+
+    Args:
+        paths: The files of the images.
+        size: Size, as in `image_folder`.
+        crop: Central window, as in `image_folder`.
+        channels: Number of channels, or `auto`.
+        intensity: Scaling.
+        mask: Bytes of a pixel of the mask, 0 without masks.
+    """
+    if intensity not in INTENSITIES:
+        raise InputError(f"dataset.intensity: got {intensity!r}, wanted one of {list(INTENSITIES)}; change it")
+    if channels != "auto" and (not isinstance(channels, int) or channels < 1):
+        raise InputError(f"dataset.channels: got {channels!r}, wanted auto, 1 or 3; change dataset.channels")
+    shapes = {path: shape_of(path) for path in paths}
     largest = max(shapes, key=lambda path: prod(shapes[path]))
     fix = "shrink it or cut it into several"
-    check_memory(COPIES * (FLOAT + INT) * prod(shapes[largest]), f"{largest} of {by(shapes[largest])}", fix)
+    check_memory(COPIES * (FLOAT + mask) * prod(shapes[largest]), f"{largest} of {by(shapes[largest])}", fix)
     count = max(shape[0] for shape in shapes.values()) if channels == "auto" else channels
     needed = 0
     kept: tuple[int, ...] = ()
@@ -114,8 +156,8 @@ def _check_memory(pairs: Sequence[Pair], size: Size, crop: Size, channels: Liter
             kept = tuple(map(min, sides(crop, len(kept), "dataset.crop"), kept))
         if size is not None:
             kept = sides(size, len(kept), "dataset.size")
-        needed += COPIES * (count * FLOAT + INT) * prod(kept)
-    what = f"dataset: {len(pairs)} images of {count} channels and {by(kept)}"
+        needed += COPIES * (count * FLOAT + mask) * prod(kept)
+    what = f"dataset: {len(paths)} images of {count} channels and {by(kept)}"
     check_memory(needed, what, "lower dataset.size or dataset.crop, or take fewer images")
 
 
@@ -146,7 +188,9 @@ def prepare(image: torch.Tensor, crop: Size, size: Size, smooth: bool, intensity
         smooth: Whether to resize by area (shrinking) or linearly; else the nearest pixel is taken.
         intensity: `minmax` and `zscore` scale the image after resizing.
     """
-    from monai import transforms as mt
+    if crop is None and size is None and intensity == "unit":
+        return image
+    from monai import transforms as mt  # here, because MONAI takes seconds to load
 
     dims = image.ndim - 1
     steps: list[mt.Transform] = []
@@ -193,53 +237,3 @@ def same_channels(images: list[torch.Tensor]) -> list[torch.Tensor]:
             "folder"
         )
     return [image.expand(counts[-1], *image.shape[1:]) for image in images]
-
-
-def read_classes(values: dict, classes: int | Sequence[str] | None) -> tuple[tuple[str, ...], int]:
-    """Determine the classes from the values of all masks.
-
-    Args:
-        values: Distinct values of each mask, by file.
-        classes: Names or number of classes. None determines them.
-
-    Returns:
-        Names of the classes, and the divisor that turns mask values into class numbers (255 for 0/255 masks, else 1).
-
-    Raises:
-        InputError: Mask values are not classes.
-
-    Examples:
-        >>> read_classes({"a.png": np.array([0, 255])}, classes=None)
-        (('background', 'foreground'), 255)
-        >>> read_classes({"a.png": np.array([0, 1]), "b.png": np.array([0, 2])}, classes=None)
-        (('background', 'class 1', 'class 2'), 1)
-    """
-    count = classes if classes is None or isinstance(classes, int) else len(classes)
-    if count is not None and count < 2:
-        raise InputError(f"dataset.classes: got {classes}, wanted two or more, background first; change it or set null")
-    found = np.unique(np.concatenate(list(values.values())))
-    if found.max() == 255 and set(found) <= {0, 255} and count in (None, 2):
-        count, step = 2, 255
-    else:
-        count, step = count or max(len(found), 2), 1
-    lone = classes is None and len(found) == 1 and step == 1
-    many = classes is None and count > MOST_FOUND
-    wrong = [path for path, held in values.items() if lone or many or len(np.setdiff1d(held / step, np.arange(count)))]
-    if wrong:
-        path = min(wrong, key=lambda path: set(values[path]) <= {0, 255})  # prefer a mask that is not 0/255
-        raise InputError(
-            f"{path}: got mask values {list_values(values[path])} ({list_values(found)} in all masks), wanted all of "
-            f"{list_values(range(min(count, MOST_FOUND)))}, or 0 and 255; {_suggest_fix(found, lone)}"
-        )
-    if classes is not None and not isinstance(classes, int):
-        return tuple(classes), step
-    return ("background", *(("foreground",) if count == 2 else (f"class {number}" for number in range(1, count)))), step
-
-
-def _suggest_fix(found: np.ndarray, lone: bool) -> str:
-    """Return the advice for mask values that are not classes."""
-    if lone:
-        return "give masks with foreground, or correct how they are read and saved"
-    if found.min() >= 0 and found.max() < MOST_FOUND and (found == found.round()).all():
-        return f"renumber the masks, or set dataset.classes={int(found.max()) + 1} if a class does not occur"
-    return "renumber the masks; grey levels between two classes come from smoothing, so round them to the classes"

@@ -33,7 +33,7 @@ TAPS = "enc1.conv1, enc1.conv2, bottleneck.conv1, bottleneck.conv2, up1, skip1, 
         ),
         (
             "dataset=coco",
-            "dataset: got 'coco', wanted one of decathlon, dsb2018, fashion_mnist, image_folder, medmnist, mednist, ",
+            "dataset: got 'coco', wanted one of class_folders, decathlon, dsb2018, fashion_mnist, image_folder, ",
         ),
         ("dataset.task=detection", "dataset.task: got 'detection', wanted one of ['segmentation', 'classification']"),
         ("dataset.n=[16,16,0]", "dataset.n: got [16, 16, 0]"),

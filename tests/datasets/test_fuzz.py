@@ -11,7 +11,7 @@ from PIL import Image
 
 from bench.datasets.decathlon import numbered_classes, read_description
 from bench.datasets.files import read_image, read_mask, shape_of
-from bench.datasets.image_folder import read_index
+from bench.datasets.index import read_index
 from bench.datasets.medmnist import read_npz
 from bench.datasets.mnist import read_idx
 from bench.errors import InputError

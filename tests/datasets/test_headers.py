@@ -11,7 +11,7 @@ import torch
 from dataset_helpers import assert_refused, png16, save
 from PIL import Image
 
-from bench.datasets import decathlon, image_folder, mednist
+from bench.datasets import class_folders, decathlon, image_folder
 from bench.datasets.files import check_pair, files_by_stem, read_image, read_mask, shape_of
 
 GREY = np.random.default_rng(0).integers(0, 256, (12, 20), np.uint8)
@@ -137,9 +137,9 @@ def test_a_class_is_a_folder_with_pictures(tmp_path):
     for name in ("hand", "head", "__MACOSX"):
         for number in range(10):
             save(tmp_path / name / f"{number}.png", GREY)
-    assert mednist(tmp_path).classes == ("hand", "head")
+    assert class_folders(tmp_path, size=None).classes == ("hand", "head")
     (tmp_path / "foot").mkdir()
-    assert_refused(r"foot: got no picture, wanted a folder of pictures for each class", mednist, tmp_path)
+    assert_refused(r"foot: got no image, wanted a folder of images for each class", class_folders, tmp_path)
 
 
 def pair(folder, of_image, of_mask, shape=(8, 8, 8)):

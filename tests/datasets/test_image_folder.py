@@ -130,6 +130,25 @@ def test_without_val_in_the_index_a_fifth_of_the_training_groups_is_val(folder):
     assert [len(split) for split in image_folder(folder, size=None, index=None).splits.values()] == [6, 2, 2]
 
 
+def test_an_index_without_splits_is_split_by_the_seed(folder):
+    write_index(folder, [{"stem": stem, "patient": f"p{i // 2}"} for i, stem in enumerate(STEMS)])
+    data = image_folder(folder, size=None, group="patient")
+    assert [len(set(split.groups)) for split in data.splits.values()] == [3, 1, 1]
+    assert data.fingerprint == image_folder(folder, size=None, group="patient", split=None).fingerprint
+    assert data.fingerprint != image_folder(folder, size=None, group="patient", split_seed=1).fingerprint
+
+
+def test_only_drawn_images_are_read(folder):
+    whole, few = image_folder(folder, size=None), image_folder(folder, size=None, n=[3, None, 1])
+    assert [len(split) for split in few.splits.values()] == [3, 2, 1]
+    for part, split in few.splits.items():
+        assert set(split.names) <= set(whole.splits[part].names)
+    for stem in set(STEMS) - {name for split in few.splits.values() for name in split.names}:
+        (folder / "images" / f"{stem}.png").write_bytes(b"broken")
+    assert image_folder(folder, size=None, n=[3, None, 1]).fingerprint == few.fingerprint
+    assert_refused(r"dataset.n: got 7 for train, wanted 1 to 6", image_folder, folder, n=[7, None, None])
+
+
 @pytest.mark.parametrize("split", ["split", None])
 @pytest.mark.parametrize("seed", range(5))
 def test_groups_are_never_split(folder, split, seed):
