@@ -19,7 +19,9 @@ OPTIONAL = {
     "nibabel": ("nibabel", "nifti"),
     "onnx": ("onnx", "onnx"),
     "onnxscript": ("onnxscript", "onnx"),
+    "pydicom": ("pydicom", "dicom"),
     "segmentation_models_pytorch": ("segmentation-models-pytorch", "smp"),
+    "tifffile": ("tifffile", "tiff"),
     "timm": ("timm", "timm"),
 }
 # errors that constructors of components and plugins raise for settings that they reject

@@ -14,7 +14,7 @@ from bench.datasets.load import Pair
 from bench.datasets.volumes import volumetric
 from bench.errors import InputError
 
-SUFFIX = ".nii.gz"
+SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 
 
 def decathlon(
@@ -32,9 +32,9 @@ def decathlon(
 ) -> Data:
     """Load the volumes that root/TASK/dataset.json lists for training, with their masks, in RAS orientation.
 
-    The test volumes of the source are not used, because they have no masks. Training draws patches. Accuracy is of
-    whole volumes, by sliding windows. Layers are measured on one patch of each volume, around the centre of its
-    labelled voxels.
+    It may list NIfTI files, NRRD files, or folders of DICOM slices. The test volumes of the source are not used,
+    because they have no masks. Training draws patches. Accuracy is of whole volumes, by sliding windows. Layers are
+    measured on one patch of each volume, around the centre of its labelled voxels.
 
     Args:
         root: Folder of the tasks.
@@ -136,9 +136,10 @@ def numbered_classes(labels: dict, path: Path) -> dict[int, str]:
 def _find_pair(folder: Path, listed: dict) -> Pair:
     image, mask = folder / listed["image"], folder / listed["label"]
     for path in (image, mask):
-        if not path.is_file():
+        if not path.exists():
             raise InputError(f"{path}: no such file, but dataset.json lists it; add it or remove it from the list")
-    return Pair(image.name.removesuffix(SUFFIX), image, mask)
+    suffix = next((each for each in SUFFIXES if image.name.endswith(each)), "")
+    return Pair(image.name.removesuffix(suffix), image, mask)
 
 
 def _download(root: str, task: str) -> Path:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.datasets import nifti, pictures
+from bench.datasets import arrays, dicom, nifti, nrrd, pictures, tiff
 from bench.datasets.common import by, list_values, reason
+from bench.datasets.grids import align, grid_header, has_affine, read_grid
 from bench.errors import InputError
 
-SUFFIXES = (*nifti.SUFFIXES, *pictures.SUFFIXES)
+SUFFIXES = (*nifti.SUFFIXES, *pictures.SUFFIXES, *tiff.SUFFIXES, nrrd.SUFFIX, *dicom.SUFFIXES, *arrays.SUFFIXES)
 OF_SYSTEMS = ("__macosx", "thumbs.db", "desktop.ini")  # files of operating systems, besides names with a leading dot
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,9 @@ def entries(folder: Path) -> list[Path]:
 
 
 def files_by_stem(folder: Path) -> dict[str, Path]:
-    """Return the image files of a folder, sorted, by their names without suffix. A warning names other files.
+    """Return the images of a folder, sorted, by their names without suffix. A warning names other files.
+
+    A folder in it with DICOM files is an image too, a series.
 
     Raises:
         InputError: The folder is missing, two files have the same stem, or a name belongs to no regular file.
@@ -38,13 +41,14 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
     others = []
     for path in entries(folder):
-        suffix = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
+        is_series = path.is_dir() and dicom.is_dicom(path)
+        suffix = "" if is_series else next((each for each in SUFFIXES if path.name.lower().endswith(each)), None)
         if suffix is None:
             others.append(path.name)
             continue
-        if not path.is_file():
+        if not (is_series or path.is_file()):
             raise InputError(f"{path}: is not a regular file, wanted an image; replace or remove it")
-        stem = path.name[: -len(suffix)]
+        stem = path.name[: len(path.name) - len(suffix)]
         if stem in files:
             raise InputError(f"{path}: got a second file of stem {stem} ({files[stem].name}), wanted one; remove one")
         files[stem] = path
@@ -57,28 +61,38 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
 
 def shape_of(path: Path) -> tuple[int, ...]:
     """Read the shape (C, *spatial) of an image from its header alone."""
-    if not nifti.is_nifti(path):
-        return pictures.picture_shape(path)
-    shape, _ = nifti.nifti_header(path)
-    return (1, *shape) if len(shape) < 4 else (shape[3], *shape[:3])
+    if dicom.is_dicom(path):
+        return 1, *nifti.without_ones(dicom.dicom_shape(path))
+    if has_affine(path):
+        shape, _ = grid_header(path)
+        return (1, *shape) if len(shape) < 4 else (shape[3], *shape[:3])
+    if nrrd.is_nrrd(path):
+        return 1, *nrrd.nrrd_header(path)[0]
+    if arrays.is_array(path):
+        return arrays.array_shape(path)
+    return tiff.stack_shape(path) if tiff.is_stack(path) else pictures.picture_shape(path)
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an image (C, *spatial) in the dtype of the file.
+    """Read an image (C, *spatial) in the dtype of the file, or after its slope and intercept.
 
     C is 1 for grey and 3 for colour. For 4-D NIfTI it is the last axis of the file. Alpha is ignored.
     """
-    if nifti.is_nifti(path):
-        array = _drop_ones(nifti.read_nifti(path)[0])
+    if has_affine(path):
+        array = _drop_ones(read_grid(path)[0])
         return np.moveaxis(array, -1, 0) if array.ndim == 4 else array[np.newaxis]
-    array = pictures.read_picture(path)
+    if tiff.is_stack(path):
+        return tiff.read_stack(path)
+    if arrays.is_array(path):
+        return arrays.read_array(path)
+    array = _read_plane(path) if _is_plane(path) else pictures.read_picture(path)
     return np.moveaxis(array, -1, 0) if array.ndim == 3 else array[np.newaxis]
 
 
 def read_mask(path: Path | Sequence[Path]) -> np.ndarray:
     """Read the class numbers of a mask, (*spatial). Several files are instances of one class and are joined by OR."""
     if isinstance(path, Path):
-        return _drop_ones(nifti.read_nifti(path)[0]) if nifti.is_nifti(path) else pictures.read_mask_picture(path)
+        return _read_one_mask(path)
     joined = read_mask(path[0]) > 0
     for one in path[1:]:
         mask = read_mask(one) > 0
@@ -91,18 +105,66 @@ def read_mask(path: Path | Sequence[Path]) -> np.ndarray:
     return joined
 
 
+def read_pair(image: Path, mask: Path | Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
+    """Read an image (C, *spatial) and its mask (*spatial). If they have affines, the mask gets the axes of the image.
+
+    Raises:
+        InputError: The headers describe different grids, or a file can't be read.
+    """
+    check_pair(image, mask)
+    pixels = read_image(image)
+    if not isinstance(mask, Path) or not has_affine(mask):
+        return pixels, read_mask(mask)
+    array, affine = read_grid(mask)
+    return pixels, align_to(image, mask, _drop_ones(array), affine)[0]
+
+
 def check_pair(image: Path, mask: Path | Sequence[Path]) -> None:
     """Raise InputError if the headers of an image and its mask describe different grids."""
     for one in [mask] if isinstance(mask, Path) else mask:
-        if nifti.is_nifti(image) != nifti.is_nifti(one):
+        if has_affine(image) != has_affine(one):
             raise InputError(
-                f"{image}: got the mask {one}, wanted NIfTI for both or neither, because NIfTI has another order of "
-                "axes; convert one"
+                f"{image}: got the mask {one}, wanted files with an affine (NIfTI, 3-D NRRD, DICOM series) for both or "
+                "neither, because these have another order of axes; convert one"
             )
-        if nifti.is_nifti(image):
-            (shape, affine), (of_mask, other) = nifti.nifti_header(image), nifti.nifti_header(one)
-            if shape[:3] == of_mask[:3]:  # other sizes are refused later, when the arrays are read
+        if has_affine(image):
+            (shape, affine), (of_mask, other) = grid_header(image), grid_header(one)
+            turned, other = align_to(image, one, np.empty(of_mask[:3], bool), other)
+            if shape[:3] == turned.shape:  # other sizes are refused later, when the arrays are read
                 nifti.check_same_grid(image, one, (*shape, 1)[:3], (affine, other))
+
+
+def align_to(image: Path, mask: Path, array: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the array of a mask the axes of an image, if their affines differ: the array and its new affine."""
+    _, of_image = grid_header(image)
+    if np.array_equal(of_image, affine, equal_nan=True):
+        return array, affine
+    nifti.check_affine(image, of_image)
+    nifti.check_affine(mask, affine)
+    return align(array, affine, of_image)
+
+
+def _is_plane(path: Path) -> bool:
+    return nrrd.is_nrrd(path) or dicom.is_dicom(path)
+
+
+def _read_plane(path: Path) -> np.ndarray:
+    """Read (rows, columns) of NRRD or DICOM."""
+    return nrrd.read_nrrd(path)[0] if nrrd.is_nrrd(path) else dicom.read_slice(path)
+
+
+def _read_one_mask(path: Path) -> np.ndarray:
+    if has_affine(path):
+        return _drop_ones(read_grid(path)[0])
+    if tiff.is_stack(path):
+        stack = tiff.read_stack(path)
+        if len(stack) > 1:
+            raise InputError(f"{path}: got a mask of {len(stack)} channels, {pictures.NUMBERS}")
+        return stack[0]
+    if arrays.is_array(path):
+        array = arrays.read_plain(path)
+        return array[..., 0] if array.ndim > 2 and array.shape[-1] == 1 else array
+    return _read_plane(path) if _is_plane(path) else pictures.read_mask_picture(path)
 
 
 def _drop_ones(array: np.ndarray) -> np.ndarray:

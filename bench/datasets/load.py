@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bench.datasets.common import by, list_values
-from bench.datasets.files import check_pair, read_image, read_mask, shape_of
+from bench.datasets.files import read_image, read_pair, shape_of
 from bench.datasets.mask_values import read_classes
 from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
 from bench.datasets.progress import progress
@@ -65,8 +65,7 @@ def load_pairs(
     masks: list[torch.Tensor] = []
     values: dict[Path | str, np.ndarray] = {}
     for name, image_file, mask_file in progress(pairs, f"load {title}", "images", len(pairs)):
-        check_pair(image_file, mask_file)
-        pixels, mask = read_image(image_file), read_mask(mask_file)
+        pixels, mask = read_pair(image_file, mask_file)
         if pixels.shape[1:] != mask.shape:
             raise InputError(
                 f"{image_file}: got {by(pixels.shape[1:])} and a mask of {by(mask.shape)}, wanted one size; "

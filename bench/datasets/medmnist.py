@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.datasets.arrays import read_header
 from bench.datasets.common import classification, existing_folder, list_values, reason, refuse_damage
 from bench.datasets.data import SPLITS, Data, Task
 from bench.datasets.memory import RAW_AND_SAMPLES, check_memory
@@ -130,13 +131,11 @@ def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _claimed_bytes(archive: zipfile.ZipFile, key: str) -> int:
     """Return the bytes of an array by its header, or raise ValueError if the archive has another number of bytes."""
     with archive.open(key) as member:
-        version = np.lib.format.read_magic(member)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(member)
-        claimed, held = prod(shape) * dtype.itemsize, archive.getinfo(key).file_size - member.tell()
-    if claimed != held and not dtype.hasobject:  # NumPy refuses pickled objects
-        raise ValueError(f"{key} has {held} bytes of values, but its header states {claimed}")
-    return claimed
+        try:
+            shape, dtype = read_header(member, archive.getinfo(key).file_size)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from error
+    return prod(shape) * dtype.itemsize
 
 
 def _path_by_flag(known: dict, flag: str | None, root: str | None, size: int, download: bool) -> Path:

@@ -18,6 +18,11 @@ from bench.errors import InputError
 SUFFIX = ".nrrd"
 WHOLE = "a whole NRRD file"
 MAGIC = b"NRRD000"
+SIGNS = {  # of the first two axes in RAS orientation, by the space of the file
+    **dict.fromkeys(("left-posterior-superior", "lps"), (-1, -1)),
+    **dict.fromkeys(("left-anterior-superior", "las"), (-1, 1)),
+    **dict.fromkeys(("right-anterior-superior", "ras", "scanner-xyz", "3d-right-handed", "3d-left-handed", ""), (1, 1)),
+}
 LONGEST_HEADER = 1_000_000  # bytes
 KINDS = {  # type of the format -> dtype without the order of bytes
     **dict.fromkeys(("signed char", "int8", "int8_t"), "i1"),
@@ -38,6 +43,11 @@ ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+def is_nrrd(path: Path) -> bool:
+    """Return whether the suffix of a file is that of NRRD."""
+    return path.name.lower().endswith(SUFFIX)
+
+
 def nrrd_header(path: Path) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """Read the sizes and the spacings in millimetres from the header. Both start with the slowest axis.
 
@@ -46,6 +56,26 @@ def nrrd_header(path: Path) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """
     fields, _ = _read(path, with_data=False)
     return _sizes(path, fields), _spacings(path, fields)
+
+
+def nrrd_affine(path: Path) -> np.ndarray:
+    """Read the 4x4 affine of a volume, from (fastest, middle, slowest axis) to millimetres in RAS orientation.
+
+    A file without directions gets its spacings, and one without a space is read as RAS.
+    """
+    fields, _ = _read(path, with_data=False)
+    space = fields.get("space", "").lower()
+    if space not in SIGNS:
+        raise InputError(f"{path}: got the space {space!r}, wanted one of {list_values(SIGNS, 40)}; save it again")
+    affine = np.eye(4)
+    with refuse_damage(path, WHOLE):
+        if "space directions" in fields:
+            affine[:3, :3] = np.column_stack([_vector(each) for each in _vectors(fields["space directions"])])
+        else:
+            affine[:3, :3] = np.diag(_spacings(path, fields)[::-1])
+        if "space origin" in fields:
+            affine[:3, 3] = _vector(_vectors(fields["space origin"])[0])
+    return np.diag([*SIGNS[space], 1.0, 1.0]) @ affine
 
 
 def read_nrrd(path: Path) -> tuple[np.ndarray, tuple[float, ...]]:
@@ -105,8 +135,7 @@ def _spacings(path: Path, fields: dict[str, str]) -> tuple[float, ...]:
     """Return the spacing of each axis, 1 if the file has none."""
     with refuse_damage(path, WHOLE):
         if "space directions" in fields:
-            vectors = re.findall(r"\(([^)]*)\)", fields["space directions"])
-            sides = [float(np.linalg.norm([float(number) for number in each.split(",")])) for each in vectors]
+            sides = [float(np.linalg.norm(_vector(each))) for each in _vectors(fields["space directions"])]
         elif "spacings" in fields:
             sides = [abs(float(number)) for number in fields["spacings"].split()]
         else:
@@ -114,3 +143,11 @@ def _spacings(path: Path, fields: dict[str, str]) -> tuple[float, ...]:
         if not all(np.isfinite(side) and side > 0 for side in sides) or len(sides) != len(fields["sizes"].split()):
             raise ValueError(f"spacings of {list_values(sides)}")
     return tuple(sides[::-1])
+
+
+def _vectors(text: str) -> list[str]:
+    return re.findall(r"\(([^)]*)\)", text)
+
+
+def _vector(text: str) -> list[float]:
+    return [float(number) for number in text.split(",")]

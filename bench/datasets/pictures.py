@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from bench.datasets.common import list_values, reason, refuse_damage
 from bench.errors import InputError
 
-SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 FORMATS = ("PNG", "TIFF", "JPEG", "BMP", "GIF", "WEBP")
 GREY = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L")
 CHANNELS = {**dict.fromkeys(GREY, 1), "LA": 1, **dict.fromkeys(("P", "PA", "RGB", "RGBA", "YCbCr"), 3)}  # by mode
@@ -95,7 +95,7 @@ def _open_picture(path: Path) -> Iterator[ImageFile]:
                 raise InputError(f"{path}: got a picture of mode {picture.mode}, wanted grey or RGB; convert it")
             frames = getattr(picture, "n_frames", 1)
             if frames > 1:
-                raise InputError(f"{path}: got {frames} pages, wanted one; save volumes as NIfTI, pages as files")
+                raise InputError(f"{path}: got {frames} pages, wanted one; save volumes as TIFF, pages as files")
             if isinstance(picture, TiffImageFile):
                 _check_tiff(path, picture)
             bits = _bits(picture)

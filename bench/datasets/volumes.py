@@ -12,9 +12,10 @@ import torch
 from bench.datasets.augment import augmentation
 from bench.datasets.common import by, list_values, rows_by_split
 from bench.datasets.data import Data, Split, Volumes
+from bench.datasets.grids import grid_header, has_affine, read_grid
 from bench.datasets.load import Pair, sides, warn_of_lost_detail
 from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
-from bench.datasets.nifti import check_affine, check_same_grid, nifti_header, read_nifti
+from bench.datasets.nifti import check_affine, check_same_grid
 from bench.datasets.progress import progress
 from bench.errors import InputError
 
@@ -136,11 +137,18 @@ def load_volume(
     return image.float().contiguous(), mask[0].long().contiguous(), found
 
 
+def _header(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
+    """Read the shape and the affine, or raise InputError for a format that has none."""
+    if not has_affine(path):
+        raise InputError(f"{path}: got no affine, wanted NIfTI, 3-D NRRD or a folder of DICOM slices; convert it")
+    return grid_header(path)
+
+
 def _read(path: Path):
     """Read (C, *spatial) float32 with its affine, for MONAI's transforms."""
     from monai.data import MetaTensor
 
-    array, affine = read_nifti(path)
+    array, affine = read_grid(path)
     if array.ndim not in (DIMS, DIMS + 1):
         raise InputError(f"{path}: got {by(array.shape)}, wanted 3 axes, or 4 with channels; correct the file")
     check_affine(path, affine)
@@ -160,7 +168,7 @@ def _check_memory(pairs: Sequence[Pair], sides_mm: tuple[float, ...] | None) -> 
     """Raise InputError if the volumes do not fit in memory, by their headers."""
     needed, largest = 0.0, (0.0, "")
     for pair in pairs:
-        shape, affine = nifti_header(pair.image)
+        shape, affine = _header(pair.image)
         channels = shape[3] if len(shape) > DIMS else 1
         kept = np.array((*shape, 1)[:DIMS], dtype=float)
         if sides_mm:

@@ -90,9 +90,9 @@ def test_a_file_that_is_no_image_and_a_file_of_several_pages_are_refused(tmp_pat
     with pytest.raises(InputError, match=r"a.png: unreadable"):
         read_mask(tmp_path / "a.png")
     page = Image.fromarray(GREY)
-    page.save(tmp_path / "b.tif", save_all=True, append_images=[page, page])
-    with pytest.raises(InputError, match=r"b.tif: got 3 pages, wanted one"):
-        read_image(tmp_path / "b.tif")
+    page.save(tmp_path / "b.gif", save_all=True, append_images=[Image.fromarray(GREY + 1), page])
+    with pytest.raises(InputError, match=r"b.gif: got 3 pages, wanted one"):
+        read_image(tmp_path / "b.gif")
 
 
 def test_files_are_found_by_their_stem(tmp_path):

@@ -6,7 +6,9 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-from dataset_helpers import assert_refused, png16, save, write_index
+import tifffile
+from dataset_helpers import assert_refused, png16, save, save_dicom, save_series, write_index
+from nnunet_files import nrrd_bytes
 from PIL import Image
 
 from bench.datasets.decathlon import numbered_classes, read_description
@@ -70,6 +72,37 @@ def test_pictures(tmp_path, name):
         case _:
             save(path, GREY)
     assert_read_or_refused(path, path.read_bytes(), read_image, read_mask, shape_of)
+
+
+@pytest.mark.parametrize("name", ["stack.tif", "a.ome.tif", "a.npy", "a.npz", "a.nrrd", "a.dcm"])
+def test_stacks_and_slices(tmp_path, name, caplog):
+    path, volume = tmp_path / name, GREY.reshape(4, 5, 6)
+    match name:
+        case "stack.tif" | "a.ome.tif":
+            tifffile.imwrite(path, volume, photometric="minisblack", metadata={"axes": "ZYX"})
+        case "a.npy":
+            np.save(path, volume)
+        case "a.npz":
+            np.savez_compressed(path, volume)
+        case "a.nrrd":
+            path.write_bytes(nrrd_bytes(volume, (1, 1, 2)))
+        case "a.dcm":
+            save_dicom(path, GREY)
+    assert_read_or_refused(path, path.read_bytes(), read_image, read_mask, shape_of)
+
+
+def test_series(tmp_path):
+    save_series(tmp_path / "a", GREY.reshape(4, 5, 6), np.eye(4))
+    path = tmp_path / "a" / "001.dcm"
+    content = path.read_bytes()
+
+    def read(_):
+        try:
+            read_image(tmp_path / "a")
+        except InputError as error:
+            raise InputError(str(error).replace(str(tmp_path / "a") + ":", str(path))) from error
+
+    assert_read_or_refused(path, content, read)
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])

@@ -116,13 +116,13 @@ def test_masks_in_alpha_in_jpeg_and_of_an_odd_palette(tmp_path):
 
 def test_files_that_are_not_read_are_named(tmp_path, caplog):
     save(tmp_path / "a.png", GREY)
-    for name in ("._a.png", ".DS_Store", "Thumbs.db", "b.dcm", "notes.txt"):
+    for name in ("._a.png", ".DS_Store", "Thumbs.db", "b.svg", "notes.txt"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "more").mkdir()
     with caplog.at_level(logging.WARNING):
         assert list(files_by_stem(tmp_path)) == ["a"]
     assert "these are ignored" in caplog.text
-    assert caplog.text.strip().endswith("b.dcm, more, notes.txt")
+    assert caplog.text.strip().endswith("b.svg, more, notes.txt")
 
 
 def test_a_file_that_is_not_regular_is_refused(tmp_path):
@@ -155,7 +155,7 @@ def test_affines_of_a_pair_must_agree(tmp_path):
         assert_refused(message, check_pair, *pair(tmp_path, np.eye(4), other))
     save(tmp_path / "mask.png", GREY)
     assert_refused(
-        r"image.nii.gz: got the mask .*mask.png, wanted NIfTI for both", check_pair, tmp_path / "image.nii.gz",
+        r"image.nii.gz: got the mask .*mask.png, wanted files with an affine", check_pair, tmp_path / "image.nii.gz",
         tmp_path / "mask.png",
     )  # fmt: skip
 
