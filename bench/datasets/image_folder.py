@@ -34,10 +34,12 @@ def image_folder(
     augment: str | Sequence[str] | None = None,
     licence: str = "unknown",
 ) -> Data:
-    """Load images root/images/STEM.* and masks root/masks/STEM.*: PNG, TIFF, JPEG, BMP, GIF, WebP, NIfTI.
+    """Load images root/images/STEM.* and masks root/masks/STEM.*, of 2 or 3 axes.
 
-    Pictures are rotated upright by their metadata. NIfTI files (2-D or 3-D) keep their stored orientation, and the
-    affines of an image and of its mask must agree.
+    Formats are PNG, JPEG, BMP, GIF, WebP, TIFF of one or several pages, OME-TIFF, NumPy, NRRD, NIfTI and DICOM. A
+    folder images/STEM with the slices of a DICOM series is an image. Pictures are rotated upright by their metadata.
+    NIfTI, NRRD volumes and DICOM series keep their stored orientation. The mask gets the axes of the image, and the
+    affines of both must then agree.
 
     Args:
         root: Folder with images/ and masks/.

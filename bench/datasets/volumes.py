@@ -137,17 +137,16 @@ def load_volume(
     return image.float().contiguous(), mask[0].long().contiguous(), found
 
 
-def _header(path: Path) -> tuple[tuple[int, ...], np.ndarray]:
-    """Read the shape and the affine, or raise InputError for a format that has none."""
+def _require_affine(path: Path) -> None:
     if not has_affine(path):
         raise InputError(f"{path}: got no affine, wanted NIfTI, 3-D NRRD or a folder of DICOM slices; convert it")
-    return grid_header(path)
 
 
 def _read(path: Path):
     """Read (C, *spatial) float32 with its affine, for MONAI's transforms."""
     from monai.data import MetaTensor
 
+    _require_affine(path)
     array, affine = read_grid(path)
     if array.ndim not in (DIMS, DIMS + 1):
         raise InputError(f"{path}: got {by(array.shape)}, wanted 3 axes, or 4 with channels; correct the file")
@@ -168,7 +167,8 @@ def _check_memory(pairs: Sequence[Pair], sides_mm: tuple[float, ...] | None) -> 
     """Raise InputError if the volumes do not fit in memory, by their headers."""
     needed, largest = 0.0, (0.0, "")
     for pair in pairs:
-        shape, affine = _header(pair.image)
+        _require_affine(pair.image)
+        shape, affine = grid_header(pair.image)
         channels = shape[3] if len(shape) > DIMS else 1
         kept = np.array((*shape, 1)[:DIMS], dtype=float)
         if sides_mm:

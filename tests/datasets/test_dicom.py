@@ -1,12 +1,14 @@
 """DICOM: series as volumes, files as pictures, scaling, positions, and refused input."""
 
+import json
+
 import nibabel
 import numpy as np
 import pytest
-from dataset_helpers import assert_refused, save_dicom, save_series
+from dataset_helpers import assert_refused, save, save_dicom, save_series
 from scipy.spatial.transform import Rotation
 
-from bench.datasets import image_folder
+from bench.datasets import decathlon, image_folder
 from bench.datasets.files import files_by_stem, read_image, read_mask, read_pair, shape_of
 from bench.datasets.grids import grid_header, read_grid
 
@@ -83,6 +85,40 @@ def test_image_folder_reads_series(tmp_path):
     assert np.array_equal(whole.targets[0].numpy(), VOLUME > 0)
     assert sorted(whole.names) == [f"case{number}" for number in range(6)]
     assert_refused(r"case\d: got int16 pixels of .*; set dataset.intensity=minmax", image_folder, tmp_path)
+
+
+def test_volumes_of_a_task_in_dicom_and_nrrd_are_those_in_nifti(tmp_path):
+    listed = {"nifti": [], "others": []}
+    for number in range(5):
+        rng = np.random.default_rng(number)
+        mask = np.zeros((10, 9, 8), np.uint8)
+        mask[2:6, 3:7, 2:6] = 1
+        volume = (100 * mask + rng.integers(0, 50, mask.shape)).astype(np.int16)
+        for kind, array in (("image", volume), ("label", mask)):
+            (tmp_path / "T" / kind).mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(array, OBLIQUE), tmp_path / "T" / kind / f"{number}.nii.gz")
+        save_series(tmp_path / "T" / "series" / str(number), volume, OBLIQUE)
+        directions = " ".join(f"({','.join(map(repr, column))})" for column in OBLIQUE[:3, :3].T.tolist())
+        header = (
+            "NRRD0004\ntype: uint8\ndimension: 3\nspace: RAS\nsizes: 10 9 8\nencoding: raw\n"
+            f"space directions: {directions}\nspace origin: (12,-7,40)\n\n"
+        )
+        (tmp_path / "T" / "label" / f"{number}.nrrd").write_bytes(header.encode() + mask.T.tobytes())
+        listed["nifti"].append({"image": f"image/{number}.nii.gz", "label": f"label/{number}.nii.gz"})
+        listed["others"].append({"image": f"series/{number}", "label": f"label/{number}.nrrd"})
+    found = []
+    for training in listed.values():
+        description = {"labels": {"0": "background", "1": "ball"}, "training": training}
+        (tmp_path / "T" / "dataset.json").write_text(json.dumps(description))
+        found.append(decathlon(tmp_path, task="T", n=[2, 1, 1]))
+    assert found[0].fingerprint == found[1].fingerprint
+    save(tmp_path / "T" / "a.png", np.zeros((4, 4), np.uint8))
+    description["training"] = [{"image": "a.png", "label": "a.png"}] * 5
+    (tmp_path / "T" / "dataset.json").write_text(json.dumps(description))
+    assert_refused(r"dataset.json: got an image twice", decathlon, tmp_path, task="T")
+    description["training"] = [*training[:4], {"image": "a.png", "label": "label/4.nrrd"}]
+    (tmp_path / "T" / "dataset.json").write_text(json.dumps(description))
+    assert_refused(r"a.png: got no affine, wanted NIfTI, 3-D NRRD or a folder of DICOM", decathlon, tmp_path, task="T")
 
 
 def test_folders_without_dicom_are_no_image(tmp_path):
