@@ -56,7 +56,7 @@ def align(mask: np.ndarray, of_mask: np.ndarray, of_image: np.ndarray) -> tuple[
     axes = np.abs(directions).argmax(axis=1)
     if sorted(axes) != list(range(DIMS)) or (mask.ndim < DIMS and axes[-1] != DIMS - 1):
         return mask, of_mask
-    flipped = [axis for axis in range(DIMS) if directions[axis, axes[axis]] < 0]
+    flipped = tuple(axis for axis in range(DIMS) if directions[axis, axes[axis]] < 0)
     whole = mask if mask.ndim == DIMS else mask[..., np.newaxis]
     turned = whole.transpose(axes)
     change = np.zeros((4, 4))  # from a voxel of the turned mask to the same voxel of the mask

@@ -16,6 +16,7 @@ from bench.datasets.progress import progress
 from bench.errors import InputError, TrainingError
 from bench.training.collapse import distinct_predictions, find_collapse
 from bench.training.evaluate import predictions, score
+from bench.training.losses import OF_MASKS, monai_loss, weighted_loss
 from models.tracing import device_of
 
 
@@ -155,8 +156,9 @@ def loss_function(name: str, data: Data) -> Callable[[torch.Tensor, torch.Tensor
     """Return a loss of logits and targets.
 
     Args:
-        name: `bce` (binary cross-entropy), `ce` (cross-entropy), `dice`, `dice_ce`, or `auto`: `bce` if each output is
-            binary, else `ce`.
+        name: `bce` (binary cross-entropy), `ce` (cross-entropy), `weighted_bce` or `weighted_ce` (with weights of the
+            classes), `focal`; for masks also `dice`, `dice_ce`, `dice_focal` and `tversky`; or `auto`: `bce` if each
+            output is binary, else `ce`.
         data: The dataset.
 
     Raises:
@@ -165,21 +167,21 @@ def loss_function(name: str, data: Data) -> Callable[[torch.Tensor, torch.Tensor
     binary = data.task == "multilabel" or data.outputs == 1 or bool(data.regions)
     if name == "auto":
         name = "bce" if binary else "ce"
-    choices = ["bce"] if binary else ["ce"]
-    if data.task == "segmentation":
-        choices += ["dice", "dice_ce"]
+    plain = "bce" if binary else "ce"
+    choices = [plain, f"weighted_{plain}", "focal", *(OF_MASKS if data.task == "segmentation" else ())]
     if name not in choices:
         raise InputError(f"train.loss: got {name!r}, wanted one of auto, {', '.join(choices)} for this {data.task}")
     if name == "ce":
         return CrossEntropyLoss()
-    if name == "bce":
-        bce = BCEWithLogitsLoss()
+    if name == "weighted_ce":
+        return weighted_loss(data, binary)
+    if name in ("bce", "weighted_bce"):
+        bce = BCEWithLogitsLoss() if name == "bce" else weighted_loss(data, binary)
         return lambda logits, targets: bce(logits, _binary_targets(targets, data).reshape(logits.shape))
-    from monai.losses import DiceCELoss, DiceLoss  # here, because MONAI takes seconds to load
-
-    kind = DiceLoss if name == "dice" else DiceCELoss
-    criterion = kind(sigmoid=True) if binary else kind(softmax=True, to_onehot_y=True)
-    return lambda logits, targets: criterion(logits, _binary_targets(targets, data, axis=True))
+    criterion = monai_loss(name, binary)
+    if data.task == "classification":
+        return lambda logits, targets: criterion(logits, targets[:, None])
+    return lambda logits, targets: criterion(logits, _binary_targets(targets, data, axis=data.task == "segmentation"))
 
 
 def _binary_targets(targets: torch.Tensor, data: Data, axis: bool = False) -> torch.Tensor:

@@ -131,9 +131,9 @@ def test_losses_of_regions_are_those_of_each_region(data):
 
 
 def test_a_loss_that_does_not_fit_the_data_is_refused(data):
-    with pytest.raises(InputError, match=r"train.loss: got 'ce', wanted one of auto, bce, dice, dice_ce"):
+    with pytest.raises(InputError, match=r"train.loss: got 'ce', wanted one of auto, bce, weighted_bce, focal, dice, "):
         loss_function("ce", data)
-    with pytest.raises(InputError, match=r"train.loss: got 'dice', wanted one of auto, ce"):
+    with pytest.raises(InputError, match=r"train.loss: got 'dice', wanted one of auto, ce, weighted_ce, focal for"):
         loss_function("dice", phantoms(task="classification", n=(4, 2, 2), size=16))
 
 
