@@ -99,14 +99,14 @@ def _sort(files: list[Path], with_pixels: bool) -> tuple[list, list[Path], np.nd
     """Open the files in the order of their positions: headers, files, and the affine of the stack."""
     headers = [_open(file, with_pixels) for file in files]
     for key in ONE_VALUE:
-        found = {str(header.get(key)): file.name for header, file in zip(headers, files, strict=True)}
+        found = {_text(header, key, file): file.name for header, file in zip(headers, files, strict=True)}
         if len(found) > 1 or "None" in found:
             names = " and ".join(f"{value} in {name}" for value, name in list(found.items())[:2])
             raise InputError(
                 f"{files[0].parent}: got {key} {names}, wanted one in all {len(files)} slices; keep one series per "
                 "folder, of one orientation and size"
             )
-    with refuse_damage(files[0].parent, "the position of each slice"):
+    with refuse_damage(files[0].parent, "the position of each slice"), warnings.catch_warnings(action="ignore"):
         orientation = np.array(headers[0].ImageOrientationPatient, dtype=float).reshape(2, 3)
         positions = np.array([header.ImagePositionPatient for header in headers], dtype=float).reshape(-1, 3)
         of_rows, of_columns = (float(side) for side in headers[0].PixelSpacing)
@@ -118,6 +118,12 @@ def _sort(files: list[Path], with_pixels: bool) -> tuple[list, list[Path], np.nd
     affine = np.eye(4)
     affine[:3] = np.column_stack([orientation[0] * of_columns, orientation[1] * of_rows, step, positions[0]])
     return [headers[row] for row in order], [files[row] for row in order], LPS_TO_RAS @ affine
+
+
+def _text(header, key: str, file: Path) -> str:
+    """Return the value of a tag as text, `None` if it is missing."""
+    with refuse_damage(file, WHOLE), warnings.catch_warnings(action="ignore"):
+        return str(header.get(key))
 
 
 def _step(positions: np.ndarray, folder: Path) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +68,7 @@ def _open_stack(path: Path) -> Iterator[tuple]:
     with optional(str(path)):
         import tifffile
 
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # damage is said by one error
     with refuse_damage(path, WHOLE), tifffile.TiffFile(path) as file:
         if len(file.series) != 1:
             raise InputError(f"{path}: got {len(file.series)} images, wanted one; save each in its own file")

@@ -177,6 +177,9 @@ def test_missing_and_damaged_slices_are_refused(tmp_path):
     for kept in (0, 140, len(whole) // 2, len(whole) - 10):
         (tmp_path / "a" / "004.dcm").write_bytes(whole[:kept])
         assert_refused(r"004.dcm: unreadable \(.*\), wanted a whole DICOM file", read_image, tmp_path / "a")
+    (tmp_path / "a" / "004.dcm").write_bytes(whole.replace(b"0.7\\0.5", b"0.7\\x.5"))
+    message = r"a: got PixelSpacing \[0.7, 0.5\] in .* and \['0.7', 'x.5'\] in 004.dcm, wanted one in all 6"
+    assert_refused(message, read_image, tmp_path / "a")
     (tmp_path / "a" / "004.dcm").write_text("hello")
     assert_refused(r"004.dcm: unreadable", read_image, tmp_path / "a")
 

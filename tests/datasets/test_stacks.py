@@ -1,12 +1,13 @@
 """TIFF of several pages, OME-TIFF, NumPy files and NRRD: axes, channels, masks, pairs, and refused input."""
 
+import sys
 import zipfile
 
 import nibabel
 import numpy as np
 import pytest
 import tifffile
-from dataset_helpers import assert_refused, save
+from dataset_helpers import assert_refused, save, save_dicom
 from nnunet_files import nrrd_bytes
 from PIL import Image
 
@@ -78,6 +79,15 @@ def test_stacks_that_are_no_volume_are_refused(tmp_path):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     assert_refused(r"b.tif: unreadable \(.*\), wanted a whole", read_image, path)
+
+
+def test_a_missing_extra_is_named(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", ZYX, photometric="minisblack")
+    save_dicom(tmp_path / "a.dcm", ZYX[0])
+    for package, name, extra in (("tifffile", "a.tif", "tiff"), ("pydicom", "a.dcm", "dicom")):
+        monkeypatch.setitem(sys.modules, package, None)
+        message = rf"{name}: needs {package}, which is not installed; pip install 'infoflow-bench\[{extra}\]'"
+        assert_refused(message, read_image, tmp_path / name)
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
