@@ -138,10 +138,10 @@ def check(config: DictConfig, base: Base) -> None:
         InputError: The base is no network of nnU-Net, its plans are not in the folder of the preprocessed data, the
             dataset has a test set, `retrain.epochs` is set, or nnU-Net is not installed.
     """
-    if not isinstance(base.network, NnUnet):
+    if not isinstance(base.network, NnUnet) or base.config.dataset.get("fold") is None:
         raise InputError(
-            f"retrain.by: got nnunet for a base of {type(base.network).__name__}, wanted a base of model=nnunet; set "
-            "retrain.by=bench"
+            f"retrain.by: got nnunet for a base of {type(base.network).__name__} on {base.data.name}, wanted a base of "
+            "model=nnunet on dataset=nnunet; set retrain.by=bench"
         )
     if config.epochs is not None:
         raise InputError(
@@ -195,12 +195,9 @@ def write_lean_plans(base: Base, designs: Mapping[str, Design], folder: Path) ->
 def training_by_nnunet(base: Base, designs: Iterable[str], folder: Path) -> str:
     """Format the commands that train designs by nnU-Net, ready to paste."""
     plans = plans_of(base)
-    dataset = plans.dataset or Path(base.data.source).name
+    dataset, fold = plans.dataset or Path(base.data.source).name, base.config.dataset.get("fold", 0)
     where = f'"$nnUNet_preprocessed"/{dataset}'
-    commands = [
-        f"  nnUNetv2_train {dataset} {plans.configuration} {base.config.dataset.fold} -p {plans_name(name)}\n"
-        for name in designs
-    ]
+    commands = [f"  nnUNetv2_train {dataset} {plans.configuration} {fold} -p {plans_name(name)}\n" for name in designs]
     return "".join([f"\nplans for nnU-Net:\n  cp {shlex.quote(str(folder))}/*.json {where}\n", *commands])
 
 

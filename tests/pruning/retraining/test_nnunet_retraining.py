@@ -82,7 +82,7 @@ def test_the_score_of_a_case_is_the_mean_over_its_labels(tmp_path):
 
 def base(network, plans):
     config = {"model": {"plans": str(plans), "configuration": "2d"}, "dataset": {"fold": 0}}
-    data = SimpleNamespace(source=str(plans.parent / "raw"))
+    data = SimpleNamespace(name="Test", source=str(plans.parent / "raw"))
     return SimpleNamespace(network=network, config=OmegaConf.create(config), data=data)
 
 
@@ -114,9 +114,14 @@ def test_information_about_the_cases_that_nnunet_predicts_is_refused(tmp_path):
         check(OmegaConf.create({"epochs": None}), base(NnUnet(plans, "2d", out_channels=3), plans))
 
 
-def test_only_networks_of_nnunet_can_be_retrained_by_it(tmp_path):
-    with pytest.raises(InputError, match=r"retrain\.by: got nnunet for a base of UNet, wanted a base of model=nnunet"):
-        check(OmegaConf.create({"epochs": None}), base(UNet(1, 2, widths=[4, 8]), preprocessed(tmp_path)))
+def test_only_networks_of_nnunet_on_its_data_can_be_retrained_by_it(tmp_path):
+    settings, plans = OmegaConf.create({"epochs": None}), preprocessed(tmp_path)
+    with pytest.raises(InputError, match=r"retrain\.by: got nnunet for a base of UNet on Test, wanted .*model=nnunet"):
+        check(settings, base(UNet(1, 2, widths=[4, 8]), plans))
+    elsewhere = base(NnUnet(plans, "2d", out_channels=3), plans)
+    del elsewhere.config.dataset.fold
+    with pytest.raises(InputError, match=r"got nnunet for a base of NnUnet on Test, wanted .* on dataset=nnunet"):
+        check(settings, elsewhere)
 
 
 def preprocessed(folder: Path) -> Path:
