@@ -42,7 +42,7 @@ class Retraining:
 
     Attributes:
         planned: Largest number of trainings. `plan` sets it.
-        seconds: Expected duration of a training. `plan` sets it.
+        seconds: Expected duration of a training; 0 if it is unknown. `plan` sets it.
     """
 
     def __init__(self, config: DictConfig, base: Base, tracked: tracking.Run, folder: Path, seed: int):
@@ -126,7 +126,7 @@ class Retraining:
 
     def _shown(self, step: str) -> AbstractContextManager[None]:
         """Show the progress of all trainings, whose number `plan` has set, until the context ends."""
-        each = self.seconds / self.at_once
+        each = self.seconds / self.at_once or None  # None if the duration is unknown
         return watched(self.tracked.store, self.tracked.id, step, "trainings", self.planned, each)
 
     def report(self) -> str:
