@@ -16,6 +16,8 @@ from running import (
 )
 
 from bench import tracking
+from bench.commands.report import layers_report
+from bench.information.tables import LayerTable
 
 
 @pytest.fixture(scope="module")
@@ -162,9 +164,10 @@ def test_an_estimator_that_refuses_the_input_still_shows_information_about_the_l
     parent, job = runs(tmp_path)
     rows = layers(tmp_path, job).query("weights == 'best' and tap == 'out' and view == 'image'").set_index("quantity")
     assert "continuous target" in rows["reason"]["I(X;T)"]
-    line = next(line for line in ended.out.splitlines() if line.startswith("out "))
+    text = layers_report(LayerTable.from_csv(artifact(tmp_path, job, "layers.csv")))
+    line = next(line for line in text.splitlines() if line.startswith("out "))
     assert line.split()[2] == f"{rows['excess']['I(T;Y)']:.3f}"
-    assert "I(X;T)" not in ended.out
+    assert "I(X;T)" not in text
     assert points(tmp_path, parent, "profile/I_TY.probe")[100] == pytest.approx(rows["excess"]["I(T;Y)"])
     assert is_drawing(artifact(tmp_path, parent, "figures/u_plot.png"))
 
