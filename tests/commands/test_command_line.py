@@ -44,7 +44,7 @@ def test_help_of_a_command_has_each_of_its_settings(tmp_path, name):
 def test_help_of_a_choice(tmp_path):
     shown = " ".join(command(tmp_path, "dataset=image_folder", "-h").out.split())
     assert "dataset.size=128 one side, or [h, w]; null = the size of the images" in shown
-    assert "Choices of dataset: decathlon A task of" in shown
+    assert "Choices of dataset: class_folders Your images in a folder" in shown
 
 
 @pytest.mark.parametrize("words", [(), ("run",)])
@@ -84,7 +84,7 @@ def test_cfg_job_shows_the_composed_config(tmp_path, words):
         (["hydra/launcher=joblb"], "did you mean joblib?"),
         (["propose", "retrain.seed=2"], "did you mean retrain.seeds?"),
         (["compare", "dataset=mnist"], "dataset: no setting of compare has this name, wanted one of runs, sweep"),
-        (["dataset.root=x"], "dataset.root: not a setting of dataset=phantoms, wanted one of dataset=decathlon"),
+        (["dataset.root=x"], "dataset.root: not a setting of dataset=phantoms, wanted one of dataset=class_folders"),
         (["train.optimizer.momentum=0.9"], "add it as +train.optimizer.momentum=0.9"),
         (
             ["model.widths=8,16"],
@@ -182,7 +182,7 @@ def test_a_wrong_file_of_overrides(tmp_path, monkeypatch, text):
         ("bench dataset=image_folder dataset.r", ["dataset.root="]),
         ("bench +experiment=l", ["+experiment=lee2021"]),
         ("bench device=", ["device=auto", "device=cpu", "device=cuda"]),
-        ("bench train.loss=dice", ["train.loss=dice", "train.loss=dice_ce"]),
+        ("bench train.loss=dice", ["train.loss=dice", "train.loss=dice_ce", "train.loss=dice_focal"]),
         ("bench --h", ["--help"]),
         ("bench nothing", []),
     ],
