@@ -54,7 +54,7 @@ docs: $(INSTALLED) ## the documentation in site/index.html; a broken link is an 
 
 notebooks: $(INSTALLED) ## run the notebooks again in a scratch folder and store their outputs; minutes
 	folder=$$(mktemp -d) && cp docs/notebooks/*.ipynb $$folder && cd $$folder && PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=$(CURDIR) \
-	jupyter nbconvert --to notebook --execute --inplace *.ipynb && cp *.ipynb $(CURDIR)/docs/notebooks
+	jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False *.ipynb && cp *.ipynb $(CURDIR)/docs/notebooks
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
