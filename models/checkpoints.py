@@ -39,7 +39,7 @@ def read_weights(path: str | Path) -> Weights:
     of Lightning or nnU-Net; a file of safetensors; or a TorchScript archive or an exported program (.pt2).
 
     Args:
-        path: Path of the file. The formats are told apart by the content; safetensors and .pt2 by the ending.
+        path: Path of the file. Its content decides the format; for .safetensors and .pt2, its ending.
 
     Raises:
         ValueError: The file does not exist or is damaged, holds pickled objects, or has no weights.

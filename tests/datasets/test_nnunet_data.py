@@ -8,105 +8,17 @@ import numpy as np
 import pytest
 import torch
 from dataset_helpers import assert_refused
-from nnunet_files import ball, changed, nrrd_bytes, plans_content, write_array, write_plans, write_raw
-from PIL import Image
-from skimage.transform import resize
+from nnunet_files import changed, plans_content, write_plans, write_raw
 
 from bench.datasets import nnunet
 from bench.datasets.data import in_regions
 from bench.datasets.nnunet_files import Case, read_case
-from bench.datasets.nnunet_preprocessing import Recipe, _zoom, preprocess
 from bench.datasets.nnunet_raw import held_out_cases
-from bench.datasets.nrrd import read_nrrd
-from models.nnunet_plans import plans_of
 
 # results of DefaultPreprocessor.run_case_npy of nnU-Net 2.8.1 for the volumes of `odd`: shape, values in the middle,
 # standard deviations of the channels, maximum, voxels of each label, and the sum of labels times position modulo 97
-RECORDED = {
-    "masked": (
-        {"spacing": (1.3, 0.8, 1.1), "use_mask": (True,), "transpose": (1, 0, 2)}, "3d_fullres", (1.0, 1.2, 0.9),
-        (1, 14, 15, 13), [2.68487], [0.934503], 3.66954, {0: 2443, 1: 81, 2: 206}, 13433,
-    ),
-    "slices one by one": (
-        {"spacing": (3.0, 0.7, 0.9), "schemes": ("CTNormalization", "ZScoreNormalization"), "use_mask": (False, False)},
-        "3d_fullres", (4.0, 1.0, 1.1),
-        (2, 16, 21, 20), [1.68298, 2.94877], [0.70202, 0.956172], 3.67411, {0: 5996, 1: 203, 2: 521}, 34091,
-    ),
-    "2d": (
-        {"spacing": (3.0, 0.7, 0.9), "schemes": ("RescaleTo01Normalization",)}, "2d", (2.0, 1.0, 1.1),
-        (1, 12, 21, 20), [0.782127], [0.200706], 1.0, {0: 4497, 1: 148, 2: 395}, 25822,
-    ),
-}  # fmt: skip
+
 FOLDS = [["00", "07"], ["03", "09"], ["04", "06"], ["01", "08"], ["02", "05"]]  # of nnU-Net 2.8.1 for 10 cases
-
-
-def odd(name: str, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return a seeded volume with a border of zeros, and for `masked` a hole of zeros."""
-    image, mask = ball(np.random.default_rng(7), channels=channels)
-    image[:, :2], image[:, :, -3:] = 0, 0
-    image = np.round(image)
-    if name == "masked":
-        image[0, 5, 3:6, 4] = 0
-    return image, mask
-
-
-@pytest.mark.parametrize("name", RECORDED)
-def test_preprocessing_gives_the_values_of_nnunet(name):
-    given, configuration, spacing, shape, middle, spread, most, labels, position = RECORDED[name]
-    content = plans_content(**given)
-    recipe = Recipe.of(plans_of(content, configuration, "plans.json"))
-    image, mask = preprocess(*odd(name, len(given.get("schemes", (0,)))), spacing, recipe)
-    assert (image.shape, image.dtype) == (shape, np.float32)
-    assert image[:, *(side // 2 for side in shape[1:])] == pytest.approx(middle, abs=1e-4)
-    assert image.reshape(len(image), -1).astype(float).std(axis=1) == pytest.approx(spread, abs=1e-4)
-    assert image.max() == pytest.approx(most, abs=1e-4)
-    assert dict(zip(*np.unique(mask, return_counts=True), strict=True)) == labels
-    assert (mask * np.arange(mask.size).reshape(mask.shape) % 97).sum() == position
-
-
-@pytest.mark.parametrize("order", [0, 1, 3])
-def test_resampling_equals_that_of_scikit_image(order):
-    array = np.random.default_rng(0).normal(size=(9, 8, 7))
-    for shape in ((12, 8, 5), (5, 11, 7), (18, 16, 14)):
-        wanted = resize(array, shape, order, mode="edge", clip=True, anti_aliasing=False)
-        assert np.array_equal(_zoom(array, shape, order), wanted)
-
-
-def test_labels_never_take_a_value_between_two_labels():
-    mask = np.zeros((1, 6, 6), np.uint8)
-    mask[:, :, 3:] = 2
-    recipe = Recipe((0, 1, 2), (1.0, 0.3, 0.3), ("NoNormalization",), (False,))
-    _, finer = preprocess(np.ones((1, 1, 6, 6), np.float32), mask, (1.0, 1.0, 1.0), recipe)
-    assert finer.shape == (1, 20, 20)
-    assert np.array_equal(finer, np.repeat(2 * (np.arange(20) >= 10), 20).reshape(20, 20).T[None])
-
-
-def test_normalisations_follow_their_formulas():
-    image = np.array([0, 0, 1, 2, 3, 4], np.float32).reshape(1, 1, 1, 6)
-    mask = np.zeros((1, 1, 6))
-
-    def after(scheme, use_mask=False, **known):
-        recipe = Recipe((0, 1, 2), None, (scheme,), (use_mask,), (known,))
-        return preprocess(image.copy(), mask, (1, 1, 1), recipe)[0].flatten()  # the zeros are cropped
-
-    assert after("NoNormalization").tolist() == [1, 2, 3, 4]
-    assert after("ZScoreNormalization") == pytest.approx((np.arange(1, 5) - 2.5) / np.sqrt(1.25))
-    assert after("RescaleTo01Normalization") == pytest.approx([0, 1 / 3, 2 / 3, 1])
-    assert after("RGBTo01Normalization") == pytest.approx(np.arange(1, 5) / 255)
-    known = {"percentile_00_5": 1.5, "percentile_99_5": 3.5, "mean": 2.0, "std": 0.5}
-    assert after("CTNormalization", **known) == pytest.approx([-1, 0, 2, 3])
-
-
-def test_nonzero_voxels_alone_are_normalised_and_background_outside_is_marked():
-    image = np.zeros((1, 1, 4, 4), np.float32)
-    image[0, 0, 0], image[0, 0, :, 0] = [1, 2, 3, 4], [1, 5, 5, 5]
-    mask = np.zeros((1, 4, 4))
-    mask[0, 3, 3] = 1  # a label outside the nonzero region is kept
-    scaled, found = preprocess(image, mask, (1, 1, 1), Recipe((0, 1, 2), None, ("ZScoreNormalization",), (True,)))
-    inside = np.array([1, 2, 3, 4, 5, 5, 5, 0])  # the voxel with the label counts as inside
-    assert scaled[0, 0, 0] == pytest.approx((np.arange(1, 5) - inside.mean()) / inside.std(), abs=1e-6)
-    assert found[0].tolist() == [[0, 0, 0, 0], [0, -1, -1, -1], [0, -1, -1, -1], [0, -1, -1, 1]]
-    assert (scaled[0, 0, 1:3, 1:3] == 0).all()
 
 
 @pytest.fixture
@@ -203,85 +115,6 @@ def test_without_plans_each_channel_is_a_z_score_at_the_spacing_of_the_file(root
     assert data.train.images.mean(dim=(1, 2, 3, 4)).abs().max() < 1e-5
     assert data.train.images.std(dim=(1, 2, 3, 4), correction=0) == pytest.approx(np.ones(6), abs=1e-5)
     assert nnunet(str(root), configuration="2d").image_size == (18, 16)
-
-
-@pytest.mark.parametrize("ending", [".nrrd", ".tif"])
-def test_other_formats_hold_the_same_volumes(root, tmp_path, ending):
-    other = write_raw(tmp_path / "Dataset902_Other", ending=ending)
-    nifti, data = nnunet(str(root), n=[4, 2, 2]), nnunet(str(other), n=[4, 2, 2])
-    assert torch.equal(nifti.test.targets, data.test.targets)
-    tolerance = 1e-6 if ending == ".nrrd" else 0.1  # the TIFFs are rounded to bytes
-    assert (nifti.test.images - data.test.images).abs().max() < tolerance
-
-
-def test_colour_pictures_have_three_channels_in_one_file(tmp_path):
-    folder, rng = tmp_path / "Dataset903_Colours", np.random.default_rng(0)
-    for part in ("imagesTr", "labelsTr"):
-        (folder / part).mkdir(parents=True)
-    for number in range(10):
-        mask = np.zeros((20, 24), np.uint8)
-        mask[5:12, 6:14] = 1
-        write_array(folder / "imagesTr" / f"c{number}_0000.png", rng.integers(0, 256, (20, 24, 3)).astype(np.uint8))
-        write_array(folder / "labelsTr" / f"c{number}.png", mask)
-    content = {"channel_names": dict(zip("012", "RGB", strict=True)), "labels": {"background": 0, "cell": 1}}
-    (folder / "dataset.json").write_text(json.dumps(content | {"file_ending": ".png"}))
-    data = nnunet(str(folder))
-    assert data.train.images.shape == (6, 3, 20, 24)
-    assert data.outputs == 1
-    content["channel_names"] = {"0": "grey"}
-    (folder / "dataset.json").write_text(json.dumps(content | {"file_ending": ".png"}))
-    assert_refused(r"c\d_0000.png: got 3 channels, wanted 1 \(grey in dataset.json\)", nnunet, str(folder))
-
-
-def test_the_spacing_of_a_tiff_is_in_the_json_beside_it(tmp_path):
-    array = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-    paths = tmp_path / "a_0000.tif", tmp_path / "a.tif"
-    for path in paths:
-        write_array(path, array)
-    image, mask, spacing = read_case(Case("a", paths[:1], paths[1]))
-    assert np.array_equal(image[0], array)
-    assert np.array_equal(mask, array)
-    assert spacing == (1, 1, 1)
-    (tmp_path / "a.json").write_text(json.dumps({"spacing": [3, 1, 0.5]}))
-    assert read_case(Case("a", paths[:1], paths[1]))[2] == (3, 1, 0.5)
-    Image.fromarray(array[0]).save(paths[0])
-    assert_refused("a.tif: got 2x3x4, but a_0000.tif has 1x3x4", read_case, Case("a", paths[:1], paths[1]))
-
-
-@pytest.mark.parametrize("encoding", ["raw", "gzip"])
-def test_nrrd_files_hold_array_and_spacing(tmp_path, encoding):
-    array = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
-    path = tmp_path / "a.nrrd"
-    path.write_bytes(nrrd_bytes(array, (3.0, 1.0, 0.5), encoding))
-    found, spacing = read_nrrd(path)
-    assert np.array_equal(found, array)
-    assert spacing == (3.0, 1.0, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"encoding": "hex"}, "got encoding 'hex', wanted one of raw, gzip"),
-        ({"type": "block"}, "got type 'block', wanted one of signed char"),
-        ({"data_file": "a.raw"}, "got data in another file, wanted them in this one"),
-        ({"sizes": "4 3 9"}, r"unreadable \(24 values for a size of 9x3x4"),
-        ({"kinds": "vector domain domain"}, "of the kinds vector domain domain, wanted 2 or 3 spatial axes"),
-        ({"space_directions": "(1,0,0) (0,nan,0) (0,0,1)"}, r"unreadable \(spacings of 1.0, nan, 1.0\)"),
-        ({"sizes": ""}, r"unreadable \('sizes'\)"),
-    ],
-)
-def test_nrrd_files_that_can_not_be_read_are_refused(tmp_path, fields, message):
-    path = tmp_path / "a.nrrd"
-    path.write_bytes(nrrd_bytes(np.zeros((2, 3, 4), np.uint8), (1, 1, 1), **{"encoding": "raw"} | fields))
-    assert_refused(message, read_nrrd, path)
-
-
-def test_damaged_nrrd_files_are_refused(tmp_path):
-    path = tmp_path / "a.nrrd"
-    whole = nrrd_bytes(np.ones((4, 4, 4), np.float32), (1, 1, 1))
-    for damaged in (b"", b"PK", whole[:40], whole[:-10]):
-        path.write_bytes(damaged)
-        assert_refused(r"a.nrrd: unreadable", read_nrrd, path)
 
 
 def test_the_name_of_a_dataset_is_looked_up_in_nnunet_raw(root, monkeypatch):

@@ -66,7 +66,7 @@ class Pooled(nn.Module):
 
 def test_a_sequence_whose_length_does_not_depend_on_the_image_stays_a_sequence():
     network = Tokens(fixed=False, mix=Pooled())
-    image = torch.zeros(1, 1, 64, 48)  # 48 patches, of which 24 remain, as many as the patches of half the image
+    image = torch.zeros(1, 1, 64, 48)  # 48 patches; 24 remain, as in half of the image
     assert readers(network, image, ["layer"], {"layer": "last"})["layer"](torch.zeros(1, 24, 5)).shape == (1, 5, 24)
 
 

@@ -153,3 +153,15 @@ def random_design(design: Design, rng: np.random.Generator) -> Design:
     design = design.shuffled(rng)
     shares = LEAST_SHARE ** rng.random(len(design.slots()))
     return design.with_widths(np.maximum(1, np.round(widths_of(design) * shares)).astype(int).tolist())
+
+
+def convolutions(network: nn.Module, path: str, width: int) -> tuple[str, ...]:
+    """Find the convolutions inside a module that have this number of output channels.
+
+    Examples:
+        >>> convolutions(nn.Sequential(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1))), "0", 4)
+        ('0.0',)
+    """
+    inside = network.get_submodule(path).named_modules()
+    kinds = (nn.Conv2d, nn.Conv3d)
+    return tuple(f"{path}.{name}" for name, part in inside if isinstance(part, kinds) and part.out_channels == width)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from torch import nn
-
 from bench.errors import InputError
-from bench.pruning.designs.base import Slot
+from bench.pruning.designs.base import Slot, convolutions
 from bench.pruning.designs.levels import Levels
 from models import Monai
 
@@ -56,7 +54,9 @@ class MonaiDesign(Levels):
         taps = [*(f"enc{i}" for i in range(1, len(network.widths))), "bottleneck"]
         if network.name == "BasicUNet":
             taps = [*(f"enc{i}" for i in range(1, LEVELS_OF_BASIC)), "bottleneck", "dec1"]
-        convs = tuple(_convs(network, modules[tap], width) for tap, width in zip(taps, network.widths, strict=True))
+        convs = tuple(
+            convolutions(network, modules[tap], width) for tap, width in zip(taps, network.widths, strict=True)
+        )
         return cls(network.name, network.widths, tuple(getattr(inner, "strides", ())), convs)
 
     def arguments(self) -> dict:
@@ -98,10 +98,3 @@ class MonaiDesign(Levels):
 def _number(network: Monai) -> str:
     """Return the argument that decides all widths of a network."""
     return "init_filters" if network.name == "SegResNet" else "feature_size"
-
-
-def _convs(network: nn.Module, path: str, width: int) -> tuple[str, ...]:
-    """Find the convolutions inside a module that have this number of output channels."""
-    inside = network.get_submodule(path).named_modules()
-    kinds = (nn.Conv2d, nn.Conv3d)
-    return tuple(f"{path}.{name}" for name, part in inside if isinstance(part, kinds) and part.out_channels == width)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from torch import nn
-
-from bench.pruning.designs.base import Slot
+from bench.pruning.designs.base import Slot, convolutions
 from bench.pruning.designs.levels import Levels
 from models import NnUnet
 from models.nnunet_lean import LEAST_STAGES, decoder_convs, encoder_convs
@@ -51,7 +49,7 @@ class NnUnetDesign(Levels):
         stages = [f"encoder.stages.{stage}" for stage in range(plans.n_stages)]
         names = [tap.name for tap in network.taps()]
         taps = [[name for name in names if f"{name}.".startswith(f"{stage}.")][-1] for stage in stages]
-        made_by = [_convs(network, *stage) for stage in zip(stages, plans.features_per_stage, strict=True)]
+        made_by = [convolutions(network, *stage) for stage in zip(stages, plans.features_per_stage, strict=True)]
         return cls(plans.features_per_stage, encoder_convs(plans), decoder_convs(plans), tuple(taps), tuple(made_by))
 
     def arguments(self) -> dict:
@@ -94,13 +92,6 @@ class NnUnetDesign(Levels):
         )
 
     def swaps(self) -> dict[str, NnUnetDesign]:
-        once = {"n_conv_per_stage": (1,) * self.levels, "n_conv_per_stage_decoder": (1,) * (self.levels - 1)}
-        one = replace(self, **once)  # type: ignore[arg-type]  # mypy does not know the types of unpacked fields
+        once = (1,) * self.levels
+        one = replace(self, n_conv_per_stage=once, n_conv_per_stage_decoder=once[1:])
         return {} if one == self else {"1 convolution per stage": one}
-
-
-def _convs(network: nn.Module, path: str, width: int) -> tuple[str, ...]:
-    """Find the convolutions inside a module that have this number of output channels. Each is named once."""
-    inside = network.get_submodule(path).named_modules()
-    kinds = (nn.Conv2d, nn.Conv3d)
-    return tuple(f"{path}.{name}" for name, part in inside if isinstance(part, kinds) and part.out_channels == width)

@@ -43,7 +43,7 @@ class NnunetRetraining(Retraining):
 
     The folders of nnU-Net do not change: plans, results and links to the preprocessed data are in `folder/nnunet`.
 
-    `check` says what it needs.
+    `check_nnunet` says what it needs.
     """
 
     def __init__(self, config: DictConfig, base: Base, tracked: tracking.Run, folder: Path, seed: int):
@@ -131,7 +131,7 @@ class NnunetRetraining(Retraining):
         )
 
 
-def check(config: DictConfig, base: Base) -> None:
+def check_nnunet(config: DictConfig, base: Base) -> None:
     """Check that nnU-Net can train the designs of a base.
 
     Raises:

@@ -15,7 +15,7 @@ from bench.config.prepare import prepare, prepare_training
 from bench.datasets.progress import Progress
 from bench.errors import InputError
 from bench.estimators import Estimator
-from bench.pruning.retraining.nnunet import NnunetRetraining, check
+from bench.pruning.retraining.nnunet import NnunetRetraining, check_nnunet
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.asker import Asker, choose_estimator_and_view, select_views
 from bench.pruning.search.base import Base, build_base
@@ -85,7 +85,7 @@ def open_study(config: DictConfig, command: str) -> Iterator[Study]:
     kind = Retraining
     if config.retrain.get("by") == "nnunet":
         kind = NnunetRetraining
-        check(config.retrain, base)
+        check_nnunet(config.retrain, base)
     of = f" from {config.run[:8]}" if config.run else ""
     name = config.tracking.name or f"{command} on {base.data.name}{of}"
     with tracking.started(store, name, {tracking.SWEEP: "parent"}) as tracked:

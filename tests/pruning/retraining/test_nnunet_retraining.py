@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from running import QUICK_SEARCH, artifact, children, command, runs, with_store
 
 from bench.errors import InputError
-from bench.pruning.retraining.nnunet import check, read_summary
+from bench.pruning.retraining.nnunet import check_nnunet, read_summary
 from models import NnUnet, UNet
 
 pytest.importorskip("dynamic_network_architectures", reason="needs the extra nnunet")
@@ -101,7 +101,7 @@ def test_what_is_missing_is_said_before_any_training(tmp_path, monkeypatch, sett
     for name in missing:
         (plans.parent / name).rename(tmp_path / name)
     with pytest.raises(InputError, match=message):
-        check(OmegaConf.create({"epochs": None} | settings), base(NnUnet(plans, "2d", out_channels=3), plans))
+        check_nnunet(OmegaConf.create({"epochs": None} | settings), base(NnUnet(plans, "2d", out_channels=3), plans))
 
 
 def test_information_about_the_cases_that_nnunet_predicts_is_refused(tmp_path):
@@ -111,17 +111,17 @@ def test_information_about_the_cases_that_nnunet_predicts_is_refused(tmp_path):
     (labels / "case.nii.gz").touch()
     message = r"retrain\.by: got nnunet for a dataset with labelsTs, .* set retrain\.by=bench"
     with pytest.raises(InputError, match=message):
-        check(OmegaConf.create({"epochs": None}), base(NnUnet(plans, "2d", out_channels=3), plans))
+        check_nnunet(OmegaConf.create({"epochs": None}), base(NnUnet(plans, "2d", out_channels=3), plans))
 
 
 def test_only_networks_of_nnunet_on_its_data_can_be_retrained_by_it(tmp_path):
     settings, plans = OmegaConf.create({"epochs": None}), preprocessed(tmp_path)
     with pytest.raises(InputError, match=r"retrain\.by: got nnunet for a base of UNet on Test, wanted .*model=nnunet"):
-        check(settings, base(UNet(1, 2, widths=[4, 8]), plans))
+        check_nnunet(settings, base(UNet(1, 2, widths=[4, 8]), plans))
     elsewhere = base(NnUnet(plans, "2d", out_channels=3), plans)
     del elsewhere.config.dataset.fold
     with pytest.raises(InputError, match=r"got nnunet for a base of NnUnet on Test, wanted .* on dataset=nnunet"):
-        check(settings, elsewhere)
+        check_nnunet(settings, elsewhere)
 
 
 def preprocessed(folder: Path) -> Path:
