@@ -10,8 +10,8 @@ from functools import partial
 from omegaconf import DictConfig
 
 from bench.sweeps import jobs
-from bench.sweeps.jobs import search
 from bench.tracking import DESIGN, FINGERPRINT, REUSED, Run, create, views
+from bench.tracking.listing import search
 from bench.tracking.offline.heartbeat import Watch, mark_dead, owner_of
 from bench.tracking.store import Store
 

@@ -9,7 +9,6 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -19,7 +18,8 @@ from hydra.types import RunMode
 from bench.errors import InputError
 from bench.tracking import COLLAPSED, DESIGN, REUSED, SWEEP, Run
 from bench.tracking.addresses import without_password
-from bench.tracking.offline.heartbeat import is_alive, is_on_this_host, owner_of, silence
+from bench.tracking.listing import Listed, list_runs, search
+from bench.tracking.offline.heartbeat import BEAT, OWNER, is_alive, is_on_this_host, owner_of, silence
 from bench.tracking.store import Store
 
 # tags of a parent: a job that has begun; a job that failed, with the reason; the number of jobs
@@ -37,7 +37,7 @@ STATES = {
 }
 KEY = r"(?<![^ ,])(?:\w+\.)+?(?=[^\W\d]\w*(?:\.\d+)*=)"  # the key of an override without its last name
 NEXT = r",(?=[\w.]+=)"  # the comma between two settings of a short design
-PAGE, OLDEST = 1000, ["attributes.start_time ASC"]  # runs per request, and their order
+VAL_SCORE = "summary/val_score"
 WHY = 300  # maximal number of characters of a reason
 FEWEST, SHOWN = 4, 10  # characters of an id that are enough to search it; maximal number of sweeps in a message
 
@@ -71,21 +71,28 @@ def name(seed: int) -> str:
 
 def of_sweep(store: Store, parent: str) -> dict[str, str]:
     """Map each finished run of a sweep to its design, including runs that had finished before the sweep."""
-    runs = search(store, f"tags.{SWEEP} = '{parent}' and attributes.status = 'FINISHED'")
-    designs = {run.info.run_id: run.data.tags[DESIGN] for run in runs if DESIGN in run.data.tags}
-    return designs | _tagged(store, parent, REUSED)
+    runs = list_runs(store, (SWEEP, parent), "FINISHED", tags=[DESIGN])
+    return _designs(runs) | _tagged(store, parent, REUSED)
 
 
 def trained(store: Store) -> dict[str, str]:
     """Map each finished run that trained or measured a network to its design, inside and outside of sweeps."""
-    runs = search(store, "attributes.status = 'FINISHED'")
-    return {run.info.run_id: run.data.tags[DESIGN] for run in runs if DESIGN in run.data.tags}
+    return _designs(list_runs(store, status="FINISHED", tags=[DESIGN]))
+
+
+def _designs(runs: list[Listed]) -> dict[str, str]:
+    """Map each run with a design to its design."""
+    return {run.id: run.tags[DESIGN] for run in runs if DESIGN in run.tags}
 
 
 def collapsed(store: Store, parent: str) -> dict[str, str]:
     """Map the names of the finished runs of a sweep that have taught their network nothing to the reason."""
-    runs = [store.client.get_run(run) for run in of_sweep(store, parent)]
-    return {run.info.run_name: run.data.tags[COLLAPSED] for run in runs if COLLAPSED in run.data.tags}
+    own = list_runs(store, (SWEEP, parent), "FINISHED", tags=[DESIGN, COLLAPSED])
+    found = {run.name: run.tags[COLLAPSED] for run in own if {DESIGN, COLLAPSED} <= run.tags.keys()}
+    before = [run_id for run_id in _tagged(store, parent, REUSED) if run_id not in {run.id for run in own}]
+    for run in map(store.client.get_run, before):
+        found |= {run.info.run_name: run.data.tags[COLLAPSED]} if COLLAPSED in run.data.tags else {}
+    return found
 
 
 def count_ended(store: Store, parent: str) -> int:
@@ -140,15 +147,16 @@ def table(store: Store, parent) -> pd.DataFrame:
         `why` is the reason of a failure, or why a finished training has taught the network nothing.
     """
     tags, rows = parent.data.tags, {}
-    for run in search(store, f"tags.{SWEEP} = '{parent.info.run_id}'"):
-        alive = run.info.status == "RUNNING" and is_alive(run.data.tags)
-        rows[run.info.run_id] = {
-            "name": run.info.run_name,
-            "state": "running" if alive else STATES[run.info.status],
-            "minutes": ((run.info.end_time or 1000 * time.time()) - run.info.start_time) / 60_000,
-            "val_score": run.data.metrics.get("summary/val_score"),
-            "where": _where(run.data.tags) if alive else None,
-            "why": run.data.tags.get(COLLAPSED) and f"collapsed: {run.data.tags[COLLAPSED]}",
+    read = [OWNER, BEAT, COLLAPSED]
+    for run in list_runs(store, (SWEEP, parent.info.run_id), tags=read, metrics=[VAL_SCORE]):
+        alive = run.status == "RUNNING" and is_alive(run.tags)
+        rows[run.id] = {
+            "name": run.name,
+            "state": "running" if alive else STATES[run.status],
+            "minutes": ((run.end or 1000 * time.time()) - run.start) / 60_000,
+            "val_score": run.metrics.get(VAL_SCORE),
+            "where": _where(run.tags) if alive else None,
+            "why": run.tags.get(COLLAPSED) and f"collapsed: {run.tags[COLLAPSED]}",
         }
     before = {run: design for run, design in _of(tags, REUSED).items() if run not in rows}
     notes = [json.loads(note) for note in _of(tags, FAILED).values()]
@@ -237,13 +245,3 @@ def _tagged(store: Store, parent: str, prefix: str) -> dict[str, str]:
 def _of(tags: Mapping[str, str], prefix: str) -> dict[str, str]:
     """Select the tags whose keys begin with the prefix. The prefix is removed from the keys."""
     return {key.removeprefix(prefix): value for key, value in tags.items() if key.startswith(prefix)}
-
-
-def search(store: Store, query: str) -> list:
-    """Find all runs that match a query, oldest first. A run that begins between two requests comes last."""
-    search = partial(store.client.search_runs, [*store.experiment_ids], query, max_results=PAGE, order_by=OLDEST)
-    runs = page = search()
-    while page.token:
-        page = search(page_token=page.token)
-        runs = runs + page
-    return runs

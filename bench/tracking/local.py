@@ -10,13 +10,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from sqlalchemy import event
+from sqlalchemy import Select, event
 from sqlalchemy.engine import Engine
 
 from bench.errors import TrackingError
@@ -72,22 +72,25 @@ class Local:
 
     def __getattr__(self, name: str):
         method = getattr(self._client, name)
+        return functools.wraps(method)(functools.partial(self._call, method))
 
-        @functools.wraps(method)
-        def call(*arguments, **options):
-            ends = time.monotonic() + self._seconds
-            while True:
-                with delay_signals() as came:
-                    self._refuse_another_file()
-                    try:
-                        return method(*arguments, **options)
-                    except MlflowException as error:
-                        if "database is locked" not in str(error):
-                            raise
-                        if came or time.monotonic() >= ends:
-                            raise TrackingError(f"tracking.uri: {self._uri} is locked by another process") from error
+    def read_database(self, *statements: Select) -> list[Sequence]:
+        """Return the rows of each statement, see `read_database`."""
+        return self._call(read_database, self._client, *statements)
 
-        return call
+    def _call(self, method, *arguments, **options):
+        """Call a method of MLflow's client, again as long as the file is locked."""
+        ends = time.monotonic() + self._seconds
+        while True:
+            with delay_signals() as came:
+                self._refuse_another_file()
+                try:
+                    return method(*arguments, **options)
+                except MlflowException as error:
+                    if "database is locked" not in str(error):
+                        raise
+                    if came or time.monotonic() >= ends:
+                        raise TrackingError(f"tracking.uri: {self._uri} is locked by another process") from error
 
     def download_artifacts(self, run_id: str, path: str, dst_path: str | None = None) -> str:
         """Copy an artifact to a folder and return the path of the copy."""
@@ -106,6 +109,12 @@ class Local:
             if os.path.samestat(os.stat(self._database), self._opened):
                 return
         raise FileNotFoundError(errno.ENOENT, "the database was removed or replaced", str(self._database))
+
+
+def read_database(client: MlflowClient, *statements: Select) -> list[Sequence]:
+    """Return the rows of each statement from the database of a client, in one session."""
+    with client._tracking_client.store.ManagedSessionMaker() as session:
+        return [session.execute(statement).all() for statement in statements]
 
 
 @contextlib.contextmanager

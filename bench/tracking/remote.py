@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import requests
 from google.protobuf.json_format import ParseError
@@ -14,10 +14,12 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
+from sqlalchemy import Select
 
 from bench.errors import InputError, TrackingError
-from bench.tracking.addresses import without_password
+from bench.tracking.addresses import WEB, without_password
 from bench.tracking.artifacts import Artifacts
+from bench.tracking.local import read_database
 
 OLDEST = (2, 4)  # first version of the server that accepts the datasets of a run
 PASSWORD, FORBIDDEN, TOO_MANY, FAULTS, NO_ANSWER = 401, 403, 429, 500, 503  # status codes of HTTP
@@ -54,35 +56,40 @@ class Remote:
 
     def __getattr__(self, name: str):
         method = getattr(self._artifacts if hasattr(self._artifacts, name) else self._client, name)
+        return functools.wraps(method)(functools.partial(self._call, name, method))
 
-        @functools.wraps(method)
-        def call(*arguments, **options):
-            try:
-                return method(*arguments, **options)
-            except ParseError as error:
+    def read_database(self, *statements: Select) -> list[Sequence] | None:
+        """Return the rows of each statement, see `read_database`, or None from a server."""
+        if self._uri.startswith(WEB):
+            return None
+        return self._call("read runs", read_database, self._client, *statements)
+
+    def _call(self, name: str, method: Callable, *arguments, **options):
+        """Call a method and turn its errors into TrackingError or InputError."""
+        try:
+            return method(*arguments, **options)
+        except ParseError as error:
+            raise InputError(
+                f"tracking.uri: got {self._uri}, whose answer is not from an MLflow server ({reason_of(error)}); "
+                "fix the address or update the server"
+            ) from error
+        except (MlflowException, requests.RequestException) as error:
+            status = status_of(error)
+            if status == PASSWORD:
                 raise InputError(
-                    f"tracking.uri: got {self._uri}, whose answer is not from an MLflow server ({reason_of(error)}); "
-                    "fix the address or update the server"
+                    f"tracking.uri: got {self._uri}, which requires a valid user and password; "
+                    "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
                 ) from error
-            except (MlflowException, requests.RequestException) as error:
-                status = status_of(error)
-                if status == PASSWORD:
-                    raise InputError(
-                        f"tracking.uri: got {self._uri}, which requires a valid user and password; "
-                        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-                    ) from error
-                if status == FORBIDDEN:
-                    user = os.environ.get("MLFLOW_TRACKING_USERNAME", "this user")
-                    raise InputError(
-                        f"tracking.uri: got {self._uri}, which forbids {user} to {name.replace('_', ' ')}; "
-                        "ask its administrator for permission, or use another tracking.experiment"
-                    ) from error
-                if status == TOO_MANY or status >= FAULTS:
-                    kind = Unanswered if is_unanswered(error) else TrackingError
-                    raise kind(f"tracking.uri: {self._uri} gives no answer ({reason_of(error)})") from error
-                raise
-
-        return call
+            if status == FORBIDDEN:
+                user = os.environ.get("MLFLOW_TRACKING_USERNAME", "this user")
+                raise InputError(
+                    f"tracking.uri: got {self._uri}, which forbids {user} to {name.replace('_', ' ')}; "
+                    "ask its administrator for permission, or use another tracking.experiment"
+                ) from error
+            if status == TOO_MANY or status >= FAULTS:
+                kind = Unanswered if is_unanswered(error) else TrackingError
+                raise kind(f"tracking.uri: {self._uri} gives no answer ({reason_of(error)})") from error
+            raise
 
 
 def status_of(error: MlflowException | requests.RequestException) -> int:

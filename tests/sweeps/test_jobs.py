@@ -155,7 +155,7 @@ def test_failures_are_recorded_by_job_and_removed_after_success(store):
 
 
 def test_all_jobs_of_a_sweep_are_listed_even_with_several_requests(store, monkeypatch):
-    monkeypatch.setattr("bench.sweeps.jobs.PAGE", 2)
+    monkeypatch.setattr("bench.tracking.listing.PAGE", 2)
     with tracking.started(store, "sweep", {tracking.SWEEP: "parent"}) as parent:
         for number in range(5):
             with tracking.started(store, f"job {number}", {tracking.DESIGN: f"seed={number}"}, parent.id):
@@ -166,7 +166,7 @@ def test_all_jobs_of_a_sweep_are_listed_even_with_several_requests(store, monkey
 
 @pytest.mark.parametrize("others", [0, 1, 2, 3])
 def test_the_newest_of_many_sweeps_comes_first(store, monkeypatch, others):
-    monkeypatch.setattr("bench.sweeps.jobs.PAGE", 2)
+    monkeypatch.setattr("bench.tracking.listing.PAGE", 2)
     for name in [*(f"sweep {number}" for number in range(others)), "the last"]:
         with tracking.started(store, name, {tracking.SWEEP: "parent"}):
             pass
