@@ -46,8 +46,8 @@ def measure(config: DictConfig) -> str:
 
     store = tracking.connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
     fingerprint = fingerprint_of(config, data, origin.digest)
-    begun, finished = claims.begin(store, config, fingerprint, origin.design, views.MEASURE)
-    if finished:
+    begun, checkpoint = claims.begin(store, config, fingerprint, origin.design, views.MEASURE)
+    if checkpoint is None:
         return begun.id
 
     with tracking.ended(begun) as tracked:

@@ -38,6 +38,7 @@ class Measurement:
         table: The rows that were measured.
         epochs: Epochs of training to measure.
         untrained_seeds: Number of untrained references.
+        measured: Names of the moments that were measured.
 
     Raises:
         InputError: A component or a setting of the probe is refused.
@@ -54,6 +55,7 @@ class Measurement:
             for diagnostic in self.diagnostics.values():
                 diagnostic.check(self.probe)
         self.table, self.failures = LayerTable(), Failures()
+        self.measured: list[str] = []
 
     @property
     def logged(self) -> list[str]:
@@ -61,8 +63,8 @@ class Measurement:
         return [name for diagnostic in self.diagnostics.values() for name in diagnostic.logged]
 
     def measure(self, network: Module, moment: Moment) -> None:
-        """Add the rows of a network to the table."""
-        if self.probe is None:
+        """Add the rows of a network to the table, unless a checkpoint had them."""
+        if self.probe is None or str(moment) in self.measured:
             return
         calibrate = self.config.calibration and moment.weights == Weights.BEST
         self.table.extend(self.probe.measure(network, moment, calibrate))
@@ -70,6 +72,17 @@ class Measurement:
             with self.failures.of(name):
                 for details, rows in diagnostic.measure(network, self.probe, moment).items():
                     self.table.extend(list(rows), details)
+        self.measured.append(str(moment))
+
+    def state(self) -> dict[str, Any]:
+        """Return what was measured so far, for a checkpoint."""
+        table = self.table
+        return {"rows": table.rows, "details": table.details, "said": self.failures.said, "measured": self.measured}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue with what was measured before, as `state` returned it."""
+        self.table.rows, self.table.details = state["rows"], state["details"]
+        self.failures.said, self.measured = state["said"], state["measured"]
 
     def log_tables(self, tracked: tracking.Run) -> None:
         """Log the tables as they are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from omegaconf import DictConfig
+from torch.nn import Module
 
 from bench import tracking
 from bench.commands.measurement import Measurement
@@ -35,28 +36,34 @@ def run(config: DictConfig) -> str | float | list[float]:
     from bench.sweeps import claims, jobs  # imported after all checks, because MLflow takes seconds to load
 
     store = tracking.connect(config.tracking.uri, config.tracking.experiment, config.tracking.parent)
-    begun, finished = claims.begin(store, config, fingerprint_of(config, data))
-    if finished:
+    begun, checkpoint = claims.begin(store, config, fingerprint_of(config, data))
+    if checkpoint is None:
         return answer(begun, config.objectives)
 
-    with tracking.ended(begun) as tracked:
+    with checkpoint, tracking.ended(begun) as tracked:
+        if "measured" in checkpoint.state:
+            measurement.load(checkpoint.state["measured"])
         tracked.config(config)
         tracked.param(tracking.DESIGN, jobs.short_design())  # charts of the UI can use parameters, but not tags
         tracked.dataset(data)
+
+        def measure(network: Module, moment: Moment) -> None:
+            measurement.measure(network, moment)
+            checkpoint.save(measured=measurement.state())
 
         def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
             tracked.metrics(metrics, step=epoch)
             if epoch in measurement.epochs:
                 measurement.measure(model, Moment(epoch, Weights.EPOCH, config.seed))
                 tracked.curves(measurement.table.layer_points(epoch))
+            checkpoint.state["measured"] = measurement.state()  # `fit` saves it with its own state
 
         try:
-            best = fit(model, data, **training, seed=config.seed, on_epoch=on_epoch)
+            best = fit(model, data, **training, seed=config.seed, on_epoch=on_epoch, checkpoint=checkpoint)
             tracked.weights(model.state_dict())
-            measurement.measure(model, Moment(best.epoch, Weights.BEST, config.seed))
+            measure(model, Moment(best.epoch, Weights.BEST, config.seed))
             for seed in range(config.seed + 1, config.seed + 1 + measurement.untrained_seeds):
-                untrained = build_network(config.model, seed).to(device)
-                measurement.measure(untrained, Moment(0, Weights.UNTRAINED, seed))
+                measure(build_network(config.model, seed).to(device), Moment(0, Weights.UNTRAINED, seed))
             measurement.table.share_responses()
         finally:
             measurement.log_tables(tracked)

@@ -122,7 +122,7 @@ def fingerprint_of(config: DictConfig, data: Data, weights: str = "") -> str:
         weights: Hash of weights that the run does not train itself.
     """
     settings = cast(dict, OmegaConf.to_container(config, resolve=True))
-    for key in ("tracking", "resume", "objectives", "trust"):
+    for key in ("tracking", "resume", "checkpoint_minutes", "objectives", "trust"):
         settings.pop(key, None)
     content = json.dumps(
         [settings, data.fingerprint, version("infoflow-bench"), *([weights] if weights else [])], sort_keys=True

@@ -63,6 +63,7 @@ class Settings(Common):
     calibration: Flag = MISSING
     diagnostic: Any = None
     resume: Flag = MISSING
+    checkpoint_minutes: Annotated[float | None, Number(0, 10**6)] = 1
     objectives: Annotated[Names, Each(Text(METRICS), null="null is for a run without a sweeper")] = None
     probe: Probing = MISSING
 

@@ -105,7 +105,7 @@ class Progress:
         return ", ".join(filter(None, (spent, self._left_in_words())))
 
 
-def progress(items: Iterable[Item], what: str, unit: str, total: int) -> Iterator[Item]:
+def progress(items: Iterable[Item], what: str, unit: str, total: int, done: int = 0) -> Iterator[Item]:
     """Yield items and show how many are done.
 
     Use it in a loop, not in a comprehension: an error there leaves the step open as long as its traceback lives.
@@ -114,9 +114,10 @@ def progress(items: Iterable[Item], what: str, unit: str, total: int) -> Iterato
         items: The items.
         what: Name of the step.
         unit: What the items are, in the plural.
-        total: Number of items.
+        total: Number of items, including those that are done.
+        done: Number of items that were done before.
     """
-    with Progress(what, unit, total) as step:
+    with Progress(what, unit, total, done) as step:
         for item in items:
             yield item
             step.update()

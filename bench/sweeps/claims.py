@@ -5,15 +5,20 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 from omegaconf import DictConfig
 
 from bench.sweeps import jobs
-from bench.tracking import DESIGN, FINGERPRINT, REUSED, Run, create, views
+from bench.sweeps.continuing import Job, stopped
+from bench.tracking import DESIGN, FINGERPRINT, REUSED, Run, create, resume, views
 from bench.tracking.listing import search
 from bench.tracking.offline.heartbeat import Watch, mark_dead, owner_of
 from bench.tracking.store import Store
+from bench.training.checkpoint import FOLDER, Checkpoint
 
 WAIT = 2  # seconds between checks of a run that belongs to another process
 # If two runs begin together, the later one yields within SETTLE seconds. LOOK is the time between checks in seconds.
@@ -22,10 +27,17 @@ SETTLE, LOOK = 5, 0.2
 log = logging.getLogger(__name__)
 
 
+class Begun(NamedTuple):
+    """A run of a job, and its checkpoint, or None if the run had finished before."""
+
+    run: Run
+    checkpoint: Checkpoint | None
+
+
 def begin(
     store: Store, config: DictConfig, fingerprint: str, design: str | None = None, kind: str = views.RUN
-) -> tuple[Run, bool]:
-    """Create a run of this config, or find the finished run of the same job.
+) -> Begun:
+    """Create a run of this config, continue the run of a killed process, or find the finished run of the same job.
 
     A sweep with `resume` does not repeat a finished job. A tag of the parent names its run instead.
 
@@ -34,10 +46,7 @@ def begin(
         config: The config of the job.
         fingerprint: Identifies the job.
         design: Name of the design outside a sweep. None takes the model with its overrides.
-        kind: Value of the tag `kind`.
-
-    Returns:
-        The run, and whether it is finished.
+        kind: Value of the tag `kind`. A run that trains has a checkpoint.
     """
     parent = config.tracking.parent
     if parent is not None or design is None:
@@ -47,13 +56,33 @@ def begin(
     once = parent is not None and config.resume
     name = (parent is None and config.tracking.name) or name  # in a sweep, the parent has the name
     tags = {FINGERPRINT: fingerprint, DESIGN: design, views.KIND: kind}
-    create_run = partial(create, store, name, tags, parent, once)
-    begun = begin_once(store, fingerprint, create_run) if once else create_run()
+    minutes = config.checkpoint_minutes if kind == views.RUN else None
+    job = Job.of(store, parent, name, fingerprint)
+    continued: dict[str, Checkpoint] = {}
+
+    def create_or_continue() -> Run:
+        if minutes is None or not config.resume or (checkpoint := stopped(store, job, minutes)) is None:
+            return create(store, name, tags, parent, once)
+        run = resume(store, checkpoint.folder.name, once=fingerprint if once else None)
+        run.skip_logged()
+        log.info("continuing run %s from its checkpoint in %s", run.id, checkpoint.folder)
+        continued[run.id] = checkpoint
+        return run
+
+    def give_up(run: Run) -> None:
+        if run.id in continued:
+            store.client.set_terminated(run.id, "KILLED")
+            continued.pop(run.id).release()
+        else:
+            store.client.delete_run(run.id)
+
+    begun = begin_once(store, fingerprint, create_or_continue, give_up) if once else create_or_continue()
     if isinstance(begun, Run):
-        return begun, False
+        checkpoint = continued.get(begun.id) or Checkpoint(Path.cwd() / FOLDER / begun.id, asdict(job), minutes)
+        return Begun(begun, checkpoint)
     Run(store, parent).tag(f"{REUSED}{begun}", design)
     log.info("this job finished before as run %s and is not repeated; resume=false repeats it", begun)
-    return Run(store, begun), True
+    return Begun(Run(store, begun), None)
 
 
 def claim(store: Store, fingerprint: str) -> str | None:
@@ -76,13 +105,16 @@ def claim(store: Store, fingerprint: str) -> str | None:
     return done
 
 
-def begin_once(store: Store, fingerprint: str, begin: Callable[[], Run]) -> Run | str:
+def begin_once(
+    store: Store, fingerprint: str, begin: Callable[[], Run], give_up: Callable[[Run], None] | None = None
+) -> Run | str:
     """Begin a job so that only this process runs it.
 
     Args:
         store: The tracking store.
         fingerprint: Identifies the job.
         begin: Creates the run of the job.
+        give_up: Called with a run that another process makes superfluous. None deletes the run.
 
     Returns:
         The new run, or the id of the finished run if `claim` finds one.
@@ -91,7 +123,7 @@ def begin_once(store: Store, fingerprint: str, begin: Callable[[], Run]) -> Run 
         run = begin()
         if is_first(store, run, partial(running, store, fingerprint)) and finished(store, fingerprint) is None:
             return run
-        store.client.delete_run(run.id)
+        (give_up or (lambda run: store.client.delete_run(run.id)))(run)
     return done
 
 

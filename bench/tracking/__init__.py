@@ -23,7 +23,19 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "offline.writes": ["FINGERPRINT"],
-        "runs": ["COLLAPSED", "DESIGN", "REUSED", "SWEEP", "Run", "create", "ended", "png", "started", "resumed"],
+        "runs": [
+            "COLLAPSED",
+            "DESIGN",
+            "REUSED",
+            "SWEEP",
+            "Run",
+            "create",
+            "ended",
+            "png",
+            "started",
+            "resume",
+            "resumed",
+        ],
         "store": ["connect"],
     },
 )

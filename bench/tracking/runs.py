@@ -57,6 +57,16 @@ class Run:
         self.owner = owner
         self.once = once
         self._send: Callable[[Write], None] = lambda write: write.deliver(store.client, run_id)
+        self._logged: set[tuple[str, int]] = set()  # points that are not logged again
+        self._given: set[str] = set()  # parameters that are not logged again
+
+    def skip_logged(self) -> None:
+        """Do not log the points and parameters again that the store has, because the run is continued."""
+        data = self.store.client.get_run(self.id).data
+        for key in data.metrics:
+            history = self.store.client.get_metric_history(self.id, key)
+            self._logged |= {(point.key, point.step) for point in history}
+        self._given = set(data.params)
 
     def metrics(self, values: dict[str, float], step: int = 0) -> None:
         """Log finite values, 100 per request. Other values are dropped, because charts can't show them."""
@@ -66,13 +76,13 @@ class Run:
         """Log points (key, value, step), rounded to 7 digits. Points that are not finite are dropped."""
         now = _now()
         finite = [[key, views.rounded(value), now, int(step)] for key, value, step in points if math.isfinite(value)]
-        self._in_batches("metrics", finite)
+        self._in_batches("metrics", [point for point in finite if (point[0], point[3]) not in self._logged])
 
     def config(self, config: DictConfig) -> None:
         """Log the composed config as a file, which can rebuild the run, and as flattened parameters."""
         self.text(OmegaConf.to_yaml(config, resolve=True), "config.yaml")
         flat = _flat(cast(dict, OmegaConf.to_container(config, resolve=True)))
-        self._in_batches("params", [[key, str(value)] for key, value in flat])
+        self._in_batches("params", [[key, str(value)] for key, value in flat if key not in self._given])
 
     def param(self, key: str, value: str) -> None:
         self._send(Write("params", [[key, value]]))
@@ -181,16 +191,30 @@ def started(
         yield run
 
 
+def resume(store: Store, run_id: str, once: str | None = None) -> Run:
+    """Continue a run whose process has ended. The caller ends it with `ended`.
+
+    Args:
+        store: The tracking store.
+        run_id: Id of the run.
+        once: Fingerprint of a job that counts once, see `writes.end`.
+
+    Raises:
+        InputError: The store does not accept the changes.
+    """
+    owner = owner_tags()
+    run = Run(store, run_id, owner[OWNER], once)
+    with begun(store):
+        for key, value in owner.items():
+            run.tag(key, value)
+        store.client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
+    return run
+
+
 @contextmanager
 def resumed(store: Store, run_id: str) -> Iterator[Run]:
     """Continue a run whose process has ended, and end it with this context."""
-    owner = owner_tags()
-    run = Run(store, run_id, owner[OWNER])
-    with begun(store):
-        store.client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
-        for key, value in owner.items():
-            run.tag(key, value)
-    with ended(run):
+    with ended(resume(store, run_id)) as run:
         yield run
 
 

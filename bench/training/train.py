@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,25 +13,12 @@ from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 from bench.datasets.data import Data, Split, Volumes, in_regions
 from bench.datasets.progress import progress
 from bench.errors import InputError, TrainingError
+from bench.training.checkpoint import Checkpoint, generators_in
 from bench.training.collapse import distinct_predictions, find_collapse
 from bench.training.evaluate import predictions, score
 from bench.training.losses import OF_MASKS, monai_loss, weighted_loss
+from bench.training.state import Fitted, State
 from models.tracing import device_of
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """The checkpoint with the best validation score.
-
-    Attributes:
-        epoch: Its epoch. 0 is the untrained network.
-        val_score: Its validation score.
-        collapse: Why the training has taught the network nothing, as by `find_collapse`; None if it has.
-    """
-
-    epoch: int
-    val_score: float
-    collapse: str | None = None
 
 
 def fit(
@@ -48,6 +34,7 @@ def fit(
     seed: int,
     on_epoch: Callable[[int, dict[str, float]], None],
     teacher: torch.nn.Module | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Fitted:
     """Train a network in place and load the weights of the best checkpoint.
 
@@ -63,6 +50,7 @@ def fit(
         seed: Seed of the batches.
         on_epoch: Called as `on_epoch(epoch, metrics)` for the untrained network (epoch 0) and after every epoch.
         teacher: A network whose probabilities replace the labels in training. Validation uses the labels.
+        checkpoint: Where the state is saved after each epoch, and from which an interrupted training continues.
 
     Returns:
         Epoch and validation score of the best checkpoint.
@@ -78,12 +66,14 @@ def fit(
     batches = Batches(data, batch_size, seed)
     training_loss = loss if teacher is None else soft_loss(data)
 
-    metrics, predicted = _validate(model, data, loss, epoch=0)
-    best = Fitted(0, metrics["val/score"])
-    best_weights = copy.deepcopy(model.state_dict())
-    losses, scores = [], [best.val_score]
-    on_epoch(0, {"val/score": best.val_score})
-    for epoch in progress(range(1, epochs + 1), "train", "epochs", epochs):
+    state = State(model, optimizer, schedule, scaler, generators_in([batches.generator, data.augment]))
+
+    if not state.load(checkpoint):
+        metrics, predicted = _validate(model, data, loss, epoch=0)
+        state.complete(metrics, predicted)
+        on_epoch(0, {"val/score": metrics["val/score"]})
+        state.save(checkpoint)
+    for epoch in progress(range(state.epoch + 1, epochs + 1), "train", "epochs", epochs, state.epoch):
         model.train()
         total, trained = 0.0, 0
         for images, targets in batches:
@@ -102,16 +92,13 @@ def fit(
             trained += len(images)
         if schedule:
             schedule.step()
-        validated, found = _validate(model, data, loss, epoch)
+        validated, predicted = _validate(model, data, loss, epoch)
         metrics = {"train/loss": total / trained, **validated}
-        losses.append(metrics["train/loss"])
-        scores.append(metrics["val/score"])
-        if best.epoch == 0 or metrics["val/score"] > best.val_score:
-            best, predicted = Fitted(epoch, metrics["val/score"]), found
-            best_weights = copy.deepcopy(model.state_dict())
+        state.complete(metrics, predicted)
         on_epoch(epoch, metrics)
-    model.load_state_dict(best_weights)
-    return replace(best, collapse=find_collapse(data, losses, scores, predicted))
+        state.save(checkpoint)
+    model.load_state_dict(state.best_weights)
+    return replace(state.best, collapse=find_collapse(data, state.losses, state.scores, state.predicted))
 
 
 @dataclass

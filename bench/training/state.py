@@ -1,0 +1,109 @@
+"""State of a training: all that changes from epoch to epoch, so that a checkpoint can continue it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from bench.training.checkpoint import Checkpoint, Generators, restore, state_of
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The checkpoint with the best validation score.
+
+    Attributes:
+        epoch: Its epoch. 0 is the untrained network.
+        val_score: Its validation score.
+        collapse: Why the training has taught the network nothing, as by `find_collapse`; None if it has.
+    """
+
+    epoch: int
+    val_score: float
+    collapse: str | None = None
+
+
+@dataclass
+class State:
+    """State of a training.
+
+    Attributes:
+        model: The network.
+        optimizer: The optimiser.
+        schedule: The schedule of the optimiser, or None.
+        scaler: The scaler of the loss in mixed precision.
+        generators: Random generators of the batches.
+        epoch: The last epoch that is complete. 0 is the untrained network.
+        losses: Training loss of each epoch.
+        scores: Validation score of the untrained network and of each epoch.
+        best: Epoch and score of the best checkpoint.
+        best_weights: Weights of the best checkpoint.
+        predicted: The distinct predictions of the best checkpoint.
+    """
+
+    model: torch.nn.Module
+    optimizer: Optimizer
+    schedule: LRScheduler | None
+    scaler: torch.amp.GradScaler
+    generators: list[Generators]
+    epoch: int = -1
+    losses: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    best: Fitted = Fitted(0, 0.0)
+    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    predicted: frozenset[int] = frozenset()
+
+    def complete(self, metrics: Mapping[str, float], predicted: frozenset[int]) -> None:
+        """Add the results of the next epoch, and keep its weights if they are the best. Epoch 1 replaces epoch 0."""
+        self.epoch += 1
+        score = metrics["val/score"]
+        self.scores.append(score)
+        if self.epoch:
+            self.losses.append(metrics["train/loss"])
+        if self.best.epoch == 0 or score > self.best.val_score:
+            self.best, self.predicted = Fitted(self.epoch, score), predicted
+            self.best_weights = copy.deepcopy(self.model.state_dict())
+
+    def save(self, checkpoint: Checkpoint | None) -> None:
+        """Save the state in a checkpoint, if there is one."""
+        if checkpoint is None:
+            return
+        checkpoint.save(
+            training={
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule and self.schedule.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "generators": [state_of(generator) for generator in self.generators],
+                "epoch": self.epoch,
+                "losses": self.losses,
+                "scores": self.scores,
+                "best": [self.best.epoch, self.best.val_score],
+                "best_weights": self.best_weights,
+                "predicted": self.predicted,
+            }
+        )
+
+    def load(self, checkpoint: Checkpoint | None) -> bool:
+        """Continue from a checkpoint. Return whether it has a state."""
+        if checkpoint is None or "training" not in checkpoint.state:
+            return False
+        saved: dict[str, Any] = checkpoint.state["training"]
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        if self.schedule:
+            self.schedule.load_state_dict(saved["schedule"])
+        self.scaler.load_state_dict(saved["scaler"])
+        for generator, state in zip(self.generators, saved["generators"], strict=True):
+            restore(generator, state)
+        self.epoch, self.losses, self.scores = saved["epoch"], saved["losses"], saved["scores"]
+        self.best = Fitted(*saved["best"])
+        self.best_weights, self.predicted = saved["best_weights"], frozenset(saved["predicted"])
+        checkpoint.restore_random()
+        return True
