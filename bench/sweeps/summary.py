@@ -15,6 +15,7 @@ from bench.errors import InputError
 from bench.information.tables import LayerTable
 from bench.sweeps import jobs
 from bench.tracking import records, views
+from bench.tracking.listing import list_runs, tag_runs
 from bench.tracking.sqlite import default_uri
 from bench.tracking.store import Store
 
@@ -73,8 +74,9 @@ def colour_runs(store: Store, designs: Mapping[str, str]) -> dict[str, dict[str,
         Colour and marker of each design, for figures.
     """
     styles = plots.design_styles(set(designs.values()))
-    for run, design in designs.items():
-        tracking.Run(store, run).tag(views.COLOUR, styles[design]["color"])
+    known = {run.id: run.tags.get(views.COLOUR) for run in list_runs(store, status="FINISHED", tags=[views.COLOUR])}
+    colours = {run: styles[design]["color"] for run, design in designs.items()}
+    tag_runs(store, views.COLOUR, {run: colour for run, colour in colours.items() if known.get(run) != colour})
     return styles
 
 

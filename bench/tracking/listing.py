@@ -1,4 +1,4 @@
-"""Listing: read a few fields of many runs at once.
+"""Listing: read a few fields of many runs at once, and tag many runs.
 
 A search of MLflow reads all metrics, parameters and tags of the runs that it finds, which takes seconds for some
 hundred runs. From a database, these functions read only the tags and metrics that are asked for, by one query for each
@@ -7,7 +7,7 @@ kind. A server has no such request. Its runs are read in pages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -67,7 +67,7 @@ def list_runs(
         chosen = chosen.join(SqlTag).where(SqlTag.key == tag[0], SqlTag.value == tag[1])
     if status:
         chosen = chosen.where(SqlRun.status == status)
-    found = store.client.read_database(
+    found = store.client.execute(
         sa.select(SqlRun.run_uuid, SqlRun.name, SqlRun.status, SqlRun.start_time, SqlRun.end_time)
         .where(SqlRun.run_uuid.in_(chosen))
         .order_by(SqlRun.start_time, SqlRun.run_uuid),
@@ -88,6 +88,30 @@ def list_runs(
         if run in runs:
             runs[run].metrics[key] = float("nan") if is_nan else value
     return list(runs.values())
+
+
+def status_of(store: Store, run_id: str) -> str | None:
+    """Return the status of a run from a database, or None from a server or if there is no such run."""
+    found = store.client.execute(sa.select(SqlRun.status).where(SqlRun.run_uuid == run_id))
+    return found[0][0].status if found and found[0] else None
+
+
+def tag_runs(store: Store, key: str, values: Mapping[str, str]) -> None:
+    """Set a tag of many runs.
+
+    Args:
+        store: The tracking store.
+        key: Name of the tag.
+        values: Values by the ids of the runs.
+    """
+    items = list(values.items())
+    for first in range(0, len(items), PAGE):
+        page = items[first : first + PAGE]
+        rows = [{"run_uuid": run, "key": key, "value": value} for run, value in page]
+        former = sa.delete(SqlTag).where(SqlTag.key == key, SqlTag.run_uuid.in_([run for run, _ in page]))
+        if store.client.execute(former, sa.insert(SqlTag).values(rows)) is None:
+            for run, value in page:
+                store.client.set_tag(run, key, value)
 
 
 def search(store: Store, query: str) -> list[Run]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from sqlalchemy import Select, event
+from mlflow.store.tracking.dbmodels.models import SqlRun
+from sqlalchemy import Executable, event, select
 from sqlalchemy.engine import Engine
 
 from bench.errors import TrackingError
@@ -74,9 +75,9 @@ class Local:
         method = getattr(self._client, name)
         return functools.wraps(method)(functools.partial(self._call, method))
 
-    def read_database(self, *statements: Select) -> list[Sequence]:
-        """Return the rows of each statement, see `read_database`."""
-        return self._call(read_database, self._client, *statements)
+    def execute(self, *statements: Executable) -> list[Sequence]:
+        """Execute statements of SQL, see `execute`."""
+        return self._call(execute, self._client, *statements)
 
     def _call(self, method, *arguments, **options):
         """Call a method of MLflow's client, again as long as the file is locked."""
@@ -101,7 +102,9 @@ class Local:
         return self._artifacts(run_id).list_artifacts(path)
 
     def _artifacts(self, run_id: str):
-        return get_artifact_repository(home(self.get_run(run_id).info.artifact_uri, self._database))
+        (found,) = self.execute(select(SqlRun.artifact_uri).where(SqlRun.run_uuid == run_id))  # get_run reads all
+        stored = found[0].artifact_uri if found else self.get_run(run_id).info.artifact_uri
+        return get_artifact_repository(home(stored, self._database))
 
     def _refuse_another_file(self) -> None:
         """Raise FileNotFoundError if the database is not the file that was opened."""
@@ -111,10 +114,18 @@ class Local:
         raise FileNotFoundError(errno.ENOENT, "the database was removed or replaced", str(self._database))
 
 
-def read_database(client: MlflowClient, *statements: Select) -> list[Sequence]:
-    """Return the rows of each statement from the database of a client, in one session."""
+def execute(client: MlflowClient, *statements: Executable) -> list[Sequence]:
+    """Execute statements of SQL in the database of a client, in one transaction.
+
+    Returns:
+        The rows of each statement; none for a statement that changes rows.
+    """
     with client._tracking_client.store.ManagedSessionMaker() as session:
-        return [session.execute(statement).all() for statement in statements]
+        rows = []
+        for statement in statements:
+            result = session.execute(statement)
+            rows.append(result.all() if result.returns_rows else [])
+        return rows
 
 
 @contextlib.contextmanager

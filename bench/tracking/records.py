@@ -15,6 +15,7 @@ from bench.errors import InputError
 from bench.information.tables import LayerTable
 from bench.tracking import stored
 from bench.tracking.addresses import without_password
+from bench.tracking.listing import status_of
 from bench.tracking.local import Local
 from bench.tracking.remote import Remote, reason_of
 from bench.tracking.sqlite import default_uri
@@ -98,7 +99,7 @@ def card_of(store: Store, run_id: str) -> dict:
     Raises:
         InputError: There is no such run, it has not finished, or it has no data card.
     """
-    status = run_of(store, run_id).info.status
+    status = status_of(store, run_id) or run_of(store, run_id).info.status
     if status != RunStatus.to_string(RunStatus.FINISHED):
         raise InputError(f"run: got {run_id}, which is {status}, wanted a finished one; train it to its end")
     missing = "wanted a run that trained a network: it has no data card"

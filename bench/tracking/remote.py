@@ -14,12 +14,12 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
-from sqlalchemy import Select
+from sqlalchemy import Executable
 
 from bench.errors import InputError, TrackingError
 from bench.tracking.addresses import WEB, without_password
 from bench.tracking.artifacts import Artifacts
-from bench.tracking.local import read_database
+from bench.tracking.local import execute
 
 OLDEST = (2, 4)  # first version of the server that accepts the datasets of a run
 PASSWORD, FORBIDDEN, TOO_MANY, FAULTS, NO_ANSWER = 401, 403, 429, 500, 503  # status codes of HTTP
@@ -58,11 +58,11 @@ class Remote:
         method = getattr(self._artifacts if hasattr(self._artifacts, name) else self._client, name)
         return functools.wraps(method)(functools.partial(self._call, name, method))
 
-    def read_database(self, *statements: Select) -> list[Sequence] | None:
-        """Return the rows of each statement, see `read_database`, or None from a server."""
+    def execute(self, *statements: Executable) -> list[Sequence] | None:
+        """Execute statements of SQL, see `local.execute`. A server executes none, and the result is None."""
         if self._uri.startswith(WEB):
             return None
-        return self._call("read runs", read_database, self._client, *statements)
+        return self._call("read runs", execute, self._client, *statements)
 
     def _call(self, name: str, method: Callable, *arguments, **options):
         """Call a method and turn its errors into TrackingError or InputError."""

@@ -1,0 +1,134 @@
+"""A run that is killed at any moment is continued by the same command, and ends with the same bits."""
+
+import os
+import signal
+from unittest.mock import patch
+
+import pytest
+import torch
+from pandas.testing import assert_frame_equal
+from running import artifact, layers, runs, store, tiny
+from test_resume import exit_code_of
+
+from bench.commands.measurement import Measurement
+from bench.information.tables import Weights
+from bench.layers.probe import Probe
+from bench.training.train import Batches
+
+pytestmark = pytest.mark.processes
+
+TRAINING = (
+    "train.epochs=3", "probe.epochs=[0,2]", "checkpoint_minutes=0", "dataset.augment=[flips,intensity]",
+    "estimator=[kde,probe]", "train.batch_size=8",
+)  # fmt: skip
+
+
+def kill_on_call(owner, name, when):
+    """Replace a method so that it kills the process in the call for which `when(number, arguments)` holds."""
+    method, calls = getattr(owner, name), iter(range(10**6))
+
+    def call(*arguments, **options):
+        if when(next(calls), arguments):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return method(*arguments, **options)
+
+    setattr(owner, name, call)
+
+
+MOMENTS = {
+    "in the measurement before training": (Probe, "_estimate_all", lambda number, _: number == 5),
+    "in the third epoch": (Batches, "_augment", lambda number, _: number == 5),
+    "after the last epoch": (Measurement, "measure", lambda _, arguments: arguments[2].weights == Weights.BEST),
+}
+
+
+def kill(folder, moment, *overrides):
+    def child():
+        kill_on_call(*MOMENTS[moment])
+        tiny(folder, *TRAINING, *overrides)
+
+    assert exit_code_of(child) == -signal.SIGKILL
+
+
+def results(folder, run):
+    """Return the layer table without times, the weights, and all points of the metrics that are not times."""
+    weights = torch.load(artifact(folder, run, "weights.pt"), weights_only=True)
+    history = {
+        key: [(point.step, point.value) for point in store(folder).get_metric_history(run.info.run_id, key)]
+        for key in run.data.metrics
+        if key != "cost/latency_ms"
+    }
+    return layers(folder, run).drop(columns="seconds"), weights, history
+
+
+def assert_equal(found, wanted):
+    assert_frame_equal(found[0], wanted[0], check_exact=True)
+    assert all(torch.equal(tensor, found[1][name]) for name, tensor in wanted[1].items())
+    assert {key: sorted(points) for key, points in found[2].items()} == {
+        key: sorted(points) for key, points in wanted[2].items()
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    ended = tiny(folder, *TRAINING)
+    assert ended.code == 0, ended.err
+    (run,) = runs(folder)
+    assert not (folder / "checkpoints").exists()
+    return results(folder, run)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_the_same_command_continues_a_killed_run_with_the_same_bits(tmp_path, whole, moment):
+    kill(tmp_path, moment)
+    (killed,) = runs(tmp_path)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [killed.info.run_id]
+    ended = tiny(tmp_path, *TRAINING)
+    assert ended.code == 0, ended.err
+    (run,) = runs(tmp_path)
+    assert (run.info.run_id, run.info.status) == (killed.info.run_id, "FINISHED")
+    assert_equal(results(tmp_path, run), whole)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_run_that_is_killed_twice_is_continued(tmp_path, whole):
+    for moment in ("in the third epoch", "after the last epoch"):
+        kill(tmp_path, moment)
+    assert tiny(tmp_path, *TRAINING).code == 0
+    (run,) = runs(tmp_path)
+    assert_equal(results(tmp_path, run), whole)
+
+
+def test_a_job_of_a_sweep_is_continued_in_its_run(tmp_path, whole):
+    kill(tmp_path, "in the third epoch", "-m", "seed=0,1")
+    killed = {run.info.run_id for run in runs(tmp_path)}
+    ended = tiny(tmp_path, *TRAINING, "-m", "seed=0,1")
+    assert ended.code == 0, ended.err
+    found = runs(tmp_path)
+    assert {run.info.status for run in found} == {"FINISHED"}
+    assert len(found) == 3  # the parent and two jobs
+    assert killed < {run.info.run_id for run in found}
+    (first,) = [run for run in found if run.data.params.get("seed") == "0"]
+    assert_equal(results(tmp_path, first), whole)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["train.epochs=2"], "is not used, because its config, data or version differs; delete"),
+        (["dataset.seed=5"], "is not used, because its config, data or version differs; delete"),
+        (["resume=false"], None),
+    ],
+)
+def test_a_checkpoint_of_another_job_is_not_used(tmp_path, overrides, said):
+    kill(tmp_path, "in the third epoch")
+    keys = {override.partition("=")[0] for override in overrides}
+    kept = [override for override in TRAINING if override.partition("=")[0] not in keys]
+    messages = []
+    with patch("bench.sweeps.continuing.log.warning", lambda words, *values: messages.append(words % values)):
+        ended = tiny(tmp_path, *kept, *overrides)
+    assert ended.code == 0, ended.err
+    assert sorted(run.info.status for run in runs(tmp_path)) == ["FINISHED", "KILLED"]
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1  # it is still there for its own command
+    assert [said in message for message in messages] == ([True] if said else [])
