@@ -124,7 +124,7 @@ def execute(client: MlflowClient, *statements: Executable) -> list[Sequence]:
         rows = []
         for statement in statements:
             result = session.execute(statement)
-            rows.append(result.all() if result.returns_rows else [])
+            rows.append(result.all() if statement.is_select else [])
         return rows
 
 

@@ -68,8 +68,9 @@ def train(data, schedule="none", checkpoint=None, killed_after=None):
             raise Killed
         seen[epoch] = metrics
 
-    best = fit(model, data, epochs=EPOCHS, batch_size=4, optimizer=optimizer, schedule=SCHEDULES[schedule](optimizer),
-               loss=loss_function("auto", data), amp=False, seed=3, on_epoch=on_epoch, checkpoint=checkpoint)  # fmt: skip
+    options = {"schedule": SCHEDULES[schedule](optimizer), "loss": loss_function("auto", data), "amp": False}
+    best = fit(model, data, epochs=EPOCHS, batch_size=4, optimizer=optimizer, **options, seed=3, on_epoch=on_epoch,
+               checkpoint=checkpoint)  # fmt: skip
     return seen, best, model.state_dict()
 
 
@@ -163,7 +164,7 @@ def test_a_generator_continues_from_its_state(make, tmp_path):
 
 def test_the_global_generators_continue_from_their_states():
     def draw():
-        return random.random(), np.random.rand(), torch.rand(1).item()
+        return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002  (the global generator)
 
     states = global_states()
     wanted = draw()
@@ -194,7 +195,7 @@ def test_plain_values_are_exact_and_other_objects_are_refused():
     assert found["nan"] != found["nan"]
     assert found["at"] == Counter([3])
     with pytest.raises(TypeError, match="got a UNet in the state of a training"):
-        plain({"model": UNet(1, 1, widths=(4,))})
+        plain({"model": UNet(1, 1, widths=(4, 8))})
 
 
 def test_a_state_that_can_not_be_written_is_said_and_the_earlier_one_remains(tmp_path, caplog):
