@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from bench import plots
 from bench.comparison.comparison import Comparison
-from bench.sweeps.summary import profile
 
 
 def draw_figures(comparison: Comparison) -> dict[str, Figure]:
@@ -25,7 +24,8 @@ def draw_figures(comparison: Comparison) -> dict[str, Figure]:
     estimator, view = comparison.shown_by
     profiles = {
         design: pd.concat(
-            profile(runs.tables[run], estimator, view) for run in runs.frame.loc[runs.frame["design"] == design, "run"]
+            runs.tables[run].profile_and_untrained(estimator, view)
+            for run in runs.frame.loc[runs.frame["design"] == design, "run"]
         )
         for design in table["design"]
     }

@@ -29,6 +29,7 @@ READ = (
 FORMER = {"place": "relative_depth", "found": "recovered_ok"}  # names of columns in tables of earlier runs
 FAILED = "the estimator failed: "  # the start of the reason of such a row
 LAYERS = "layers"
+ESTIMATE = ["bits", "low", "high", "null_mean", "excess"]
 
 
 class Weights(StrEnum):
@@ -173,6 +174,24 @@ class LayerTable:
         rows = self.primary(estimator, view)
         before = (rows["weights"] == Weights.EPOCH) & (rows["epoch"] == 0)
         return rows[(rows["weights"] == Weights.UNTRAINED) | before]
+
+    def profile_and_untrained(self, estimator: str, view: str | None = None) -> pd.DataFrame:
+        """Return the profile of the best checkpoint with the mean of the untrained references.
+
+        Args:
+            estimator: Name of the estimator.
+            view: Sample view, or None for the primary view.
+
+        Returns:
+            A row for each layer: quantity, relative_depth, tap, role; bits, low, high, null_mean and excess of the best
+            checkpoint; and untrained and untrained_excess, means of bits and excess over the references. All in bits.
+        """
+        keys = ["quantity", "relative_depth", "tap"]
+        rows = self.profile(estimator, view).set_index(keys)[["role", *ESTIMATE]]
+        best = rows.astype(dict.fromkeys(ESTIMATE, float))
+        untrained = self.untrained(estimator, view).astype({"bits": float, "excess": float}).groupby(keys)
+        means = untrained[["bits", "excess"]].mean().reindex(best.index)
+        return best.assign(untrained=means["bits"], untrained_excess=means["excess"]).reset_index()
 
     def layer_points(self, epoch: int) -> list[tuple[str, float, int]]:
         """Return (key, bits, epoch) of the primary estimator in training, for one chart per tap: `layers.xt/TAP`."""

@@ -128,7 +128,7 @@ def overlaid(profiles: Mapping[str, pd.DataFrame], title: str = "", styles: Mapp
     a single run, or the range over several runs.
 
     Args:
-        profiles: Profiles of the runs of each design, see `sweeps.summary.profile`.
+        profiles: Profiles of the runs of each design, see `LayerTable.profile_and_untrained`.
         title: Title of the figure.
         styles: Colour and marker of each design, by default those of `design_styles`.
     """

@@ -12,7 +12,6 @@ import pandas as pd
 from bench import plots, tracking
 from bench.config.composing import as_argument
 from bench.errors import InputError
-from bench.information.tables import LayerTable
 from bench.sweeps import jobs
 from bench.tracking import records, views
 from bench.tracking.listing import list_runs, tag_runs
@@ -20,7 +19,6 @@ from bench.tracking.sqlite import default_uri
 from bench.tracking.store import Store
 
 MOST_DRAWN = 40  # maximal number of designs in a figure
-ESTIMATE = ["bits", "low", "high", "null_mean", "excess"]
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +44,7 @@ def summarise(store: Store, parent: tracking.Run) -> None:
             points = pd.DataFrame(table.profile_points(), columns=["key", "bits", "depth"])
             for key, curve in points.groupby("key"):
                 curves.setdefault(str(key), []).append(curve.groupby("depth")["bits"].mean())
-            profiles.setdefault(design, []).append(profile(table, estimator))
+            profiles.setdefault(design, []).append(table.profile_and_untrained(estimator))
     parent.curves(
         [(key, bits, depth) for key, several in curves.items() for depth, bits in mean_curve(several).items()]
     )
@@ -103,25 +101,6 @@ def select_shown(designs: list[str]) -> list[str]:
         (40, ['seed=0', 'seed=25', 'seed=50'])
     """
     return designs[:: ceil(len(designs) / MOST_DRAWN) or 1]
-
-
-def profile(table: LayerTable, estimator: str, view: str | None = None) -> pd.DataFrame:
-    """Return the profile of the best checkpoint with the mean of the untrained references.
-
-    Args:
-        table: The layer table of a run.
-        estimator: Name of the estimator.
-        view: Sample view, or None for the primary view.
-
-    Returns:
-        A row for each layer: quantity, relative_depth, tap, role; bits, low, high, null_mean and excess of the best
-        checkpoint; and untrained and untrained_excess, means of bits and excess over the references. All in bits.
-    """
-    keys = ["quantity", "relative_depth", "tap"]
-    best = table.profile(estimator, view).set_index(keys)[["role", *ESTIMATE]].astype(dict.fromkeys(ESTIMATE, float))
-    untrained = table.untrained(estimator, view).astype({"bits": float, "excess": float}).groupby(keys)
-    means = untrained[["bits", "excess"]].mean().reindex(best.index)
-    return best.assign(untrained=means["bits"], untrained_excess=means["excess"]).reset_index()
 
 
 def next_commands(store: Store, parent: str) -> str:

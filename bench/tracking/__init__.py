@@ -23,19 +23,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "offline.writes": ["FINGERPRINT"],
-        "runs": [
-            "COLLAPSED",
-            "DESIGN",
-            "REUSED",
-            "SWEEP",
-            "Run",
-            "create",
-            "ended",
-            "png",
-            "started",
-            "resume",
-            "resumed",
-        ],
+        "runs": ["COLLAPSED", "DESIGN", "REUSED", "SWEEP", "Run", "ended", "png"],
+        "starting": ["create", "resume", "resumed", "started"],
         "store": ["connect"],
     },
 )

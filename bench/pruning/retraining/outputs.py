@@ -19,7 +19,7 @@ from bench.pruning.retraining.training import Retraining
 from bench.pruning.retraining.verify import Verified
 from bench.pruning.search.base import Base
 from bench.pruning.search.proposals import Proposal
-from bench.sweeps.summary import colour_runs, profile
+from bench.sweeps.summary import colour_runs
 from bench.tracking import records
 from models import NnUnet
 
@@ -92,7 +92,7 @@ def plot_kept_information(
         table.extend(probe.measure(build_network(config.model, config.seed), Moment(0, Weights.UNTRAINED, config.seed)))
         table.extend(probe.measure(network, Moment(1, Weights.BEST, config.seed)))
         tracked.table(table.frame, f"layers/{name}.csv")
-        profiles[name] = profile(table, first)
+        profiles[name] = table.profile_and_untrained(first)
     scores = verified.designs.set_index("design")["score"]
     score = ", ".join(f"{name} {scores[name]:.3f}" for name in shown if name in scores)
     title = plots.heading(
