@@ -25,9 +25,8 @@ from bench.errors import InputError, was_stopped
 FOLDER = "checkpoints"  # in the working directory of the command, with a folder for each run
 ABOUT, STATE, LOCK = "run.json", "state.pt", "lock"
 ATTEMPTS = 100  # to create a folder in another one that another process removes at the same moment
-ALLOWED: list[Callable | tuple[Callable, str]] = [
-    Counter
-]  # classes in the state of PyTorch's schedules; all other content is tensors and plain values
+# Classes in the state of PyTorch's schedules. All other content is tensors and plain values.
+ALLOWED: list[Callable | tuple[Callable, str]] = [Counter]
 SKIPPED = (type, ModuleType, FunctionType, torch.Tensor, np.ndarray)  # objects that are not searched for generators
 Generators = np.random.RandomState | np.random.Generator | torch.Generator | random.Random
 
