@@ -146,7 +146,8 @@ def table(store: Store, parent) -> pd.DataFrame:
         `finished before` (in another sweep), `running`, `failed`, or `terminated` if its process ended before it did.
         `why` is the reason of a failure, or why a finished training has taught the network nothing.
     """
-    tags, rows = parent.data.tags, {}
+    tags = parent.data.tags
+    rows: dict[str, dict[str, object]] = {}
     read = [OWNER, BEAT, COLLAPSED]
     for run in list_runs(store, (SWEEP, parent.info.run_id), tags=read, metrics=[VAL_SCORE]):
         alive = run.status == "RUNNING" and is_alive(run.tags)
@@ -160,7 +161,9 @@ def table(store: Store, parent) -> pd.DataFrame:
         }
     before = {run: design for run, design in _of(tags, REUSED).items() if run not in rows}
     notes = [json.loads(note) for note in _of(tags, FAILED).values()]
-    found = [{"run": run, "name": design, "state": "finished before"} for run, design in before.items()]
+    found: list[dict[str, object]] = [
+        {"run": run, "name": design, "state": "finished before"} for run, design in before.items()
+    ]
     found += [{"run": run, **row} for run, row in rows.items() if row["state"] != "failed"]  # failed jobs have notes
     found += [{"name": note["job"], "state": "failed", "why": note["why"]} for note in notes]
     return pd.DataFrame(found, columns=["run", "name", "state", "minutes", "val_score", "where", "why"])

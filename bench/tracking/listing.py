@@ -60,7 +60,7 @@ def list_runs(
         tags: Names of the tags to read.
         metrics: Names of the metrics to read.
     """
-    chosen = sa.select(SqlRun.run_uuid).where(
+    chosen: sa.Select = sa.select(SqlRun.run_uuid).where(
         SqlRun.experiment_id.in_(map(int, store.experiment_ids)), SqlRun.lifecycle_stage == LifecycleStage.ACTIVE
     )
     if tag:
