@@ -3,7 +3,8 @@
 python tests/perf/queries.py [DATABASE]
 
 The script times a new SQLite file and, if given, DATABASE: an empty one, such as postgresql://bench@127.0.0.1/mlflow.
-The runs are copies, by SQL, of the rows of one default run; all of them share its artifacts.
+The runs are copies, by SQL, of the rows of one default run; all of them share its artifacts. The requests of a sweep go
+to the database. For DATABASE they go also to its server.
 """
 
 import statistics
@@ -20,11 +21,12 @@ from stores import logged, multiply, replay, server
 
 from bench import tracking
 from bench.sweeps import claims, jobs
+from bench.sweeps.summary import summarise
 from bench.tracking.store import Store, connect
 
 FEW, MANY = 100, 5000
 REPEATS, ENOUGH = 5, 20  # seconds
-SCORE, PROFILE = "metrics.`summary/val_score`", "profile/I_XT.renyi_2"
+SCORE, PROFILE = "metrics.`summary/val_score`", "profile/I_TY.ksg_mixture.pixel"
 
 
 def size(database: str) -> int:
@@ -36,8 +38,8 @@ def size(database: str) -> int:
         return connection.execute(sa.text(query)).scalar()
 
 
-def requests_of(address: str, store: Store, parent: str) -> dict[str, Callable]:
-    """Return the requests of MLflow's UI to its server, and those of a sweep to the store."""
+def of_ui(address: str, store: Store) -> dict[str, Callable]:
+    """Return the requests of MLflow's UI to its server."""
 
     def search(**parameters):
         parameters = {"order_by": ["attributes.start_time DESC"]} | parameters
@@ -64,10 +66,23 @@ def requests_of(address: str, store: Store, parent: str) -> dict[str, Callable]:
         "UI: the same, with a filter on a parameter": lambda: search(filter="params.`model.skips` = 'all'"),
         "UI: the same, sorted by a metric": lambda: search(order_by=[f"{SCORE} DESC"]),
         "UI: a profile of 10 runs, overlaid": profiles,
+    }
+
+
+def of_sweep(store: Store, parent: str, through: str) -> dict[str, Callable]:
+    """Return the requests of a sweep to a store."""
+
+    def end() -> None:
+        summarise(store, tracking.Run(store, parent))
+        jobs.collapsed(store, parent)
+
+    requests = {
         "sweep: is this job done? (each job)": lambda: claims.claim(store, "new"),
         "sweep: which are done? (once, at the end)": lambda: jobs.of_sweep(store, parent),
         "status of the sweep": lambda: jobs.table(store, store.client.get_run(parent)),
+        "end of the sweep: summary, figure, colours": end,
     }
+    return {f"{through}: {name}": request for name, request in requests.items()}
 
 
 def seconds(ask: Callable) -> float:
@@ -81,23 +96,33 @@ def seconds(ask: Callable) -> float:
 
 
 def print_times(database: str, calls: list, folder: Path) -> None:
-    """Fill a store and print its times; a SQLite file is read directly, as by a sweep on one machine."""
-    kind, direct = database.partition(":")[0], database.startswith("sqlite")
+    """Fill a store and print its times."""
+    kind = database.partition(":")[0]
     with server(database, folder) as address:
-        store = connect(database if direct else address, "queries")
+        stores = {kind: connect(database, "queries")}
+        if kind != "sqlite":
+            stores["server"] = connect(address, "queries")
+        store = stores[kind]
         with tracking.started(store, "sweep", {tracking.SWEEP: "parent"}) as parent:
             tags = {tracking.FINGERPRINT: "one", tracking.DESIGN: "seed=0"}
             with tracking.started(store, "job", tags, parent.id) as run:
                 replay(store.client, run.id, calls)
+
+        def requests_of() -> dict[str, Callable]:
+            found = of_ui(address, store)
+            for through, each in stores.items():
+                found |= of_sweep(each, parent.id, through)
+            return found
+
         multiply(database, run.id, range(1, FEW))  # no run is open whose heartbeats would have to wait
         before = size(database)
-        few = {name: seconds(ask) for name, ask in requests_of(address, store, parent.id).items()}
+        few = {name: seconds(ask) for name, ask in requests_of().items()}
         multiply(database, run.id, range(FEW, MANY))
         print(f"{kind}: {(size(database) - before) / (MANY - FEW) / 1000:.1f} kB of the database a run", flush=True)
-        for name, ask in requests_of(address, store, parent.id).items():
+        for name, ask in requests_of().items():
             many = seconds(ask)
             of = f"{few[name]:7.3f} s of {FEW} runs, {many:7.3f} s of {MANY}"
-            print(f"  {name:45} {of}; ratio {many / few[name]:.1f}", flush=True)
+            print(f"  {name:55} {of}; ratio {many / few[name]:.1f}", flush=True)
 
 
 def main(*databases: str) -> None:

@@ -114,7 +114,7 @@ def test_no_secret_of_a_file_or_the_environment_is_stored(tmp_path, monkeypatch,
 
 
 def test_the_address_of_a_repository_is_stored_without_its_password(tmp_path, monkeypatch):
-    from bench.tracking import runs as module
+    from bench.tracking import starting as module
 
     tag = "mlflow.source.git.repoURL"
     monkeypatch.setattr(module, "resolve_tags", lambda tags: tags | {tag: f"https://me:{SECRET}@host/repo.git"})
