@@ -18,7 +18,7 @@ from bench.tracking.listing import list_runs, tag_runs
 from bench.tracking.sqlite import default_uri
 from bench.tracking.store import Store
 
-MOST_DRAWN, MOST_READ = 40, 120  # maximal numbers of designs in a figure, and of runs whose tables are read for it
+MOST_DRAWN, MOST_READ = 40, 80  # maximal numbers of designs in a figure, and of runs whose tables are read for it
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def select_shown(designs: Mapping[str, str]) -> dict[str, str]:
         >>> list(select_shown({f"run{n}": f"depth={n}" for n in range(1000)}))[:3]
         ['run0', 'run120', 'run143']
         >>> len(select_shown({f"run{n}": f"depth={n % 2}" for n in range(1000)}))
-        120
+        80
     """
     names = sorted(set(designs.values()))
     chosen = names[:: ceil(len(names) / MOST_DRAWN) or 1]

@@ -38,8 +38,8 @@ def size(database: str) -> int:
         return connection.execute(sa.text(query)).scalar()
 
 
-def of_ui(address: str, store: Store) -> dict[str, Callable]:
-    """Return the requests of MLflow's UI to its server."""
+def requests_of(address: str, store: Store, parent: str) -> dict[str, Callable]:
+    """Return the requests of MLflow's UI to its server, and those of a sweep to the store."""
 
     def search(**parameters):
         parameters = {"order_by": ["attributes.start_time DESC"]} | parameters
@@ -49,6 +49,10 @@ def of_ui(address: str, store: Store) -> dict[str, Callable]:
         found = answer.json()["runs"]
         assert len(found) == 100
         return [run["info"]["run_id"] for run in found]
+
+    def end() -> None:
+        summarise(store, tracking.Run(store, parent))
+        jobs.collapsed(store, parent)
 
     ten = search()[:10]
 
@@ -66,23 +70,11 @@ def of_ui(address: str, store: Store) -> dict[str, Callable]:
         "UI: the same, with a filter on a parameter": lambda: search(filter="params.`model.skips` = 'all'"),
         "UI: the same, sorted by a metric": lambda: search(order_by=[f"{SCORE} DESC"]),
         "UI: a profile of 10 runs, overlaid": profiles,
-    }
-
-
-def of_sweep(store: Store, parent: str, through: str) -> dict[str, Callable]:
-    """Return the requests of a sweep to a store."""
-
-    def end() -> None:
-        summarise(store, tracking.Run(store, parent))
-        jobs.collapsed(store, parent)
-
-    requests = {
         "sweep: is this job done? (each job)": lambda: claims.claim(store, "new"),
         "sweep: which are done? (once, at the end)": lambda: jobs.of_sweep(store, parent),
         "status of the sweep": lambda: jobs.table(store, store.client.get_run(parent)),
-        "end of the sweep: summary, figure, colours": end,
+        "end of the sweep, with its figure": end,
     }
-    return {f"{through}: {name}": request for name, request in requests.items()}
 
 
 def seconds(ask: Callable) -> float:
@@ -99,30 +91,27 @@ def print_times(database: str, calls: list, folder: Path) -> None:
     """Fill a store and print its times."""
     kind = database.partition(":")[0]
     with server(database, folder) as address:
-        stores = {kind: connect(database, "queries")}
+        print_times_of(kind, database, database, address, calls, 0)
         if kind != "sqlite":
-            stores["server"] = connect(address, "queries")
-        store = stores[kind]
-        with tracking.started(store, "sweep", {tracking.SWEEP: "parent"}) as parent:
-            tags = {tracking.FINGERPRINT: "one", tracking.DESIGN: "seed=0"}
-            with tracking.started(store, "job", tags, parent.id) as run:
-                replay(store.client, run.id, calls)
+            print_times_of("server", address, database, address, calls, MANY)
 
-        def requests_of() -> dict[str, Callable]:
-            found = of_ui(address, store)
-            for through, each in stores.items():
-                found |= of_sweep(each, parent.id, through)
-            return found
 
-        multiply(database, run.id, range(1, FEW))  # no run is open whose heartbeats would have to wait
-        before = size(database)
-        few = {name: seconds(ask) for name, ask in requests_of().items()}
-        multiply(database, run.id, range(FEW, MANY))
-        print(f"{kind}: {(size(database) - before) / (MANY - FEW) / 1000:.1f} kB of the database a run", flush=True)
-        for name, ask in requests_of().items():
-            many = seconds(ask)
-            of = f"{few[name]:7.3f} s of {FEW} runs, {many:7.3f} s of {MANY}"
-            print(f"  {name:55} {of}; ratio {many / few[name]:.1f}", flush=True)
+def print_times_of(through: str, uri: str, database: str, address: str, calls: list, first: int) -> None:
+    """Print the times of an experiment of its own, whose runs have the numbers from `first`."""
+    store = connect(uri, f"queries {through}")
+    with tracking.started(store, "sweep", {tracking.SWEEP: "parent"}) as parent:
+        tags = {tracking.FINGERPRINT: "one", tracking.DESIGN: "seed=0"}
+        with tracking.started(store, "job", tags, parent.id) as run:
+            replay(store.client, run.id, calls)
+    multiply(database, run.id, range(first + 1, first + FEW))  # no run is open whose heartbeats would have to wait
+    before = size(database)
+    few = {name: seconds(ask) for name, ask in requests_of(address, store, parent.id).items()}
+    multiply(database, run.id, range(first + FEW, first + MANY))
+    print(f"{through}: {(size(database) - before) / (MANY - FEW) / 1000:.1f} kB of the database a run", flush=True)
+    for name, ask in requests_of(address, store, parent.id).items():
+        many = seconds(ask)
+        of = f"{few[name]:7.3f} s of {FEW} runs, {many:7.3f} s of {MANY}"
+        print(f"  {name:45} {of}; ratio {many / few[name]:.1f}", flush=True)
 
 
 def main(*databases: str) -> None:
