@@ -40,6 +40,14 @@ def read_slice(path: Path) -> np.ndarray:
     return _rescale([_open(path)], [path])[0]
 
 
+def pixel_spacing(path: Path) -> tuple[float, ...] | None:
+    """Read the size of a pixel of a file along (rows, columns) in millimetres. None if the tag is missing."""
+    header = _open(path, with_pixels=False)
+    with refuse_damage(path, WHOLE), warnings.catch_warnings(action="ignore"):
+        sides = header.get("PixelSpacing")
+        return tuple(float(side) for side in sides) if sides else None
+
+
 def series_affine(path: Path) -> np.ndarray:
     """Read the 4x4 affine of a series, from (column, row, slice) to millimetres in RAS orientation."""
     return _sort(_slices(path), with_pixels=False)[2]

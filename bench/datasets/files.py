@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ from bench.errors import InputError
 
 SUFFIXES = (*nifti.SUFFIXES, *pictures.SUFFIXES, *tiff.SUFFIXES, nrrd.SUFFIX, *dicom.SUFFIXES, *arrays.SUFFIXES)
 OF_SYSTEMS = ("__macosx", "thumbs.db", "desktop.ini")  # files of operating systems, besides names with a leading dot
+
+Masks = Path | Sequence[Path] | Mapping[int, Path]
 
 log = logging.getLogger(__name__)
 
@@ -105,23 +107,40 @@ def read_mask(path: Path | Sequence[Path]) -> np.ndarray:
     return joined
 
 
-def read_pair(image: Path, mask: Path | Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
+def read_pair(image: Path, mask: Masks) -> tuple[np.ndarray, np.ndarray]:
     """Read an image (C, *spatial) and its mask (*spatial). If they have affines, the mask gets the axes of the image.
+
+    Masks by the number of a bit are joined: a pixel has the bits of the masks in which it is not 0.
 
     Raises:
         InputError: The headers describe different grids, or a file can't be read.
     """
     check_pair(image, mask)
     pixels = read_image(image)
+    if not isinstance(mask, Mapping):
+        return pixels, _read_aligned(image, mask)
+    bits = np.zeros(pixels.shape[1:], dtype=np.int64)
+    for bit, path in mask.items():
+        one = _read_aligned(image, path)
+        if one.shape != bits.shape:
+            raise InputError(
+                f"{path}: got a mask of {by(one.shape)}, but its image has {by(bits.shape)}, wanted one size; "
+                "correct it"
+            )
+        bits |= (one != 0).astype(np.int64) << bit
+    return pixels, bits
+
+
+def _read_aligned(image: Path, mask: Path | Sequence[Path]) -> np.ndarray:
     if not isinstance(mask, Path) or not has_affine(mask):
-        return pixels, read_mask(mask)
+        return read_mask(mask)
     array, affine = read_grid(mask)
-    return pixels, align_to(image, mask, _drop_ones(array), affine)[0]
+    return align_to(image, mask, _drop_ones(array), affine)[0]
 
 
-def check_pair(image: Path, mask: Path | Sequence[Path]) -> None:
+def check_pair(image: Path, mask: Masks) -> None:
     """Raise InputError if the headers of an image and its mask describe different grids."""
-    for one in [mask] if isinstance(mask, Path) else mask:
+    for one in [mask] if isinstance(mask, Path) else mask.values() if isinstance(mask, Mapping) else mask:
         if has_affine(image) != has_affine(one):
             raise InputError(
                 f"{image}: got the mask {one}, wanted files with an affine (NIfTI, 3-D NRRD, DICOM series) for both or "
