@@ -204,7 +204,8 @@ class Data:
             whole = self.whole(name)
             volumes = [*whole.images, *whole.targets] if self.volumes else []
             if whole.spacing is not None:
-                digest.update(f"{whole.spacing.round(9).tolist()} {self.tolerance}".encode())
+                sides = [f"{side:.4g}" for side in whole.spacing.flatten()]  # formats store other numbers of digits
+                digest.update(f"{sides} {self.tolerance}".encode())
             for tensor in (split.images, split.targets, *volumes):
                 digest.update(np.ascontiguousarray(tensor.numpy()).data)
         return digest.hexdigest()[:16]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -85,16 +85,7 @@ def image_folder(
         image_folder("data/cardiac", size=64, group="patient").card()
     """
     folder = existing_folder(root)
-    images = files_by_stem(folder / "images")
-    if not images:
-        raise InputError(
-            f"{folder / 'images'}: got no image, wanted files of {', '.join(SUFFIXES)}; check dataset.root"
-        )
-    overlapping: tuple[str, ...] = ()
-    if class_folders := find_class_folders(folder / "masks", images):
-        pairs, overlapping = pair_with_classes(images, class_folders, classes)
-    else:
-        pairs = find_pairs(folder, images)
+    pairs, overlapping = find_pairs(folder, classes)
     assigned, groups = read_index(folder, index, [pair.name for pair in pairs], split, group)
     if assigned is None:
         assigned = seeded_split(groups, test_share, split_seed)
@@ -194,13 +185,15 @@ def segmentation(
     )
 
 
-def find_pairs(root: Path, images: Mapping[str, Path]) -> list[Pair]:
-    """Find the mask of each image, or raise InputError if one is missing.
+def find_pairs(root: Path, classes: int | Sequence[str] | None) -> tuple[list[Pair], tuple[str, ...]]:
+    """Find the image and the mask of each stem, or raise InputError if one is missing.
 
-    Args:
-        root: Folder with masks/.
-        images: The images by their stems.
+    Returns:
+        The pairs, and the names of the folders of classes, which are empty if there are none.
     """
+    images = files_by_stem(root / "images")
+    if images and (folders := find_class_folders(root / "masks", images)):
+        return pair_with_classes(images, folders, classes)
     masks = files_by_stem(root / "masks")
     for stem, path in images.items():
         if stem not in masks:
@@ -208,4 +201,6 @@ def find_pairs(root: Path, images: Mapping[str, Path]) -> list[Pair]:
     for stem, path in masks.items():
         if stem not in images:
             raise InputError(f"{path}: got a mask without image, wanted images/{stem}.*; add it or remove the mask")
-    return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images)]
+    if not images:
+        raise InputError(f"{root / 'images'}: got no image, wanted files of {', '.join(SUFFIXES)}; check dataset.root")
+    return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images)], ()
