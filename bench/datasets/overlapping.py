@@ -10,6 +10,7 @@ import torch
 from bench.datasets.common import list_values
 from bench.datasets.files import SUFFIXES, entries, files_by_stem
 from bench.datasets.load import Pair
+from bench.datasets.ome_zarr import is_zarr
 from bench.errors import InputError
 
 MOST_FOLDERS = 16  # a pixel is a number with a bit for each class
@@ -24,7 +25,7 @@ def find_class_folders(masks: Path, stems: Mapping[str, Path]) -> list[Path]:
         stems: The images by their stems. A folder with the name of an image is its mask, a DICOM series.
     """
     found = entries(masks) if masks.is_dir() else []
-    folders = [path for path in found if path.is_dir() and path.name not in stems]
+    folders = [path for path in found if path.is_dir() and not is_zarr(path) and path.name not in stems]
     has_masks = any(path.is_dir() or path.name.lower().endswith(SUFFIXES) for path in found if path not in folders)
     return [] if has_masks else folders
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.datasets import dicom, nrrd, tiff
+from bench.datasets import dicom, nrrd, ome_zarr, tiff
 from bench.datasets.files import shape_of
 from bench.datasets.grids import grid_header, has_affine
 from bench.datasets.load import Pair, Size, prepared_size
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 def spacing_of(path: Path, axes: int) -> Spacing | None:
     """Read the size of a pixel along each spatial axis in millimetres.
 
-    NIfTI, NRRD, DICOM and OME-TIFF have it. A NIfTI file without a unit is read as millimetres.
+    NIfTI, NRRD, DICOM, OME-TIFF and OME-Zarr have it. A NIfTI file without a unit is read as millimetres.
 
     Args:
         path: The file, or the folder of a series.
@@ -33,7 +33,9 @@ def spacing_of(path: Path, axes: int) -> Spacing | None:
     """
     if nrrd.is_nrrd(path) and not nrrd.has_spacing(path):
         return None
-    if has_affine(path):
+    if ome_zarr.is_zarr(path):
+        found = ome_zarr.zarr_spacing(path)
+    elif has_affine(path):
         found = np.linalg.norm(grid_header(path)[1][:3, :3], axis=0)[:axes]
     elif nrrd.is_nrrd(path):
         found = np.array(nrrd.nrrd_header(path)[1])
