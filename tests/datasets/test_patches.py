@@ -79,8 +79,8 @@ def test_accuracy_is_of_whole_images_by_windows(root):
 def test_patches_that_do_not_fit_are_refused_before_images_are_read(root):
     pixels = (root / "images" / "0.png").read_bytes()
     (root / "images" / "0.png").write_bytes(pixels[:-20])  # the header is whole
-    assert_refused(r"dataset.patch: got 18x18, but 3 has 16x16, which is smaller; wanted at most 16x16, which fits into "
-                   r"all; lower it, or remove the smaller ones", image_folder, root, size=None, patch=18)  # fmt: skip
+    assert_refused(r"dataset.patch: got 18x18, but 3 has 16x16, which is smaller; wanted at most 16x16, which fits "
+                   r"into all; lower it", image_folder, root, size=None, patch=18)  # fmt: skip
     assert_refused(r"dataset.patch: got 0, wanted a positive integer", image_folder, root, size=None, patch=0)
     assert_refused(r"dataset.patch: got \[4, 4, 4\], wanted", image_folder, root, size=None, patch=[4, 4, 4])
     assert_refused(r"wanted images of one size; set dataset.size, or dataset.patch", image_folder, root, size=None,
