@@ -93,7 +93,7 @@ def _open_level(path: Path) -> Level:
         import zarr
 
     with refuse_damage(path, WHOLE):
-        attributes = zarr.open_group(path, mode="r").attrs.asdict()
+        attributes: Any = zarr.open_group(path, mode="r").attrs.asdict()
         described = dict(attributes.get("ome", attributes))
     images = described.get("multiscales")
     if not isinstance(images, list) or len(images) != 1:

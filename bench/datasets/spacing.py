@@ -33,18 +33,20 @@ def spacing_of(path: Path, axes: int) -> Spacing | None:
     """
     if nrrd.is_nrrd(path) and not nrrd.has_spacing(path):
         return None
+    found: Sequence[float] | None
     if ome_zarr.is_zarr(path):
         found = ome_zarr.zarr_spacing(path)
     elif has_affine(path):
-        found = np.linalg.norm(grid_header(path)[1][:3, :3], axis=0)[:axes]
+        found = np.linalg.norm(grid_header(path)[1][:3, :3], axis=0)[:axes].tolist()
     elif nrrd.is_nrrd(path):
-        found = np.array(nrrd.nrrd_header(path)[1])
+        found = nrrd.nrrd_header(path)[1]
     elif dicom.is_dicom(path):
         found = dicom.pixel_spacing(path)
     else:
         found = tiff.ome_spacing(path, axes)
-    usable = found is not None and len(found) == axes and np.isfinite(found).all() and (np.asarray(found) > 0).all()
-    return tuple(float(side) for side in found) if usable else None
+    if found is None or len(found) != axes or not all(0 < side < np.inf for side in found):
+        return None
+    return tuple(float(side) for side in found)
 
 
 def prepared_spacing(spacing: Spacing, shape: tuple[int, ...], crop: Size, size: Size) -> Spacing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -72,7 +72,7 @@ def volumetric(
     warn_of_lost_detail([each[2] for each in loaded.values()], [each[1] for each in loaded.values()], "dataset.spacing")
     size = patch_size(patch, {pairs[row].name: mask.shape for row, (_, mask, _, _) in loaded.items()})
     names = tuple(pairs[row].name for row in kept)
-    images, masks = (tuple(loaded[row][side] for row in kept) for side in (0, 1))
+    images, masks = tuple(loaded[row][0] for row in kept), tuple(loaded[row][1] for row in kept)
     whole = Volumes(
         images, masks, np.array(names), names, stack_spacings(name, names, [loaded[row][3] for row in kept])
     )
@@ -89,6 +89,7 @@ def volumetric(
         **{part: patches(whole, size) for part, whole in volumes.items()},
         augment=augmentation(augment, DIMS, patch=size),
         volumes=volumes,
+        regions=None,
         tolerance=tolerance,
         licence=licence,
         source=source,
@@ -193,7 +194,7 @@ def _parse_spacing(spacing: float | Sequence[float] | None) -> tuple[float, ...]
     return tuple(float(side) for side in given)
 
 
-def patch_size(patch: int | Sequence[int] | None, sizes: dict[str, Sequence[int]]) -> tuple[int, ...]:
+def patch_size(patch: int | Sequence[int] | None, sizes: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
     """Return the size of a patch that fits into every volume or picture.
 
     Args:
