@@ -225,6 +225,10 @@ def patches(whole: Volumes, size: tuple[int, ...]) -> Split:
     """Take a patch of each volume, around the centre of its labelled voxels, or of the volume if there are none."""
     images, targets = [], []
     for image, mask in zip(whole.images, whole.targets, strict=True):
+        if tuple(mask.shape) == size:
+            images.append(image)
+            targets.append(mask)
+            continue
         labelled = mask.nonzero().float()
         middle = labelled.mean(dim=0) if len(labelled) else torch.tensor(mask.shape) / 2
         starts = [
