@@ -23,6 +23,7 @@ OPTIONAL = {
     "segmentation_models_pytorch": ("segmentation-models-pytorch", "smp"),
     "tifffile": ("tifffile", "tiff"),
     "timm": ("timm", "timm"),
+    "zarr": ("zarr", "zarr"),
 }
 # errors that constructors of components and plugins raise for settings that they reject
 REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, AssertionError, NotImplementedError)

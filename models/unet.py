@@ -67,6 +67,7 @@ class UNet(nn.Module):
         up: "transpose" (2x2, stride 2) or "interpolate" ((bi-, tri-)linear, with a 1x1 convolution).
         spatial_dims: 2 or 3.
         init: "torch" or "glorot".
+        multilabel: Whether the classes do not exclude each other; probabilities are then sigmoids, not a softmax.
 
     Raises:
         ValueError: No network can be built from an argument, or images have another shape.
@@ -95,6 +96,7 @@ class UNet(nn.Module):
         up: str = "transpose",
         spatial_dims: int = 2,
         init: str = "torch",
+        multilabel: bool = False,
     ):
         super().__init__()
         self.in_channels = checks.count("in_channels", in_channels)
@@ -105,6 +107,7 @@ class UNet(nn.Module):
         self.decoder_widths = _decoder_widths(decoder_widths, self.widths)
         self.convs_per_level = checks.count("convs_per_level", convs_per_level)
         self.spatial_dims = spatial_dims
+        self.multilabel = checks.choice("multilabel", multilabel, (True, False))
         self.pool = layer("MaxPool", spatial_dims)(2)
 
         def level(in_channels: int, width: int) -> nn.Sequential:
@@ -161,7 +164,7 @@ class UNet(nn.Module):
                 points.append((f"skip{number}", "skip", number))
             points += [(f"dec{number}.{conv}", "decoder", number) for conv in convs]
         points.append(("out", "output", 1))
-        return order_taps(points, output=sigmoid if self.out_channels == 1 else softmax)
+        return order_taps(points, output=sigmoid if self.multilabel or self.out_channels == 1 else softmax)
 
 
 def _skip_modes(skips: Any, depth: int) -> tuple[str, ...]:

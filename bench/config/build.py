@@ -195,5 +195,5 @@ def check_output(model: torch.nn.Module, data: Data) -> None:
     if taps[-1].transform is softmax:
         raise InputError(
             f"model: its outputs exclude each other, and the regions {list_values(data.regions)} of dataset "
-            f"{data.name} may overlap; choose model=nnunet, or model=custom with multilabel=true"
+            f"{data.name} may overlap; choose model=unet or model=nnunet, or model=custom with multilabel=true"
         )

@@ -62,7 +62,8 @@ def metrics_of_test(data: Data) -> list[str]:
         shown = one_hot(targets, len(data.classes)).movedim(-1, 1)
         logits = (shown[:, 1:] if data.outputs == 1 else shown) * 2.0 - 1
     names = tuple(str(number) for number in range(len(targets)))
-    right = Split(logits, targets, np.array(names), names)
+    spacing = None if data.whole("test").spacing is None else np.ones((len(targets), len(data.image_size)))
+    right = Split(logits, targets, np.array(names), names, spacing)
     metrics, _ = evaluate(_Repeat(), replace(data, train=right, val=right, test=right, volumes=None), "test", seed=0)
     return [f"test/{name}" for name in metrics]
 

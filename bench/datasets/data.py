@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,13 +10,12 @@ from typing import Literal
 import numpy as np
 import torch
 
+from bench.datasets.class_names import check_classes
 from bench.errors import InputError
 
 Task = Literal["segmentation", "classification", "multilabel", "reconstruction"]
 SPLITS = ("train", "val", "test")
-MOST_CLASSES = {"segmentation": 256, "classification": 1000, "multilabel": 1000, "reconstruction": 1000}
-LONGEST_NAME = 100  # characters of the name of a class; names of metrics contain it, and MLflow allows 250
-IN_METRICS = r"[\w.\- :]+"  # characters that MLflow allows in names of metrics, without /, which begins a section
+TOLERANCE = 2.0  # of the normalised surface Dice, in millimetres
 
 
 @dataclass(frozen=True)
@@ -31,12 +28,14 @@ class Split:
             the images to reconstruct.
         groups: (n,) the group of each sample, such as a patient. Without groups, each sample is a group.
         names: n names for messages and tables.
+        spacing: (n, axes) the size of a pixel along each axis in millimetres, or None if it is not known.
     """
 
     images: torch.Tensor
     targets: torch.Tensor
     groups: np.ndarray
     names: tuple[str, ...]
+    spacing: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -46,37 +45,47 @@ class Split:
         rows = np.asarray(rows)
         index = torch.from_numpy(rows)
         names = tuple(self.names[row] for row in rows)
-        return Split(self.images[index], self.targets[index], self.groups[rows], names)
+        spacing = None if self.spacing is None else self.spacing[rows]
+        return Split(self.images[index], self.targets[index], self.groups[rows], names, spacing)
 
     @staticmethod
     def join(*splits: Split) -> Split:
         """Return the samples of several splits in one."""
+        spacings = [split.spacing for split in splits if split.spacing is not None]
         return Split(
             torch.cat([split.images for split in splits]),
             torch.cat([split.targets for split in splits]),
             np.concatenate([split.groups for split in splits]),
             tuple(name for split in splits for name in split.names),
+            np.concatenate(spacings) if len(spacings) == len(splits) else None,
         )
 
 
 @dataclass(frozen=True)
 class Volumes:
-    """Volumes of one split, of different sizes. A `Split` with the same names has a patch of each.
+    """Volumes, or large pictures, of one split, of different sizes. A `Split` with the same names has a patch of each.
 
     Attributes:
         images: n arrays (channels, *spatial) float32.
         targets: n class masks (*spatial) int64.
         groups: (n,) the group of each volume.
         names: n names.
+        spacing: (n, axes) as in `Split`.
     """
 
     images: tuple[torch.Tensor, ...]
     targets: tuple[torch.Tensor, ...]
     groups: np.ndarray
     names: tuple[str, ...]
+    spacing: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def take(self, rows) -> Volumes:
+        """Return the volumes of some rows."""
+        images, targets, names = (tuple(each[row] for row in rows) for each in (self.images, self.targets, self.names))
+        return Volumes(images, targets, self.groups[rows], names, None if self.spacing is None else self.spacing[rows])
 
 
 def in_regions(targets: torch.Tensor, regions: dict[str, tuple[int, ...]]) -> torch.Tensor:
@@ -87,37 +96,6 @@ def in_regions(targets: torch.Tensor, regions: dict[str, tuple[int, ...]]) -> to
         [[[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]]
     """
     return torch.stack([torch.isin(targets, targets.new_tensor(each)) for each in regions.values()], dim=1).float()
-
-
-def check_classes(data: str, task: Task, classes: tuple[str, ...]) -> None:
-    """Raise InputError for names of classes that tables, or for segmentation names of metrics, can't contain.
-
-    Examples:
-        >>> check_classes("mine", "segmentation", ("background", "edema (ED)"))
-        Traceback (most recent call last):
-        bench.errors.InputError: dataset mine: got the class name 'edema (ED)', wanted ...
-    """
-    fix = "rename it in dataset.classes, or in the file or folder that names the classes"
-    if len(classes) > MOST_CLASSES[task]:
-        raise InputError(f"dataset {data}: got {len(classes)} classes, wanted at most {MOST_CLASSES[task]}; join some")
-    for name in classes:
-        if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
-            shown = str(name)[:LONGEST_NAME]
-            raise InputError(
-                f"dataset {data}: got the class name {shown!r}, wanted a line of 1 to {LONGEST_NAME} characters; {fix}"
-            )
-        if task == "segmentation" and not re.fullmatch(IN_METRICS, name):
-            raise InputError(
-                f"dataset {data}: got the class name {name!r}, wanted only letters, digits, spaces and _ - . :, "
-                f"because names of metrics contain it; {fix}"
-            )
-    ends = ("", "_low", "_high") if task == "segmentation" else ("",)  # of metrics and their intervals
-    names = [f"{name.strip().casefold()}{end}" for name in classes for end in ends]
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise InputError(
-            f"dataset {data}: got two classes that share the name {twice[0]!r}, wanted names that differ by more than "
-            f"case{', _low and _high' if len(ends) > 1 else ''}; {fix}"
-        )
 
 
 @dataclass(frozen=True)
@@ -136,6 +114,7 @@ class Data:
         volumes: Volumes by split, if the samples are patches. Training then draws patches of them by `augment`, and
             accuracy is of whole volumes.
         regions: Regions that may overlap, with the numbers of their classes. Outputs and accuracy then are of regions.
+        tolerance: Largest distance in millimetres at which surfaces agree, for the normalised surface Dice (NSD).
         licence: Licence of the data.
         source: Where the data come from.
         splits: The splits by name.
@@ -153,6 +132,7 @@ class Data:
     augment: Callable[[dict], dict] | None = None
     volumes: dict[str, Volumes] | None = None
     regions: dict[str, tuple[int, ...]] | None = None
+    tolerance: float = TOLERANCE
     licence: str = "unknown"
     source: str = ""
     splits: dict[str, Split] = field(init=False, repr=False)
@@ -223,6 +203,9 @@ class Data:
             digest.update(f"{name}{tuple(split.images.shape)}{list(split.groups)}{self.regions or ''}".encode())
             whole = self.whole(name)
             volumes = [*whole.images, *whole.targets] if self.volumes else []
+            if whole.spacing is not None:
+                sides = [f"{side:.4g}" for side in whole.spacing.flatten()]  # formats store other numbers of digits
+                digest.update(f"{sides} {self.tolerance}".encode())
             for tensor in (split.images, split.targets, *volumes):
                 digest.update(np.ascontiguousarray(tensor.numpy()).data)
         return digest.hexdigest()[:16]
@@ -244,6 +227,8 @@ class Data:
             card |= {"regions": self.regions} if self.regions else {}
             pixels = torch.cat([mask.flatten() for name in self.splits for mask in self.whole(name).targets])
             card["foreground_share"] = float((pixels > 0).float().mean())
+        if (spacing := self.whole("train").spacing) is not None:
+            card["spacing_mm"] = np.median(spacing, axis=0).round(6).tolist()
         if self.volumes:
             sizes = [tuple(mask.shape) for volumes in self.volumes.values() for mask in volumes.targets]
             card["volumes"] = {"smallest": np.min(sizes, axis=0).tolist(), "largest": np.max(sizes, axis=0).tolist()}

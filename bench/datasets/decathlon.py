@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.datasets.common import existing_folder, list_values, refuse_damage, seeded_split, unpacked, with_val
-from bench.datasets.data import Data
+from bench.datasets.data import TOLERANCE, Data
 from bench.datasets.load import Pair
 from bench.datasets.volumes import volumetric
 from bench.errors import InputError
@@ -29,6 +29,7 @@ def decathlon(
     test_share: float = 0.2,
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Data:
     """Load the volumes that root/TASK/dataset.json lists for training, with their masks, in RAS orientation.
 
@@ -49,6 +50,7 @@ def decathlon(
         test_share: Share of the volumes for the test split.
         split_seed: Seed of the split and of the draw.
         augment: Any of `flips`, `rotations`, `intensity`.
+        tolerance: Largest distance in millimetres at which surfaces agree, for the normalised surface Dice.
 
     Raises:
         InputError: The folder is missing, dataset.json is not valid, files can't be read or do not fit together, mask
@@ -79,6 +81,7 @@ def decathlon(
         n=n,
         seed=split_seed,
         augment=augment,
+        tolerance=tolerance,
         licence=str(content.get("licence", "unknown")),
         source=str(folder),
     )

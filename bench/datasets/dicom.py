@@ -40,6 +40,14 @@ def read_slice(path: Path) -> np.ndarray:
     return _rescale([_open(path)], [path])[0]
 
 
+def pixel_spacing(path: Path) -> tuple[float, ...] | None:
+    """Read the size of a pixel of a file along (rows, columns) in millimetres. None if the tag is missing."""
+    header = _open(path, with_pixels=False)
+    with refuse_damage(path, WHOLE), warnings.catch_warnings(action="ignore"):
+        sides = header.get("PixelSpacing")
+        return tuple(float(side) for side in sides) if sides else None
+
+
 def series_affine(path: Path) -> np.ndarray:
     """Read the 4x4 affine of a series, from (column, row, slice) to millimetres in RAS orientation."""
     return _sort(_slices(path), with_pixels=False)[2]
@@ -151,6 +159,7 @@ def _rescale(headers: list, files: list[Path]) -> list[np.ndarray]:
     for header, file in zip(headers, files, strict=True):
         fix = "replace it, or save it without compression"
         with refuse_damage(file, WHOLE, fix), warnings.catch_warnings(action="ignore"):
+            _check_decoder(header, file)
             pixels = np.asarray(header.pixel_array)
             if pixels.shape != (header.Rows, header.Columns) or pixels.dtype.kind not in "iuf":
                 raise ValueError(f"pixels of {by(pixels.shape)} and type {pixels.dtype}")
@@ -163,3 +172,25 @@ def _rescale(headers: list, files: list[Path]) -> list[np.ndarray]:
     whole = all(number == round(number) for scale in scales for number in scale) and stored[0].dtype.kind != "f"
     kind = np.int32 if whole else np.float32
     return [(each * slope + intercept).astype(kind) for each, (slope, intercept) in zip(stored, scales, strict=True)]
+
+
+def _check_decoder(header, file: Path) -> None:
+    """Raise InputError if no installed package decodes the compression of a file."""
+    from pydicom.pixels import get_decoder
+
+    syntax = header.file_meta.TransferSyntaxUID
+    if not syntax.is_compressed:
+        return
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError as error:
+        raise InputError(
+            f"{file}: got pixels of the transfer syntax {syntax.name}, which pydicom does not decode, wanted one of "
+            "images; save it without compression"
+        ) from error
+    if not decoder.is_available:
+        needed = [each.partition(" requires ")[2] for each in decoder.missing_dependencies]
+        raise InputError(
+            f"{file}: got pixels compressed by {syntax.name}, wanted a decoder of it; install {' or '.join(needed)}, "
+            "or save it without compression"
+        )

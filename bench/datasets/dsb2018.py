@@ -20,6 +20,7 @@ def dsb2018(
     root: str,
     size: Size = 128,
     crop: Size = None,
+    patch: Size = None,
     channels: Literal["auto"] | int = "auto",
     intensity: Literal["unit", "minmax", "zscore"] = "unit",
     val_share: float = 0.2,
@@ -34,6 +35,7 @@ def dsb2018(
             test split.
         size: Size, as in `image_folder`.
         crop: Central window, as in `image_folder`.
+        patch: Patch, as in `image_folder`.
         channels: Channels, as in `image_folder`.
         intensity: Scaling, as in `image_folder`.
         val_share: Share of the training images for validation.
@@ -69,6 +71,7 @@ def dsb2018(
         augment=augment,
         licence="CC0-1.0",
         source="https://bbbc.broadinstitute.org/BBBC038",
+        patch=patch,
         size=size,
         crop=crop,
         channels=channels,

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from bench.datasets import arrays, dicom, nifti, nrrd, pictures, tiff
+from bench.datasets import arrays, dicom, nifti, nrrd, ome_zarr, pictures, tiff
 from bench.datasets.common import by, list_values, reason
 from bench.datasets.grids import align, grid_header, has_affine, read_grid
 from bench.errors import InputError
 
-SUFFIXES = (*nifti.SUFFIXES, *pictures.SUFFIXES, *tiff.SUFFIXES, nrrd.SUFFIX, *dicom.SUFFIXES, *arrays.SUFFIXES)
+SUFFIXES = (
+    *nifti.SUFFIXES, *pictures.SUFFIXES, *tiff.SUFFIXES, nrrd.SUFFIX, *dicom.SUFFIXES, *arrays.SUFFIXES,
+    *ome_zarr.SUFFIXES,
+)  # fmt: skip
 OF_SYSTEMS = ("__macosx", "thumbs.db", "desktop.ini")  # files of operating systems, besides names with a leading dot
+
+Masks = Path | Sequence[Path] | Mapping[int, Path]
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +46,13 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
     others = []
     for path in entries(folder):
-        is_series = path.is_dir() and dicom.is_dicom(path)
+        is_zarr = ome_zarr.is_zarr(path)
+        is_series = path.is_dir() and not is_zarr and dicom.is_dicom(path)
         suffix = "" if is_series else next((each for each in SUFFIXES if path.name.lower().endswith(each)), None)
         if suffix is None:
             others.append(path.name)
             continue
-        if not (is_series or path.is_file()):
+        if not (is_series or is_zarr or path.is_file()):
             raise InputError(f"{path}: is not a regular file, wanted an image; replace or remove it")
         stem = path.name[: len(path.name) - len(suffix)]
         if stem in files:
@@ -61,6 +67,8 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
 
 def shape_of(path: Path) -> tuple[int, ...]:
     """Read the shape (C, *spatial) of an image from its header alone."""
+    if ome_zarr.is_zarr(path):
+        return ome_zarr.zarr_shape(path)
     if dicom.is_dicom(path):
         return 1, *nifti.without_ones(dicom.dicom_shape(path))
     if has_affine(path):
@@ -81,6 +89,8 @@ def read_image(path: Path) -> np.ndarray:
     if has_affine(path):
         array = _drop_ones(read_grid(path)[0])
         return np.moveaxis(array, -1, 0) if array.ndim == 4 else array[np.newaxis]
+    if ome_zarr.is_zarr(path):
+        return ome_zarr.read_zarr(path)
     if tiff.is_stack(path):
         return tiff.read_stack(path)
     if arrays.is_array(path):
@@ -105,23 +115,40 @@ def read_mask(path: Path | Sequence[Path]) -> np.ndarray:
     return joined
 
 
-def read_pair(image: Path, mask: Path | Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
+def read_pair(image: Path, mask: Masks) -> tuple[np.ndarray, np.ndarray]:
     """Read an image (C, *spatial) and its mask (*spatial). If they have affines, the mask gets the axes of the image.
+
+    Masks by the number of a bit are joined: a pixel has the bits of the masks in which it is not 0.
 
     Raises:
         InputError: The headers describe different grids, or a file can't be read.
     """
     check_pair(image, mask)
     pixels = read_image(image)
+    if not isinstance(mask, Mapping):
+        return pixels, _read_aligned(image, mask)
+    bits = np.zeros(pixels.shape[1:], dtype=np.int64)
+    for bit, path in mask.items():
+        one = _read_aligned(image, path)
+        if one.shape != bits.shape:
+            raise InputError(
+                f"{path}: got a mask of {by(one.shape)}, but its image has {by(bits.shape)}, wanted one size; "
+                "correct it"
+            )
+        bits |= (one != 0).astype(np.int64) << bit
+    return pixels, bits
+
+
+def _read_aligned(image: Path, mask: Path | Sequence[Path]) -> np.ndarray:
     if not isinstance(mask, Path) or not has_affine(mask):
-        return pixels, read_mask(mask)
+        return read_mask(mask)
     array, affine = read_grid(mask)
-    return pixels, align_to(image, mask, _drop_ones(array), affine)[0]
+    return align_to(image, mask, _drop_ones(array), affine)[0]
 
 
-def check_pair(image: Path, mask: Path | Sequence[Path]) -> None:
+def check_pair(image: Path, mask: Masks) -> None:
     """Raise InputError if the headers of an image and its mask describe different grids."""
-    for one in [mask] if isinstance(mask, Path) else mask:
+    for one in [mask] if isinstance(mask, Path) else mask.values() if isinstance(mask, Mapping) else mask:
         if has_affine(image) != has_affine(one):
             raise InputError(
                 f"{image}: got the mask {one}, wanted files with an affine (NIfTI, 3-D NRRD, DICOM series) for both or "
@@ -156,8 +183,8 @@ def _read_plane(path: Path) -> np.ndarray:
 def _read_one_mask(path: Path) -> np.ndarray:
     if has_affine(path):
         return _drop_ones(read_grid(path)[0])
-    if tiff.is_stack(path):
-        stack = tiff.read_stack(path)
+    if ome_zarr.is_zarr(path) or tiff.is_stack(path):
+        stack = read_image(path)
         if len(stack) > 1:
             raise InputError(f"{path}: got a mask of {len(stack)} channels, {pictures.NUMBERS}")
         return stack[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.datasets import dicom, nifti, nrrd
+from bench.datasets.ome_zarr import is_zarr
 
 DIMS = 3
 
@@ -15,7 +16,7 @@ def has_affine(path: Path) -> bool:
     """Return whether an image has an affine: NIfTI, NRRD of three axes, or a folder of DICOM slices."""
     if nrrd.is_nrrd(path):
         return len(nrrd.nrrd_header(path)[0]) == DIMS
-    return nifti.is_nifti(path) or path.is_dir()
+    return nifti.is_nifti(path) or (path.is_dir() and not is_zarr(path))
 
 
 def grid_header(path: Path) -> tuple[tuple[int, ...], np.ndarray]:

@@ -10,10 +10,13 @@ import numpy as np
 
 from bench.datasets.augment import augmentation
 from bench.datasets.common import existing_folder, require_samples, rows_by_split, seeded_split, with_val
-from bench.datasets.data import Data, Split
-from bench.datasets.files import SUFFIXES, files_by_stem
+from bench.datasets.data import TOLERANCE, Data, Volumes
+from bench.datasets.files import SUFFIXES, files_by_stem, shape_of
 from bench.datasets.index import AUTO, read_index
-from bench.datasets.load import Pair, Size, load_pairs
+from bench.datasets.load import Pair, Size, load_pairs, prepared_size
+from bench.datasets.overlapping import find_class_folders, number_combinations, pair_with_classes
+from bench.datasets.spacing import check_tolerance, image_spacings
+from bench.datasets.volumes import patch_size, patches
 from bench.errors import InputError
 
 
@@ -21,6 +24,7 @@ def image_folder(
     root: str,
     size: Size = 128,
     crop: Size = None,
+    patch: Size = None,
     channels: Literal["auto"] | int = "auto",
     intensity: Literal["unit", "minmax", "zscore"] = "unit",
     classes: int | Sequence[str] | None = None,
@@ -32,9 +36,17 @@ def image_folder(
     test_share: float = 0.2,
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
+    tolerance: float = TOLERANCE,
     licence: str = "unknown",
 ) -> Data:
     """Load images root/images/STEM.* and masks root/masks/STEM.*, of 2 or 3 axes.
+
+    Labels that may overlap are masks of 0 and not 0 in a folder for each class, root/masks/CLASS/STEM.*. An image
+    without a file in a folder does not have its class. A network then has an output for each class, and accuracy is of
+    these classes. Layers are measured about the combinations of classes that occur.
+
+    Large images stay whole with `patch`: training draws patches, accuracy is of whole images by sliding windows, and
+    layers are measured on one patch of each image, around the centre of its labelled pixels.
 
     Formats are PNG, JPEG, BMP, GIF, WebP, TIFF of one or several pages, OME-TIFF, NumPy, NRRD, NIfTI and DICOM. A
     folder images/STEM with the slices of a DICOM series is an image. Pictures are rotated upright by their metadata.
@@ -45,9 +57,12 @@ def image_folder(
         root: Folder with images/ and masks/.
         size: Size of the resized images: one number, or one per axis. None does not resize.
         crop: Central window in pixels, cut before resizing. A shorter side is kept whole.
+        patch: Sides of a patch in pixels, after resizing: one number, or one per axis. None uses whole images. Images
+            may have different sizes if size is None, but none may be smaller than the patch.
         channels: 1 or 3. `auto` is 3 if any image has colour; grey images are then repeated.
         intensity: `unit` divides by the maximum of the type of the file. `minmax` and `zscore` scale each image.
-        classes: Names or number of classes. None reads them from the masks (0/1, 0/255, or 0 to K-1).
+        classes: Names or number of classes, with the background first. None reads them from the masks (0/1, 0/255, or
+            0 to K-1), or takes the names of the folders of classes.
         index: A csv in root with the column `stem`. `auto` takes index.csv if there is one; None takes none.
         split: Column of the index with train, val or test. `auto` takes the column `split` if the index has one. The
             split is random without such a column, without an index, or for None.
@@ -57,18 +72,20 @@ def image_folder(
         test_share: Share of the groups for the test split, if the split is random.
         split_seed: Seed of the split and of the draw.
         augment: Any of `flips`, `rotations`, `intensity`.
+        tolerance: Largest distance in millimetres at which surfaces agree, for the normalised surface Dice. It has an
+            effect if the files have the size of a pixel.
         licence: Licence of the data.
 
     Raises:
         InputError: The root is missing, a file has no partner or can't be read, the index does not fit, sizes differ,
-            mask values are not classes, or a split is empty.
+            mask values are not classes, a split is empty, or an image is smaller than the patch.
 
     Example::
 
         image_folder("data/cardiac", size=64, group="patient").card()
     """
     folder = existing_folder(root)
-    pairs = find_pairs(folder)
+    pairs, overlapping = find_pairs(folder, classes)
     assigned, groups = read_index(folder, index, [pair.name for pair in pairs], split, group)
     if assigned is None:
         assigned = seeded_split(groups, test_share, split_seed)
@@ -81,8 +98,11 @@ def image_folder(
         n=n,
         seed=split_seed,
         augment=augment,
+        tolerance=tolerance,
+        overlapping=overlapping,
         licence=licence,
         source=str(folder),
+        patch=patch,
         size=size,
         crop=crop,
         channels=channels,
@@ -100,8 +120,14 @@ def segmentation(
     n: Sequence[int | None] | None = None,
     seed: int = 0,
     augment: str | Sequence[str] | None,
+    tolerance: float = TOLERANCE,
+    overlapping: tuple[str, ...] = (),
     licence: str,
     source: str,
+    patch: Size,
+    size: Size,
+    crop: Size,
+    classes: int | Sequence[str] | None,
     **preprocessing,
 ) -> Data:
     """Make a `Data` for segmentation.
@@ -114,32 +140,61 @@ def segmentation(
         n: Number of images to draw for (train, val, test). None in it, or for it, takes all.
         seed: Seed of the draw.
         augment: Names of augmentations.
+        tolerance: Tolerance of the normalised surface Dice in millimetres.
+        overlapping: Names of the classes, if the masks have a bit for each class.
         licence: Licence of the data.
         source: Where the data come from.
-        **preprocessing: Arguments of `load_pairs`.
+        patch: Sides of a patch, or None.
+        size: Size, as in `image_folder`.
+        crop: Central window, as in `image_folder`.
+        classes: Classes, as in `image_folder`.
+        **preprocessing: `channels` and `intensity` of `load_pairs`.
     """
+    check_tolerance(tolerance)
     require_samples(assigned, source)
     rows = rows_by_split(assigned, n, seed)
     kept = np.sort(np.concatenate(list(rows.values())))
     pairs = [pairs[row] for row in kept]
-    images, masks, classes = load_pairs(pairs, title=name, **preprocessing)
-    whole = Split(images, masks, groups[kept], tuple(pair.name for pair in pairs))
+    window = None
+    if patch is not None:
+        sizes = {pair.name: prepared_size(shape_of(pair.image)[1:], crop, size) for pair in pairs}
+        window = patch_size(patch, sizes)
+    wanted = 2 ** len(overlapping) if overlapping else classes
+    images, masks, named = load_pairs(
+        pairs, title=name, size=size, crop=crop, classes=wanted, one_size=window is None, **preprocessing
+    )
+    regions = None
+    if overlapping:
+        background = named[0] if classes is None or isinstance(classes, int) else classes[0]
+        masks, named, regions = number_combinations(masks, overlapping, background, Path(source) / "masks")
+    dims, names = masks[0].ndim, tuple(pair.name for pair in pairs)
+    spacing = image_spacings(name, pairs, dims, crop, size)
+    whole = Volumes(tuple(images), tuple(masks), groups[kept], names, spacing)
+    volumes = {part: whole.take(np.searchsorted(kept, members)) for part, members in rows.items()}
     return Data(
         name=name,
         task="segmentation",
-        classes=classes,
-        train=whole.take(np.searchsorted(kept, rows["train"])),
-        val=whole.take(np.searchsorted(kept, rows["val"])),
-        test=whole.take(np.searchsorted(kept, rows["test"])),
-        augment=augmentation(augment, spatial_dims=images.ndim - 2),
+        classes=named,
+        **{part: patches(each, window or tuple(masks[0].shape)) for part, each in volumes.items()},
+        augment=augmentation(augment, dims, patch=window),
+        volumes=volumes if window else None,
+        regions=regions,
+        tolerance=tolerance,
         licence=licence,
         source=source,
     )
 
 
-def find_pairs(root: Path) -> list[Pair]:
-    """Find the image and the mask of each stem, or raise InputError if one is missing."""
-    images, masks = files_by_stem(root / "images"), files_by_stem(root / "masks")
+def find_pairs(root: Path, classes: int | Sequence[str] | None) -> tuple[list[Pair], tuple[str, ...]]:
+    """Find the image and the mask of each stem, or raise InputError if one is missing.
+
+    Returns:
+        The pairs, and the names of the folders of classes, which are empty if there are none.
+    """
+    images = files_by_stem(root / "images")
+    if images and (folders := find_class_folders(root / "masks", images)):
+        return pair_with_classes(images, folders, classes)
+    masks = files_by_stem(root / "masks")
     for stem, path in images.items():
         if stem not in masks:
             raise InputError(f"{path}: got an image without mask, wanted masks/{stem}.*; add it or remove the image")
@@ -148,4 +203,4 @@ def find_pairs(root: Path) -> list[Pair]:
             raise InputError(f"{path}: got a mask without image, wanted images/{stem}.*; add it or remove the mask")
     if not images:
         raise InputError(f"{root / 'images'}: got no image, wanted files of {', '.join(SUFFIXES)}; check dataset.root")
-    return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images)]
+    return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images)], ()

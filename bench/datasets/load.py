@@ -30,7 +30,7 @@ class Pair(NamedTuple):
 
     name: str
     image: Path
-    mask: Path | tuple[Path, ...]  # several files are instances of one class
+    mask: Path | tuple[Path, ...] | dict[int, Path]  # several files are instances of one class, or of classes by bit
 
 
 def load_pairs(
@@ -42,7 +42,8 @@ def load_pairs(
     intensity: str,
     classes: int | Sequence[str] | None,
     title: str,
-) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
+    one_size: bool = True,
+) -> tuple[list[torch.Tensor], list[torch.Tensor], tuple[str, ...]]:
     """Load n pairs of images and masks.
 
     Args:
@@ -53,9 +54,10 @@ def load_pairs(
         intensity: `unit`, `minmax` or `zscore`.
         classes: Names or number of classes, or None.
         title: Name of the dataset, for the progress bar.
+        one_size: Whether images of different sizes are refused.
 
     Returns:
-        Images (n, C, *spatial) float32, class masks (n, *spatial) int64, and the names of the classes.
+        n images (C, *spatial) float32, n class masks (*spatial) int64, and the names of the classes.
 
     Raises:
         InputError: A file is not usable. The message names the file.
@@ -74,11 +76,13 @@ def load_pairs(
         values[mask_file if isinstance(mask_file, Path) else name] = np.unique(mask)
         image = prepare_image(pixels, image_file, size, crop, channels, intensity)
         target = prepare(torch.from_numpy(mask.astype(np.float32))[None], crop, size, smooth=False)[0]
-        append_image(images, image, image_file, pairs[0].name)
+        if one_size:
+            check_size(image, images, image_file, pairs[0].name)
+        images.append(image)
         masks.append(target.long())
     names, step = read_classes(values, classes)
     warn_of_lost_detail(values.values(), masks, "dataset.crop and dataset.size")
-    return torch.stack(same_channels(images)), torch.stack(masks) // step, names
+    return same_channels(images), [mask // step for mask in masks], names
 
 
 def warn_of_lost_detail(before: Iterable[np.ndarray], after: Iterable[torch.Tensor], options: str) -> None:
@@ -101,9 +105,9 @@ def load_images(
     check_options(paths, size, crop, channels, intensity, mask=0)
     images: list[torch.Tensor] = []
     for path in progress(paths, f"load {title}", "images", len(paths)):
-        append_image(
-            images, prepare_image(read_image(path), path, size, crop, channels, intensity), path, paths[0].name
-        )
+        image = prepare_image(read_image(path), path, size, crop, channels, intensity)
+        check_size(image, images, path, paths[0].name)
+        images.append(image)
     return torch.stack(same_channels(images))
 
 
@@ -115,14 +119,13 @@ def prepare_image(
     return prepare(image, crop, size, smooth=True, intensity=intensity)
 
 
-def append_image(images: list[torch.Tensor], image: torch.Tensor, path: Path, first: str) -> None:
-    """Append an image, or raise InputError if its size is not that of the first image."""
+def check_size(image: torch.Tensor, images: list[torch.Tensor], path: Path, first: str) -> None:
+    """Raise InputError if the size of an image is not that of the first image."""
     if images and image.shape[1:] != images[0].shape[1:]:
         raise InputError(
             f"{path}: got {by(image.shape[1:])}, but {first} has {by(images[0].shape[1:])}, "
-            "wanted images of one size; set dataset.size"
+            "wanted images of one size; set dataset.size, or dataset.patch if the dataset has it"
         )
-    images.append(image)
 
 
 def check_options(
@@ -150,11 +153,7 @@ def check_options(
     needed = 0
     kept: tuple[int, ...] = ()
     for shape in shapes.values():
-        kept = shape[1:]
-        if crop is not None:
-            kept = tuple(map(min, sides(crop, len(kept), "dataset.crop"), kept))
-        if size is not None:
-            kept = sides(size, len(kept), "dataset.size")
+        kept = prepared_size(shape[1:], crop, size)
         needed += COPIES * (count * FLOAT + mask) * prod(kept)
     what = f"dataset: {len(paths)} images of {count} channels and {by(kept)}"
     check_memory(needed, what, "lower dataset.size or dataset.crop, or take fewer images")
@@ -206,6 +205,12 @@ def prepare(image: torch.Tensor, crop: Size, size: Size, smooth: bool, intensity
     elif intensity == "zscore":
         steps.append(mt.NormalizeIntensity())
     return mt.Compose([*steps, mt.EnsureType(track_meta=False)])(image)
+
+
+def prepared_size(shape: tuple[int, ...], crop: Size, size: Size) -> tuple[int, ...]:
+    """Return the size of an image (*spatial) after cropping and resizing."""
+    kept = shape if crop is None else tuple(map(min, sides(crop, len(shape), "dataset.crop"), shape))
+    return kept if size is None else sides(size, len(shape), "dataset.size")
 
 
 def sides(value: int | Sequence[int], dims: int, option: str) -> tuple[int, ...]:

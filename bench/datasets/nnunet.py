@@ -11,25 +11,27 @@ import torch
 
 from bench.datasets.augment import augmentation
 from bench.datasets.common import hold_out, list_values, rows_by_split
-from bench.datasets.data import Data, Volumes
+from bench.datasets.data import TOLERANCE, Data, Volumes
 from bench.datasets.load import sides
 from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
-from bench.datasets.nnunet_files import Case, Grid, grid_of, read_case
+from bench.datasets.nnunet_files import Case, Grid, grid_of, is_spacing_known, read_case
 from bench.datasets.nnunet_preprocessing import Recipe, preprocess
 from bench.datasets.nnunet_raw import Raw, check_reader, find_splits, held_out_cases, read_raw
 from bench.datasets.progress import progress
+from bench.datasets.spacing import Spacing, check_tolerance, stack_spacings
 from bench.datasets.volumes import patches
 from bench.errors import InputError
 from models.nnunet_plans import Plans, read_plans
 
 
 class Sample(NamedTuple):
-    """A preprocessed volume or slice: image (channels, *spatial), mask (*spatial), name, and the case as group."""
+    """A preprocessed volume or slice: image (channels, *spatial), mask (*spatial), name, group and spacing in mm."""
 
     image: torch.Tensor
     mask: torch.Tensor
     name: str
-    group: str
+    group: str  # the case
+    spacing: Spacing | None
 
 
 def nnunet(
@@ -44,6 +46,7 @@ def nnunet(
     val_share: float = 0.2,
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
+    tolerance: float = TOLERANCE,
 ) -> Data:
     """Load the labelled cases of a dataset of nnU-Net.
 
@@ -75,6 +78,7 @@ def nnunet(
         val_share: Share of the fold's training cases for validation, if imagesTs has no masks.
         split_seed: Seed of this share and of the draw.
         augment: Any of `flips`, `rotations`, `intensity`.
+        tolerance: Largest distance in millimetres at which surfaces agree, for the normalised surface Dice.
 
     Raises:
         InputError: A folder or file is missing or not valid, the plans or the fold do not fit the dataset, or mask
@@ -87,6 +91,7 @@ def nnunet(
 
         nnunet("nnUNet_raw/Dataset004_Hippocampus", plans="nnUNetPlans.json", configuration="2d", fold=0).card()
     """
+    check_tolerance(tolerance)
     raw = read_raw(root)
     plan = None if plans is None else read_plans(plans, configuration)
     recipe = _recipe(raw, plan)
@@ -99,8 +104,11 @@ def nnunet(
     loaded = {}
     for case in progress(kept, f"load {raw.folder.name}", "cases", len(kept)):
         loaded[case.name] = _load(case, raw, recipe, dims, slices)
-    size = _patch(patch, plan, dims, [sample for samples in loaded.values() for sample in samples])
-    volumes = {part: _volumes([loaded[cases[row].name] for row in members], size) for part, members in rows.items()}
+    samples = [sample for each in loaded.values() for sample in each]
+    size = _patch(patch, plan, dims, samples)
+    known = stack_spacings(raw.folder.name, [each.name for each in samples], [each.spacing for each in samples])
+    taken = {part: [loaded[cases[row].name] for row in members] for part, members in rows.items()}
+    volumes = {part: _volumes(each, size, known is not None) for part, each in taken.items()}
     whole = any(tuple(mask.shape) != size for part in volumes.values() for mask in part.targets)
     return Data(
         name=raw.folder.name,
@@ -110,6 +118,7 @@ def nnunet(
         augment=augmentation(augment, dims, patch=size if whole else None),
         volumes=volumes if whole else None,
         regions=raw.regions,
+        tolerance=tolerance,
         licence=raw.licence,
         source=str(raw.folder),
     )
@@ -188,13 +197,14 @@ def _load(case: Case, raw: Raw, recipe: Recipe, dims: int, slices: int | None) -
             f"{case.mask}: got mask values {list_values(found)}, wanted all of {list_values(raw.labels)}; correct the "
             "mask, or the labels in dataset.json"
         )
-    image, mask = preprocess(image, mask, spacing, recipe)
+    image, mask, voxel = preprocess(image, mask, spacing, recipe)
+    sides_mm = voxel[-dims:] if is_spacing_known(case.images[0]) else None
     classes_of = np.array([raw.labels[number] for number in sorted(raw.labels)])
     pixels, classes = torch.from_numpy(image), torch.from_numpy(classes_of[mask.clip(min=0)]).long()
     if dims == 3:
-        return [Sample(pixels, classes, case.name, case.name)]
+        return [Sample(pixels, classes, case.name, case.name, sides_mm)]
     return [
-        Sample(pixels[:, row].contiguous(), classes[row].contiguous(), f"{case.name}_{row:03d}", case.name)
+        Sample(pixels[:, row].contiguous(), classes[row].contiguous(), f"{case.name}_{row:03d}", case.name, sides_mm)
         for row in _rows(classes, slices)
     ]
 
@@ -221,7 +231,7 @@ def _patch(
     return tuple(int(side) for side in np.min([sample.mask.shape for sample in samples], axis=0))
 
 
-def _volumes(cases: Sequence[Sequence[Sample]], size: tuple[int, ...]) -> Volumes:
+def _volumes(cases: Sequence[Sequence[Sample]], size: tuple[int, ...], with_spacing: bool) -> Volumes:
     """Join the samples of a split, padded to the size of a patch."""
     samples = [sample for case in cases for sample in case]
     return Volumes(
@@ -229,6 +239,7 @@ def _volumes(cases: Sequence[Sequence[Sample]], size: tuple[int, ...]) -> Volume
         tuple(_padded(sample.mask, size) for sample in samples),
         np.array([sample.group for sample in samples]),
         tuple(sample.name for sample in samples),
+        np.array([sample.spacing for sample in samples]) if with_spacing else None,
     )
 
 

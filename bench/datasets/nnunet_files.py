@@ -54,6 +54,13 @@ def grid_of(path: Path) -> Grid:
     return Grid((1, *pictures.picture_shape(path)[1:]), (FLAT, 1.0, 1.0))
 
 
+def is_spacing_known(path: Path) -> bool:
+    """Return whether an image has the size of a voxel in its header, or a TIFF in the json beside it."""
+    if path.name.lower().endswith(nrrd.SUFFIX):
+        return nrrd.has_spacing(path)
+    return nifti.is_nifti(path) or (_pages(path) > 0 and _json_beside(path) is not None)
+
+
 def _with_slices(shape: Sequence[int], spacing: Sequence[float]) -> Grid:
     """Give a plane one slice."""
     if len(shape) == AXES:
@@ -124,11 +131,15 @@ def _read_pages(path: Path, pages: int) -> np.ndarray:
     return np.stack(volume)
 
 
-def _spacing_beside(path: Path) -> tuple[float, ...]:
-    """Read the spacing of a TIFF from the json beside it, named by the case; 1 mm if there is none."""
+def _json_beside(path: Path) -> Path | None:
     stem = path.name[: -len(path.suffix)]
     named = [path.with_name(f"{each}.json") for each in (stem, stem[:-5])]  # of a mask, and of an image_0000
-    file = next((each for each in named if each.is_file()), None)
+    return next((each for each in named if each.is_file()), None)
+
+
+def _spacing_beside(path: Path) -> tuple[float, ...]:
+    """Read the spacing of a TIFF from the json beside it, named by the case; 1 mm if there is none."""
+    file = _json_beside(path)
     if file is None:
         return (1.0,) * AXES
     with refuse_damage(file, "the spacing of a TIFF", "correct it"):

@@ -95,7 +95,7 @@ def _order(settings: dict[str, dict], key: str) -> int:
 
 def preprocess(
     image: np.ndarray, mask: np.ndarray, spacing: Sequence[float], recipe: Recipe
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
     """Preprocess an image and its mask as nnU-Net's DefaultPreprocessor does.
 
     Args:
@@ -105,13 +105,14 @@ def preprocess(
         recipe: The steps.
 
     Returns:
-        Image (channels, *spatial) float32, and mask (*spatial) int16 in which `OUTSIDE` are background voxels outside
-        the nonzero region.
+        Image (channels, *spatial) float32, mask (*spatial) int16 in which `OUTSIDE` are background voxels outside the
+        nonzero region, and the new size of a voxel along each axis. It differs from the spacing of the recipe by the
+        rounding of the shape.
 
     Examples:
         >>> image = np.zeros((1, 1, 4, 4), dtype=np.float32)
         >>> image[0, 0, 1:3, 1:4] = [[1, 2, 3], [1, 2, 3]]
-        >>> image, mask = preprocess(image, np.zeros((1, 4, 4)), (999, 1, 1), Recipe.without_plans(1))
+        >>> image, mask, _ = preprocess(image, np.zeros((1, 4, 4)), (999, 1, 1), Recipe.without_plans(1))
         >>> image.shape, mask.shape, image[0, 0, 0].round(2)
         ((1, 1, 2, 3), (1, 2, 3), array([-1.22,  0.  ,  1.22], dtype=float32))
     """
@@ -124,7 +125,7 @@ def preprocess(
         known = recipe.intensities[number] if number < len(recipe.intensities) else {}
         image[number] = SCHEMES[scheme](image[number], inside, known)
     if recipe.spacing is None:
-        return image, mask
+        return image, mask, tuple(spacing)
     wanted = [*spacing[: len(spacing) - len(recipe.spacing)], *recipe.spacing]  # 2d keeps the first axis
     shape = [round(old / new * side) for old, new, side in zip(spacing, wanted, mask.shape, strict=True)]
     if min(shape) < 1:
@@ -132,11 +133,13 @@ def preprocess(
             f"spacing of {list_values(spacing)} mm: leaves no voxel at {list_values(wanted)} mm; check both"
         )
     if tuple(shape) == mask.shape:
-        return image, mask
+        return image, mask, tuple(spacing)
+    extents = [side * length for side, length in zip(spacing, mask.shape, strict=True)]  # resampling keeps them
     alone = _lone_axis(spacing, wanted, recipe.separate)
     images = [_resample(channel, shape, alone, lambda x, to: _zoom(x, to, recipe.orders[0])) for channel in image]
     labels = _resample(mask, shape, alone, lambda x, to: _zoom_labels(x, to, recipe.orders[1]))
-    return np.stack(images).astype(np.float32), labels.astype(np.int16)
+    resampled = tuple(extent / side for extent, side in zip(extents, shape, strict=True))
+    return np.stack(images).astype(np.float32), labels.astype(np.int16), resampled
 
 
 def _crop_to_nonzero(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -58,6 +58,12 @@ def nrrd_header(path: Path) -> tuple[tuple[int, ...], tuple[float, ...]]:
     return _sizes(path, fields), _spacings(path, fields)
 
 
+def has_spacing(path: Path) -> bool:
+    """Return whether the header has the size of a voxel."""
+    fields, _ = _read(path, with_data=False)
+    return "space directions" in fields or "spacings" in fields
+
+
 def nrrd_affine(path: Path) -> np.ndarray:
     """Read the 4x4 affine of a volume, from (fastest, middle, slowest axis) to millimetres in RAS orientation.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from bench.datasets.common import by, refuse_damage
 from bench.datasets.memory import COPIES, INT, check_memory
@@ -19,6 +21,9 @@ from bench.errors import InputError, optional
 SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
 WHOLE = "a whole TIFF file"
 BIG = b"MM\0+"  # the beginning of a big-endian BigTIFF
+DESCRIPTION = 270  # tag of TIFF
+MICROMETRE = "µm"  # the unit of OME metadata without a unit
+TO_MM = {"nm": 1e-6, MICROMETRE: 1e-3, "um": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0}  # by the unit of a length
 CHANNELS, SLICES = "CS", "ZIQ"  # axes in the notation of tifffile; I and Q are pages without a name
 
 
@@ -60,6 +65,39 @@ def read_stack(path: Path) -> np.ndarray:
                 raise ValueError(f"pages of {by(array.shape)} instead of {by(series.shape)}")
         array = array.transpose([series.axes.index(axis) for axis in _in_order(series.axes)])
         return array[:kept] if kept else array[np.newaxis]
+
+
+def ome_spacing(path: Path, axes: int) -> tuple[float, ...] | None:
+    """Read the size of a pixel along (slices, rows, columns) or (rows, columns) in millimetres, from OME metadata.
+
+    Returns:
+        A number for each axis, or None for other files, for axes without a size and for units that are no lengths.
+    """
+    if not path.name.lower().endswith(SUFFIXES):
+        return None
+    text = _description(path)
+    pixels = re.search(r"<(?:\w+:)?Pixels\s[^>]*>", text) if "<OME" in text or ":OME" in text else None
+    if pixels is None:
+        return None
+    fields = dict(re.findall(r"""(\w+)\s*=\s*["']([^"']*)["']""", pixels.group()))
+    sides = []
+    for axis in "ZYX"[-axes:]:
+        length = fields.get(f"PhysicalSize{axis}", "")
+        unit = TO_MM.get(fields.get(f"PhysicalSize{axis}Unit", MICROMETRE).replace("μ", "µ"))
+        if unit is None or not re.fullmatch(r"\d*\.?\d+(?:[eE][-+]?\d+)?", length):
+            return None
+        sides.append(float(length) * unit)
+    return tuple(sides)
+
+
+def _description(path: Path) -> str:
+    """Return the text that describes the first page."""
+    if is_stack(path):
+        with _open_stack(path) as (series, _):
+            return series.parent.pages.first.description or ""
+    with refuse_damage(path, WHOLE), warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
+        text = str(picture.tag_v2.get(DESCRIPTION, "")) if isinstance(picture, TiffImageFile) else ""
+        return text.encode("latin-1", "replace").decode("utf-8", "replace")  # Pillow reads the bytes as Latin-1
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +17,7 @@ from bench.datasets.load import Pair, sides, warn_of_lost_detail
 from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
 from bench.datasets.nifti import check_affine, check_same_grid
 from bench.datasets.progress import progress
+from bench.datasets.spacing import Spacing, check_tolerance, spacing_of, stack_spacings
 from bench.errors import InputError
 
 INTENSITIES = ("zscore", "minmax", "percentiles")
@@ -36,6 +37,7 @@ def volumetric(
     n: Sequence[int | None] | None,
     seed: int,
     augment: str | Sequence[str] | None,
+    tolerance: float,
     licence: str,
     source: str,
 ) -> Data:
@@ -52,6 +54,7 @@ def volumetric(
         n: Number of volumes to draw for (train, val, test). None in it, or for it, takes all.
         seed: Seed of the draw.
         augment: Names of augmentations.
+        tolerance: Tolerance of the normalised surface Dice in millimetres.
         licence: Licence of the data.
         source: Where the data come from.
 
@@ -59,6 +62,7 @@ def volumetric(
         InputError: Volumes do not fit in memory, can't be read, have different numbers of channels, or are smaller
             than the patch.
     """
+    check_tolerance(tolerance)
     rows = rows_by_split(assigned, n, seed)
     kept = np.sort(np.concatenate(list(rows.values())))
     _check_memory([pairs[row] for row in kept], _parse_spacing(spacing))
@@ -66,17 +70,14 @@ def volumetric(
     for row in progress(kept, f"load {name}", "volumes", len(kept)):
         loaded[row] = load_volume(pairs[row], len(classes), spacing, intensity)
     warn_of_lost_detail([each[2] for each in loaded.values()], [each[1] for each in loaded.values()], "dataset.spacing")
-    size = patch_size(patch, {pairs[row].name: mask.shape for row, (_, mask, _) in loaded.items()})
-    volumes = {
-        part: Volumes(
-            tuple(loaded[row][0] for row in members),
-            tuple(loaded[row][1] for row in members),
-            np.array([pairs[row].name for row in members]),
-            tuple(pairs[row].name for row in members),
-        )
-        for part, members in rows.items()
-    }
-    channels = {len(image) for image, _, _ in loaded.values()}
+    size = patch_size(patch, {pairs[row].name: mask.shape for row, (_, mask, _, _) in loaded.items()})
+    names = tuple(pairs[row].name for row in kept)
+    images, masks = tuple(loaded[row][0] for row in kept), tuple(loaded[row][1] for row in kept)
+    whole = Volumes(
+        images, masks, np.array(names), names, stack_spacings(name, names, [loaded[row][3] for row in kept])
+    )
+    volumes = {part: whole.take(np.searchsorted(kept, members)) for part, members in rows.items()}
+    channels = {len(image) for image, *_ in loaded.values()}
     if len(channels) > 1:
         raise InputError(
             f"{source}: got volumes of {list_values(sorted(channels))} channels, wanted one number; correct the files"
@@ -89,6 +90,7 @@ def volumetric(
         augment=augmentation(augment, DIMS, patch=size),
         volumes=volumes,
         regions=None,
+        tolerance=tolerance,
         licence=licence,
         source=source,
     )
@@ -96,11 +98,12 @@ def volumetric(
 
 def load_volume(
     pair: Pair, classes: int, spacing: float | Sequence[float] | None, intensity: str
-) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+) -> tuple[torch.Tensor, torch.Tensor, np.ndarray, Spacing | None]:
     """Load a volume and its mask in RAS orientation.
 
     Returns:
-        Image (C, *spatial) float32, mask (*spatial) int64, and the distinct values in the file of the mask.
+        Image (C, *spatial) float32, mask (*spatial) int64, the distinct values in the file of the mask, and the size of
+        a voxel in millimetres, None if the file does not say it.
 
     Raises:
         InputError: A file can't be read, the image and the mask do not fit together, or mask values are not classes.
@@ -133,8 +136,10 @@ def load_volume(
     if sides_mm:
         image, mask = mt.Spacing(sides_mm)(image), mt.Spacing(sides_mm, mode="nearest")(mask)
         _check_sizes(pair, image, mask)
+    known = spacing_of(pair.image, DIMS) is not None
+    voxel = tuple(np.linalg.norm(image.affine.numpy()[:DIMS, :DIMS], axis=0).tolist())
     image, mask = to_tensor(scale(image)), to_tensor(mask)
-    return image.float().contiguous(), mask[0].long().contiguous(), found
+    return image.float().contiguous(), mask[0].long().contiguous(), found, voxel if known else None
 
 
 def _require_affine(path: Path) -> None:
@@ -189,15 +194,15 @@ def _parse_spacing(spacing: float | Sequence[float] | None) -> tuple[float, ...]
     return tuple(float(side) for side in given)
 
 
-def patch_size(patch: int | Sequence[int] | None, sizes: dict[str, Sequence[int]]) -> tuple[int, ...]:
-    """Return the size of a patch that fits into every volume.
+def patch_size(patch: int | Sequence[int] | None, sizes: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
+    """Return the size of a patch that fits into every volume or picture.
 
     Args:
         patch: Sides of the patch: one number, or one per axis. None takes the largest patch that fits.
-        sizes: Size of each volume, by name.
+        sizes: Size of each volume or picture, by name.
 
     Raises:
-        InputError: A volume is smaller than the patch.
+        InputError: One is smaller than the patch.
 
     Examples:
         >>> patch_size(None, {"ann": (40, 50, 30), "bob": (44, 44, 36)})
@@ -206,12 +211,12 @@ def patch_size(patch: int | Sequence[int] | None, sizes: dict[str, Sequence[int]
     smallest = tuple(int(side) for side in np.min(list(sizes.values()), axis=0))
     if patch is None:
         return smallest
-    wanted = sides(patch, DIMS, "dataset.patch")
+    wanted = sides(patch, len(smallest), "dataset.patch")
     for name, size in sizes.items():
         if any(side < least for side, least in zip(size, wanted, strict=True)):
             raise InputError(
                 f"dataset.patch: got {by(wanted)}, but {name} has {by(size)}, which is smaller; wanted at most "
-                f"{by(smallest)}, which fits into all volumes; lower it, or remove such volumes"
+                f"{by(smallest)}, which fits into all; lower it, or remove the smaller ones"
             )
     return wanted
 
@@ -220,6 +225,10 @@ def patches(whole: Volumes, size: tuple[int, ...]) -> Split:
     """Take a patch of each volume, around the centre of its labelled voxels, or of the volume if there are none."""
     images, targets = [], []
     for image, mask in zip(whole.images, whole.targets, strict=True):
+        if tuple(mask.shape) == size:
+            images.append(image)
+            targets.append(mask)
+            continue
         labelled = mask.nonzero().float()
         middle = labelled.mean(dim=0) if len(labelled) else torch.tensor(mask.shape) / 2
         starts = [
@@ -231,4 +240,4 @@ def patches(whole: Volumes, size: tuple[int, ...]) -> Split:
         targets.append(mask[inside])
     empty = torch.empty(0)
     stacked = (torch.stack(images), torch.stack(targets)) if images else (empty, empty)
-    return Split(*stacked, whole.groups, whole.names)
+    return Split(*stacked, whole.groups, whole.names, whole.spacing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import cast
 
 import numpy as np
@@ -12,15 +12,14 @@ import pandas as pd
 import torch
 from torch.nn.functional import one_hot
 
-from bench.datasets.data import Data, Split, in_regions
+from bench.datasets.data import Data, Split
 from bench.errors import TrainingError
 from bench.information.statistics import bootstrap_rows, percentile_interval
+from bench.training.segmentation import DISTANCE, dice_of, segmentation_table, to_masks
 from models.tracing import device_of
 
 RESAMPLES = 1000
-HD95_OF = "hd95."
 UNDEFINED = "undefined"
-Regions = dict[str, tuple[int, ...]]
 WINDOWS = 4  # windows of a volume in one batch
 
 
@@ -64,7 +63,7 @@ def evaluate(model: torch.nn.Module, data: Data, split: str, *, seed: int) -> tu
 
     The ends of an interval have the suffixes `_low` and `_high`. Further metrics count what a mean excludes:
 
-    - `hd95_undefined`: number of images without HD95.
+    - `hd95_undefined`: number of images without HD95. It is `hd95_mm_undefined` if the unit is millimetres.
     - `hd95_undefined.CLASS`, for several foreground classes: number of images in which the class is absent from the
       prediction, from the truth or from both.
     - `dice_both_empty`: number of pairs of image and class with Dice 1 because both masks are empty.
@@ -81,29 +80,35 @@ def evaluate(model: torch.nn.Module, data: Data, split: str, *, seed: int) -> tu
     """
     whole = data.whole(split)
     if data.task == "segmentation":
-        predicted = (
-            (_require_defined(logits, data, split), targets) for logits, targets in predictions(model, data, split)
-        )
-        table = pd.concat(
-            [segmentation_table(*each, data.classes, data.regions) for each in predicted], ignore_index=True
-        )
+        table = pd.concat(_segmentation_tables(model, data, split), ignore_index=True)
     else:
         samples = data.splits[split]  # only segmentation has volumes
         logits = _require_defined(predict(model, samples.images), data, split)
         table = pd.DataFrame({"correct": correct(logits, samples.targets, data)})
-    measured = [column for column in table if column != "both_empty" and not column.startswith(HD95_OF)]
+    distances = [column for column in table if column.startswith(DISTANCE)]
+    measured = [column for column in table if column != "both_empty" and not (column in distances and "." in column)]
     table.insert(0, "name", whole.names)
     table.insert(1, "group", whole.groups)
     if data.task == "classification":
         table.insert(2, "class", [data.classes[target] for target in whole.targets])
     metrics = dict(_means_with_intervals(table, measured, seed))
     if data.task == "segmentation":
-        for column in [column for column in table if column.startswith("hd95")]:
-            metrics[column.replace("hd95", f"hd95_{UNDEFINED}", 1)] = float(table[column].isna().sum())
+        for column in distances:
+            name, *of_class = column.split(".", 1)
+            metrics[".".join([f"{name}_{UNDEFINED}", *of_class])] = float(table[column].isna().sum())
         metrics["dice_both_empty"] = float(table["both_empty"].sum())
     else:
         metrics |= classification_scores(logits, samples.targets, data)
     return metrics, table
+
+
+def _segmentation_tables(model: torch.nn.Module, data: Data, split: str) -> Iterator[pd.DataFrame]:
+    spacing, first = data.whole(split).spacing, 0
+    for logits, targets in predictions(model, data, split):
+        sides = None if spacing is None else spacing[first : first + len(targets)]
+        first += len(targets)
+        logits = _require_defined(logits, data, split)
+        yield segmentation_table(logits, targets, data.classes, data.regions, sides, data.tolerance)
 
 
 def score(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> float:
@@ -116,48 +121,9 @@ def score(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> float:
     if data.task == "reconstruction":
         return -float((logits - targets).square().mean())
     if data.task == "segmentation":
-        return float(_dice(_masks(logits, targets, len(data.classes), data.regions)).mean(dim=1).mean())
+        return float(dice_of(to_masks(logits, targets, len(data.classes), data.regions)).mean(dim=1).mean())
     scores = classification_scores(logits, targets, data)
     return scores.get("auroc", math.nan) if data.task == "multilabel" else scores["balanced_accuracy"]
-
-
-def segmentation_table(
-    logits: torch.Tensor, targets: torch.Tensor, classes: Sequence[str], regions: Regions | None = None
-) -> pd.DataFrame:
-    """Compute Dice, IoU and HD95 (pixels) of every image, as means over the foreground classes.
-
-    A class that is neither in the prediction nor in the truth of an image has Dice and IoU 1. The column `both_empty`
-    counts such classes. HD95 is the mean over the classes that are in the prediction or the truth. It is NaN if there
-    are none, or if one of them is absent from the other.
-
-    Args:
-        logits: (n, outputs, *spatial).
-        targets: (n, *spatial).
-        classes: Names of the classes, the background first.
-        regions: Regions that may overlap, with the numbers of their classes. They replace the foreground classes.
-
-    Returns:
-        A row for each image. With several foreground classes, the columns `dice.CLASS` and `hd95.CLASS` hold the values
-        of each class.
-    """
-    from monai.metrics import compute_hausdorff_distance, compute_iou
-
-    masks = _masks(logits, targets, len(classes), regions)
-    with warnings.catch_warnings(action="ignore"):  # about empty masks, which the result shows too
-        distances = compute_hausdorff_distance(*masks, include_background=False, percentile=95).numpy()
-    in_prediction, in_truth = (mask[:, 1:].flatten(2).any(dim=2).numpy() for mask in masks)  # (n, foreground classes)
-    distances[~(in_prediction & in_truth)] = np.nan
-    occurs = in_prediction | in_truth
-    with np.errstate(invalid="ignore"):  # 0 / 0 where no class occurs
-        hd95 = np.where(occurs, distances, 0).sum(axis=1) / occurs.sum(axis=1)
-    iou = compute_iou(*masks, include_background=False, ignore_empty=False).mean(dim=1)
-    dice = _dice(masks)
-    table = pd.DataFrame({"dice": dice.mean(dim=1).numpy(), "iou": iou.numpy(), "hd95": hd95})
-    names = tuple(regions or classes[1:])
-    for row, name in enumerate(names if len(names) > 1 else ()):
-        table[f"dice.{name}"] = dice[:, row].numpy()
-        table[f"{HD95_OF}{name}"] = distances[:, row]
-    return table.assign(both_empty=(~occurs).sum(axis=1))
 
 
 def correct(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> np.ndarray:
@@ -206,25 +172,6 @@ def _require_defined(logits: torch.Tensor, data: Data, split: str) -> torch.Tens
             "lower train.optimizer.lr or check the images for NaN"
         )
     return logits
-
-
-def _masks(
-    logits: torch.Tensor, targets: torch.Tensor, classes: int, regions: Regions | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return prediction and truth of each class, or of background and each region: (n, classes, *spatial) each."""
-    if regions:
-        both = (logits > 0).float(), in_regions(targets, regions)
-        prediction, truth = (torch.cat([1 - each.amax(dim=1, keepdim=True), each], dim=1) for each in both)
-        return prediction, truth
-    predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
-    prediction, truth = (one_hot(each, classes).movedim(-1, 1).float() for each in (predicted, targets))
-    return prediction, truth
-
-
-def _dice(masks: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-    from monai.metrics import compute_dice
-
-    return compute_dice(*masks, include_background=False, ignore_empty=False)  # (n, foreground classes)
 
 
 def _means_with_intervals(table: pd.DataFrame, columns: list[str], seed: int):

@@ -77,7 +77,7 @@ COMPOSED = [
     ("*", r".*(validity|propose)(?!.*verify=false)", "retrains designs; each command has its own tests"),
     (
         "docs/how-to/*",
-        r"(?!.* measure ).*(\+experiment=pareto|dataset=decathlon|train\.teacher|model=smp)",
+        r"(?!.* measure ).*(\+experiment=pareto|dataset=decathlon|dataset\.patch|train\.teacher|model=smp)",
         "other tests run them",
     ),
 ]

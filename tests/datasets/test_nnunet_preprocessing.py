@@ -43,8 +43,11 @@ def test_preprocessing_gives_the_values_of_nnunet(name):
     given, configuration, spacing, shape, middle, spread, most, labels, position = RECORDED[name]
     content = plans_content(**given)
     recipe = Recipe.of(plans_of(content, configuration, "plans.json"))
-    image, mask = preprocess(*odd(name, len(given.get("schemes", (0,)))), spacing, recipe)
+    image, mask, voxel = preprocess(*odd(name, len(given.get("schemes", (0,)))), spacing, recipe)
     assert (image.shape, image.dtype) == (shape, np.float32)
+    wanted = [spacing[axis] for axis in recipe.transpose]
+    wanted[3 - len(recipe.spacing) :] = recipe.spacing
+    assert voxel == pytest.approx(wanted, rel=0.5 / min(shape[1:]))  # by the rounding of the shape
     assert image[:, *(side // 2 for side in shape[1:])] == pytest.approx(middle, abs=1e-4)
     assert image.reshape(len(image), -1).astype(float).std(axis=1) == pytest.approx(spread, abs=1e-4)
     assert image.max() == pytest.approx(most, abs=1e-4)
@@ -64,7 +67,7 @@ def test_labels_never_take_a_value_between_two_labels():
     mask = np.zeros((1, 6, 6), np.uint8)
     mask[:, :, 3:] = 2
     recipe = Recipe((0, 1, 2), (1.0, 0.3, 0.3), ("NoNormalization",), (False,))
-    _, finer = preprocess(np.ones((1, 1, 6, 6), np.float32), mask, (1.0, 1.0, 1.0), recipe)
+    _, finer, _ = preprocess(np.ones((1, 1, 6, 6), np.float32), mask, (1.0, 1.0, 1.0), recipe)
     assert finer.shape == (1, 20, 20)
     assert np.array_equal(finer, np.repeat(2 * (np.arange(20) >= 10), 20).reshape(20, 20).T[None])
 
@@ -90,7 +93,7 @@ def test_nonzero_voxels_alone_are_normalised_and_background_outside_is_marked():
     image[0, 0, 0], image[0, 0, :, 0] = [1, 2, 3, 4], [1, 5, 5, 5]
     mask = np.zeros((1, 4, 4))
     mask[0, 3, 3] = 1  # a label outside the nonzero region is kept
-    scaled, found = preprocess(image, mask, (1, 1, 1), Recipe((0, 1, 2), None, ("ZScoreNormalization",), (True,)))
+    scaled, found, _ = preprocess(image, mask, (1, 1, 1), Recipe((0, 1, 2), None, ("ZScoreNormalization",), (True,)))
     inside = np.array([1, 2, 3, 4, 5, 5, 5, 0])  # the voxel with the label counts as inside
     assert scaled[0, 0, 0] == pytest.approx((np.arange(1, 5) - inside.mean()) / inside.std(), abs=1e-6)
     assert found[0].tolist() == [[0, 0, 0, 0], [0, -1, -1, -1], [0, -1, -1, -1], [0, -1, -1, 1]]

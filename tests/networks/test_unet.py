@@ -14,6 +14,13 @@ def parameters(**arguments) -> int:
     return sum(parameter.numel() for parameter in UNet(**arguments).parameters())
 
 
+def test_classes_that_overlap_have_sigmoids():
+    logits = noise(2, 3, 4, 4)
+    for multilabel, wanted in ((True, torch.sigmoid(logits)), (False, torch.softmax(logits, dim=1))):
+        transform = UNet(1, 3, (4, 8), multilabel=multilabel).taps()[-1].transform
+        assert torch.equal(transform(logits), wanted)
+
+
 def off_at(level: int) -> list[str]:
     return ["off" if number == level else "cat" for number in (1, 2, 3, 4)]
 
