@@ -9,7 +9,7 @@ import torch
 from mlflow import MlflowClient
 from running import TINY, artifact, artifacts, layers, process, runs, tiny, with_store
 
-from bench.training.train import Batches
+from bench.training.batches import Batches
 
 
 def ended_run(folder, status: str):

@@ -13,7 +13,7 @@ from test_resume import exit_code_of
 from bench.commands.measurement import Measurement
 from bench.information.tables import Weights
 from bench.layers.probe import Probe
-from bench.training.train import Batches
+from bench.training.batches import _Samples
 
 pytestmark = pytest.mark.processes
 
@@ -37,7 +37,7 @@ def kill_on_call(owner, name, when):
 
 MOMENTS = {
     "in the measurement before training": (Probe, "_estimate_all", lambda number, _: number == 5),
-    "in the third epoch": (Batches, "_augment", lambda number, _: number == 5),
+    "in the third epoch": (_Samples, "_read", lambda number, _: number == 5),
     "after the last epoch": (Measurement, "measure", lambda _, arguments: arguments[2].weights == Weights.BEST),
 }
 
