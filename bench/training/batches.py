@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from bench.datasets.data import Data, Split, Volumes
 from bench.errors import InputError, TrainingError
-from bench.signals import STOPS
 
 PARENT_DEATH_SIGNAL = 1  # option of Linux' prctl
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -46,7 +45,7 @@ class Batches:
         pinned: Whether the batches are in page-locked memory, from which copies to a GPU do not block.
 
     Raises:
-        InputError: The sampler does not fit the task, or the augmentation can't be seeded, which workers need.
+        InputError: As `check_batches`.
 
     Examples:
         >>> from bench.datasets import phantoms
@@ -58,11 +57,7 @@ class Batches:
     def __init__(
         self, data: Data, size: int, seed: int, *, sampler: str = "shuffle", workers: int = 0, pinned: bool = False
     ):
-        if workers and data.augment is not None and not hasattr(data.augment, "set_random_state"):
-            raise InputError(
-                f"train.workers: got {workers}, but the augmentation of dataset {data.name} has no set_random_state, "
-                "so that the samples would depend on the workers; set train.workers=0"
-            )
+        check_batches(data, sampler, workers)
         self.seed = seed
         weights = balanced_weights(data) if sampler == "balanced" else None
         self._draws = _Draws(len(data.whole("train")), size, seed, weights)
@@ -118,6 +113,17 @@ class Batches:
         self.close()
 
 
+def check_batches(data: Data, sampler: str, workers: int) -> None:
+    """Raise InputError if the sampler does not fit the task, or if the augmentation can't be seeded in the workers."""
+    if sampler == "balanced" and data.task == "reconstruction":
+        raise InputError("train.sampler: got balanced for a reconstruction, which has no classes, wanted shuffle")
+    if workers and data.augment is not None and not hasattr(data.augment, "set_random_state"):
+        raise InputError(
+            f"train.workers: got {workers}, but the augmentation of dataset {data.name} has no set_random_state, so "
+            "that the samples would depend on the workers; set train.workers=0"
+        )
+
+
 def balanced_weights(data: Data) -> torch.Tensor:
     """Return the probability of each training sample in an epoch in which all classes are equally likely.
 
@@ -128,9 +134,6 @@ def balanced_weights(data: Data) -> torch.Tensor:
 
     Returns:
         (n,) float64 with sum 1.
-
-    Raises:
-        InputError: The data have no classes.
 
     References:
         Class-aware sampling: Shen et al. 2016, arXiv 1512.05830.
@@ -143,8 +146,6 @@ def balanced_weights(data: Data) -> torch.Tensor:
         >>> balanced_weights(replace(data, train=train)).tolist()
         [0.16666666666666666, 0.16666666666666666, 0.16666666666666666, 0.5]
     """
-    if data.task == "reconstruction":
-        raise InputError("train.sampler: got balanced for a reconstruction, which has no classes, wanted shuffle")
     whole = data.whole("train")
     has = torch.zeros(len(whole), len(data.classes) + 1, dtype=torch.float64)  # the last one: none of the classes
     for row in range(len(whole)):
@@ -228,7 +229,7 @@ def _unchanged(batch: Batch) -> Batch:
 
 def _end_with_parent(_: int) -> None:
     """Prepare a worker: signals that stop a run reach the parent alone, and the worker is killed when it dies."""
-    for each in STOPS:
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     if sys.platform == "linux":  # elsewhere, a worker looks every 5 seconds whether its parent lives
         ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)

@@ -18,6 +18,7 @@ from bench.training.checkpoint import Checkpoint
 from bench.training.collapse import distinct_predictions, find_collapse
 from bench.training.evaluate import predictions, score
 from bench.training.losses import OF_MASKS, Loss, monai_loss, weighted_loss
+from bench.training.precision import mixed, precision
 from bench.training.state import Fitted, State
 from models.tracing import device_of
 
@@ -72,14 +73,13 @@ def fit(
         Teacher: Hinton et al. 2015, arXiv 1503.02531, at temperature 1.
     """
     device = device_of(model)
-    dtype = precision(amp, device)
-    scaler = torch.amp.GradScaler(device.type, enabled=dtype is torch.float16)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision(amp, device) is torch.float16)
     trained = torch.compile(model) if compile else model
     training_loss = loss if teacher is None else soft_loss(data)
 
     def step(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Update the weights by a batch. Return its loss, without waiting for a GPU."""
-        with torch.autocast(device.type, dtype, enabled=dtype is not None):
+        with mixed(amp, device):
             if teacher is not None:
                 with torch.no_grad():
                     targets = teacher(images).float()
@@ -117,22 +117,6 @@ def fit(
             state.save(checkpoint)
     model.load_state_dict(state.best_weights)
     return replace(state.best, collapse=find_collapse(data, state.losses, state.scores, state.predicted))
-
-
-def precision(amp: bool | str, device: torch.device) -> torch.dtype | None:
-    """Return the type of numbers that mixed precision adds to float32, or None without mixed precision.
-
-    Args:
-        amp: `bf16`, `fp16` (with a scaled loss), `off` or False. True is `fp16` on a GPU and `off` on the CPU.
-        device: The device of the network.
-
-    Examples:
-        >>> precision(True, torch.device("cpu")), precision("bf16", torch.device("cpu"))
-        (None, torch.bfloat16)
-    """
-    if amp is True:
-        return torch.float16 if device.type == "cuda" else None
-    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(str(amp))
 
 
 def loss_function(name: str, data: Data) -> Loss:

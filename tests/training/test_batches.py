@@ -184,7 +184,7 @@ def test_labels_and_samples_without_labels_are_equally_likely():
 def test_samples_without_classes_are_not_balanced():
     data = phantoms(n=(4, 2, 2), size=16)
     with pytest.raises(InputError, match=r"train.sampler: got balanced for a reconstruction, .* wanted shuffle"):
-        balanced_weights(replace(data, task="reconstruction"))
+        Batches(replace(data, task="reconstruction"), 2, 0, sampler="balanced")
 
 
 def test_a_sample_that_is_drawn_twice_has_two_augmentations():

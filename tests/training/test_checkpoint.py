@@ -25,7 +25,16 @@ SCHEDULES = {
     "none": lambda optimizer: None,
     "cosine": lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS),
     "steps": lambda optimizer: torch.optim.lr_scheduler.MultiStepLR(optimizer, [2, 3], 0.5),
+    "warm-up": lambda optimizer: torch.optim.lr_scheduler.SequentialLR(
+        optimizer,
+        [
+            torch.optim.lr_scheduler.LinearLR(optimizer, 1 / 3, total_iters=2),
+            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 2),
+        ],
+        [2],
+    ),
 }
+FASTER = {"workers": 2, "amp": "fp16", "clip": 0.1, "sampler": "balanced"}  # and other settings of `fit`
 
 
 class Killed(BaseException):
@@ -79,24 +88,26 @@ def opened(folder, minutes=0):
 
 
 @pytest.mark.parametrize(
-    ("make", "schedule", "killed_after"),
+    ("make", "schedule", "killed_after", "options"),
     [
-        *((images, "cosine", epoch) for epoch in range(EPOCHS + 1)),
-        (images, "steps", 3),
-        (volumes, "none", 0),
-        (volumes, "none", 2),
+        *((images, "cosine", epoch, {}) for epoch in range(EPOCHS + 1)),
+        (images, "steps", 3, {}),
+        (images, "warm-up", 1, FASTER),
+        (images, "warm-up", 3, {}),
+        (volumes, "none", 0, {}),
+        (volumes, "none", 2, {"workers": 2}),
     ],
 )
-def test_a_killed_training_continues_with_the_same_bits(tmp_path, make, schedule, killed_after):
-    seen, best, weights = train(make(), schedule)
+def test_a_killed_training_continues_with_the_same_bits(tmp_path, make, schedule, killed_after, options):
+    seen, best, weights = train(make(), schedule, **options)
     first = opened(tmp_path)
     with pytest.raises(Killed):
-        train(make(), schedule, first, killed_after)
+        train(make(), schedule, first, killed_after, **options)
     first.release()  # the system does this when the process ends
     random.seed(9)
     torch.manual_seed(9)
     with opened(tmp_path) as checkpoint:
-        again, found, continued = train(make(), schedule, checkpoint)
+        again, found, continued = train(make(), schedule, checkpoint, **options)
     assert list(again) == list(range(killed_after, EPOCHS + 1))
     assert again == {epoch: seen[epoch] for epoch in again}
     assert found == best
