@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -86,7 +87,8 @@ def in_regions(targets: torch.Tensor, regions: dict[str, tuple[int, ...]]) -> to
         >>> in_regions(torch.tensor([[0, 1, 2]]), {"whole": (1, 2), "core": (2,)}).tolist()
         [[[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]]
     """
-    return torch.stack([torch.isin(targets, targets.new_tensor(each)) for each in regions.values()], dim=1).float()
+    inside = [reduce(torch.logical_or, [targets == number for number in each]) for each in regions.values()]
+    return torch.stack(inside, dim=1).float()
 
 
 def check_classes(data: str, task: Task, classes: tuple[str, ...]) -> None:

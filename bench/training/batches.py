@@ -223,7 +223,7 @@ class _Samples(Dataset):
         return pair["image"], pair["mask"][0].long()
 
 
-def _unchanged(batch: Batch) -> Batch:
+def _unchanged(batch: Any) -> Any:
     return batch
 
 

@@ -172,7 +172,7 @@ def plain(value: Any) -> Any:
 
 def global_states() -> dict[str, Any]:
     """Return the states of the global random generators of Python, NumPy and PyTorch."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     numpy = plain(np.random.get_state())  # noqa: NPY002  (libraries use this generator)
     return {"python": random.getstate(), "numpy": numpy, "torch": torch.get_rng_state(), "cuda": cuda}
 

@@ -192,7 +192,7 @@ def preserved_state(model: nn.Module) -> Iterator[None]:
     before, modes = [tensor.detach().clone() for tensor in tensors], {m: m.training for m in model.modules()}
     drawn = random.getstate()
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng([each for each in {tensor.device for tensor in tensors} if each.type == "cuda"]):
             yield
     finally:
         random.setstate(drawn)
