@@ -98,9 +98,7 @@ def test_a_full_disk_gives_one_line_and_metrics_are_kept(tmp_path, monkeypatch, 
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize(
-    ("sent", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 2), (signal.SIGTERM, 0), (signal.SIGHUP, 0)]
-)
+@pytest.mark.parametrize(("sent", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 2), (signal.SIGHUP, 0)])
 def test_signals_kill_the_run_and_keep_its_layers(tmp_path, sent, workers):
     folder = with_store(tmp_path)
     settings = ("train.epochs=1000000", "probe.epochs=[0]", f"train.workers={workers}")

@@ -11,7 +11,6 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from torch.profiler import ProfilerActivity, profile
@@ -29,6 +28,7 @@ from models import UNet
 EPOCHS = 100  # of the study
 MEASURED = [0, 1, 3, 10, 25, 50, 75, 100]  # epochs of the study
 STUDY, SHARE, MAP, BUSY = 120, 0.05, 3.0, 0.5  # limits: seconds, share of training, seconds, share of time
+FEWER = ("calibration=false", "probe.untrained_seeds=0", "probe.views=[image]", "probe.labels=[fractions]")
 LONGEST = 300  # seconds until the study is ended
 
 
@@ -42,12 +42,15 @@ class Sizes:
         timed: Epochs from which the time of training is extrapolated.
         maps: Images whose maps of discarded information are computed.
         workers: Processes that augment images.
+        overrides: Further settings of the study.
+        measured: Epochs of the study in which layers are measured.
     """
 
     def __init__(self, quick: bool):
         self.side, self.images = (32, 96) if quick else (128, 670)
         self.epochs, self.timed = (2, 1) if quick else (EPOCHS, 5)
         self.maps, self.workers = (1, 1) if quick else (8, 8)
+        self.overrides = FEWER if quick else ()
         self.measured = [epoch for epoch in MEASURED if epoch <= self.epochs]
 
 
@@ -69,7 +72,7 @@ def time_study(device: str, sizes: Sizes) -> float:
         command = [
             sys.executable, "-m", "bench", "+experiment=lee2021", "dataset.root=data", f"dataset.size={sizes.side}",
             f"device={device}", f"train.epochs={sizes.epochs}", f"train.workers={sizes.workers}",
-            f"probe.epochs={sizes.measured}".replace(" ", ""),
+            f"probe.epochs={sizes.measured}".replace(" ", ""), *sizes.overrides,
         ]  # fmt: skip
         started = time.perf_counter()
         with suppress(subprocess.TimeoutExpired):
@@ -122,7 +125,7 @@ def time_maps(device: str, sizes: Sizes) -> float:
     def measure(tap) -> None:
         activation, rng = function_up_to(network, tap), torch.Generator().manual_seed(0)
         found = strict_information_discarding(activation, images, grid=16, rng=rng, solver=WaterFilling())
-        assert np.isfinite(found.sid_bits.cpu()).all()
+        assert torch.isfinite(found.sid_bits).all()
 
     measure(taps[0])
     started = time.perf_counter()
