@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -87,8 +86,7 @@ def in_regions(targets: torch.Tensor, regions: dict[str, tuple[int, ...]]) -> to
         >>> in_regions(torch.tensor([[0, 1, 2]]), {"whole": (1, 2), "core": (2,)}).tolist()
         [[[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]]
     """
-    inside = [reduce(torch.logical_or, [targets == number for number in each]) for each in regions.values()]
-    return torch.stack(inside, dim=1).float()
+    return torch.stack([torch.stack([targets == n for n in each]).any(0) for each in regions.values()], dim=1).float()
 
 
 def check_classes(data: str, task: Task, classes: tuple[str, ...]) -> None:
