@@ -132,7 +132,7 @@ class Data:
         val: Validation split.
         test: Test split.
         augment: MONAI transform of training samples, from {"image": (C, *spatial), "mask": (1, *spatial)} (without mask
-            for classification) to the same. `set_random_state(seed)` makes it repeatable.
+            for classification) to the same. `set_random_state(seed)` seeds it for each sample.
         volumes: Volumes by split, if the samples are patches. Training then draws patches of them by `augment`, and
             accuracy is of whole volumes.
         regions: Regions that may overlap, with the numbers of their classes. Outputs and accuracy then are of regions.

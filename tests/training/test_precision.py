@@ -122,6 +122,13 @@ def test_a_compiled_copy_is_trained_with_the_parameters_of_the_network(data, mon
     assert all(torch.equal(tensor, others[name]) for name, tensor in weights.items())
 
 
+@pytest.mark.slow
+def test_compiled_code_gives_the_losses_of_the_network(data):
+    wanted, _ = train(data)
+    losses, _ = train(data, compile=True)
+    assert losses == pytest.approx(wanted, rel=1e-3)
+
+
 def test_a_compilation_without_a_compiler_is_refused_before_training(data, monkeypatch):
     monkeypatch.setenv("CXX", "no-compiler")
     message = (
