@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LinearLR, LRScheduler, SequentialLR
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, MultiplicativeLR, SequentialLR
 
 from bench.config.build import build_with, error_line
 from bench.config.rules import Each, Number
@@ -64,6 +64,8 @@ def optimizer_and_schedule(
     schedule = config.schedule and build_with(config.schedule, "train.schedule", optimizer, LRScheduler)
     if not config.warmup:
         return optimizer, schedule
+    if isinstance(schedule, MultiplicativeLR):  # it would begin at the last rate of the warm-up
+        raise InputError("train.warmup: got a warm-up before MultiplicativeLR, which can't follow one; use LambdaLR")
     warmup = LinearLR(optimizer, 1 / (config.warmup + 1), total_iters=config.warmup)
     return optimizer, SequentialLR(optimizer, [warmup, schedule], [config.warmup]) if schedule else warmup
 

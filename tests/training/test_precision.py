@@ -112,6 +112,16 @@ def test_a_warmup_without_an_epoch_after_it_is_refused():
         rehearse(section(warmup=7))
 
 
+def test_a_schedule_that_can_not_follow_a_warmup_is_refused():
+    schedule = {"_target_": "torch.optim.lr_scheduler.MultiplicativeLR", "_partial_": True, "lr_lambda": math.cos}
+    config = OmegaConf.create(section(warmup=2), flags={"allow_objects": True})
+    config.schedule = schedule
+    with pytest.raises(
+        InputError, match=r"train.warmup: got a warm-up before MultiplicativeLR, which can't follow one"
+    ):
+        optimizer_and_schedule(config, [torch.nn.Parameter(torch.zeros(1))])
+
+
 def test_a_compiled_copy_is_trained_with_the_parameters_of_the_network(data, monkeypatch):
     wanted, weights = train(data)
     compiled, compile = [], torch.compile
