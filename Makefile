@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PER_CORE := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run ui server test test-processes test-slow perf perf-tracking screenshots mutate golden lint docs notebooks
+.PHONY: run ui server test test-processes test-slow test-gpu perf perf-gpu perf-tracking screenshots mutate golden lint docs notebooks
 
 run: $(INSTALLED) ## the default run: a small U-Net on generated phantoms; ARGS='...' adds overrides
 	$(BIN)/python -m bench $(ARGS)
@@ -27,12 +27,18 @@ test-processes: $(INSTALLED) ## whole commands, servers, a browser; skips tests 
 test-slow: $(INSTALLED)
 	$(ONE_THREAD) $(BIN)/python -m pytest $(PER_CORE) -m slow
 
+test-gpu: $(INSTALLED) ## tests on a CUDA device, compared with the CPU; skipped with the reason without one
+	$(BIN)/python -m pytest tests/gpu -m gpu -rs
+
 perf: $(INSTALLED) ## ratios of times within one run; takes minutes
 	$(BIN)/python tests/perf/estimators.py
 	$(BIN)/python tests/perf/pairs.py
 	$(BIN)/python tests/perf/measurement.py
 	$(BIN)/python tests/perf/asking.py
 	$(BIN)/python tests/perf/discarding.py
+
+perf-gpu: $(INSTALLED) ## times on a CUDA device, at most 8 minutes; ARGS='--device cpu --quick' tries the script
+	$(BIN)/python tests/perf/gpu.py $(ARGS)
 
 mutate: $(INSTALLED) ## mutation tests; ROOM=, FILE=, N= mutants per file, SEED=; an hour; docs/testing.md
 	$(ONE_THREAD) nice -n 15 $(BIN)/python tests/mutation/mutate.py --count $(N) --seed $(SEED) $(if $(ROOM),--room '$(ROOM)') $(if $(FILE),--file $(FILE))

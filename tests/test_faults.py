@@ -4,12 +4,13 @@ import errno
 import signal
 import time
 
+import psutil
 import pytest
 import torch
 from mlflow import MlflowClient
 from running import TINY, artifact, artifacts, layers, process, runs, tiny, with_store
 
-from bench.training.train import Batches
+from bench.training.batches import Batches
 
 
 def ended_run(folder, status: str):
@@ -97,20 +98,27 @@ def test_a_full_disk_gives_one_line_and_metrics_are_kept(tmp_path, monkeypatch, 
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_kill_the_run_and_keep_its_layers(tmp_path, sent):
+@pytest.mark.parametrize(("sent", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 2), (signal.SIGHUP, 0)])
+def test_signals_kill_the_run_and_keep_its_layers(tmp_path, sent, workers):
     folder = with_store(tmp_path)
-    with process(folder, *TINY, "train.epochs=1000000", "probe.epochs=[0]") as endless:
+    settings = ("train.epochs=1000000", "probe.epochs=[0]", f"train.workers={workers}")
+    with process(folder, *TINY, *settings) as endless:
         try:
             trains_by = time.monotonic() + 120
             while not (found := runs(folder)) or "train/loss" not in found[0].data.metrics:
                 assert endless.poll() is None
                 assert time.monotonic() < trains_by
                 time.sleep(0.5)
+            children = psutil.Process(endless.pid).children()
+            for child in children:  # as a terminal does, and a cluster
+                child.send_signal(sent)
             endless.send_signal(sent)
             _, err = endless.communicate(timeout=60)
         finally:
             endless.kill()
     assert endless.returncode == 130, err
+    assert len(children) == workers
+    assert not any(child.is_running() for child in children)
+    assert "Traceback" not in err
     assert err.splitlines()[-1] == "bench: stopped; what was logged up to here is kept"
     ended_run(folder, "KILLED")

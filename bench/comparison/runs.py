@@ -19,6 +19,7 @@ FIX = "choose by sweep=NAME or runs=[ID,…]"
 # settings that can differ between runs of one design
 FREE = (
     *("seed", "device", "threads", "resume", "objectives", "trust", "dataset.root", "dataset.file", "tracking."),
+    "train.workers",
     tracking.DESIGN,  # named by the sweep that trained the run; another sweep can reuse the run under another name
 )
 

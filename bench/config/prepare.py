@@ -19,9 +19,13 @@ from bench.config.build import check_output
 from bench.config.rehearsal import optimizer_and_schedule, rehearse
 from bench.datasets.data import Data
 from bench.errors import InputError
+from bench.training.batches import check_batches
 from bench.training.train import loss_function, soft_loss
 from bench.training.trial import check_training
 from models.tracing import device_of
+
+# settings of `train` that earlier versions did not have; with these values, a run has the fingerprint of before
+ADDED = {"sampler": "shuffle", "warmup": 0, "clip": None, "compile": False}
 
 
 def prepare(config: DictConfig) -> torch.device:
@@ -43,12 +47,16 @@ def prepare(config: DictConfig) -> torch.device:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed PyTorch, NumPy and Python, and set cuDNN to deterministic algorithms."""
+    """Seed PyTorch, NumPy and Python, and set cuDNN to deterministic algorithms in float32.
+
+    TF32, cuDNN's default, rounds to 10 bits. Activations would then differ from those of the CPU by 1e-3 of their size.
+    """
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002  (libraries use this generator)
     random.seed(seed)
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def fix_threads(count: int) -> None:
@@ -77,7 +85,10 @@ def prepare_training(
     """
     loss = loss_function(config.loss, data)
     teacher = config.teacher and _teacher(config, uri, trust, device_of(model), data)
-    check_training(model, data, loss if teacher is None else soft_loss(data), config.epochs, config.batch_size, teacher)
+    check_batches(data, config.sampler, config.workers)
+    trained_on = loss if teacher is None else soft_loss(data)
+    options = {"amp": config.amp, "compile": config.compile}
+    check_training(model, data, trained_on, config.epochs, config.batch_size, teacher, **options)
     rehearse(config)
     optimizer, schedule = optimizer_and_schedule(config, model.parameters())
     return {
@@ -86,8 +97,11 @@ def prepare_training(
         "optimizer": optimizer,
         "schedule": schedule,
         "loss": loss,
-        "amp": config.amp,
         "teacher": teacher,
+        "sampler": config.sampler,
+        "workers": config.workers,
+        "clip": config.clip,
+        **options,
     }
 
 
@@ -124,6 +138,11 @@ def fingerprint_of(config: DictConfig, data: Data, weights: str = "") -> str:
     settings = cast(dict, OmegaConf.to_container(config, resolve=True))
     for key in ("tracking", "resume", "checkpoint_minutes", "objectives", "trust"):
         settings.pop(key, None)
+    train = settings.get("train", {})
+    train.pop("workers", None)
+    for key, default in ADDED.items():
+        if key in train and train[key] == default:
+            del train[key]
     content = json.dumps(
         [settings, data.fingerprint, version("infoflow-bench"), *([weights] if weights else [])], sort_keys=True
     )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, MultiplicativeLR, SequentialLR
 
 from bench.config.build import build_with, error_line
 from bench.config.rules import Each, Number
@@ -33,6 +33,10 @@ def rehearse(config: DictConfig) -> None:
             not finite.
     """
     _check_ranges(config.optimizer, OPTIMIZER, "train.optimizer")
+    if config.warmup >= config.epochs > 0:
+        raise InputError(
+            f"train.warmup: got {config.warmup}, wanted fewer epochs than train.epochs={config.epochs}; lower it"
+        )
     if config.epochs:
         _check_ranges(config.schedule, SCHEDULE, "train.schedule")
     parameter = torch.nn.Parameter(torch.zeros(2, 2))
@@ -51,11 +55,19 @@ def rehearse(config: DictConfig) -> None:
 def optimizer_and_schedule(
     config: DictConfig, parameters: Iterable[torch.nn.Parameter]
 ) -> tuple[Optimizer, LRScheduler | None]:
-    """Build the optimiser, and the schedule of its learning rate or None."""
+    """Build the optimiser, and the schedule of its learning rate or None.
+
+    With a warm-up of w epochs, epoch e of the first w has the share e / (w + 1) of the learning rate. The schedule
+    begins in epoch w + 1.
+    """
     optimizer = build_with(config.optimizer, "train.optimizer", parameters, Optimizer)
-    if config.schedule is None:
-        return optimizer, None
-    return optimizer, build_with(config.schedule, "train.schedule", optimizer, LRScheduler)
+    schedule = config.schedule and build_with(config.schedule, "train.schedule", optimizer, LRScheduler)
+    if not config.warmup:
+        return optimizer, schedule
+    if isinstance(schedule, MultiplicativeLR):  # it would begin at the last rate of the warm-up
+        raise InputError("train.warmup: got a warm-up before MultiplicativeLR, which can't follow one; use LambdaLR")
+    warmup = LinearLR(optimizer, 1 / (config.warmup + 1), total_iters=config.warmup)
+    return optimizer, SequentialLR(optimizer, [warmup, schedule], [config.warmup]) if schedule else warmup
 
 
 def _check_ranges(config: Any, rules: Mapping[str, Number | Each], section: str) -> None:

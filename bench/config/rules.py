@@ -69,14 +69,20 @@ class Choice:
 
 @dataclass(frozen=True)
 class Switch:
-    """True or false. A number or word that Hydra would convert to a bool is not allowed."""
+    """True or false. A number or word that Hydra would convert to a bool is not allowed.
+
+    Attributes:
+        words: Further values that are allowed.
+    """
+
+    words: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "true or false"
+        return f"one of {', '.join(('true', 'false', *self.words))}" if self.words else "true or false"
 
     def check(self, key: str, value: Any) -> None:
-        """Raise InputError if a value is not a bool."""
-        if not isinstance(value, bool):
+        """Raise InputError if a value is neither a bool nor one of the words."""
+        if not isinstance(value, bool) and value not in self.words:
             raise InputError(f"{key}: got {value!r}, wanted {self}")
 
 

@@ -32,7 +32,12 @@ class Training:
     schedule: Any = None
     loss: Annotated[str, Text("the name of a loss")] = MISSING
     teacher: RunId = None
-    amp: Flag = MISSING
+    sampler: Annotated[str, Choice(("shuffle", "balanced"))] = "shuffle"
+    workers: Annotated[int, Number(0, 1024)] = 0
+    warmup: Annotated[int, Number(0, EPOCHS)] = 0
+    clip: Annotated[float | None, Number(0, 10**9, (0,))] = None
+    amp: Annotated[Any, Switch(("off", "bf16", "fp16"))] = MISSING
+    compile: Flag = False
 
 
 @dataclass

@@ -95,7 +95,7 @@ def in_regions(targets: torch.Tensor, regions: dict[str, tuple[int, ...]]) -> to
         >>> in_regions(torch.tensor([[0, 1, 2]]), {"whole": (1, 2), "core": (2,)}).tolist()
         [[[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]]
     """
-    return torch.stack([torch.isin(targets, targets.new_tensor(each)) for each in regions.values()], dim=1).float()
+    return torch.stack([torch.stack([targets == n for n in each]).any(0) for each in regions.values()], dim=1).float()
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Data:
         val: Validation split.
         test: Test split.
         augment: MONAI transform of training samples, from {"image": (C, *spatial), "mask": (1, *spatial)} (without mask
-            for classification) to the same. `set_random_state(seed)` makes it repeatable.
+            for classification) to the same. `set_random_state(seed)` seeds it for each sample.
         volumes: Volumes by split, if the samples are patches. Training then draws patches of them by `augment`, and
             accuracy is of whole volumes.
         regions: Regions that may overlap, with the numbers of their classes. Outputs and accuracy then are of regions.

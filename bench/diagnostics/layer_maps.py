@@ -49,7 +49,7 @@ def discarding(
 
     Returns:
         A `Discarding` for each layer, whose fields have an axis for the images. `entropy_bits` (n, *grid) is the map,
-        and `sid_bits` (n,) is its mean.
+        and `sid_bits` (n,) is its mean. All are on the CPU.
 
     Raises:
         InputError: Shapes, layers or settings do not fit.
@@ -80,7 +80,7 @@ def discarding(
     found = {}
     for tap in choose_taps(taps_of(tapped), names):
         rng = torch.Generator().manual_seed(int(named_rng(seed, "discarding", tap.name).integers(2**62)))
-        found[tap.name] = strict_information_discarding(
+        measured = strict_information_discarding(
             from_units(function_up_to(tapped, tap)),
             x,
             grid=cells,
@@ -89,4 +89,5 @@ def discarding(
             rng=rng,
             solver=WaterFilling(refine=refine),
         )
+        found[tap.name] = Discarding(*(values.cpu() for values in vars(measured).values()))
     return found

@@ -167,7 +167,7 @@ def _read_rows(
 
     def receive(tap: Tap, rows: slice, activation: torch.Tensor) -> None:
         index = where[tap][rows].to(activation.device)
-        gathered[tap].append(_gather(activation, index).cpu().numpy())
+        gathered[tap].append(_gather(activation, index).cpu().double().numpy())
 
     run_batches(model, split, part, receive, shapes, batch_size=batch_size)
     return {tap: np.concatenate(batches) for tap, batches in gathered.items()}
@@ -176,16 +176,16 @@ def _read_rows(
 def image_at(split: Split, locations: Locations, view: str) -> Variable:
     """Return the Variable of the image itself, in a pixel or patch view."""
     index = locations.flat(locations.size, 1, REACH[view])
-    return Variable.of(_gather(split.images, index).numpy(), split.groups[locations.images])
+    return Variable.of(_gather(split.images, index).double().numpy(), split.groups[locations.images])
 
 
 def _gather(activation: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Read (images, channels, *spatial) at (images, k, neighbours): (images * k, channels * neighbours) float64."""
+    """Read (images, channels, *spatial) at (images, k, neighbours): (images * k, channels * neighbours)."""
     images, channels = activation.shape[:2]
     flat = activation.flatten(2)
     chosen = index.flatten(1)[:, None].expand(-1, channels, -1)  # (images, channels, k * neighbours)
     vectors = flat.gather(2, chosen).unflatten(2, index.shape[1:])  # (images, channels, k, neighbours)
-    return vectors.movedim(1, 2).reshape(images * index.shape[1], -1).double()
+    return vectors.movedim(1, 2).reshape(images * index.shape[1], -1)
 
 
 def _to_captured(tap: Tap, shape: tuple[int, ...], rows: np.ndarray, groups: np.ndarray) -> Captured:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from types import FunctionType, ModuleType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -27,8 +27,6 @@ ABOUT, STATE, LOCK = "run.json", "state.pt", "lock"
 ATTEMPTS = 100  # to create a folder in another one that another process removes at the same moment
 # Classes in the state of PyTorch's schedules. All other content is tensors and plain values.
 ALLOWED: list[Callable | tuple[Callable, str]] = [Counter]
-SKIPPED = (type, ModuleType, FunctionType, torch.Tensor, np.ndarray)  # objects that are not searched for generators
-Generators = np.random.RandomState | np.random.Generator | torch.Generator | random.Random
 
 log = logging.getLogger(__name__)
 
@@ -172,54 +170,9 @@ def plain(value: Any) -> Any:
     raise TypeError(f"got a {type(value).__name__} in the state of a training, wanted tensors and plain values")
 
 
-def generators_in(holder: Any) -> list[Generators]:
-    """Find the random generators in the attributes of an object, such as a transform of MONAI, in a fixed order."""
-    found: list[Generators] = []
-    seen: set[int] = set()
-
-    def visit(value: Any) -> None:
-        if id(value) in seen or isinstance(value, SKIPPED):
-            return
-        seen.add(id(value))
-        if isinstance(value, Generators):
-            found.append(value)
-        elif isinstance(value, list | tuple):
-            for each in value:
-                visit(each)
-        elif isinstance(value, dict) or hasattr(value, "__dict__"):
-            for each in (value if isinstance(value, dict) else vars(value)).values():
-                visit(each)
-
-    visit(holder)
-    return found
-
-
-def state_of(generator: Generators) -> Any:
-    """Return the state of a random generator in plain values."""
-    if isinstance(generator, torch.Generator):
-        return generator.get_state()
-    if isinstance(generator, random.Random):
-        return generator.getstate()
-    if isinstance(generator, np.random.RandomState):
-        return plain(generator.get_state())
-    return plain(generator.bit_generator.state)
-
-
-def restore(generator: Generators, state: Any) -> None:
-    """Set a random generator to a state of `state_of`."""
-    if isinstance(generator, torch.Generator):
-        generator.set_state(state)
-    elif isinstance(generator, random.Random):
-        generator.setstate(state)
-    elif isinstance(generator, np.random.RandomState):
-        generator.set_state((state[0], state[1].numpy(), *state[2:]))
-    else:
-        generator.bit_generator.state = _arrays(state)
-
-
 def global_states() -> dict[str, Any]:
     """Return the states of the global random generators of Python, NumPy and PyTorch."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     numpy = plain(np.random.get_state())  # noqa: NPY002  (libraries use this generator)
     return {"python": random.getstate(), "numpy": numpy, "torch": torch.get_rng_state(), "cuda": cuda}
 
@@ -232,10 +185,3 @@ def restore_global(states: Mapping[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     if states["cuda"]:
         torch.cuda.set_rng_state_all(states["cuda"])
-
-
-def _arrays(state: Any) -> Any:
-    """Convert the tensors of a nested state to arrays."""
-    if isinstance(state, dict):
-        return {key: _arrays(value) for key, value in state.items()}
-    return state.numpy() if isinstance(state, torch.Tensor) else state

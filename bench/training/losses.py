@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
@@ -64,15 +65,20 @@ def weighted_loss(data: Data, binary: bool) -> Loss:
             "in the training split, wanted all classes; choose another loss or another split"
         )
     if negative is None:
-        weights = positive.sum() / (len(positive) * positive)
-        return lambda logits, targets: cross_entropy(logits, targets, weights.to(logits.device))
-    ratios = negative / positive
+        weights = _on_each_device(positive.sum() / (len(positive) * positive))
+        return lambda logits, targets: cross_entropy(logits, targets, weights(logits.device))
+    ratios = _on_each_device(negative / positive)
 
     def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        shaped = ratios.to(logits.device).reshape(-1, *[1] * (logits.ndim - 2))  # (outputs, 1, ...)
+        shaped = ratios(logits.device).reshape(-1, *[1] * (logits.ndim - 2))  # (outputs, 1, ...)
         return binary_cross_entropy_with_logits(logits, targets.reshape(logits.shape), pos_weight=shaped)
 
     return loss
+
+
+def _on_each_device(values: torch.Tensor) -> Callable[[torch.device], torch.Tensor]:
+    """Return a function from a device to the values there. It copies them once, because a copy waits for a GPU."""
+    return cache(values.to)
 
 
 def _count_classes(data: Data) -> torch.Tensor:

@@ -11,7 +11,8 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from bench.training.checkpoint import Checkpoint, Generators, restore, state_of
+from bench.training.batches import Batches
+from bench.training.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class State:
         optimizer: The optimiser.
         schedule: The schedule of the optimiser, or None.
         scaler: The scaler of the loss in mixed precision.
-        generators: Random generators of the batches.
+        batches: The batches.
         epoch: The last epoch that is complete. 0 is the untrained network.
         losses: Training loss of each epoch.
         scores: Validation score of the untrained network and of each epoch.
@@ -51,7 +52,7 @@ class State:
     optimizer: Optimizer
     schedule: LRScheduler | None
     scaler: torch.amp.GradScaler
-    generators: list[Generators]
+    batches: Batches
     epoch: int = -1
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
@@ -80,7 +81,7 @@ class State:
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule and self.schedule.state_dict(),
                 "scaler": self.scaler.state_dict(),
-                "generators": [state_of(generator) for generator in self.generators],
+                "batches": self.batches.state_dict(),
                 "epoch": self.epoch,
                 "losses": self.losses,
                 "scores": self.scores,
@@ -100,8 +101,7 @@ class State:
         if self.schedule:
             self.schedule.load_state_dict(saved["schedule"])
         self.scaler.load_state_dict(saved["scaler"])
-        for generator, state in zip(self.generators, saved["generators"], strict=True):
-            restore(generator, state)
+        self.batches.load_state_dict(saved["batches"])
         self.epoch, self.losses, self.scores = saved["epoch"], saved["losses"], saved["scores"]
         self.best = Fitted(*saved["best"])
         self.best_weights, self.predicted = saved["best_weights"], frozenset(saved["predicted"])

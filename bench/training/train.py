@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 
-from bench.datasets.data import Data, Split, Volumes, in_regions
+from bench.datasets.data import Data, in_regions
 from bench.datasets.progress import progress
 from bench.errors import InputError, TrainingError
-from bench.training.checkpoint import Checkpoint, generators_in
+from bench.training.batches import Batches
+from bench.training.checkpoint import Checkpoint
 from bench.training.collapse import distinct_predictions, find_collapse
 from bench.training.evaluate import predictions, score
-from bench.training.losses import OF_MASKS, monai_loss, weighted_loss
+from bench.training.losses import OF_MASKS, Loss, monai_loss, weighted_loss
+from bench.training.precision import mixed, precision
 from bench.training.state import Fitted, State
 from models.tracing import device_of
 
@@ -29,11 +31,15 @@ def fit(
     batch_size: int,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler | None,
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-    amp: bool,
+    loss: Loss,
+    amp: bool | str,
     seed: int,
     on_epoch: Callable[[int, dict[str, float]], None],
     teacher: torch.nn.Module | None = None,
+    sampler: str = "shuffle",
+    workers: int = 0,
+    clip: float | None = None,
+    compile: bool = False,
     checkpoint: Checkpoint | None = None,
 ) -> Fitted:
     """Train a network in place and load the weights of the best checkpoint.
@@ -46,10 +52,15 @@ def fit(
         optimizer: Optimiser of the parameters of the network.
         schedule: Schedule of the optimiser, stepped after each epoch, or None.
         loss: Function from logits and targets to a mean over samples.
-        amp: Whether to train in mixed precision. It has an effect on CUDA only.
+        amp: Mixed precision, as by `precision`.
         seed: Seed of the batches.
         on_epoch: Called as `on_epoch(epoch, metrics)` for the untrained network (epoch 0) and after every epoch.
         teacher: A network whose probabilities replace the labels in training. Validation uses the labels.
+        sampler: How `Batches` draws samples: `shuffle` or `balanced`.
+        workers: Number of processes that read and augment samples. Results do not depend on it.
+        clip: Largest norm of the gradients of a step; None does not limit it.
+        compile: Whether a compiled copy of the network, with the same parameters, is trained. Validation and
+            `on_epoch` use the network itself.
         checkpoint: Where the state is saved after each epoch, and from which an interrupted training continues.
 
     Returns:
@@ -62,84 +73,53 @@ def fit(
         Teacher: Hinton et al. 2015, arXiv 1503.02531, at temperature 1.
     """
     device = device_of(model)
-    scaler = torch.amp.GradScaler(device.type, enabled=amp and device.type == "cuda")
-    batches = Batches(data, batch_size, seed)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision(amp, device) is torch.float16)
+    trained = torch.compile(model) if compile else model
     training_loss = loss if teacher is None else soft_loss(data)
 
-    state = State(model, optimizer, schedule, scaler, generators_in([batches.generator, data.augment]))
+    def step(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Update the weights by a batch. Return its loss, without waiting for a GPU."""
+        with mixed(amp, device):
+            if teacher is not None:
+                with torch.no_grad():
+                    targets = teacher(images).float()
+            value = training_loss(trained(images).float(), targets)
+        optimizer.zero_grad()
+        scaler.scale(value).backward()
+        if clip is not None:
+            scaler.unscale_(optimizer)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
+        scaler.step(optimizer)
+        scaler.update()
+        return value.detach()
 
-    if not state.load(checkpoint):
-        metrics, predicted = _validate(model, data, loss, epoch=0)
-        state.complete(metrics, predicted)
-        on_epoch(0, {"val/score": metrics["val/score"]})
-        state.save(checkpoint)
-    for epoch in progress(range(state.epoch + 1, epochs + 1), "train", "epochs", epochs, state.epoch):
-        model.train()
-        total, trained = 0.0, 0
-        for images, targets in batches:
-            images, targets = images.to(device), targets.to(device)
-            with torch.autocast(device.type, enabled=scaler.is_enabled()):
-                if teacher is not None:
-                    with torch.no_grad():
-                        targets = teacher(images)
-                value = training_loss(model(images), targets)
-            _require_finite(value.item(), "loss", epoch)
-            optimizer.zero_grad()
-            scaler.scale(value).backward()
-            scaler.step(optimizer)
-            scaler.update()
-            total += value.item() * len(images)
-            trained += len(images)
-        if schedule:
-            schedule.step()
-        validated, predicted = _validate(model, data, loss, epoch)
-        metrics = {"train/loss": total / trained, **validated}
-        state.complete(metrics, predicted)
-        on_epoch(epoch, metrics)
-        state.save(checkpoint)
+    with Batches(data, batch_size, seed, sampler=sampler, workers=workers, pinned=device.type == "cuda") as batches:
+        state = State(model, optimizer, schedule, scaler, batches)
+        if not state.load(checkpoint):
+            metrics, predicted = _validate(model, data, loss, epoch=0)
+            state.complete(metrics, predicted)
+            on_epoch(0, {"val/score": metrics["val/score"]})
+            state.save(checkpoint)
+        for epoch in progress(range(state.epoch + 1, epochs + 1), "train", "epochs", epochs, state.epoch):
+            model.train()
+            total, count = torch.zeros((), dtype=torch.float64, device=device), 0
+            for images, targets in batches:
+                value = step(images.to(device, non_blocking=True), targets.to(device, non_blocking=True))
+                total += value.double() * len(images)
+                count += len(images)
+            mean = _require_finite(total.item() / count, "loss", epoch)
+            if schedule:
+                schedule.step()
+            validated, predicted = _validate(model, data, loss, epoch)
+            metrics = {"train/loss": mean, **validated}
+            state.complete(metrics, predicted)
+            on_epoch(epoch, metrics)
+            state.save(checkpoint)
     model.load_state_dict(state.best_weights)
     return replace(state.best, collapse=find_collapse(data, state.losses, state.scores, state.predicted))
 
 
-@dataclass
-class Batches:
-    """Shuffled and augmented mini-batches of the training split.
-
-    Every sample is in one batch. The last batch may be smaller. If the split has volumes, a sample is a patch of a
-    volume. The same seed gives the same batches.
-
-    Args:
-        data: The dataset.
-        size: Number of samples in a batch.
-        seed: Seed of order and augmentation.
-    """
-
-    data: Data
-    size: int
-    seed: int
-
-    def __post_init__(self):
-        self.generator = torch.Generator().manual_seed(self.seed)
-        if hasattr(self.data.augment, "set_random_state"):
-            self.data.augment.set_random_state(self.seed)
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        train = self.data.whole("train")
-        for rows in torch.randperm(len(train), generator=self.generator).split(self.size):
-            yield self._augment(train, rows)
-
-    def _augment(self, train: Split | Volumes, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if self.data.augment is None:
-            return train.images[rows], train.targets[rows]
-        images, targets = ([side[row] for row in rows] for side in (train.images, train.targets))
-        if self.data.task != "segmentation":
-            images = [self.data.augment({"image": image})["image"] for image in images]
-            return torch.stack(images), torch.stack(targets)
-        pairs = [self.data.augment({"image": i, "mask": m[None]}) for i, m in zip(images, targets, strict=True)]
-        return torch.stack([p["image"] for p in pairs]), torch.stack([p["mask"][0] for p in pairs]).long()
-
-
-def loss_function(name: str, data: Data) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+def loss_function(name: str, data: Data) -> Loss:
     """Return a loss of logits and targets.
 
     Args:
@@ -184,7 +164,7 @@ def _binary_targets(targets: torch.Tensor, data: Data, axis: bool = False) -> to
     return (targets[:, None] if axis else targets).float()
 
 
-def soft_loss(data: Data) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+def soft_loss(data: Data) -> Loss:
     """Return the cross-entropy of logits with the probabilities of a teacher, from the logits of the teacher."""
     if data.task == "multilabel" or data.outputs == 1 or data.regions:
         bce = BCEWithLogitsLoss()
@@ -193,9 +173,7 @@ def soft_loss(data: Data) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor
     return lambda logits, teacher_logits: ce(logits, teacher_logits.softmax(dim=1))
 
 
-def _validate(
-    model: torch.nn.Module, data: Data, loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], epoch: int
-) -> tuple[dict[str, float], frozenset[int]]:
+def _validate(model: torch.nn.Module, data: Data, loss: Loss, epoch: int) -> tuple[dict[str, float], frozenset[int]]:
     """Compute loss and score on validation data, and the distinct predictions."""
     losses, scores, predicted = [], [], frozenset[int]()
     for logits, targets in predictions(model, data, "val"):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bench.datasets.data import Data
 from bench.errors import InputError, explain
 from bench.training.evaluate import score
+from bench.training.precision import check_compiler, mixed
 from models.tracing import device_of, require_uncompiled
 
 TOLERANCE = 1e-3  # change by rounding when the batch has other samples, as a share of the largest output
@@ -83,7 +84,14 @@ def trial_output(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def check_training(
-    model: nn.Module, data: Data, loss: Loss, epochs: int, batch_size: int, teacher: nn.Module | None = None
+    model: nn.Module,
+    data: Data,
+    loss: Loss,
+    epochs: int,
+    batch_size: int,
+    teacher: nn.Module | None = None,
+    amp: bool | str = False,
+    compile: bool = False,
 ) -> None:
     """Raise InputError if a training step fails for a size of batch that will occur.
 
@@ -96,6 +104,8 @@ def check_training(
         epochs: Number of epochs. With 0 no step is tried.
         batch_size: Number of samples in a batch.
         teacher: A network whose logits replace the targets, or None.
+        amp: Mixed precision, as by `precision`.
+        compile: Whether to try a step of the compiled network too.
     """
     _check_score(data)
     if epochs == 0:
@@ -108,14 +118,31 @@ def check_training(
         size = min(size, samples)
         try:
             with preserved_state(model):
-                _step(model, data, loss, size, teacher)
+                _step(model, data, loss, size, teacher, amp, model)
         except InputError as error:
             if size > 1:
                 raise
             raise InputError(_explain_batch_of_one(str(error), samples, batch_size)) from error
+    if not compile:
+        return
+    check_compiler(device_of(model))
+    try:
+        with preserved_state(model):
+            _step(model, data, loss, min(batch_size, samples), teacher, amp, torch.compile(model))
+    except InputError as error:
+        raise InputError(f"train.compile: got true, but a compiled step fails; set it to false ({error})") from error
 
 
-def _step(model: nn.Module, data: Data, loss: Loss, size: int, teacher: nn.Module | None) -> None:
+def _step(
+    model: nn.Module,
+    data: Data,
+    loss: Loss,
+    size: int,
+    teacher: nn.Module | None,
+    amp: bool | str,
+    forward: Callable[[Tensor], Tensor],
+) -> None:
+    """Run a step of training of a network. `forward` is the network, or its compiled copy."""
     rows = torch.arange(size) % len(data.train)  # for volumes, data.train has one patch of each
     device = device_of(model)
     images, targets = data.train.images[rows].to(device), data.train.targets[rows].to(device)
@@ -124,7 +151,8 @@ def _step(model: nn.Module, data: Data, loss: Loss, size: int, teacher: nn.Modul
             targets = teacher(images)
     model.train()
     with _failures_as_input_errors(f"in a step of training on {size} images", images):
-        output = _require_tensor(model(images), "in training mode")
+        with mixed(amp, device):
+            output = _require_tensor(forward(images), "in training mode").float()
         if tuple(output.shape[1:]) != wanted_shape(data):
             raise InputError(f"model: gives {tuple(output.shape[1:])} in training mode, wanted {wanted_shape(data)}")
         value = loss(output, targets)
@@ -164,7 +192,7 @@ def preserved_state(model: nn.Module) -> Iterator[None]:
     before, modes = [tensor.detach().clone() for tensor in tensors], {m: m.training for m in model.modules()}
     drawn = random.getstate()
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng([each for each in {tensor.device for tensor in tensors} if each.type == "cuda"]):
             yield
     finally:
         random.setstate(drawn)

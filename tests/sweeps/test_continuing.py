@@ -13,7 +13,8 @@ from test_resume import exit_code_of
 from bench.commands.measurement import Measurement
 from bench.information.tables import Weights
 from bench.layers.probe import Probe
-from bench.training.train import Batches
+from bench.training.batches import _Samples
+from bench.training.state import State
 
 pytestmark = pytest.mark.processes
 
@@ -37,7 +38,8 @@ def kill_on_call(owner, name, when):
 
 MOMENTS = {
     "in the measurement before training": (Probe, "_estimate_all", lambda number, _: number == 5),
-    "in the third epoch": (Batches, "_augment", lambda number, _: number == 5),
+    "in the third epoch": (_Samples, "_read", lambda number, _: number == 5),
+    "after the second epoch": (State, "complete", lambda number, _: number == 2),
     "after the last epoch": (Measurement, "measure", lambda _, arguments: arguments[2].weights == Weights.BEST),
 }
 
@@ -79,7 +81,7 @@ def whole(tmp_path_factory):
     return results(folder, run)
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", [moment for moment in MOMENTS if "second" not in moment])
 def test_the_same_command_continues_a_killed_run_with_the_same_bits(tmp_path, whole, moment):
     kill(tmp_path, moment)
     (killed,) = runs(tmp_path)
@@ -90,6 +92,16 @@ def test_the_same_command_continues_a_killed_run_with_the_same_bits(tmp_path, wh
     assert (run.info.run_id, run.info.status) == (killed.info.run_id, "FINISHED")
     assert_equal(results(tmp_path, run), whole)
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_run_is_continued_with_another_number_of_workers(tmp_path, whole):
+    kill(tmp_path, "after the second epoch", "train.workers=2")
+    (killed,) = runs(tmp_path)
+    ended = tiny(tmp_path, *TRAINING, "train.workers=1")
+    assert ended.code == 0, ended.err
+    (run,) = runs(tmp_path)
+    assert (run.info.run_id, run.info.status) == (killed.info.run_id, "FINISHED")
+    assert_equal(results(tmp_path, run), whole)
 
 
 def test_a_job_of_a_sweep_is_continued_in_its_run(tmp_path, whole):

@@ -11,7 +11,7 @@ from running import TINY, artifacts, command, layers, points, runs, tiny
 
 from bench import tracking
 from bench.tracking.store import connect
-from bench.training.train import Batches
+from bench.training.batches import Batches
 
 pytestmark = pytest.mark.processes
 

@@ -7,7 +7,7 @@ from running import artifact, assert_refused, children, parents, points, runs, s
 from bench import tracking
 from bench.sweeps.summary import summarise
 from bench.tracking.store import connect
-from bench.training.train import Batches
+from bench.training.batches import Batches
 
 pytestmark = pytest.mark.processes
 

@@ -16,7 +16,7 @@ from bench.datasets.data import Data, Volumes
 from bench.datasets.volumes import patches
 from bench.errors import InputError
 from bench.training import checkpoint as checkpoints
-from bench.training.checkpoint import Checkpoint, generators_in, global_states, plain, restore, restore_global, state_of
+from bench.training.checkpoint import Checkpoint, global_states, plain, restore_global
 from bench.training.train import fit, loss_function
 from models import UNet
 
@@ -25,7 +25,16 @@ SCHEDULES = {
     "none": lambda optimizer: None,
     "cosine": lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS),
     "steps": lambda optimizer: torch.optim.lr_scheduler.MultiStepLR(optimizer, [2, 3], 0.5),
+    "warm-up": lambda optimizer: torch.optim.lr_scheduler.SequentialLR(
+        optimizer,
+        [
+            torch.optim.lr_scheduler.LinearLR(optimizer, 1 / 3, total_iters=2),
+            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 2),
+        ],
+        [2],
+    ),
 }
+FASTER = {"workers": 2, "amp": "fp16", "clip": 0.1, "sampler": "balanced"}  # and other settings of `fit`
 
 
 class Killed(BaseException):
@@ -54,7 +63,7 @@ def volumes():
     return Data("scans", "segmentation", ("background", "box"), **splits, augment=augment, volumes=whole)
 
 
-def train(data, schedule="none", checkpoint=None, killed_after=None):
+def train(data, schedule="none", checkpoint=None, killed_after=None, **options):
     """Train a network with dropout; return what `on_epoch` got, the best checkpoint and its weights."""
     torch.manual_seed(0)
     dims = len(data.image_size)
@@ -68,7 +77,7 @@ def train(data, schedule="none", checkpoint=None, killed_after=None):
             raise Killed
         seen[epoch] = metrics
 
-    options = {"schedule": SCHEDULES[schedule](optimizer), "loss": loss_function("auto", data), "amp": False}
+    options = {"schedule": SCHEDULES[schedule](optimizer), "loss": loss_function("auto", data), "amp": False} | options
     best = fit(model, data, epochs=EPOCHS, batch_size=4, optimizer=optimizer, **options, seed=3, on_epoch=on_epoch,
                checkpoint=checkpoint)  # fmt: skip
     return seen, best, model.state_dict()
@@ -79,24 +88,26 @@ def opened(folder, minutes=0):
 
 
 @pytest.mark.parametrize(
-    ("make", "schedule", "killed_after"),
+    ("make", "schedule", "killed_after", "options"),
     [
-        *((images, "cosine", epoch) for epoch in range(EPOCHS + 1)),
-        (images, "steps", 3),
-        (volumes, "none", 0),
-        (volumes, "none", 2),
+        *((images, "cosine", epoch, {}) for epoch in range(EPOCHS + 1)),
+        (images, "steps", 3, {}),
+        (images, "warm-up", 1, FASTER),
+        (images, "warm-up", 3, {}),
+        (volumes, "none", 0, {}),
+        (volumes, "none", 2, {"workers": 2}),
     ],
 )
-def test_a_killed_training_continues_with_the_same_bits(tmp_path, make, schedule, killed_after):
-    seen, best, weights = train(make(), schedule)
+def test_a_killed_training_continues_with_the_same_bits(tmp_path, make, schedule, killed_after, options):
+    seen, best, weights = train(make(), schedule, **options)
     first = opened(tmp_path)
     with pytest.raises(Killed):
-        train(make(), schedule, first, killed_after)
+        train(make(), schedule, first, killed_after, **options)
     first.release()  # the system does this when the process ends
     random.seed(9)
     torch.manual_seed(9)
     with opened(tmp_path) as checkpoint:
-        again, found, continued = train(make(), schedule, checkpoint)
+        again, found, continued = train(make(), schedule, checkpoint, **options)
     assert list(again) == list(range(killed_after, EPOCHS + 1))
     assert again == {epoch: seen[epoch] for epoch in again}
     assert found == best
@@ -138,30 +149,6 @@ def test_without_minutes_nothing_is_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: np.random.RandomState(1),
-        lambda: np.random.default_rng(1),
-        lambda: torch.Generator().manual_seed(1),
-        lambda: random.Random(1),
-    ],
-)
-def test_a_generator_continues_from_its_state(make, tmp_path):
-    def draw(generator):
-        if isinstance(generator, torch.Generator):
-            return torch.randint(2**40, (1,), generator=generator).item()
-        return generator.random()
-
-    generator = make()
-    draw(generator)
-    torch.save(state_of(generator), tmp_path / "state")
-    wanted = [draw(generator) for _ in range(3)]
-    other = make()
-    restore(other, torch.load(tmp_path / "state", weights_only=True))
-    assert [draw(other) for _ in range(3)] == wanted
-
-
 def test_the_global_generators_continue_from_their_states():
     def draw():
         return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002  (the global generator)
@@ -171,19 +158,6 @@ def test_the_global_generators_continue_from_their_states():
     draw()
     restore_global(states)
     assert draw() == wanted
-
-
-def test_each_generator_of_a_transform_is_found_once():
-    augment = augmentation(["flips", "intensity"], 2)
-    augment.set_random_state(5)
-    found = generators_in([augment, augment])
-    assert len(found) == len({id(generator) for generator in found})
-    batch = {"image": torch.rand(1, 8, 8), "mask": torch.zeros(1, 8, 8, dtype=torch.int64)}
-    before = [state_of(generator) for generator in found]
-    first = [augment(batch)["image"] for _ in range(6)]
-    for generator, state in zip(found, before, strict=True):
-        restore(generator, state)
-    assert all(torch.equal(augment(batch)["image"], image) for image in first)
 
 
 def test_plain_values_are_exact_and_other_objects_are_refused():
