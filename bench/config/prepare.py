@@ -24,9 +24,6 @@ from bench.training.train import loss_function, soft_loss
 from bench.training.trial import check_training
 from models.tracing import device_of
 
-# settings of `train` that earlier versions did not have; with these values, a run has the fingerprint of before
-ADDED = {"sampler": "shuffle", "warmup": 0, "clip": None, "compile": False}
-
 
 def prepare(config: DictConfig) -> torch.device:
     """Seed every library, set the number of threads, and choose the device and deterministic operations.
@@ -138,11 +135,7 @@ def fingerprint_of(config: DictConfig, data: Data, weights: str = "") -> str:
     settings = cast(dict, OmegaConf.to_container(config, resolve=True))
     for key in ("tracking", "resume", "checkpoint_minutes", "objectives", "trust"):
         settings.pop(key, None)
-    train = settings.get("train", {})
-    train.pop("workers", None)
-    for key, default in ADDED.items():
-        if key in train and train[key] == default:
-            del train[key]
+    settings.get("train", {}).pop("workers", None)
     content = json.dumps(
         [settings, data.fingerprint, version("infoflow-bench"), *([weights] if weights else [])], sort_keys=True
     )
