@@ -63,10 +63,11 @@ def losses_of(results: Retrained, judged_on: str) -> pd.DataFrame:
         InputError: If fewer than 2 seeds have every design.
     """
     if judged_on == "test":
-        weighted = results.images.assign(score=results.images["score"] * results.images["weight"])
+        images = results.test_images
+        weighted = images.assign(score=images["score"] * images["weight"])
         scores = weighted.pivot_table("score", "design", "seed", "sum")
     else:
-        scores = results.runs.pivot_table("val_score", "design", "seed")
+        scores = results.complete.pivot_table("val_score", "design", "seed")
     scores = scores.dropna(axis="columns")  # keeps seeds for which every design was trained
     if scores.shape[1] < 2:
         raise InputError(

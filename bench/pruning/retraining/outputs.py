@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from bench import plots, tracking
-from bench.config.build import build_network, build_stored
+from bench.config.build import build_data, build_network, build_stored
 from bench.config.load import load
 from bench.estimators import Estimator
 from bench.information.tables import LayerTable, Moment, Weights
@@ -88,7 +88,8 @@ def plot_kept_information(
         network = build_stored(config, weights, run, base.trust)
         table = LayerTable()
         chosen = {first: estimators[first]}
-        probe = Probe(network, base.data, chosen, seed=seed, split="trainval", n=images, views=[view])
+        data = base.data if config.get("fold") == base.config.get("fold") else build_data(config)
+        probe = Probe(network, data, chosen, seed=seed, split="trainval", n=images, views=[view])
         table.extend(probe.measure(build_network(config.model, config.seed), Moment(0, Weights.UNTRAINED, config.seed)))
         table.extend(probe.measure(network, Moment(1, Weights.BEST, config.seed)))
         tracked.table(table.frame, f"layers/{name}.csv")
