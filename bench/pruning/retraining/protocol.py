@@ -56,9 +56,9 @@ def protocol(config: DictConfig, retraining: Retraining) -> str:
     if config.target.loss is not None:
         rule += f" whose mean validation score is at most {config.target.loss} below the base's"
         rule += ", else the proposal with the best score"
-    folds = f", each with the folds {', '.join(map(str, retraining.folds))} of folds={config.retrain.folds}"
+    folds = ", ".join(map(str, retraining.folds))
     return PROTOCOL.format(
-        folds=folds if retraining.folds else "",
+        folds=f", each with the folds {folds} of folds={config.retrain.folds}" if folds else "",
         seeds=", ".join(map(str, retraining.seeds)),
         epochs=retraining.epochs,
         rule=rule,
