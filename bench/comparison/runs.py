@@ -73,7 +73,7 @@ class Runs:
             of_seeds = [
                 f"seed {seed} lacks fold {', '.join(map(str, folds))}" for seed, folds in missing.items() if folds
             ]
-            found += [f"{design} ({', '.join(of_seeds)})"] if of_seeds else []
+            found += [f"{design} ({'; '.join(of_seeds)})"] if of_seeds else []
         return found
 
 

@@ -161,8 +161,9 @@ class Folds:
 
     def check(self, key: str, value: Any) -> None:
         """Raise InputError if a value is neither a number of folds nor a text."""
-        is_number = isinstance(value, int) and not isinstance(value, bool)
-        if not (2 <= value <= MOST_FOLDS if is_number else Text("", PATH).allows(value)):
+        if isinstance(value, str):
+            Text(str(self), PATH).check(key, value)
+        elif isinstance(value, bool) or not isinstance(value, int) or not 2 <= value <= MOST_FOLDS:
             raise InputError(f"{key}: got {_short(value)}, wanted {self}")
 
 
