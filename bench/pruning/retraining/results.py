@@ -65,25 +65,27 @@ def cell_of(frame: pd.DataFrame) -> list[str]:
     return ["seed", "fold"] if "fold" in frame else ["seed"]
 
 
-def retrained(parent: tracking.Run, names: Collection[str], test: bool) -> Retrained:
+def retrained(parent: tracking.Run, names: Collection[str], test: bool, folds: Collection[int] = ()) -> Retrained:
     """Read the finished runs of a sweep of these designs.
 
     Args:
         parent: The parent run of the sweep.
         names: Names of the designs.
         test: Whether to read the scores on the test data.
+        folds: Numbers of the folds. The run of a base that was trained on another split does not count then.
     """
     designs = {run: design.rpartition("=")[2] for run, design in jobs.of_sweep(parent.store, parent.id).items()}
-    return results_of(parent.store, {run: name for run, name in designs.items() if name in names}, test)
+    return results_of(parent.store, {run: name for run, name in designs.items() if name in names}, test, folds)
 
 
-def results_of(store: Store, designs: Mapping[str, str], test: bool) -> Retrained:
+def results_of(store: Store, designs: Mapping[str, str], test: bool, folds: Collection[int] = ()) -> Retrained:
     """Read finished runs.
 
     Args:
         store: The store of the runs.
         designs: The name of the design of each run, by the run's id.
         test: Whether to read the scores on the test data.
+        folds: Numbers of the folds to read. Without them, all runs are read.
 
     Raises:
         InputError: A run did not train a network to the end.
@@ -92,6 +94,8 @@ def results_of(store: Store, designs: Mapping[str, str], test: bool) -> Retraine
     tests: dict[tuple[str, int], list[pd.DataFrame]] = {}
     for run_id, design in designs.items():
         run = store.client.get_run(run_id)
+        if folds and fold_of(run.data.params).get("fold") not in folds:
+            continue
         missing = [key for key in KEPT if key not in run.data.metrics and key != UNKNOWN]
         if missing or not run.data.params.get("seed", "").isdecimal():
             raise InputError(

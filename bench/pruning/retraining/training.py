@@ -151,7 +151,7 @@ class Retraining:
 
     def read(self, names: Collection[str], test: bool) -> Retrained:
         """Read the results of these designs."""
-        return retrained(self.tracked, names, test)
+        return retrained(self.tracked, names, test, self.folds)
 
     def write(self, designs: Mapping[str, Design]) -> None:
         """Write the yaml files of these designs."""

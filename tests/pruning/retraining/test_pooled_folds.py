@@ -16,7 +16,7 @@ from bench.information.statistics import crossed_interval
 from bench.pruning.retraining import training
 from bench.pruning.retraining.judge import for_all_seeds, in_common, paired, spread
 from bench.pruning.retraining.protocol import protocol
-from bench.pruning.retraining.results import Retrained, _scores
+from bench.pruning.retraining.results import KEPT, Retrained, _scores, results_of
 
 FOLDS, IMAGES = 3, 12  # image i tests fold i % 3
 
@@ -102,6 +102,17 @@ def test_a_seed_and_fold_is_complete_if_all_designs_were_trained():
     complete = results.complete
     assert set(zip(complete["seed"], complete["fold"], strict=True)) == {(0, 0), (0, 1), (1, 0)}
     assert results.seeds == [0, 1]
+
+
+def test_a_base_that_was_trained_on_another_split_is_not_a_fold():
+    """The parent of `propose` also has the run of a new base, which has no fold."""
+    metrics = dict.fromkeys(KEPT, 1.0)
+    params = {"first": {"seed": "0", "fold": "None"}, **{f"of {f}": {"seed": "0", "fold": str(f)} for f in (0, 1)}}
+    data = {run: SimpleNamespace(data=SimpleNamespace(params=of, metrics=metrics)) for run, of in params.items()}
+    store = SimpleNamespace(client=SimpleNamespace(get_run=data.get))
+    designs = dict.fromkeys(data, "base")
+    assert results_of(store, designs, test=False, folds=[0, 1]).runs["run"].tolist() == ["of 0", "of 1"]
+    assert results_of(store, {"first": "base"}, test=False).runs["run"].tolist() == ["first"]
 
 
 @pytest.mark.parametrize("judged_on", ["val", "test"])
