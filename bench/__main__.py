@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from bench.config import COMMANDS, CONF
 from bench.config.checks import CHECKS
-from bench.config.command_line import Line, add_overrides, read_line
+from bench.config.command_line import Line, add_folds, add_overrides, read_line
 from bench.config.completion import complete_shell
 from bench.config.composing import explain_hydra
 from bench.config.folders import refuse_folder
@@ -42,7 +42,7 @@ def main() -> None:
         if {"--help", "-h"} & set(line.flags):
             return print(help_text(line), end="")
         refuse_folder(Path.cwd())
-        line = add_overrides(line)
+        line = add_folds(add_overrides(line))
         refuse_secrets(line.overrides)
         sys.argv[1:] = [*line.flags, *line.overrides]
         name = line.command

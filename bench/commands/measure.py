@@ -9,7 +9,7 @@ from torch.nn import Module
 
 from bench import tracking
 from bench.commands.measurement import Measurement
-from bench.config.build import build, build_network, check_output, fill_in
+from bench.config.build import build_data, build_network, check_output, fill_in
 from bench.config.origins import Origin, origin_of
 from bench.config.prepare import fingerprint_of, prepare
 from bench.datasets.data import Data
@@ -37,7 +37,7 @@ def measure(config: DictConfig) -> str:
     """
     origin = origin_of(config)
     device = prepare(config)
-    data = build(config.dataset, "dataset", Data)
+    data = build_data(config)
     fill_in(config.model, data)
     model, loaded = build_trained(config, origin, data, device)
     measurement = Measurement(config, model, data, loss_function(config.loss, data))
@@ -69,7 +69,7 @@ def measure(config: DictConfig) -> str:
             tracked,
             model,
             design=design,
-            name=jobs.name(config.seed),
+            name=jobs.name(config.seed, config.fold),
             summary={"val_score": val} | ({} if origin.run is None else {"best_epoch": float(origin.epoch)}),
             batch_size=LATENCY_BATCH,
             notes=loaded,

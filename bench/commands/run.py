@@ -7,10 +7,9 @@ from torch.nn import Module
 
 from bench import tracking
 from bench.commands.measurement import Measurement
-from bench.config.build import build, build_network, check_output, fill_in
+from bench.config.build import build_data, build_network, check_output, fill_in
 from bench.config.objectives import check_objectives
 from bench.config.prepare import fingerprint_of, prepare, prepare_training
-from bench.datasets.data import Data
 from bench.errors import InputError
 from bench.information.tables import Moment, Weights
 from bench.tracking.trust import trusted_by
@@ -25,7 +24,7 @@ def run(config: DictConfig) -> str | float | list[float]:
         The id of the run. If the config has objectives, the value of the only one, or a list of the values of several.
     """
     device = prepare(config)
-    data = build(config.dataset, "dataset", Data)
+    data = build_data(config)
     fill_in(config.model, data)
     model = build_network(config.model, config.seed).to(device)
     check_output(model, data)
@@ -76,7 +75,7 @@ def run(config: DictConfig) -> str | float | list[float]:
             tracked,
             model,
             design=jobs.short_design(),
-            name=jobs.name(config.seed),
+            name=jobs.name(config.seed, config.fold),
             summary=summary,
             batch_size=config.train.batch_size,
             notes=describe(best.collapse, config.train.epochs),

@@ -15,7 +15,7 @@ from bench.pruning.designs import widths_of
 from bench.pruning.designs.costs import Pricing
 from bench.pruning.designs.study import study_set
 from bench.pruning.retraining.ranking import agreement, ceiling
-from bench.pruning.retraining.results import Retrained
+from bench.pruning.retraining.results import Retrained, cell_of
 from bench.pruning.retraining.study import open_study
 from bench.pruning.search.asker import READINGS, Asker
 from bench.pruning.search.questions import of_designs
@@ -63,10 +63,12 @@ def losses_of(results: Retrained, judged_on: str) -> pd.DataFrame:
         InputError: If fewer than 2 seeds have every design.
     """
     if judged_on == "test":
-        weighted = results.images.assign(score=results.images["score"] * results.images["weight"])
+        images = results.test_images
+        weighted = images.assign(score=images["score"] * images["weight"])
         scores = weighted.pivot_table("score", "design", "seed", "sum")
     else:
-        scores = results.runs.pivot_table("val_score", "design", "seed")
+        trained = results.runs.pivot_table("val_score", "design", cell_of(results.runs)).dropna(axis="columns")
+        scores = trained.T.groupby(level="seed").mean().T
     scores = scores.dropna(axis="columns")  # keeps seeds for which every design was trained
     if scores.shape[1] < 2:
         raise InputError(

@@ -20,6 +20,8 @@ from bench.comparison.runs import Runs
 from bench.pruning.retraining import judge
 from bench.pruning.retraining.protocol import metric_of
 
+POOLED = "their test images are pooled, and each image is a test image of one fold"
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -70,6 +72,7 @@ class Comparison:
             f"groups; fingerprint {card['fingerprint']}",
             **({"sweep": self.runs.sweep.words} if self.runs.sweep else {}),
             "runs": f"{len(self.runs.frame)}, seeds {', '.join(map(str, seeds))}",
+            **({"folds": f"{', '.join(map(str, self.runs.folds))}; {POOLED}"} if self.runs.folds else {}),
             "reference": self.reference,
         }
         if self.shown_by:
@@ -120,8 +123,17 @@ def notes(runs: Runs, reference: str, table: pd.DataFrame, missing: pd.DataFrame
             f"These designs have fewer than {judge.LEAST_SEEDS} seeds, so that the intervals of their scores and "
             f"bits are over images alone: {names}."
         )
+    if missing_folds := runs.missing_folds:
+        remarks.append(
+            "These designs have not been trained on all folds. Their scores and gains are of the test images that all "
+            f"of their seeds have in common: {'; '.join(missing_folds)}."
+        )
+    trained = "trainings" if "trainings" in table else "seeds"
     if len(failed := table[table["collapsed"] > 0]):
-        names = "; ".join(f"{row.design} ({row.collapsed} of {row.seeds})" for row in failed.itertuples())
+        names = "; ".join(
+            f"{design} ({count} of {all_})"
+            for design, count, all_ in failed[["design", "collapsed", trained]].to_numpy()
+        )
         remarks.append(
             "These designs have trainings that have taught the network nothing. The tag `collapsed` of their runs has "
             f"the reason. They remain in the means: {names}."

@@ -38,6 +38,7 @@ def designs_table(
         - narrowest_…, most_…: Result of `layers.reading`, in bits.
         - rows: Number of estimates of the best checkpoints. reliable: how many of them are reliable. reference_only:
           how many of them only untrained references can judge.
+        - folds, trainings: Number of folds and of trainings, if there are folds.
         - collapsed: Number of trainings that have taught the network nothing. They remain in the means.
         - front.COST: Whether the design is on the Pareto front of score against this cost. A design whose trainings
           all collapsed is not.
@@ -46,12 +47,13 @@ def designs_table(
     rows = []
     for design, frame in runs.frame.groupby("design", sort=False):
         row = {"design": design, "seeds": frame["seed"].nunique(), "collapsed": int(frame["collapsed"].sum())}
+        row |= {"folds": frame["fold"].nunique(), "trainings": len(frame)} if "fold" in frame else {}
         row |= frame[[*COSTS, "latency_ms"]].mean().to_dict() | accuracy(runs, frame, metric)
         row |= reading(pooled[pooled["design"] == design], *profile) if profile else {}
         rows.append(row | reliability(runs.tables[run] for run in frame["run"]) | gain(runs, design, reference, margin))
     table = pd.DataFrame(rows).sort_values("flops", ascending=False, kind="stable", ignore_index=True)
     for cost in COSTS:
-        table[f"front.{cost}"] = judge.pareto(table, cost) & (table["collapsed"] < table["seeds"])
+        table[f"front.{cost}"] = judge.pareto(table, cost) & table["design"].map(judge.learned(runs.frame))
     return table
 
 
@@ -110,7 +112,7 @@ def accuracy(runs: Runs, frame: pd.DataFrame, metric: str) -> dict[str, object]:
     design, logged = frame["design"].iloc[0], runs.logged[frame["run"].iloc[0]]
     images = runs.images[runs.images["design"] == design]
     key = f"test/{metric.replace(' ', '_').lower()}"
-    if images["group"].nunique() < 2:
+    if judge.for_all_seeds(images)["group"].nunique() < 2:
         scores = [runs.logged[run][key] for run in frame["run"]]
         return {"score": sum(scores) / len(scores), "low": nan, "high": nan, "over": None}
     if len(frame) > 1:
@@ -161,7 +163,8 @@ def _numbers(tables: Iterable[LayerTable]) -> pd.DataFrame:
 def gain(runs: Runs, design: str, reference: str, margin: float) -> dict[str, object]:
     """Compute the gain of score over the reference, paired by seed and test image, and its verdict.
 
-    The gain is NaN for the reference itself, for fewer than 2 seeds in common, and for fewer than 2 groups of images.
+    Test images of all folds are pooled. The gain is NaN for the reference itself, for fewer than 2 seeds in common, and
+    for fewer than 2 groups of images in common.
 
     Args:
         runs: The compared runs.
@@ -169,9 +172,8 @@ def gain(runs: Runs, design: str, reference: str, margin: float) -> dict[str, ob
         reference: Name of the reference.
         margin: Margin of the verdict "no worse", in units of the score.
     """
-    both = runs.images[runs.images["design"].isin((design, reference))]
-    common = both.groupby("seed")["design"].nunique()
-    if design == reference or (common > 1).sum() < 2 or both["group"].nunique() < 2:
+    common = judge.in_common(runs.images, design, reference)
+    if design == reference or common["seed"].nunique() < 2 or common["group"].nunique() < 2:
         return {"gain": nan, "gain_low": nan, "gain_high": nan, "verdict": None}
     effect = judge.paired(runs.images, design, reference)
     verdict = judge.verdict(effect, margin)

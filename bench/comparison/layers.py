@@ -31,7 +31,7 @@ def best_rows(tables: Mapping[str, LayerTable], frame: pd.DataFrame) -> pd.DataF
 
 
 def pool_seeds(rows: pd.DataFrame) -> pd.DataFrame:
-    """Average bits, excess and value over the seeds of a design.
+    """Average bits, excess and value over the seeds of a design. The values of a seed are means over its folds.
 
     Args:
         rows: Result of `best_rows`.
@@ -52,20 +52,15 @@ def pool_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(
         square=half**2, value=rows["excess"].where(has_null, rows["bits"]), of=np.where(has_null, "excess", "bits")
     )
-    table = (
-        rows.groupby(key, sort=False, dropna=False)
-        .agg(
-            **{column: (column, "first") for column in ("order", "relative_depth", "role", "of")},
-            seeds=("seed", "nunique"),
-            bits=("bits", "mean"),
-            excess=("excess", "mean"),
-            value=("value", "mean"),
-            spread=("value", "std"),
-            square=("square", "mean"),
-            reliable=("reliable", _all),
-        )
-        .reset_index()
-    )
+    means = {
+        **{column: (column, "first") for column in ("order", "relative_depth", "role", "of")},
+        **{column: (column, "mean") for column in ("bits", "excess", "value", "square")},
+        "reliable": ("reliable", _all),
+    }
+    if rows.duplicated([*key, "seed"]).any():  # folds
+        rows = rows.groupby([*key, "seed"], sort=False, dropna=False).agg(**means).reset_index()
+    means |= {"seeds": ("seed", "nunique"), "spread": ("value", "std")}
+    table = rows.groupby(key, sort=False, dropna=False).agg(**means).reset_index()
     seeds = table["seeds"]
     table["reach_seeds"] = t_half_width(table.pop("spread") / np.sqrt(seeds), (seeds - 1).where(seeds > 1))
     table["reach_images"] = np.sqrt(table.pop("square"))

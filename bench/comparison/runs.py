@@ -10,7 +10,7 @@ import pandas as pd
 from bench import tracking
 from bench.errors import InputError
 from bench.information.tables import LayerTable
-from bench.pruning.retraining.results import results_of
+from bench.pruning.retraining.results import fold_of, results_of
 from bench.sweeps import jobs
 from bench.tracking import records, views
 from bench.tracking.store import Store
@@ -18,19 +18,19 @@ from bench.tracking.store import Store
 FIX = "choose by sweep=NAME or runs=[ID,…]"
 # settings that can differ between runs of one design
 FREE = (
-    *("seed", "device", "threads", "resume", "objectives", "trust", "dataset.root", "dataset.file", "tracking."),
-    "train.workers",
+    *("seed", "fold", "device", "threads", "resume", "checkpoint_minutes", "objectives", "trust", "train.workers"),
+    *("dataset.root", "dataset.file", "tracking."),
     tracking.DESIGN,  # named by the sweep that trained the run; another sweep can reuse the run under another name
 )
 
 
 @dataclass(frozen=True)
 class Runs:
-    """Runs of at least 2 designs on the same data.
+    """Runs of at least 2 designs on the same data, or on the same folds of them.
 
     Attributes:
         card: Description of the data.
-        frame: One row for each run: design, seed, run and costs.
+        frame: One row for each run: design, seed, fold if there are folds, run and costs.
         images: One row for each run and test image, as in `judge.paired`.
         tables: LayerTable of each run.
         logged: Metrics of each run.
@@ -47,6 +47,24 @@ class Runs:
     colours: dict[str, str]
     repeats: int
     sweep: jobs.FoundSweep | None
+
+    @property
+    def folds(self) -> list[int]:
+        """The numbers of the folds, or an empty list."""
+        return sorted(self.frame["fold"].unique()) if "fold" in self.frame else []
+
+    @property
+    def missing_folds(self) -> list[str]:
+        """Describe each design that lacks folds: the folds that are missing, by seed."""
+        found = []
+        for design, frame in self.frame.groupby("design", sort=False):
+            trained = {seed: set(rows["fold"]) for seed, rows in frame.groupby("seed")} if self.folds else {}
+            missing = {seed: [each for each in self.folds if each not in folds] for seed, folds in trained.items()}
+            of_seeds = [
+                f"seed {seed} lacks fold {', '.join(map(str, folds))}" for seed, folds in missing.items() if folds
+            ]
+            found += [f"{design} ({'; '.join(of_seeds)})"] if of_seeds else []
+        return found
 
 
 def choose_runs(store: Store, runs: Sequence[str] | None, sweep: str | None, everything: bool = False) -> Runs:
@@ -69,18 +87,25 @@ def choose_runs(store: Store, runs: Sequence[str] | None, sweep: str | None, eve
     if runs is None and not (everything and sweep is None):
         found = jobs.find_sweep(store, sweep)
     designs = find_runs(store, runs, found)
-    card = shared_card({run: records.card_of(store, run) for run in designs})
+    cards = {run: records.card_of(store, run) for run in designs}
     tracked = {run: store.client.get_run(run) for run in designs}
-    refuse_mixed(designs, {run: tracked[run].data.params for run in designs})
+    params = {run: tracked[run].data.params for run in designs}
+    card = shared_card(
+        cards, {run: (params[run].get("folds", "None"), *fold_of(params[run]).values()) for run in designs}
+    )
+    refuse_mixed(designs, params)
     newest = {}
     for run in sorted(designs, key=lambda run: tracked[run].info.start_time):
-        newest[designs[run], tracked[run].data.params["seed"]] = run
-    kept = {run: design for (design, _), run in newest.items()}
+        newest[designs[run], params[run]["seed"], params[run].get("fold")] = run
+    kept = {run: design for (design, *_), run in newest.items()}
     if len(set(kept.values())) < 2:
         raise InputError(
             f"runs: got {len(kept)} of one design, {min(kept.values())!r}, wanted 2 or more designs; {FIX}"
         )
     results = results_of(store, kept, test=True)
+    if "fold" in results.runs:
+        counts = {key: results.images[column].nunique() for key, column in (("n", "name"), ("groups", "group"))}
+        card = card | {key: card[key] | {"test": count} for key, count in counts.items()}
     tables = {run: records.layers_of(store, run) for run in kept}
     logged = {run: tracked[run].data.metrics for run in kept}
     tags = {design: tracked[run].data.tags for run, design in kept.items()}
@@ -119,16 +144,27 @@ def find_runs(store: Store, runs: Sequence[str] | None, sweep: jobs.FoundSweep |
     return designs
 
 
-def shared_card(cards: Mapping[str, dict]) -> dict:
+def shared_card(cards: Mapping[str, dict], folds: Mapping[str, tuple] | None = None) -> dict:
     """Return the card of the data, which must be the same for all runs, because gains are paired by test image.
 
+    Args:
+        cards: Card of each run.
+        folds: The folds of each run and the number of its fold. Runs of one fold must have the same data.
+
     Raises:
-        InputError: If two runs have different data.
+        InputError: If two runs have different data or different folds.
     """
     first = next(iter(cards))
+    firsts: dict[tuple, str] = {}
     for run, card in cards.items():
-        if any(card[key] != cards[first][key] for key in ("task", "fingerprint")):
-            raise InputError(f"runs: got {_data(first, cards)} and {_data(run, cards)}, wanted the same data; {FIX}")
+        same = firsts.setdefault((folds or {}).get(run, ()), run)
+        if folds and folds[run][0] != folds[first][0]:
+            raise InputError(
+                f"runs: got folds={folds[first][0]} in {first} and folds={folds[run][0]} in {run}, wanted the same "
+                f"folds; {FIX}"
+            )
+        if card["task"] != cards[first]["task"] or card["fingerprint"] != cards[same]["fingerprint"]:
+            raise InputError(f"runs: got {_data(same, cards)} and {_data(run, cards)}, wanted the same data; {FIX}")
     return cards[first]
 
 

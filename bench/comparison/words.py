@@ -6,6 +6,7 @@ import pandas as pd
 
 READ = {
     "seeds": "number of trainings of the design with different seeds; they are pooled",
+    "folds": "number of folds of cross-validation that are pooled: each image is a test image of one fold",
     "collapsed": "number of trainings that have taught the network nothing, for example because it predicts one class "
     "everywhere; they remain in all means",
     "params": "number of parameters that the forward pass uses",
@@ -37,8 +38,10 @@ def format_designs(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """
     columns = {
         "seeds": table["seeds"].astype(str),
+        **({"folds": table["folds"].astype(str)} if "folds" in table else {}),
         "collapsed": [
-            f"{count} of {seeds}" if count else "" for count, seeds in table[["collapsed", "seeds"]].to_numpy()
+            f"{count} of {all_}" if count else ""
+            for count, all_ in zip(table["collapsed"], table.get("trainings", table["seeds"]), strict=True)
         ],
         "params": table["params"].map("{:,.0f}".format),
         "FLOPs": table["flops"].map(_flops),

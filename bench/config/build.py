@@ -15,6 +15,8 @@ from bench.config.arguments import check_arguments, target_of
 from bench.config.sizes import limit_memory
 from bench.datasets.common import list_values
 from bench.datasets.data import Data
+from bench.datasets.folds import index_of, with_fold
+from bench.datasets.progress import say
 from bench.errors import REFUSALS, InputError, missing_extra
 from bench.tracking.trust import without_fetching
 from bench.training.trial import trial_output, wanted_shape
@@ -98,6 +100,35 @@ def build_each(configs: Mapping[str, Any] | None, group: str, kind: type[Kind] =
                 f"'~{group}.{name}' to remove the settings"
             )
     return {name: build(config, f"{group}.{name}", kind) for name, config in (configs or {}).items()}
+
+
+def build_data(config: DictConfig) -> Data:
+    """Build the dataset of a config. With folds, the split of the fold replaces the dataset's own split.
+
+    Args:
+        config: Config with the section `dataset`, and with folds and fold or without both.
+
+    Raises:
+        InputError: If the dataset or the fold is refused.
+    """
+    data, folds, fold = build(config.dataset, "dataset", Data), config.get("folds"), config.get("fold")
+    if folds is None:
+        if fold is not None:
+            raise InputError(f"fold: got {fold} without folds, wanted the number of folds; write folds=5 fold={fold}")
+        return data
+    if config.dataset.get("fold"):  # the fold of nnU-Net, whose split would be replaced
+        raise InputError(
+            f"dataset.fold: got {config.dataset.fold} and folds={folds}, wanted one of them; leave dataset.fold out"
+        )
+    split = with_fold(data, folds, fold, **folds_from(config.dataset))
+    sizes = ", ".join(f"{len(each)} {name}" for name, each in split.splits.items())
+    say(f"fold {fold} of folds={folds} replaces the split of dataset {data.name}: {sizes} samples")
+    return split
+
+
+def folds_from(dataset: DictConfig) -> dict[str, Any]:
+    """Return the arguments of `with_fold` that the config of a dataset determines. The seed of a run is not one."""
+    return {"seed": dataset.get("split_seed", 0), "index": index_of(dataset)}
 
 
 def build_network(config: DictConfig, seed: int) -> torch.nn.Module:

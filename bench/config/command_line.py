@@ -18,6 +18,7 @@ from bench.errors import InputError
 
 FILE = "BENCH_OVERRIDES"  # environment variable with the path of a file of overrides
 START = "python -m bench"
+SHOWING = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "--version")  # flags that run nothing
 
 
 class Line(NamedTuple):
@@ -117,6 +118,26 @@ def add_overrides(line: Line) -> Line:
     if added:
         sys.stderr.write(f"bench: {FILE} adds {' '.join(added)}\n")
     return line._replace(overrides=(*added, *line.overrides))
+
+
+def add_folds(line: Line) -> Line:
+    """Make a sweep over all folds of a line with folds=NUMBER and without a fold.
+
+    A line that only shows a config or help does not change.
+
+    Examples:
+        >>> add_folds(Line(overrides=("folds=3", "seed=0,1")))
+        Line(command='run', flags=('-m',), overrides=('folds=3', 'seed=0,1', 'fold=0,1,2'), is_named=False)
+    """
+    given = dict(split_override(override) for override in line.overrides)
+    folds = given.get("folds", "")
+    shows = any(flag.startswith(SHOWING) for flag in line.flags)
+    if line.command != "run" or "fold" in given or not re.fullmatch(r"\d{1,3}", folds) or shows:
+        return line
+    added = f"fold={','.join(map(str, range(int(folds))))}"
+    flags = () if {"-m", "--multirun"} & set(line.flags) else ("-m",)
+    sys.stderr.write(f"bench: folds={folds} without fold adds {' '.join((*flags, added))}\n")
+    return line._replace(flags=(*line.flags, *flags), overrides=(*line.overrides, added))
 
 
 def unknown_key(key: str, value: str, line: Line) -> str:

@@ -20,7 +20,7 @@ from models.checkpoints import read_weights
 
 SHORT = 8  # characters of the id of a run in a name
 # sections of the config of a run that determine what is measured
-SECTIONS = ("seed", "dataset", "model", "estimator", "diagnostic", "calibration")
+SECTIONS = ("seed", "dataset", "folds", "fold", "model", "estimator", "diagnostic", "calibration")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 from bench.errors import InputError
 
 SHOWN = 60  # largest number of characters of a text that a message shows
+MOST_FOLDS = 1000
 NAME, PATH = 250, 4096  # largest number of characters of a name in MLflow's databases, and of a path in Linux
 
 
@@ -155,6 +156,21 @@ class Each:
         for value in values:
             if values.count(value) > 1:
                 raise InputError(f"{key}: got {_short(values)}, in which {value!r} occurs twice; give each value once")
+
+
+@dataclass(frozen=True)
+class Folds:
+    """A number of folds, the name of a column, or the path of a file of nnU-Net."""
+
+    def __str__(self) -> str:
+        return f"2 to {MOST_FOLDS:,} folds, a column of the index, or a splits_final.json"
+
+    def check(self, key: str, value: Any) -> None:
+        """Raise InputError if a value is neither a number of folds nor a text."""
+        if isinstance(value, str):
+            Text(str(self), PATH).check(key, value)
+        elif isinstance(value, bool) or not isinstance(value, int) or not 2 <= value <= MOST_FOLDS:
+            raise InputError(f"{key}: got {_short(value)}, wanted {self}")
 
 
 def _short(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from omegaconf import MISSING
 
-from bench.config.rules import PATH, Choice, Each, Number, Switch, Text
+from bench.config.rules import PATH, Choice, Each, Folds, Number, Switch, Text
 
 EPOCHS, BATCH, SAMPLES = 10**6, 10**6, 10**9
 A_VIEW = "any of image, pixel, patch"
@@ -16,6 +16,8 @@ Names = list[str] | None
 Flag = Annotated[Any, Switch()]  # not bool, because Hydra would convert 2 to true
 Margin = Annotated[float, Number(0, 1)]
 Share = Annotated[float | None, Number(0, 1, (0, 1), "a share of the base's, between 0 and 1, such as 0.1")]
+FoldsGiven = Annotated[Any, Folds()]
+Fold = Annotated[int | None, Number(0, 10**6)]
 Folder = Annotated[str, Text("a folder's path", PATH)]
 RunId = Annotated[str | None, Text("the id of a tracked run or its beginning, or null")]
 Way = Annotated[str | None, Text("ESTIMATOR.VIEW, or null")]
@@ -119,6 +121,7 @@ class Retraining:
     """How designs are retrained."""
 
     seeds: Annotated[int, Number(1, 1000)] = MISSING
+    folds: FoldsGiven = None
     epochs: Annotated[int | None, Number(0, EPOCHS)] = None
     minutes: Annotated[float | None, Number(0, 10**7)] = None
     runs: Annotated[int | None, Number(0, 10**6)] = None

@@ -16,7 +16,9 @@ from bench.config.sections import (
     Asking,
     Deciding,
     Flag,
+    Fold,
     Folder,
+    FoldsGiven,
     Judging,
     Margin,
     Names,
@@ -60,6 +62,8 @@ class Common(App):
 class Settings(Common):
     """The config of a run."""
 
+    folds: FoldsGiven = None
+    fold: Fold = None
     calibration: Flag = MISSING
     diagnostic: Any = None
     resume: Flag = MISSING
@@ -73,6 +77,8 @@ class MeasureSettings(App):
     """The config of `measure`."""
 
     dataset: Any = MISSING
+    folds: FoldsGiven = None
+    fold: Fold = None
     model: Any = MISSING
     run: RunId = None
     weights: Annotated[str | None, Text("a file of weights, `model`, or null", PATH)] = None

@@ -50,12 +50,13 @@ def begin(
     """
     parent = config.tracking.parent
     if parent is not None or design is None:
-        design, name = jobs.design(), jobs.name(config.seed)
+        design, name = jobs.design(), jobs.name(config.seed, config.get("fold"))
     else:
         name = design
     once = parent is not None and config.resume
     name = (parent is None and config.tracking.name) or name  # in a sweep, the parent has the name
     tags = {FINGERPRINT: fingerprint, DESIGN: design, views.KIND: kind}
+    tags |= {} if config.get("fold") is None else {views.FOLD: str(config.fold)}
     minutes = config.checkpoint_minutes if kind == views.RUN else None
     job = Job.of(store, parent, name, fingerprint)
     continued: dict[str, Checkpoint] = {}

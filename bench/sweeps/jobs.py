@@ -64,9 +64,9 @@ def short_design() -> str:
     return re.sub(KEY, "", design())
 
 
-def name(seed: int) -> str:
-    """Return the name of a run: the short design with spaces between its settings, and the seed."""
-    return f"{re.sub(NEXT, ' ', short_design())} seed={seed}"
+def name(seed: int, fold: int | None = None) -> str:
+    """Return the name of a run: the short design with spaces between its settings, the fold if any, and the seed."""
+    return f"{re.sub(NEXT, ' ', short_design())}{'' if fold is None else f' fold={fold}'} seed={seed}"
 
 
 def of_sweep(store: Store, parent: str) -> dict[str, str]:

@@ -149,7 +149,7 @@ def run_job(command: Callable, config: DictConfig):
     overrides = list(HydraConfig.get().overrides.task)
     try:
         store = connect(config.tracking.uri, config.tracking.experiment)
-        jobs.note_begin(store, config.tracking.parent, overrides, jobs.name(config.seed))
+        jobs.note_begin(store, config.tracking.parent, overrides, jobs.name(config.seed, config.get("fold")))
         result = command(config)
     except Exception as error:
         if was_stopped(error):
@@ -158,7 +158,7 @@ def run_job(command: Callable, config: DictConfig):
         why = known[1] if known else f"{type(error).__name__}: {error}"
         log.error("job %s failed: %s", HydraConfig.get().job.num, why, exc_info=None if known else error)
         store = connect(config.tracking.uri, config.tracking.experiment)
-        jobs.note_failure(store, config.tracking.parent, overrides, jobs.name(config.seed), why)
+        jobs.note_failure(store, config.tracking.parent, overrides, jobs.name(config.seed, config.get("fold")), why)
         return None
     jobs.note_success(store, config.tracking.parent, overrides)
     return result

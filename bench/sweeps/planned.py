@@ -52,7 +52,7 @@ def joined_name(first: str, keys: list[str], command: str) -> str:
         >>> joined_name("unet", ["model"], "a"), joined_name("my net", ["hydra.sweeper.n", "a", "b", "c", "d"], "a")
         ('model-ca97', 'my-net-n-a-b-c-ca97')
     """
-    varied = [key for key in keys if key != "seed"] or keys
+    varied = [key for key in keys if key not in ("seed", "fold")] or keys
     words = dict.fromkeys(re.findall(r"[^\W\d]\w*", key)[-1] for key in varied)
     parts = [*([] if "model" in keys else [first]), *islice(words, WORDS)]
     return f"{re.sub(r'[^a-zA-Z0-9_]+', '-', '-'.join(parts))}-{hashlib.sha256(command.encode()).hexdigest()[:4]}"

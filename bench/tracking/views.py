@@ -16,11 +16,12 @@ VIEWS = {  # key -> name in the menu and filter of the runs
 }
 LOCAL = "http://127.0.0.1:5000"  # address at which `make ui` serves a local store
 
+FOLD = "fold"  # tag of a run of cross-validation
 DESIGN, SEED = "params.`design`", "params.`seed`"
 SCORES = ("test/dice", "test/accuracy")
 COSTS = ("cost/params", "cost/flops")
 INFORMATION = ("summary/bottleneck.xt", "summary/bottleneck.ty")
-COLUMNS = (DESIGN, SEED, *(f"metrics.`{key}`" for key in (*SCORES, *COSTS, *INFORMATION)))
+COLUMNS = (DESIGN, SEED, f"tags.`{FOLD}`", *(f"metrics.`{key}`" for key in (*SCORES, *COSTS, *INFORMATION)))
 WIDTHS = {"attributes.`Run Name`": 280, DESIGN: 180, SEED: 60} | {f"metrics.`{key}`": 170 for key in INFORMATION}
 SECTIONS = {"designs": 1, "profile": 2}  # open sections of charts, and the number of charts per row
 FOLDED = ("train", "val", "test", "cost", "summary", "layers.xt", "layers.ty")

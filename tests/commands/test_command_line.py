@@ -11,6 +11,7 @@ from running import assert_refused, command, composed, names
 
 from bench.config import COMMANDS
 from bench.config.chosen import keys_in
+from bench.config.command_line import add_folds, read_line
 from bench.config.completion import SCRIPT
 from bench.config.described import describe
 from bench.config.help import EXAMPLES
@@ -216,3 +217,26 @@ def test_tab_completion_in_bash(tmp_path, line, replies):
 
 def test_installing_completion_prints_a_script_for_bash(tmp_path):
     assert command(tmp_path, "-sc", "install=bash").out.endswith("_bench_completion bench\n")
+
+
+# Folds
+
+
+@pytest.mark.parametrize(
+    ("words", "added"),
+    [
+        (["folds=3"], "-m fold=0,1,2"),
+        (["-m", "folds=2", "seed=0,1"], "fold=0,1"),
+        (["folds=3", "fold=1"], ""),
+        (["-m", "folds=3", "fold=0,2"], ""),
+        (["folds=part"], ""),  # the number of folds is in the csv
+        (["--cfg", "job", "folds=3"], ""),
+        (["measure", "folds=3"], ""),
+    ],
+)
+def test_a_number_of_folds_without_a_fold_is_a_sweep_over_all_folds(words, added, capsys):
+    before = read_line(words)
+    line = add_folds(before)
+    assert " ".join([*line.flags[len(before.flags) :], *line.overrides[len(before.overrides) :]]) == added
+    folds = next(word for word in words if word.startswith("folds="))
+    assert capsys.readouterr().err == (f"bench: {folds} without fold adds {added}\n" if added else "")

@@ -75,6 +75,7 @@ COMPOSED = [
         "takes minutes to hours; test_experiments.py runs the experiments",
     ),
     ("*", r".*(validity|propose)(?!.*verify=false)", "retrains designs; each command has its own tests"),
+    ("docs/how-to/folds.md", r".*folds=5", "many jobs; tests/sweeps/test_folds_sweep.py runs a sweep over folds"),
     (
         "docs/how-to/*",
         r"(?!.* measure ).*(\+experiment=pareto|dataset=decathlon|dataset\.patch|train\.teacher|model=smp)",

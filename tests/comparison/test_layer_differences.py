@@ -165,3 +165,14 @@ def test_summary_of_the_mean_profile():
     assert (said["most_low"], said["most_high"]) == (pytest.approx(0.8), pytest.approx(1.0))
     assert "narrowest" not in reading(table[table["quantity"] == I_TY], "probe", "image")
     assert reading(table, "probe", "pixel") == {}
+
+
+def test_the_value_of_a_seed_is_the_mean_over_its_folds():
+    """Two folds of two seeds: means 2 and 5, so that the spread is over two values and not over four."""
+    folds = [layers("a", values, half=half) for values, half in (([1, 4], 0.1), ([3, 6], 0.7))]
+    table, (row,) = pool_seeds(pd.concat(folds)), pool_seeds(layers("a", [2, 5])).to_dict("records")
+    (pooled,) = table.to_dict("records")
+    assert list(table) == list(row)
+    assert (pooled["value"], pooled["seeds"]) == (pytest.approx(3.5), 2)
+    assert pooled["reach_seeds"] == pytest.approx(row["reach_seeds"])
+    assert pooled["reach_images"] == pytest.approx(np.sqrt((0.1**2 + 0.7**2) / 2))

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bench.__main__ import CONF
 from bench.config import checks
-from bench.config.rules import Choice, Each, Number, Switch, Text, rules_of
+from bench.config.rules import Choice, Each, Folds, Number, Switch, Text, rules_of
 from bench.config.settings import KINDS, register
 from bench.errors import InputError
 
@@ -87,6 +87,8 @@ def malformed(rule):
             return CHOICES
         case Switch():
             return SWITCHES
+        case Folds():
+            return [1, -1, 0, 1001, 2.5, math.nan, *TEXTS]
         case Each():
             inside = [value for value in malformed(rule.rule) if not isinstance(value, list | dict)]
             empty = [[]] if rule.least else []

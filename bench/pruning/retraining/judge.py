@@ -37,7 +37,7 @@ def verdict(difference: Interval, margin: float) -> Verdict:
 def paired(images: pd.DataFrame, design: str, baseline: str) -> Interval:
     """Compute how much higher a design scores than a baseline design.
 
-    The mean is over the seeds, images and groups on which both were tested. The interval is that of `crossed_interval`,
+    The mean is over the images of `in_common`. The interval is that of `crossed_interval`,
     also for 2 seeds, where t is up to 12.7, so that a verdict holds for other seeds. It ends at -1 and 1. This changes
     no verdict for margins below 1.
 
@@ -46,10 +46,28 @@ def paired(images: pd.DataFrame, design: str, baseline: str) -> Interval:
         design: Name of the design.
         baseline: Name of the baseline design.
     """
+    return _within(_over_seeds_and_groups(in_common(images, design, baseline), "gain"), GAINS)
+
+
+def in_common(images: pd.DataFrame, design: str, baseline: str) -> pd.DataFrame:
+    """Return the gain on each image that both designs were tested on, for each seed that both have.
+
+    An image counts if it is a test image for all of these seeds. Some are not if trainings of folds are missing.
+
+    Args:
+        images: As for `paired`.
+        design: Name of the design.
+        baseline: Name of the baseline design.
+    """
     sides = (images[images["design"] == side].set_index(["seed", "name"]) for side in (design, baseline))
     both = next(sides).join(next(sides)["score"], rsuffix="_control", how="inner").reset_index()
     both["gain"] = both["score"] - both["score_control"]
-    return _within(_over_seeds_and_groups(both, "gain"), GAINS)
+    return for_all_seeds(both)
+
+
+def for_all_seeds(images: pd.DataFrame) -> pd.DataFrame:
+    """Select the images that are test images for every seed in the table."""
+    return images[images.groupby("name")["seed"].transform("nunique") == images["seed"].nunique()]
 
 
 def spread(images: pd.DataFrame, design: str) -> tuple[Interval, str]:
@@ -59,7 +77,7 @@ def spread(images: pd.DataFrame, design: str) -> tuple[Interval, str]:
     12.7, and the interval is often wider than the scale. The interval is then over groups alone (`over_groups`), for
     the networks of these seeds, and does not hold for other seeds. It ends at 0 and 1.
     """
-    rows = images[images["design"] == design]
+    rows = for_all_seeds(images[images["design"] == design])
     if rows["seed"].nunique() < LEAST_SEEDS:
         return over_groups(rows), IMAGES
     return _within(_over_seeds_and_groups(rows, "score"), SCORES), SEEDS
@@ -104,6 +122,15 @@ def _parts(rows: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
     means = (rows["share"] * rows[column]).groupby(rows["seed"]).sum()  # (seeds,)
     rows = rows.assign(part=rows["share"] * (rows[column] - rows["seed"].map(means)))
     return means.to_numpy(), rows.pivot_table("part", "seed", "group", "sum", fill_value=0.0).to_numpy()
+
+
+def learned(runs: pd.DataFrame) -> pd.Series:
+    """Return by design whether one of its trainings has taught the network something.
+
+    Args:
+        runs: Rows with design and collapsed.
+    """
+    return runs["collapsed"].ne(1).groupby(runs["design"]).any()
 
 
 def pareto(table: pd.DataFrame, cost: str, score: str = "score") -> pd.Series:

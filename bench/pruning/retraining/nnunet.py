@@ -136,12 +136,17 @@ def check_nnunet(config: DictConfig, base: Base) -> None:
 
     Raises:
         InputError: The base is no network of nnU-Net, its plans are not in the folder of the preprocessed data, the
-            dataset has a test set, `retrain.epochs` is set, or nnU-Net is not installed.
+            dataset has a test set, `retrain.folds` or `retrain.epochs` is set, or nnU-Net is not installed.
     """
     if not isinstance(base.network, NnUnet) or base.config.dataset.get("fold") is None:
         raise InputError(
             f"retrain.by: got nnunet for a base of {type(base.network).__name__} on {base.data.name}, wanted a base of "
             "model=nnunet on dataset=nnunet; set retrain.by=bench"
+        )
+    if (folds := config.get("folds") or base.config.get("folds")) is not None:
+        raise InputError(
+            f"retrain.folds: got {folds} with retrain.by=nnunet, which trains the fold dataset.fold of its own; leave "
+            "folds out, for the base too"
         )
     if config.epochs is not None:
         raise InputError(

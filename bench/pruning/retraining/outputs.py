@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from bench import plots, tracking
-from bench.config.build import build_network, build_stored
+from bench.config.build import build_data, build_network, build_stored
 from bench.config.load import load
 from bench.estimators import Estimator
 from bench.information.tables import LayerTable, Moment, Weights
@@ -45,7 +47,7 @@ def log_chosen(tracked: tracking.Run, base: Base, verified: Verified) -> None:
     The best network has the highest validation score of all seeds.
     """
     colour_runs(tracked.store, dict(zip(verified.runs["run"], verified.runs["design"], strict=True)))
-    run = best_run(verified, verified.chosen.name)
+    run = best_run(verified.runs, verified.chosen.name)
     tracked.tag("proposal", run)
     tracked.note(
         f"**Leaner designs of {base.run}** on {base.data.name}. The chosen design is {verified.chosen.name}; the best "
@@ -56,9 +58,9 @@ def log_chosen(tracked: tracking.Run, base: Base, verified: Verified) -> None:
     tracked.file(to_onnx(load(run, tracked.store.uri, base.trust), base.data.val.images[:2]), "proposal.onnx")
 
 
-def best_run(verified: Verified, design: str) -> str:
+def best_run(runs: pd.DataFrame, design: str) -> str:
     """Return the run of a design with the highest validation score."""
-    runs = verified.runs[verified.runs["design"] == design]
+    runs = runs[runs["design"] == design]
     return runs.loc[runs["val_score"].idxmax(), "run"]
 
 
@@ -67,7 +69,8 @@ def plot_kept_information(
 ) -> Figure:
     """Plot I(T;Y) above its null of the base, the chosen proposal and a baseline design, with untrained references.
 
-    The baseline design is the flat design of as many parameters as the proposal.
+    The baseline design is the flat design of as many parameters as the proposal. With folds, the networks are those of
+    the first fold.
 
     Args:
         base: The trained base.
@@ -80,15 +83,19 @@ def plot_kept_information(
     flat = [each.name for each in verified.baselines if each.kind == BaselineKind.FLAT and each.cost == "params"]
     shown = ["base", verified.chosen.name, *(name for name in flat if name in verified.designs["design"].values)]
     first, view = next(iter(estimators)), "pixel" if base.data.task == "segmentation" else "image"
-    images = min(samples, len(base.data.split("trainval")))
+    runs, data = verified.runs, base.data
+    if "fold" in runs:
+        runs = runs[runs["fold"] == runs["fold"].min()]
+        data = build_data(records.saved_network(best_run(runs, "base"), tracked.store.uri, base.trust)[0])
+    images = min(samples, len(data.split("trainval")))
     profiles = {}
     for name in shown:
-        run = best_run(verified, name)
+        run = best_run(runs, name)
         config, weights = records.saved_network(run, tracked.store.uri, base.trust)
         network = build_stored(config, weights, run, base.trust)
         table = LayerTable()
         chosen = {first: estimators[first]}
-        probe = Probe(network, base.data, chosen, seed=seed, split="trainval", n=images, views=[view])
+        probe = Probe(network, data, chosen, seed=seed, split="trainval", n=images, views=[view])
         table.extend(probe.measure(build_network(config.model, config.seed), Moment(0, Weights.UNTRAINED, config.seed)))
         table.extend(probe.measure(network, Moment(1, Weights.BEST, config.seed)))
         tracked.table(table.frame, f"layers/{name}.csv")

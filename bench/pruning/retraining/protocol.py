@@ -15,8 +15,8 @@ from bench.pruning.search.proposals import Proposal
 PROTOCOL = """\
 These rules were written before any design was retrained.
 Information is estimated, and designs and proposals are chosen, with training and validation data alone.
-Base, proposals and baseline designs are retrained alike: seeds {seeds}; {epochs} epochs each; the best checkpoint by
-validation is kept. The baseline designs have the parameters or the FLOPs of the chosen proposal.
+Base, proposals and baseline designs are retrained alike: seeds {seeds}{folds}; {epochs} epochs each; the best
+checkpoint by validation is kept. The baseline designs have the parameters or the FLOPs of the chosen proposal.
 If a target of cost has more than {finalists} proposals, {screening} seeds of each are trained first. The first
 {finalists} proposals by the rule below are then trained from all seeds.
 The chosen proposal is {rule}.
@@ -24,6 +24,10 @@ It is judged once, on the test data: {metric}, paired by seed and test image, wi
 or patients.
 Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Undecided: all other cases.
 Same design: the baseline design is equal to the chosen proposal.
+"""
+POOLED = """\
+The test images of all folds are pooled: each image of the data is a test image once for each seed. An image that tests
+the designs in one fold trains or validates them in others, so that the choice is not independent of the test data.
 """
 PROTOCOL_OF_NNUNET = """\
 These rules were written before any design was retrained.
@@ -52,7 +56,9 @@ def protocol(config: DictConfig, retraining: Retraining) -> str:
     if config.target.loss is not None:
         rule += f" whose mean validation score is at most {config.target.loss} below the base's"
         rule += ", else the proposal with the best score"
+    folds = ", ".join(map(str, retraining.folds))
     return PROTOCOL.format(
+        folds=f", each with the folds {folds} of folds={config.retrain.folds}" if folds else "",
         seeds=", ".join(map(str, retraining.seeds)),
         epochs=retraining.epochs,
         rule=rule,
@@ -60,7 +66,7 @@ def protocol(config: DictConfig, retraining: Retraining) -> str:
         screening=SCREENING,
         metric=metric,
         margin=config.retrain.margin,
-    )
+    ) + (POOLED if retraining.folds else "")
 
 
 def metric_of(task: str) -> str:
@@ -99,8 +105,7 @@ def rank_by_validation(
     Raises:
         InputError: Fewer than 2 seeds have results for the base and all proposals.
     """
-    runs = results.runs[results.runs["seed"].isin(results.seeds)]
-    means = runs.groupby("design")["val_score"].mean()
+    means = results.complete.groupby("design")["val_score"].mean()
     proposals = [proposal for proposal in proposals if proposal.name in means.index]
     if len(results.seeds) < 2 or "base" not in means.index or not proposals:
         raise InputError(

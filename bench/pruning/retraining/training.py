@@ -10,6 +10,9 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from bench import tracking
+from bench.config.build import folds_from
+from bench.config.composing import quoted
+from bench.datasets.folds import assign_folds
 from bench.datasets.progress import say
 from bench.errors import InputError
 from bench.pruning.designs import Design
@@ -34,13 +37,14 @@ class Retraining:
     """Train designs as the base was trained, as children of one run, within a budget of minutes and runs.
 
     Args:
-        config: seeds, epochs, minutes, runs and overrides.
+        config: seeds, folds, epochs, minutes, runs and overrides.
         base: The base.
         tracked: The parent run.
         folder: Folder of the yaml files of the designs.
         seed: The first seed.
 
     Attributes:
+        folds: Numbers of the folds, each of which is trained from each seed; empty for the split of the base.
         planned: Largest number of trainings. `plan` sets it.
         seconds: Expected duration of a training; 0 if it is unknown. `plan` sets it.
     """
@@ -51,6 +55,7 @@ class Retraining:
         self.tracked = tracked
         self.folder = folder
         self.seeds = list(range(seed, seed + config.seeds))
+        self.folds = folds_of(config.get("folds"), base)
         self.budget = Budget(config.minutes, config.runs)
         self.planned = 0
         self.seconds = 0.0
@@ -77,13 +82,14 @@ class Retraining:
         return trainings_at_once(self.config.overrides)
 
     def plan(self, trainings: int) -> str:
-        """Set the largest number of trainings of all calls together.
+        """Set the largest number of trainings of all calls together, each of which is repeated for each fold.
 
         Returns:
             The expected duration, in a line.
         """
         store, run = self.tracked.store, self.base.run
         assert run is not None  # the base is trained before
+        trainings *= max(1, len(self.folds))
         self.planned = trainings if self.budget.runs is None else min(trainings, self.budget.runs)
         self.seconds = seconds_of_training(store, run, self.epochs)
         ended = jobs.count_ended(store, self.tracked.id)
@@ -104,13 +110,17 @@ class Retraining:
             return []
         self.write(designs)
         wanted = list(self.seeds if seeds is None else seeds)
-        seeds = self.budget.affordable(designs, wanted)
-        self.budget.add(designs, seeds)
+        each = [f"{name} fold {fold}" for name in designs for fold in self.folds] or list(designs)
+        seeds = self.budget.affordable(each, wanted)
+        self.budget.add(each, seeds)
         if seeds:
             with self._shown(step), self.budget.timed():
                 self.train(list(designs), seeds)
-        done = set(self.read(designs, test=False).runs.groupby(["design", "seed"]).groups)
-        missing = [f"{name} seed {seed}" for seed in wanted for name in designs if (name, seed) not in done]
+        done = {
+            (f"{row.design} fold {row.fold}" if self.folds else row.design, row.seed)
+            for row in self.read(designs, test=False).runs.itertuples()
+        }
+        missing = [f"{name} seed {seed}" for seed in wanted for name in each if (name, seed) not in done]
         if missing:
             log.warning("not run because of the budget or a failure: %s", ", ".join(missing))
         return missing
@@ -118,6 +128,10 @@ class Retraining:
     def train(self, names: Sequence[str], seeds: Sequence[int]) -> None:
         """Train designs that `write` has written, until the time is spent."""
         overrides = self._launcher_overrides(self.config.overrides)
+        if self.folds:
+            folds = self.config.folds
+            given = folds if isinstance(folds, int) else quoted(folds)
+            overrides += [f"folds={given}", f"fold={','.join(map(str, self.folds))}"]
         retrain(self.folder, names, seeds, self.tracked, overrides, self.budget.left)
 
     def _launcher_overrides(self, overrides: Sequence[str]) -> list[str]:
@@ -137,13 +151,27 @@ class Retraining:
 
     def read(self, names: Collection[str], test: bool) -> Retrained:
         """Read the results of these designs."""
-        return retrained(self.tracked, names, test)
+        return retrained(self.tracked, names, test, self.folds)
 
     def write(self, designs: Mapping[str, Design]) -> None:
         """Write the yaml files of these designs."""
         config = self.base.config.copy()
         config.train.epochs = self.epochs
         write_designs(self.folder, designs, self.base.pricing, config)
+
+
+def folds_of(folds: int | str | None, base: Base) -> list[int]:
+    """Return the numbers of the folds on which designs are retrained, or an empty list for the split of the base.
+
+    Raises:
+        InputError: The folds do not fit the data of the base.
+    """
+    if folds is None:
+        return []
+    try:
+        return sorted(set(assign_folds(base.data, folds, **folds_from(base.config.dataset)).tolist()))
+    except InputError as error:
+        raise InputError(f"retrain.{error}" if str(error).startswith("folds") else str(error)) from error
 
 
 def write_designs(folder: Path, designs: Mapping[str, Design], pricing: Pricing, base: DictConfig) -> None:
@@ -165,6 +193,8 @@ def write_designs(folder: Path, designs: Mapping[str, Design], pricing: Pricing,
         ],
         "device": base.device,
         "threads": base.get("threads", 1),
+        "folds": base.get("folds"),
+        "fold": base.get("fold"),
         "train": OmegaConf.to_container(base.train, resolve=True),
         **SILENT,
     }

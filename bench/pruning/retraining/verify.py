@@ -150,7 +150,7 @@ def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mappi
         rows.append(row | {"low": test.low, "high": test.high, "over": over, **means, "latency_ms": latencies[name]})
     table = pd.DataFrame(rows)
     for cost in plots.COSTS:
-        table[f"front.{cost}"] = judge.pareto(table, cost) & (table["collapsed"] < table["seeds"])
+        table[f"front.{cost}"] = judge.pareto(table, cost) & table["design"].map(judge.learned(results.runs))
     return table
 
 

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from bench.config.build import build, build_network, build_stored, check_output, fill_in
+from bench.config.build import build_data, build_network, build_stored, check_output, fill_in
 from bench.datasets.data import Data
 from bench.errors import InputError
 from bench.pruning.designs import Design, design_of
@@ -85,7 +85,7 @@ class Base:
         refuse_fetching(config.model, f"run: config.yaml of {run}", trust)
         root = config.dataset.get("root") or config.dataset.get("file") or card["name"]
         try:
-            data = build(config.dataset, "dataset", Data)
+            data = build_data(config)
         except InputError as error:
             raise InputError(f"run: the data that {run} was trained on, {root}, can't be read: {error}") from error
         if data.fingerprint != card["fingerprint"]:
@@ -98,7 +98,7 @@ class Base:
 
 def build_base(config: DictConfig) -> Base:
     """Build a base that is not trained yet, and set the fields of the model's config that depend on the data."""
-    data = build(config.dataset, "dataset", Data)
+    data = build_data(config)
     fill_in(config.model, data)
     network = build_network(config.model, config.seed)
     check_output(network, data)
