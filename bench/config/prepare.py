@@ -124,6 +124,8 @@ def fingerprint_of(config: DictConfig, data: Data, weights: str = "") -> str:
     settings = cast(dict, OmegaConf.to_container(config, resolve=True))
     for key in ("tracking", "resume", "checkpoint_minutes", "objectives", "trust"):
         settings.pop(key, None)
+    for key in ("cache", "cache_folder"):  # the numbers do not depend on them
+        settings["dataset"].pop(key, None)
     content = json.dumps(
         [settings, data.fingerprint, version("infoflow-bench"), *([weights] if weights else [])], sort_keys=True
     )

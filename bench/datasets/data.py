@@ -1,29 +1,25 @@
-"""Data, Split and Volumes: a dataset in memory, in a fixed order."""
+"""Data, Split and Volumes: a dataset in a fixed order, in memory or on disk."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cached_property
 
 import numpy as np
 import torch
 
+from bench.datasets.class_names import Task, check_classes
+from bench.datasets.storage import BLOCK, Files, Samples, Stored, join, loaded, take
 from bench.errors import InputError
 
-Task = Literal["segmentation", "classification", "multilabel", "reconstruction"]
 SPLITS = ("train", "val", "test")
-MOST_CLASSES = {"segmentation": 256, "classification": 1000, "multilabel": 1000, "reconstruction": 1000}
-LONGEST_NAME = 100  # characters of the name of a class; names of metrics contain it, and MLflow allows 250
-IN_METRICS = r"[\w.\- :]+"  # characters that MLflow allows in names of metrics, without /, which begins a section
 
 
 @dataclass(frozen=True)
 class Split:
-    """Samples of one split, in memory and in a fixed order.
+    """Samples of one split, in a fixed order. Images and targets are tensors, or `Stored`, which is read by batches.
 
     Attributes:
         images: (n, channels, *spatial) float32.
@@ -33,8 +29,8 @@ class Split:
         names: n names for messages and tables.
     """
 
-    images: torch.Tensor
-    targets: torch.Tensor
+    images: Samples
+    targets: Samples
     groups: np.ndarray
     names: tuple[str, ...]
 
@@ -42,21 +38,35 @@ class Split:
         return len(self.images)
 
     def take(self, rows) -> Split:
-        """Return the samples of some rows."""
+        """Return the samples of some rows. Those on disk are not read."""
         rows = np.asarray(rows)
-        index = torch.from_numpy(rows)
         names = tuple(self.names[row] for row in rows)
-        return Split(self.images[index], self.targets[index], self.groups[rows], names)
+        return Split(take(self.images, rows), take(self.targets, rows), self.groups[rows], names)
 
     @staticmethod
     def join(*splits: Split) -> Split:
-        """Return the samples of several splits in one."""
+        """Return the samples of several splits in one. Those on disk are not read."""
         return Split(
-            torch.cat([split.images for split in splits]),
-            torch.cat([split.targets for split in splits]),
+            join([split.images for split in splits]),
+            join([split.targets for split in splits]),
             np.concatenate([split.groups for split in splits]),
             tuple(name for split in splits for name in split.names),
         )
+
+    def loaded(self) -> Loaded:
+        """Read all samples into memory."""
+        return Loaded(loaded(self.images), loaded(self.targets), self.groups, self.names)
+
+
+@dataclass(frozen=True)
+class Loaded(Split):
+    """A split whose images and targets are tensors in memory."""
+
+    images: torch.Tensor
+    targets: torch.Tensor
+
+    def take(self, rows) -> Loaded:
+        return super().take(rows).loaded()
 
 
 @dataclass(frozen=True)
@@ -70,8 +80,8 @@ class Volumes:
         names: n names.
     """
 
-    images: tuple[torch.Tensor, ...]
-    targets: tuple[torch.Tensor, ...]
+    images: Sequence[torch.Tensor]
+    targets: Sequence[torch.Tensor]
     groups: np.ndarray
     names: tuple[str, ...]
 
@@ -87,37 +97,6 @@ def in_regions(targets: torch.Tensor, regions: dict[str, tuple[int, ...]]) -> to
         [[[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]]
     """
     return torch.stack([torch.isin(targets, targets.new_tensor(each)) for each in regions.values()], dim=1).float()
-
-
-def check_classes(data: str, task: Task, classes: tuple[str, ...]) -> None:
-    """Raise InputError for names of classes that tables, or for segmentation names of metrics, can't contain.
-
-    Examples:
-        >>> check_classes("mine", "segmentation", ("background", "edema (ED)"))
-        Traceback (most recent call last):
-        bench.errors.InputError: dataset mine: got the class name 'edema (ED)', wanted ...
-    """
-    fix = "rename it in dataset.classes, or in the file or folder that names the classes"
-    if len(classes) > MOST_CLASSES[task]:
-        raise InputError(f"dataset {data}: got {len(classes)} classes, wanted at most {MOST_CLASSES[task]}; join some")
-    for name in classes:
-        if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
-            shown = str(name)[:LONGEST_NAME]
-            raise InputError(
-                f"dataset {data}: got the class name {shown!r}, wanted a line of 1 to {LONGEST_NAME} characters; {fix}"
-            )
-        if task == "segmentation" and not re.fullmatch(IN_METRICS, name):
-            raise InputError(
-                f"dataset {data}: got the class name {name!r}, wanted only letters, digits, spaces and _ - . :, "
-                f"because names of metrics contain it; {fix}"
-            )
-    ends = ("", "_low", "_high") if task == "segmentation" else ("",)  # of metrics and their intervals
-    names = [f"{name.strip().casefold()}{end}" for name in classes for end in ends]
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise InputError(
-            f"dataset {data}: got two classes that share the name {twice[0]!r}, wanted names that differ by more than "
-            f"case{', _low and _high' if len(ends) > 1 else ''}; {fix}"
-        )
 
 
 @dataclass(frozen=True)
@@ -174,7 +153,8 @@ class Data:
     def _check_values(self, split: str) -> None:
         """Raise InputError if pixels are not finite, or if no mask of the split has foreground."""
         whole = self.whole(split)
-        for image, name in zip(whole.images, whole.names, strict=True):
+        known = isinstance(whole.images, Stored | Files) and whole.images.finite
+        for image, name in () if known else zip(whole.images, whole.names, strict=True):
             if not torch.isfinite(image).all():
                 raise InputError(
                     f"dataset {self.name}: {name} has NaN or infinite pixels after scaling, wanted numbers; change "
@@ -215,16 +195,17 @@ class Data:
         binary_mask = self.task == "segmentation" and len(self.classes) == 2
         return len(self.regions) if self.regions else 1 if binary_mask else len(self.classes)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Compute a hash of all images, targets, groups and splits."""
         digest = hashlib.sha256()
         for name, split in self.splits.items():
             digest.update(f"{name}{tuple(split.images.shape)}{list(split.groups)}{self.regions or ''}".encode())
             whole = self.whole(name)
-            volumes = [*whole.images, *whole.targets] if self.volumes else []
-            for tensor in (split.images, split.targets, *volumes):
-                digest.update(np.ascontiguousarray(tensor.numpy()).data)
+            volumes = (whole.images, whole.targets) if self.volumes else ()
+            for samples in (split.images, split.targets, *volumes):
+                for tensor in _batches(samples):
+                    digest.update(np.ascontiguousarray(tensor.numpy()).data)
         return digest.hexdigest()[:16]
 
     def card(self) -> dict:
@@ -242,9 +223,20 @@ class Data:
         }
         if self.task == "segmentation":
             card |= {"regions": self.regions} if self.regions else {}
-            pixels = torch.cat([mask.flatten() for name in self.splits for mask in self.whole(name).targets])
-            card["foreground_share"] = float((pixels > 0).float().mean())
+            card["foreground_share"] = self._foreground_share()
         if self.volumes:
             sizes = [tuple(mask.shape) for volumes in self.volumes.values() for mask in volumes.targets]
             card["volumes"] = {"smallest": np.min(sizes, axis=0).tolist(), "largest": np.max(sizes, axis=0).tolist()}
         return card
+
+    def _foreground_share(self) -> float:
+        foreground = pixels = 0
+        for name in self.splits:
+            for masks in _batches(self.whole(name).targets):
+                foreground, pixels = foreground + int((masks > 0).sum()), pixels + masks.numel()
+        return float(torch.tensor(foreground, dtype=torch.float32) / pixels)
+
+
+def _batches(samples: Samples | Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """Yield all samples in their order, several at once if they have one size."""
+    yield from samples.split(BLOCK) if isinstance(samples, torch.Tensor | Stored) else samples

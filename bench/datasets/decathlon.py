@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.datasets.common import existing_folder, list_values, refuse_damage, seeded_split, unpacked, with_val
 from bench.datasets.data import Data
-from bench.datasets.load import Pair
+from bench.datasets.reading import Pair
 from bench.datasets.volumes import volumetric
 from bench.errors import InputError
 

@@ -9,11 +9,14 @@ from typing import Literal
 import numpy as np
 
 from bench.datasets.augment import augmentation
+from bench.datasets.cache import FOLDER
 from bench.datasets.common import existing_folder, require_samples, rows_by_split, seeded_split, with_val
 from bench.datasets.data import Data, Split
 from bench.datasets.files import SUFFIXES, files_by_stem
 from bench.datasets.index import AUTO, read_index
-from bench.datasets.load import Pair, Size, load_pairs
+from bench.datasets.load import load_pairs
+from bench.datasets.preparing import Size
+from bench.datasets.reading import Pair
 from bench.errors import InputError
 
 
@@ -32,6 +35,8 @@ def image_folder(
     test_share: float = 0.2,
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
+    cache: Literal["auto", "memory", "disk"] = "auto",
+    cache_folder: str = FOLDER,
     licence: str = "unknown",
 ) -> Data:
     """Load images root/images/STEM.* and masks root/masks/STEM.*, of 2 or 3 axes.
@@ -57,6 +62,9 @@ def image_folder(
         test_share: Share of the groups for the test split, if the split is random.
         split_seed: Seed of the split and of the draw.
         augment: Any of `flips`, `rotations`, `intensity`.
+        cache: Where samples are held: `memory`; `disk`, in files of `cache_folder` that later runs use again; or
+            `auto`, which takes disk if they would take more than a quarter of the available memory.
+        cache_folder: Folder of the cache.
         licence: Licence of the data.
 
     Raises:
@@ -87,6 +95,8 @@ def image_folder(
         crop=crop,
         channels=channels,
         intensity=intensity,
+        cache=cache,
+        cache_folder=cache_folder,
         classes=classes,
     )
 

@@ -12,11 +12,11 @@ import torch
 from bench.datasets.augment import augmentation
 from bench.datasets.common import hold_out, list_values, rows_by_split
 from bench.datasets.data import Data, Volumes
-from bench.datasets.load import sides
 from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
 from bench.datasets.nnunet_files import Case, Grid, grid_of, read_case
 from bench.datasets.nnunet_preprocessing import Recipe, preprocess
 from bench.datasets.nnunet_raw import Raw, check_reader, find_splits, held_out_cases, read_raw
+from bench.datasets.preparing import sides
 from bench.datasets.progress import progress
 from bench.datasets.volumes import patches
 from bench.errors import InputError

@@ -13,10 +13,12 @@ from bench.datasets.augment import augmentation
 from bench.datasets.common import by, list_values, rows_by_split
 from bench.datasets.data import Data, Split, Volumes
 from bench.datasets.grids import grid_header, has_affine, read_grid
-from bench.datasets.load import Pair, sides, warn_of_lost_detail
+from bench.datasets.load import warn_of_lost_detail
 from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
 from bench.datasets.nifti import check_affine, check_same_grid
+from bench.datasets.preparing import sides
 from bench.datasets.progress import progress
+from bench.datasets.reading import Pair
 from bench.errors import InputError
 
 INTENSITIES = ("zscore", "minmax", "percentiles")

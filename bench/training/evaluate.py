@@ -13,6 +13,7 @@ import torch
 from torch.nn.functional import one_hot
 
 from bench.datasets.data import Data, Split, in_regions
+from bench.datasets.storage import Samples, loaded
 from bench.errors import TrainingError
 from bench.information.statistics import bootstrap_rows, percentile_interval
 from models.tracing import device_of
@@ -21,11 +22,12 @@ RESAMPLES = 1000
 HD95_OF = "hd95."
 UNDEFINED = "undefined"
 Regions = dict[str, tuple[int, ...]]
+BATCH = 32  # images whose logits are computed, and held for masks, at once
 WINDOWS = 4  # windows of a volume in one batch
 
 
 @torch.no_grad()
-def predict(model: torch.nn.Module, images: torch.Tensor, batch_size: int = 32) -> torch.Tensor:
+def predict(model: torch.nn.Module, images: Samples, batch_size: int = BATCH) -> torch.Tensor:
     """Compute the logits of images (n, channels, *spatial): (n, outputs, ...) on the CPU."""
     device = device_of(model)
     model.eval()
@@ -50,10 +52,18 @@ def predict_volume(model: torch.nn.Module, volume: torch.Tensor, patch: tuple[in
 
 
 def predictions(model: torch.nn.Module, data: Data, split: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield logits and targets of a split: of all its samples at once, or of one volume after the other."""
+    """Yield logits and targets of a split.
+
+    Masks and their logits take much memory, so that they come in batches, and those of volumes one by one. Other
+    targets come at once, because scores such as the balanced accuracy are of all samples.
+    """
     whole = data.whole(split)
     if isinstance(whole, Split):
-        yield predict(model, whole.images), whole.targets
+        size = BATCH if data.task == "segmentation" else max(1, len(whole))
+        for first in range(0, len(whole), size):
+            rows = np.arange(first, min(first + size, len(whole)))
+            batch = whole.take(rows)
+            yield predict(model, batch.images), loaded(batch.targets)
         return
     for image, target in zip(whole.images, whole.targets, strict=True):
         yield predict_volume(model, image, data.image_size), target[None]
@@ -90,19 +100,20 @@ def evaluate(model: torch.nn.Module, data: Data, split: str, *, seed: int) -> tu
     else:
         samples = data.splits[split]  # only segmentation has volumes
         logits = _require_defined(predict(model, samples.images), data, split)
-        table = pd.DataFrame({"correct": correct(logits, samples.targets, data)})
+        targets = loaded(samples.targets)
+        table = pd.DataFrame({"correct": correct(logits, targets, data)})
     measured = [column for column in table if column != "both_empty" and not column.startswith(HD95_OF)]
     table.insert(0, "name", whole.names)
     table.insert(1, "group", whole.groups)
     if data.task == "classification":
-        table.insert(2, "class", [data.classes[target] for target in whole.targets])
+        table.insert(2, "class", [data.classes[target] for target in targets])
     metrics = dict(_means_with_intervals(table, measured, seed))
     if data.task == "segmentation":
         for column in [column for column in table if column.startswith("hd95")]:
             metrics[column.replace("hd95", f"hd95_{UNDEFINED}", 1)] = float(table[column].isna().sum())
         metrics["dice_both_empty"] = float(table["both_empty"].sum())
     else:
-        metrics |= classification_scores(logits, samples.targets, data)
+        metrics |= classification_scores(logits, targets, data)
     return metrics, table
 
 
@@ -116,9 +127,23 @@ def score(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> float:
     if data.task == "reconstruction":
         return -float((logits - targets).square().mean())
     if data.task == "segmentation":
-        return float(_dice(_masks(logits, targets, len(data.classes), data.regions)).mean(dim=1).mean())
+        return float(part_scores(logits, targets, data).mean())
     scores = classification_scores(logits, targets, data)
     return scores.get("auroc", math.nan) if data.task == "multilabel" else scores["balanced_accuracy"]
+
+
+def part_scores(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> torch.Tensor:
+    """Compute the Dice of each image for segmentation, (n,), and the score of all images for other tasks, (1,)."""
+    if data.task == "segmentation":
+        return _dice(_masks(logits, targets, len(data.classes), data.regions)).mean(dim=1)
+    return torch.tensor([score(logits, targets, data)], dtype=torch.float64)
+
+
+def mean_score(parts: Sequence[torch.Tensor], data: Data) -> float:
+    """Compute the score of a split from those of its parts, which `predictions` yields."""
+    if data.volumes:
+        return float(np.mean([float(part.mean()) for part in parts]))
+    return float(torch.cat([*parts]).mean())
 
 
 def segmentation_table(

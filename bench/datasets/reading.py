@@ -1,0 +1,192 @@
+"""Read samples of one shape in several processes, into memory or into the cache."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Sequence
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.datasets.cache import Cache
+from bench.datasets.common import by, list_values
+from bench.datasets.files import shape_of
+from bench.datasets.memory import COPIES, FLOAT, INT, check_memory, stays_in_memory
+from bench.datasets.npy import Writer
+from bench.datasets.preparing import Preparation
+from bench.datasets.storage import Encoding, OnDisk, Samples
+from bench.datasets.workers import map_in_processes
+from bench.errors import InputError
+
+IMAGES, MASKS = "images.npy", "masks.npy"
+
+
+class Pair(NamedTuple):
+    """The files of an image and its mask."""
+
+    name: str
+    image: Path
+    mask: Path | tuple[Path, ...]  # several files are instances of one class; none without masks
+
+
+class Read(NamedTuple):
+    """A prepared sample, and what is noted of the file of its mask."""
+
+    image: np.ndarray
+    divisor: int | None  # of the image
+    mask: np.ndarray | None = None
+    values: Sequence[float] = ()  # distinct values in the file
+    lost: bool = False  # whether the prepared mask has fewer
+
+
+class Found(NamedTuple):
+    """Samples that were read. The two functions decode them."""
+
+    images: Callable[[Encoding], Samples]
+    masks: Callable[[Encoding], Samples]
+    note: dict[str, Any]  # divisor of the images, values of each mask, and number of masks that lose some
+
+
+ReadOne = Callable[[Pair, Preparation, bool], Read]
+
+
+class Reader:
+    """Reads all samples of a dataset.
+
+    Args:
+        pairs: The files.
+        read_one: Reads and prepares a sample. Its last argument says whether pixels may stay whole numbers.
+        preparation: How samples are prepared.
+        title: Name of the dataset.
+        cache: `auto`, `memory` or `disk`.
+        folder: Folder of the cache.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        read_one: ReadOne,
+        preparation: Preparation,
+        title: str,
+        cache: str,
+        folder: str | Path,
+    ):
+        self.pairs, self.read_one, self.preparation, self.title, self.cache = pairs, read_one, preparation, title, cache
+        self.has_masks = pairs[0].mask != ()
+        self.folder = folder
+
+    def read(self) -> Found:
+        """Read the samples, or open their entry in the cache."""
+        entry = None if self.cache == "memory" else self._entry()
+        if entry and entry.exists():
+            return self._open(entry, entry.open())
+        in_memory, on_disk = self._bytes()
+        if entry is None or stays_in_memory(in_memory, self.cache):
+            check_memory(COPIES * in_memory, self.what, "lower dataset.size or dataset.crop, or take fewer images")
+            return self._read_into_memory()
+        return self._open(entry, entry.make(self._write, on_disk))
+
+    def _entry(self) -> Cache:
+        files = [file for pair in self.pairs for file in (pair.image, *_files(pair.mask))]
+        kind = "pairs" if self.has_masks else "images"
+        return Cache(self.folder, self.title, files, {"kind": kind, **self.preparation.arguments()})
+
+    def _bytes(self) -> tuple[int, int]:
+        """Return the bytes of all samples in memory and on disk, by the headers of the files.
+
+        Raises:
+            InputError: A single image does not fit in memory, or images have different numbers of channels.
+        """
+        paths = [pair.image for pair in self.pairs]
+        shapes = list(map_in_processes(shape_of, paths, f"check {self.title}", "images"))
+        counts = sorted({shape[0] for shape in shapes})
+        if self.preparation.channels == "auto":
+            if len(counts) > 1 and counts[:-1] != [1]:
+                raise InputError(
+                    f"images: got {list_values(counts)} channels, wanted one number, or grey and one other number; "
+                    "split the folder"
+                )
+            self.preparation = self.preparation.with_channels(counts[-1])
+        count = int(self.preparation.channels)
+        mask = INT if self.has_masks else 0
+        largest = max(range(len(paths)), key=lambda row: prod(shapes[row]))
+        what = f"{paths[largest]} of {by(shapes[largest])}"
+        check_memory(COPIES * (FLOAT + mask) * prod(shapes[largest]), what, "shrink it or cut it into several")
+        kept = [self.preparation.shape(shape[1:]) for shape in shapes]
+        self.what = f"dataset: {len(paths)} images of {count} channels and {by(kept[-1])}"
+        sample = count * FLOAT + mask
+        fix = "lower dataset.size or dataset.crop"
+        check_memory(COPIES * sample * max(map(prod, kept)), self.what, fix)  # of one sample, also for those on disk
+        pixels = sum(map(prod, kept))
+        return pixels * sample, pixels * (count * FLOAT + self.has_masks)
+
+    def _read_into_memory(self) -> Found:
+        images, masks, note = self._fill(lambda _, shape, dtype: Shared(shape, dtype))
+        return Found(lambda code: code.decode(images.array), lambda code: code.decode(masks.array), note)
+
+    def _write(self, folder: Path) -> dict[str, Any]:
+        return self._fill(lambda name, shape, dtype: Writer(folder / name, shape, dtype))[2]
+
+    def _open(self, entry: Cache, note: dict[str, Any]) -> Found:
+        return Found(
+            lambda code: OnDisk(entry.path / IMAGES, code), lambda code: OnDisk(entry.path / MASKS, code), note
+        )
+
+    def _fill(self, create: Callable[[str, tuple[int, ...], np.dtype], Any]) -> tuple[Any, Any, dict[str, Any]]:
+        """Fill an array of images and an array of masks. Whole numbers become float32 if images have several types."""
+        return self._try(create, whole_numbers=True) or self._try(create, whole_numbers=False)  # type: ignore[return-value]
+
+    def _try(self, create, whole_numbers: bool) -> tuple[Any, Any, dict[str, Any]] | None:
+        """Fill the arrays, or return None if an image has another type than the first."""
+        count = len(self.pairs)
+        first = self.read_one(self.pairs[0], self.preparation, whole_numbers)
+        images = create(IMAGES, (count, *first.image.shape), first.image.dtype)
+        masks = None if first.mask is None else create(MASKS, (count, *first.mask.shape), first.mask.dtype)
+
+        def put(row: int) -> tuple[Sequence[float], bool] | None:
+            read = self.read_one(self.pairs[row], self.preparation, whole_numbers)
+            self._check(read, first, self.pairs[row])
+            if (read.image.dtype, read.divisor) != (first.image.dtype, first.divisor):
+                return None
+            images.write(row, read.image)
+            if masks is not None:
+                masks.write(row, read.mask)
+            return read.values, read.lost
+
+        values, lost = [], 0
+        for noted in map_in_processes(put, range(count), f"load {self.title}", "images"):
+            if noted is None:
+                return None
+            values.append(noted[0])
+            lost += noted[1]
+        return images, masks, {"divisor": first.divisor, "values": values, "lost": lost}
+
+    def _check(self, read: Read, first: Read, pair: Pair) -> None:
+        """Raise InputError if the size of an image is not that of the first, or if its pixels are not finite."""
+        if read.image.shape[1:] != first.image.shape[1:]:
+            raise InputError(
+                f"{pair.image}: got {by(read.image.shape[1:])}, but {self.pairs[0].name} has "
+                f"{by(first.image.shape[1:])}, wanted images of one size; set dataset.size"
+            )
+        if read.image.dtype == np.float32 and not np.isfinite(read.image).all():
+            raise InputError(
+                f"dataset {self.title}: {pair.name} has NaN or infinite pixels after scaling, wanted numbers; change "
+                "dataset.intensity, or remove the image"
+            )
+
+
+class Shared:
+    """An array in memory that forked processes share, so that they can write its rows."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype):
+        content = mmap.mmap(-1, max(1, prod(shape) * np.dtype(dtype).itemsize))
+        self.array = np.frombuffer(content, dtype, prod(shape)).reshape(shape)
+
+    def write(self, row: int, values: np.ndarray) -> None:
+        self.array[row] = values
+
+
+def _files(mask: Path | tuple[Path, ...]) -> tuple[Path, ...]:
+    return (mask,) if isinstance(mask, Path) else mask
