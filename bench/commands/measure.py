@@ -15,7 +15,8 @@ from bench.datasets.data import Data
 from bench.errors import InputError
 from bench.information.tables import Moment, Weights
 from bench.tracking import views
-from bench.training.evaluate import mean_score, part_scores, predictions
+from bench.training.evaluate import mean_score, part_scores
+from bench.training.predictions import predictions
 from bench.training.train import loss_function
 from bench.training.trial import trial_output, wanted_shape
 from models import File, NnUnet

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from bench.datasets.cache import FOLDER
 from bench.datasets.common import existing_folder, list_values, refuse_damage, seeded_split, unpacked, with_val
 from bench.datasets.data import Data
 from bench.datasets.reading import Pair
@@ -29,6 +31,8 @@ def decathlon(
     test_share: float = 0.2,
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
+    cache: Literal["auto", "memory", "disk"] = "auto",
+    cache_folder: str = FOLDER,
 ) -> Data:
     """Load the volumes that root/TASK/dataset.json lists for training, with their masks, in RAS orientation.
 
@@ -49,6 +53,8 @@ def decathlon(
         test_share: Share of the volumes for the test split.
         split_seed: Seed of the split and of the draw.
         augment: Any of `flips`, `rotations`, `intensity`.
+        cache: Where volumes are held, as in `image_folder`.
+        cache_folder: Folder of the cache, as in `image_folder`.
 
     Raises:
         InputError: The folder is missing, dataset.json is not valid, files can't be read or do not fit together, mask
@@ -81,6 +87,8 @@ def decathlon(
         augment=augment,
         licence=str(content.get("licence", "unknown")),
         source=str(folder),
+        cache=cache,
+        cache_folder=cache_folder,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,7 @@ def load_pairs(
     files = [pair.mask if isinstance(pair.mask, Path) else pair.name for pair in pairs]
     values = {file: np.array(held) for file, held in zip(files, found.note["values"], strict=True)}
     names, step = read_classes(values, classes)
-    _warn_of_lost(found.note["lost"], "dataset.crop and dataset.size")
+    warn_of_lost(found.note["lost"], "dataset.crop and dataset.size")
     return found.images(Encoding(torch.float32, found.note["divisor"])), found.masks(Encoding(torch.int64, step)), names
 
 
@@ -79,12 +79,8 @@ def load_images(
     return found.images(Encoding(torch.float32, found.note["divisor"]))
 
 
-def warn_of_lost_detail(before: Iterable[np.ndarray], after: Iterable[torch.Tensor], options: str) -> None:
+def warn_of_lost(count: int, options: str) -> None:
     """Log a warning if masks have fewer values than their files: a structure was cut off or is smaller than a pixel."""
-    _warn_of_lost(sum(len(np.unique(mask)) < len(was) for was, mask in zip(before, after, strict=True)), options)
-
-
-def _warn_of_lost(count: int, options: str) -> None:
     if count:
         log.warning("%d masks lose a class because of %s; change them to keep small structures", count, options)
 

@@ -64,7 +64,7 @@ class Writer:
 
     def write(self, row: int, values: np.ndarray) -> None:
         """Write a row."""
-        content = memoryview(np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8))
+        content = np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8).data
         file = os.open(self.path, os.O_WRONLY)
         try:
             done = 0

@@ -175,23 +175,23 @@ class OnDisk(Stored):
 
 
 class Files(Sequence[torch.Tensor]):
-    """Volumes of different sizes, each in a file or in a row of a file, which are read one by one.
+    """Volumes of different sizes, each in a row of a file, which are read one by one.
 
     Args:
-        places: File of each volume, and the row in it or None for the whole file.
+        places: Samples that have the volume, and its row in them.
         least: Volumes are padded with zeros on both sides to this size. None does not pad.
     """
 
-    def __init__(self, places: Sequence[tuple[OnDisk, int | None]], least: tuple[int, ...] | None = None):
+    def __init__(self, places: Sequence[tuple[Samples, int]], least: tuple[int, ...] | None = None):
         self.places, self.least = tuple(places), least
-        self.finite = all(stored.finite for stored, _ in self.places)
+        self.finite = all(isinstance(stored, Stored) and stored.finite for stored, _ in self.places)
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, index: Any) -> torch.Tensor:
+    def __getitem__(self, index: Any) -> torch.Tensor:  # type: ignore[override]  # no slices
         stored, row = self.places[int(index)]
-        volume = stored[:] if row is None else stored[row]
+        volume = stored[row]
         return volume if self.least is None else padded(volume, self.least)
 
 
@@ -205,13 +205,17 @@ class Windows(Stored):
 
     def __init__(self, volumes: Sequence[torch.Tensor], inside: Sequence[tuple[slice, ...]]):
         self.volumes, self.inside = volumes, tuple(inside)
-        first = volumes[0][..., *self.inside[0]]
+        first = self._window(0)
         self.shape, self.dtype = (len(self.inside), *first.shape), first.dtype
 
     def read(self, rows: np.ndarray) -> torch.Tensor:
         if not len(rows):
             return torch.empty((0, *self.shape[1:]), dtype=self.dtype)
-        return torch.stack([self.volumes[row][..., *self.inside[row]] for row in rows.tolist()])
+        return torch.stack([self._window(row) for row in rows.tolist()])
+
+    def _window(self, row: int) -> torch.Tensor:
+        index: tuple[Any, ...] = (..., *self.inside[row])
+        return self.volumes[row][index]
 
 
 def padded(volume: torch.Tensor, least: tuple[int, ...]) -> torch.Tensor:

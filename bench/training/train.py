@@ -15,8 +15,9 @@ from bench.datasets.progress import progress
 from bench.errors import InputError, TrainingError
 from bench.training.checkpoint import Checkpoint, generators_in
 from bench.training.collapse import distinct_predictions, find_collapse
-from bench.training.evaluate import mean_score, part_scores, predictions
+from bench.training.evaluate import mean_score, part_scores
 from bench.training.losses import OF_MASKS, monai_loss, weighted_loss
+from bench.training.predictions import predictions
 from bench.training.state import Fitted, State
 from models.tracing import device_of
 
@@ -131,7 +132,7 @@ class Batches:
     def _augment(self, train: Split | Volumes, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if self.data.augment is None:
             return train.images[rows], train.targets[rows]
-        images, targets = ([side[row] for row in rows] for side in (train.images, train.targets))
+        images, targets = ([side[row] for row in rows.tolist()] for side in (train.images, train.targets))
         if self.data.task != "segmentation":
             images = [self.data.augment({"image": image})["image"] for image in images]
             return torch.stack(images), torch.stack(targets)

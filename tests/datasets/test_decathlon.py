@@ -12,7 +12,8 @@ from dataset_helpers import assert_refused
 from bench.datasets import decathlon
 from bench.datasets.data import Volumes
 from bench.datasets.volumes import patches
-from bench.training.evaluate import evaluate, predict_volume
+from bench.training.evaluate import evaluate
+from bench.training.predictions import predict_volume
 from bench.training.train import Batches, fit, loss_function
 from models import UNet
 

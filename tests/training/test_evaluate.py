@@ -6,7 +6,8 @@ import torch
 
 from bench.datasets.data import Data, Split
 from bench.errors import TrainingError
-from bench.training.evaluate import classification_scores, evaluate, predict_volume, score, segmentation_table
+from bench.training.evaluate import classification_scores, evaluate, score, segmentation_table
+from bench.training.predictions import predict_volume
 
 
 def masks_to_logits(masks):

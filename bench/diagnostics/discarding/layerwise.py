@@ -27,7 +27,8 @@ from bench.diagnostics.discarding.optimization import unevenness
 from bench.errors import EstimationError
 from bench.layers.hooks import function_up_to
 from bench.layers.selection import named_rng
-from bench.training.evaluate import correct, predict, segmentation_table
+from bench.training.evaluate import correct, segmentation_table
+from bench.training.predictions import predict
 from models import Tap
 from models.tracing import device_of
 
