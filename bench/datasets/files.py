@@ -61,6 +61,8 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
 
 def shape_of(path: Path) -> tuple[int, ...]:
     """Read the shape (C, *spatial) of an image from its header alone."""
+    if pictures.is_picture(path):
+        return pictures.picture_shape(path)
     if dicom.is_dicom(path):
         return 1, *nifti.without_ones(dicom.dicom_shape(path))
     if has_affine(path):
@@ -78,6 +80,8 @@ def read_image(path: Path) -> np.ndarray:
 
     C is 1 for grey and 3 for colour. For 4-D NIfTI it is the last axis of the file. Alpha is ignored.
     """
+    if pictures.is_picture(path):
+        return _channels_first(pictures.read_picture(path))
     if has_affine(path):
         array = _drop_ones(read_grid(path)[0])
         return np.moveaxis(array, -1, 0) if array.ndim == 4 else array[np.newaxis]
@@ -85,7 +89,10 @@ def read_image(path: Path) -> np.ndarray:
         return tiff.read_stack(path)
     if arrays.is_array(path):
         return arrays.read_array(path)
-    array = _read_plane(path) if _is_plane(path) else pictures.read_picture(path)
+    return _channels_first(_read_plane(path) if _is_plane(path) else pictures.read_picture(path))
+
+
+def _channels_first(array: np.ndarray) -> np.ndarray:
     return np.moveaxis(array, -1, 0) if array.ndim == 3 else array[np.newaxis]
 
 
@@ -121,6 +128,8 @@ def read_pair(image: Path, mask: Path | Sequence[Path]) -> tuple[np.ndarray, np.
 
 def check_pair(image: Path, mask: Path | Sequence[Path]) -> None:
     """Raise InputError if the headers of an image and its mask describe different grids."""
+    if isinstance(mask, Path) and pictures.is_picture(image) and pictures.is_picture(mask):
+        return
     for one in [mask] if isinstance(mask, Path) else mask:
         if has_affine(image) != has_affine(one):
             raise InputError(
@@ -154,6 +163,8 @@ def _read_plane(path: Path) -> np.ndarray:
 
 
 def _read_one_mask(path: Path) -> np.ndarray:
+    if pictures.is_picture(path):
+        return pictures.read_mask_picture(path)
     if has_affine(path):
         return _drop_ones(read_grid(path)[0])
     if tiff.is_stack(path):

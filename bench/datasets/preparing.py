@@ -65,7 +65,7 @@ class Preparation:
             channels = len(pixels) if self.channels == "auto" else self.channels
             divisor = None if pixels.dtype == bool else int(np.iinfo(pixels.dtype).max)
             stored = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
-            return np.broadcast_to(stored, (channels, *pixels.shape[1:])), divisor
+            return stored if len(stored) == channels else np.repeat(stored, channels, axis=0), divisor
         image = with_channels(scale(pixels, self.intensity, path), self.channels, path)
         return prepare(image, self.crop, self.size, smooth=True, intensity=self.intensity).numpy(), None
 
