@@ -11,7 +11,7 @@ from bench.errors import InputError
 
 COPIES = 2  # the samples, and a copy while they are stacked or divided into splits
 FLOAT, INT = 4, 8  # bytes of a pixel of an image, and of a mask
-RAW_AND_SAMPLES = COPIES * (1 + FLOAT)  # bytes of a pixel of uint8 images that are held while samples are made of them
+RAW_AND_SAMPLES = 3  # bytes of a pixel of uint8 images: those of each file, of all files, and of the splits
 CACHES = ("auto", "memory", "disk")
 SHARE = 1 / 4  # of the available memory that samples may take
 CGROUPS = Path("/sys/fs/cgroup")
