@@ -46,7 +46,7 @@ def map_in_processes(
         try:
             for item in items:
                 spent = time.perf_counter() - started
-                if processes > 1 and spent > ALONE and spent / done * (len(items) - done) > WORTH:
+                if processes > 1 and done and spent > ALONE and spent / done * (len(items) - done) > WORTH:
                     break
                 yield function(item)
                 done += 1
