@@ -43,18 +43,19 @@ def available_memory() -> int:
     return int(min(psutil.virtual_memory().available, *map(_available_in, _cgroups()), *_left_by_limits()))
 
 
+def check_cache(cache: str) -> None:
+    """Raise InputError if there is no such choice of where samples are held."""
+    if cache not in CACHES:
+        raise InputError(f"dataset.cache: got {cache!r}, wanted one of {list(CACHES)}; change dataset.cache")
+
+
 def stays_in_memory(needed: float, cache: str) -> bool:
     """Return whether samples stay in memory. Those on disk are in the cache.
 
     Args:
         needed: Bytes of the samples in memory.
         cache: `memory`, `disk`, or `auto`: memory for samples of at most a quarter of the available memory.
-
-    Raises:
-        InputError: There is no such choice.
     """
-    if cache not in CACHES:
-        raise InputError(f"dataset.cache: got {cache!r}, wanted one of {list(CACHES)}; change dataset.cache")
     return cache == "memory" or (cache == "auto" and needed <= available_memory() * SHARE)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from bench.datasets.cache import Cache
 from bench.datasets.common import by, list_values
 from bench.datasets.files import shape_of
-from bench.datasets.memory import COPIES, FLOAT, INT, check_memory, stays_in_memory
+from bench.datasets.memory import COPIES, FLOAT, INT, check_cache, check_memory, stays_in_memory
 from bench.datasets.npy import Writer
 from bench.datasets.preparing import Preparation
 from bench.datasets.storage import Encoding, OnDisk, Samples
@@ -73,6 +73,7 @@ class Reader:
         cache: str,
         folder: str | Path,
     ):
+        check_cache(cache)
         self.pairs, self.read_one, self.preparation, self.title, self.cache = pairs, read_one, preparation, title, cache
         self.has_masks = pairs[0].mask != ()
         self.folder = folder

@@ -11,7 +11,7 @@ import torch
 
 from bench.datasets.cache import Cache
 from bench.datasets.data import Volumes
-from bench.datasets.memory import COPIES, FLOAT, INT, check_memory, stays_in_memory
+from bench.datasets.memory import COPIES, FLOAT, INT, check_cache, check_memory, stays_in_memory
 from bench.datasets.storage import CLASSES, IMAGES, Files, OnDisk
 from bench.datasets.workers import map_in_processes
 
@@ -69,6 +69,7 @@ def read_cases(
     Raises:
         InputError: They do not fit in memory or on the disk, or `read` refuses one.
     """
+    check_cache(cache)
     if cache == "memory" or not entry.exists():
         size = need()
         in_memory = (size.channels * FLOAT + INT) * size.voxels

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from dataset_helpers import save
+from nnunet_files import write_raw
 from small_data import write_data
 
-from bench.datasets import decathlon, dsb2018, image_folder, table
+from bench.datasets import decathlon, dsb2018, image_folder, nnunet, table
 from bench.datasets.data import Split
 from bench.datasets.npy import Writer
 from bench.datasets.storage import Encoding, InMemory, OnDisk, Stored, join, loaded
@@ -110,15 +111,27 @@ def test_images_of_several_types_become_floats(folder, tmp_path):
     assert data.train.images.whole.stored == np.float32
 
 
+@pytest.mark.parametrize("configuration", ["2d", "3d_fullres"])
+def test_cases_of_nnunet_are_the_same_in_memory_and_on_disk(tmp_path, configuration):
+    root = write_raw(tmp_path / "Dataset901_Test", 6)
+    options = {"configuration": configuration, "cache_folder": str(tmp_path / "cache")}
+    options["patch"] = [16] * int(configuration[0])
+    in_memory = nnunet(str(root), cache="memory", **options)
+    for _ in range(2):
+        same(in_memory, nnunet(str(root), cache="disk", **options))
+
+
 @pytest.mark.parametrize("name", ["dsb2018", "decathlon", "table"])
 def test_other_sources_are_the_same_in_memory_and_on_disk(tmp_path, name):
-    write_data(name, tmp_path)
+    root = tmp_path / "data"
+    root.mkdir()
+    write_data(name, root)
     load = {"dsb2018": dsb2018, "decathlon": decathlon, "table": table}[name]
-    options = {"task": next(tmp_path.iterdir()).name} if name == "decathlon" else {"size": 16}
+    options = {"task": next(root.iterdir()).name} if name == "decathlon" else {"size": 16}
     places = {"cache_folder": str(tmp_path / "cache")} | options
-    in_memory = load(tmp_path, cache="memory", **places)
+    in_memory = load(root, cache="memory", **places)
     for _ in range(2):
-        same(in_memory, load(tmp_path, cache="disk", **places))
+        same(in_memory, load(root, cache="disk", **places))
 
 
 def test_the_key_has_files_and_preprocessing(folder, tmp_path):
