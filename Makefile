@@ -33,6 +33,8 @@ perf: $(INSTALLED) ## ratios of times within one run; takes minutes
 	$(BIN)/python tests/perf/measurement.py
 	$(BIN)/python tests/perf/asking.py
 	$(BIN)/python tests/perf/discarding.py
+	$(BIN)/python tests/perf/memory.py
+	$(BIN)/python tests/perf/reading.py
 
 mutate: $(INSTALLED) ## mutation tests; ROOM=, FILE=, N= mutants per file, SEED=; an hour; docs/testing.md
 	$(ONE_THREAD) nice -n 15 $(BIN)/python tests/mutation/mutate.py --count $(N) --seed $(SEED) $(if $(ROOM),--room '$(ROOM)') $(if $(FILE),--file $(FILE))
