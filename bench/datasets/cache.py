@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -93,6 +94,8 @@ class Cache:
             raise InputError(f"{self._shown()}: files changed while they were read; start again when they are complete")
         sizes = {file.name: file.stat().st_size for file in sorted(part.iterdir())}
         (part / ABOUT).write_text(json.dumps({"files": sizes, "note": note}), encoding="utf-8")
+        for file in part.iterdir():
+            _flush(file)
         part.rename(self.path)
 
     @contextmanager
@@ -122,3 +125,12 @@ class Cache:
 
     def _shown(self) -> str:
         return str(self.files[0].parent) if self.files else "dataset"
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file is on the disk, so that a power cut leaves no entry with missing content."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
