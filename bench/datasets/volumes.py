@@ -85,8 +85,7 @@ def volumetric(
     size = patch_size(patch, {case.names[0]: case.masks.shape[1:] for case in cases})
     held = dict(zip(kept, cases, strict=True))
     volumes = {part: volumes_of([held[row] for row in members]) for part, members in rows.items()}
-    channels = {case.images.shape[1] for case in cases}
-    if len(channels) > 1:
+    if len(channels := {case.images.shape[1] for case in cases}) > 1:
         raise InputError(
             f"{source}: got volumes of {list_values(sorted(channels))} channels, wanted one number; correct the files"
         )
