@@ -132,7 +132,8 @@ class Batches:
     def _augment(self, train: Split | Volumes, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if self.data.augment is None:
             return train.images[rows], train.targets[rows]
-        images, targets = ([side[row] for row in rows.tolist()] for side in (train.images, train.targets))
+        chosen = rows.tolist()
+        images, targets = [train.images[row] for row in chosen], [train.targets[row] for row in chosen]
         if self.data.task != "segmentation":
             images = [self.data.augment({"image": image})["image"] for image in images]
             return torch.stack(images), torch.stack(targets)
