@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from omegaconf import DictConfig
 from torch import device as Device
 from torch.nn import Module
@@ -16,7 +15,8 @@ from bench.datasets.data import Data
 from bench.errors import InputError
 from bench.information.tables import Moment, Weights
 from bench.tracking import views
-from bench.training.evaluate import predictions, score
+from bench.training.evaluate import mean_score, part_scores
+from bench.training.predictions import predictions
 from bench.training.train import loss_function
 from bench.training.trial import trial_output, wanted_shape
 from models import File, NnUnet
@@ -64,7 +64,7 @@ def measure(config: DictConfig) -> str:
             measurement.table.share_responses()
         finally:
             measurement.log_tables(tracked)
-        val = float(np.mean([score(logits, targets, data) for logits, targets in predictions(model, data, "val")]))
+        val = mean_score([part_scores(*each, data) for each in predictions(model, data, "val")], data)
         measurement.conclude(
             tracked,
             model,

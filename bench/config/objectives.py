@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch.nn.functional import one_hot
 
-from bench.datasets.data import Data, Split, in_regions
+from bench.datasets.data import Data
+from bench.datasets.splits import Split, in_regions
 from bench.errors import InputError
 from bench.training.cost import cost
 from bench.training.evaluate import evaluate

@@ -136,6 +136,8 @@ def fingerprint_of(config: DictConfig, data: Data, weights: str = "") -> str:
     for key in ("tracking", "resume", "checkpoint_minutes", "objectives", "trust"):
         settings.pop(key, None)
     settings.get("train", {}).pop("workers", None)
+    for key in ("cache", "cache_folder"):  # the numbers do not depend on them
+        settings["dataset"].pop(key, None)
     content = json.dumps(
         [settings, data.fingerprint, version("infoflow-bench"), *([weights] if weights else [])], sort_keys=True
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import zipfile
 from math import prod
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
 from bench.datasets.common import by, list_values, refuse_damage
 from bench.datasets.memory import COPIES, INT, check_memory
+from bench.datasets.npy import read_header
 from bench.errors import InputError
 
 SUFFIXES = (".npy", ".npz")
@@ -52,25 +52,6 @@ def read_plain(path: Path) -> np.ndarray:
             return loaded
         with loaded:
             return loaded[loaded.files[0]]
-
-
-def read_header(file: IO[bytes], size: int) -> tuple[tuple[int, ...], np.dtype]:
-    """Read the shape and the type in the header of an `.npy`.
-
-    Args:
-        file: The opened file.
-        size: Number of its bytes.
-
-    Raises:
-        ValueError: The header is damaged, or the file has another number of bytes.
-    """
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    claimed, held = prod(shape) * dtype.itemsize, size - file.tell()
-    if claimed != held and not dtype.hasobject:  # NumPy refuses pickled objects
-        raise ValueError(f"it has {held} bytes of values, but its header states {claimed}")
-    return shape, dtype
 
 
 def _header(path: Path) -> tuple[int, ...]:

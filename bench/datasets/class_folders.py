@@ -9,12 +9,13 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from bench.datasets.cache import FOLDER
 from bench.datasets.common import existing_folder, list_values, reason, seeded_split, unpacked, with_val
 from bench.datasets.data import Data
 from bench.datasets.files import entries, files_by_stem
 from bench.datasets.index import SPLIT_NAMES, check_groups, read_index
 from bench.datasets.labelled import labelled
-from bench.datasets.load import Size
+from bench.datasets.preparing import Size
 from bench.errors import InputError
 
 
@@ -41,6 +42,8 @@ def class_folders(
     test_share: float = 0.2,
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
+    cache: Literal["auto", "memory", "disk"] = "auto",
+    cache_folder: str = FOLDER,
     licence: str = "unknown",
     name: str | None = None,
     folder: str | None = None,
@@ -65,6 +68,8 @@ def class_folders(
         test_share: Share of the groups for the test split, if there is no folder test/.
         split_seed: Seed of the split and of the draw.
         augment: Any of `flips`, `rotations`, `intensity`.
+        cache: Where samples are held, as in `image_folder`.
+        cache_folder: Folder of the cache, as in `image_folder`.
         licence: Licence of the data.
         name: Name of the dataset. None takes that of the folder.
         folder: Folder in root that has the class folders. If it does not exist, they are in root.
@@ -103,6 +108,8 @@ def class_folders(
         crop=crop,
         channels=channels,
         intensity=intensity,
+        cache=cache,
+        cache_folder=cache_folder,
     )
 
 

@@ -1,18 +1,20 @@
-"""Names of classes, which tables and names of metrics contain."""
+"""Names of the classes of a dataset, which tables and names of metrics contain."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from typing import Literal
 
 from bench.errors import InputError
 
+Task = Literal["segmentation", "classification", "multilabel", "reconstruction"]
 MOST_CLASSES = {"segmentation": 256, "classification": 1000, "multilabel": 1000, "reconstruction": 1000}
 LONGEST_NAME = 100  # characters of the name of a class; names of metrics contain it, and MLflow allows 250
 IN_METRICS = r"[\w.\- :]+"  # characters that MLflow allows in names of metrics, without /, which begins a section
 
 
-def check_classes(data: str, task: str, classes: tuple[str, ...]) -> None:
+def check_classes(data: str, task: Task, classes: tuple[str, ...]) -> None:
     """Raise InputError for names of classes that tables, or for segmentation names of metrics, can't contain.
 
     Examples:

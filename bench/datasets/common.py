@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from bench.datasets.augment import augmentation
-from bench.datasets.data import SPLITS, Data, Split, Task
-from bench.datasets.memory import COPIES, FLOAT, check_memory
+from bench.datasets.data import SPLITS, Data, Task
+from bench.datasets.memory import FLOAT, check_memory, stays_in_memory
+from bench.datasets.splits import Split
+from bench.datasets.storage import Encoding, InMemory
 from bench.errors import InputError
 
 LONGEST = 200  # characters of the message of a library
@@ -192,7 +194,7 @@ def classification(
     licence: str,
     source: str,
 ) -> Data:
-    """Make a `Data` for classification. Images are scaled to [0, 1].
+    """Make a `Data` for classification. Images are scaled to [0, 1]; many of them stay uint8 until a batch is read.
 
     Args:
         name: Name of the dataset.
@@ -222,14 +224,17 @@ def classification(
 
     rows = rows_by_split(split, n, seed)
     count, shape = sum(map(len, rows.values())), images.shape[1:]
-    check_memory(COPIES * FLOAT * count * prod(shape), f"dataset: {count} images of {by(shape)}", "lower dataset.n")
+    check_memory(count * prod(shape), f"dataset: {count} images of {by(shape)}", "lower dataset.n")
+    small = stays_in_memory(FLOAT * count * prod(shape), "auto")  # else they stay uint8
 
     def take(rows: np.ndarray) -> Split:
-        pixels = torch.from_numpy(images[rows]).float() / 255
+        pixels = images[rows]
         grey = pixels.ndim == spatial_dims + 1
-        pixels = pixels.unsqueeze(1) if grey else pixels.movedim(-1, 1)  # (n, C, *spatial)
+        pixels = np.ascontiguousarray(pixels[:, np.newaxis] if grey else np.moveaxis(pixels, -1, 1))  # (n, C, *spatial)
+        stored = InMemory(pixels, Encoding(torch.float32, 255))
         named = tuple(f"{row:05d}" if names is None else names[row] for row in rows)
-        return Split(pixels.contiguous(), torch.from_numpy(labels[rows].astype(np.int64)), np.array(named), named)
+        samples = stored[:] if small else stored
+        return Split(samples, torch.from_numpy(labels[rows].astype(np.int64)), np.array(named), named)
 
     return Data(
         name=name,

@@ -1,101 +1,22 @@
-"""Data, Split and Volumes: a dataset in memory, in a fixed order."""
+"""Data: a dataset with its splits, for training and measurements."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cached_property
 
 import numpy as np
 import torch
 
-from bench.datasets.class_names import check_classes
+from bench.datasets.class_names import Task, check_classes
+from bench.datasets.splits import Split, Volumes
+from bench.datasets.storage import BLOCK, Files, Samples, Stored
 from bench.errors import InputError
 
-Task = Literal["segmentation", "classification", "multilabel", "reconstruction"]
 SPLITS = ("train", "val", "test")
 TOLERANCE = 2.0  # of the normalised surface Dice, in millimetres
-
-
-@dataclass(frozen=True)
-class Split:
-    """Samples of one split, in memory and in a fixed order.
-
-    Attributes:
-        images: (n, channels, *spatial) float32.
-        targets: int64: (n, *spatial) class masks, (n,) classes, or (n, labels) of 0 and 1. For reconstruction float32,
-            the images to reconstruct.
-        groups: (n,) the group of each sample, such as a patient. Without groups, each sample is a group.
-        names: n names for messages and tables.
-        spacing: (n, axes) the size of a pixel along each axis in millimetres, or None if it is not known.
-    """
-
-    images: torch.Tensor
-    targets: torch.Tensor
-    groups: np.ndarray
-    names: tuple[str, ...]
-    spacing: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def take(self, rows) -> Split:
-        """Return the samples of some rows."""
-        rows = np.asarray(rows)
-        index = torch.from_numpy(rows)
-        names = tuple(self.names[row] for row in rows)
-        spacing = None if self.spacing is None else self.spacing[rows]
-        return Split(self.images[index], self.targets[index], self.groups[rows], names, spacing)
-
-    @staticmethod
-    def join(*splits: Split) -> Split:
-        """Return the samples of several splits in one."""
-        spacings = [split.spacing for split in splits if split.spacing is not None]
-        return Split(
-            torch.cat([split.images for split in splits]),
-            torch.cat([split.targets for split in splits]),
-            np.concatenate([split.groups for split in splits]),
-            tuple(name for split in splits for name in split.names),
-            np.concatenate(spacings) if len(spacings) == len(splits) else None,
-        )
-
-
-@dataclass(frozen=True)
-class Volumes:
-    """Volumes, or large pictures, of one split, of different sizes. A `Split` with the same names has a patch of each.
-
-    Attributes:
-        images: n arrays (channels, *spatial) float32.
-        targets: n class masks (*spatial) int64.
-        groups: (n,) the group of each volume.
-        names: n names.
-        spacing: (n, axes) as in `Split`.
-    """
-
-    images: tuple[torch.Tensor, ...]
-    targets: tuple[torch.Tensor, ...]
-    groups: np.ndarray
-    names: tuple[str, ...]
-    spacing: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def take(self, rows) -> Volumes:
-        """Return the volumes of some rows."""
-        images, targets, names = (tuple(each[row] for row in rows) for each in (self.images, self.targets, self.names))
-        return Volumes(images, targets, self.groups[rows], names, None if self.spacing is None else self.spacing[rows])
-
-
-def in_regions(targets: torch.Tensor, regions: dict[str, tuple[int, ...]]) -> torch.Tensor:
-    """Return which pixels are in each region: class masks (n, *spatial) to (n, regions, *spatial) of 0 and 1.
-
-    Examples:
-        >>> in_regions(torch.tensor([[0, 1, 2]]), {"whole": (1, 2), "core": (2,)}).tolist()
-        [[[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]]
-    """
-    return torch.stack([torch.stack([targets == n for n in each]).any(0) for each in regions.values()], dim=1).float()
 
 
 @dataclass(frozen=True)
@@ -154,7 +75,8 @@ class Data:
     def _check_values(self, split: str) -> None:
         """Raise InputError if pixels are not finite, or if no mask of the split has foreground."""
         whole = self.whole(split)
-        for image, name in zip(whole.images, whole.names, strict=True):
+        known = isinstance(whole.images, Stored | Files) and whole.images.finite
+        for image, name in () if known else zip(whole.images, whole.names, strict=True):
             if not torch.isfinite(image).all():
                 raise InputError(
                     f"dataset {self.name}: {name} has NaN or infinite pixels after scaling, wanted numbers; change "
@@ -195,19 +117,20 @@ class Data:
         binary_mask = self.task == "segmentation" and len(self.classes) == 2
         return len(self.regions) if self.regions else 1 if binary_mask else len(self.classes)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Compute a hash of all images, targets, groups and splits."""
         digest = hashlib.sha256()
         for name, split in self.splits.items():
             digest.update(f"{name}{tuple(split.images.shape)}{list(split.groups)}{self.regions or ''}".encode())
             whole = self.whole(name)
-            volumes = [*whole.images, *whole.targets] if self.volumes else []
             if whole.spacing is not None:
                 sides = [f"{side:.4g}" for side in whole.spacing.flatten()]  # formats store other numbers of digits
                 digest.update(f"{sides} {self.tolerance}".encode())
-            for tensor in (split.images, split.targets, *volumes):
-                digest.update(np.ascontiguousarray(tensor.numpy()).data)
+            volumes = (whole.images, whole.targets) if self.volumes else ()
+            for samples in (split.images, split.targets, *volumes):
+                for tensor in _batches(samples):
+                    digest.update(np.ascontiguousarray(tensor.numpy()).data)
         return digest.hexdigest()[:16]
 
     def card(self) -> dict:
@@ -225,11 +148,22 @@ class Data:
         }
         if self.task == "segmentation":
             card |= {"regions": self.regions} if self.regions else {}
-            pixels = torch.cat([mask.flatten() for name in self.splits for mask in self.whole(name).targets])
-            card["foreground_share"] = float((pixels > 0).float().mean())
+            card["foreground_share"] = self._foreground_share()
         if (spacing := self.whole("train").spacing) is not None:
             card["spacing_mm"] = np.median(spacing, axis=0).round(6).tolist()
         if self.volumes:
             sizes = [tuple(mask.shape) for volumes in self.volumes.values() for mask in volumes.targets]
             card["volumes"] = {"smallest": np.min(sizes, axis=0).tolist(), "largest": np.max(sizes, axis=0).tolist()}
         return card
+
+    def _foreground_share(self) -> float:
+        foreground = pixels = 0
+        for name in self.splits:
+            for masks in _batches(self.whole(name).targets):
+                foreground, pixels = foreground + int((masks > 0).sum()), pixels + masks.numel()
+        return float(torch.tensor(foreground, dtype=torch.float32) / pixels)
+
+
+def _batches(samples: Samples | Sequence[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """Yield all samples in their order, several at once if they have one size."""
+    yield from samples.split(BLOCK) if isinstance(samples, torch.Tensor | Stored) else samples

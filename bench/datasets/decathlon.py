@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from bench.datasets.cache import FOLDER
 from bench.datasets.common import existing_folder, list_values, refuse_damage, seeded_split, unpacked, with_val
 from bench.datasets.data import TOLERANCE, Data
-from bench.datasets.load import Pair
+from bench.datasets.reading import Pair
 from bench.datasets.volumes import volumetric
 from bench.errors import InputError
 
@@ -30,6 +32,8 @@ def decathlon(
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
     tolerance: float = TOLERANCE,
+    cache: Literal["auto", "memory", "disk"] = "auto",
+    cache_folder: str = FOLDER,
 ) -> Data:
     """Load the volumes that root/TASK/dataset.json lists for training, with their masks, in RAS orientation.
 
@@ -51,6 +55,8 @@ def decathlon(
         split_seed: Seed of the split and of the draw.
         augment: Any of `flips`, `rotations`, `intensity`.
         tolerance: Largest distance in millimetres at which surfaces agree, for the normalised surface Dice.
+        cache: Where volumes are held, as in `image_folder`.
+        cache_folder: Folder of the cache, as in `image_folder`.
 
     Raises:
         InputError: The folder is missing, dataset.json is not valid, files can't be read or do not fit together, mask
@@ -84,6 +90,8 @@ def decathlon(
         tolerance=tolerance,
         licence=str(content.get("licence", "unknown")),
         source=str(folder),
+        cache=cache,
+        cache_folder=cache_folder,
     )
 
 

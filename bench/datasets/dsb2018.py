@@ -8,12 +8,17 @@ from typing import Literal
 
 import numpy as np
 
+from bench.datasets.cache import FOLDER
 from bench.datasets.common import existing_folder, seeded_split, with_val
 from bench.datasets.data import Data
 from bench.datasets.files import entries, files_by_stem
 from bench.datasets.image_folder import segmentation
-from bench.datasets.load import Pair, Size
+from bench.datasets.load import Loading
+from bench.datasets.preparing import Size
+from bench.datasets.reading import Pair
 from bench.errors import InputError
+
+CLASSES = ("background", "nucleus")
 
 
 def dsb2018(
@@ -27,6 +32,8 @@ def dsb2018(
     test_share: float = 0.2,
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
+    cache: Literal["auto", "memory", "disk"] = "auto",
+    cache_folder: str = FOLDER,
 ) -> Data:
     """Load images of nuclei: ID/images/ID.png, with the masks ID/masks/*.png joined by OR.
 
@@ -42,6 +49,8 @@ def dsb2018(
         test_share: Share of the images for the test split, if there is no stage1_test/ with masks.
         split_seed: Seed of the split.
         augment: Any of `flips`, `rotations`, `intensity`.
+        cache: Where samples are held, as in `image_folder`.
+        cache_folder: Folder of the cache, as in `image_folder`.
 
     Raises:
         InputError: The root is missing, an ID has no image or no masks, or `image_folder` refuses a file.
@@ -68,15 +77,11 @@ def dsb2018(
         pairs,
         with_val(assigned, groups, val_share, split_seed),
         groups,
+        Loading(size, crop, channels, intensity, CLASSES, cache=cache, cache_folder=cache_folder),
+        patch=patch,
         augment=augment,
         licence="CC0-1.0",
         source="https://bbbc.broadinstitute.org/BBBC038",
-        patch=patch,
-        size=size,
-        crop=crop,
-        channels=channels,
-        intensity=intensity,
-        classes=("background", "nucleus"),
     )
 
 

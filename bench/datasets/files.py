@@ -67,6 +67,8 @@ def files_by_stem(folder: Path) -> dict[str, Path]:
 
 def shape_of(path: Path) -> tuple[int, ...]:
     """Read the shape (C, *spatial) of an image from its header alone."""
+    if pictures.is_picture(path):
+        return pictures.picture_shape(path)
     if ome_zarr.is_zarr(path):
         return ome_zarr.zarr_shape(path)
     if dicom.is_dicom(path):
@@ -86,6 +88,8 @@ def read_image(path: Path) -> np.ndarray:
 
     C is 1 for grey and 3 for colour. For 4-D NIfTI it is the last axis of the file. Alpha is ignored.
     """
+    if pictures.is_picture(path):
+        return _channels_first(pictures.read_picture(path))
     if has_affine(path):
         array = _drop_ones(read_grid(path)[0])
         return np.moveaxis(array, -1, 0) if array.ndim == 4 else array[np.newaxis]
@@ -95,7 +99,10 @@ def read_image(path: Path) -> np.ndarray:
         return tiff.read_stack(path)
     if arrays.is_array(path):
         return arrays.read_array(path)
-    array = _read_plane(path) if _is_plane(path) else pictures.read_picture(path)
+    return _channels_first(_read_plane(path) if _is_plane(path) else pictures.read_picture(path))
+
+
+def _channels_first(array: np.ndarray) -> np.ndarray:
     return np.moveaxis(array, -1, 0) if array.ndim == 3 else array[np.newaxis]
 
 
@@ -148,6 +155,8 @@ def _read_aligned(image: Path, mask: Path | Sequence[Path]) -> np.ndarray:
 
 def check_pair(image: Path, mask: Masks) -> None:
     """Raise InputError if the headers of an image and its mask describe different grids."""
+    if isinstance(mask, Path) and pictures.is_picture(image) and pictures.is_picture(mask):
+        return
     for one in [mask] if isinstance(mask, Path) else mask.values() if isinstance(mask, Mapping) else mask:
         if has_affine(image) != has_affine(one):
             raise InputError(
@@ -181,6 +190,8 @@ def _read_plane(path: Path) -> np.ndarray:
 
 
 def _read_one_mask(path: Path) -> np.ndarray:
+    if pictures.is_picture(path):
+        return pictures.read_mask_picture(path)
     if has_affine(path):
         return _drop_ones(read_grid(path)[0])
     if ome_zarr.is_zarr(path) or tiff.is_stack(path):

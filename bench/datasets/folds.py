@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from bench.datasets.common import list_values, refuse_damage
-from bench.datasets.data import SPLITS, Data, Split, Volumes
+from bench.datasets.data import SPLITS, Data
 from bench.datasets.index import AUTO, read_csv, require_columns
+from bench.datasets.splits import Split, Volumes
 from bench.errors import InputError
 
 Folds = int | str

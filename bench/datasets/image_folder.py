@@ -9,13 +9,17 @@ from typing import Literal
 import numpy as np
 
 from bench.datasets.augment import augmentation
+from bench.datasets.cache import FOLDER
 from bench.datasets.common import existing_folder, require_samples, rows_by_split, seeded_split, with_val
-from bench.datasets.data import TOLERANCE, Data, Volumes
+from bench.datasets.data import TOLERANCE, Data
 from bench.datasets.files import SUFFIXES, files_by_stem, shape_of
 from bench.datasets.index import AUTO, read_index
-from bench.datasets.load import Pair, Size, load_pairs, prepared_size
-from bench.datasets.overlapping import find_class_folders, number_combinations, pair_with_classes
+from bench.datasets.load import Loading, load_large, load_pairs
+from bench.datasets.overlapping import find_class_folders, pair_with_classes
+from bench.datasets.preparing import Size, prepared_size
+from bench.datasets.reading import Pair
 from bench.datasets.spacing import check_tolerance, image_spacings
+from bench.datasets.splits import Split, Volumes
 from bench.datasets.volumes import patch_size, patches
 from bench.errors import InputError
 
@@ -37,6 +41,8 @@ def image_folder(
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
     tolerance: float = TOLERANCE,
+    cache: Literal["auto", "memory", "disk"] = "auto",
+    cache_folder: str = FOLDER,
     licence: str = "unknown",
 ) -> Data:
     """Load images root/images/STEM.* and masks root/masks/STEM.*, of 2 or 3 axes.
@@ -74,6 +80,9 @@ def image_folder(
         augment: Any of `flips`, `rotations`, `intensity`.
         tolerance: Largest distance in millimetres at which surfaces agree, for the normalised surface Dice. It has an
             effect if the files have the size of a pixel.
+        cache: Where samples are held: `memory`; `disk`, in files of `cache_folder` that later runs use again; or
+            `auto`, which takes disk if they would take more than a quarter of the available memory.
+        cache_folder: Folder of the cache.
         licence: Licence of the data.
 
     Raises:
@@ -95,19 +104,14 @@ def image_folder(
         pairs,
         assigned,
         groups,
+        Loading(size, crop, channels, intensity, classes, overlapping, cache, cache_folder),
+        patch=patch,
         n=n,
         seed=split_seed,
         augment=augment,
         tolerance=tolerance,
-        overlapping=overlapping,
         licence=licence,
         source=str(folder),
-        patch=patch,
-        size=size,
-        crop=crop,
-        channels=channels,
-        intensity=intensity,
-        classes=classes,
     )
 
 
@@ -116,19 +120,15 @@ def segmentation(
     pairs: Sequence[Pair],
     assigned: np.ndarray,
     groups: np.ndarray,
+    loading: Loading,
     *,
+    patch: Size,
     n: Sequence[int | None] | None = None,
     seed: int = 0,
     augment: str | Sequence[str] | None,
     tolerance: float = TOLERANCE,
-    overlapping: tuple[str, ...] = (),
     licence: str,
     source: str,
-    patch: Size,
-    size: Size,
-    crop: Size,
-    classes: int | Sequence[str] | None,
-    **preprocessing,
 ) -> Data:
     """Make a `Data` for segmentation.
 
@@ -137,18 +137,14 @@ def segmentation(
         pairs: The files of n images and their masks.
         assigned: (n,) the split of each pair.
         groups: (n,) the group of each pair.
+        loading: How the files are loaded.
+        patch: Sides of a patch, or None.
         n: Number of images to draw for (train, val, test). None in it, or for it, takes all.
         seed: Seed of the draw.
         augment: Names of augmentations.
         tolerance: Tolerance of the normalised surface Dice in millimetres.
-        overlapping: Names of the classes, if the masks have a bit for each class.
         licence: Licence of the data.
         source: Where the data come from.
-        patch: Sides of a patch, or None.
-        size: Size, as in `image_folder`.
-        crop: Central window, as in `image_folder`.
-        classes: Classes, as in `image_folder`.
-        **preprocessing: `channels` and `intensity` of `load_pairs`.
     """
     check_tolerance(tolerance)
     require_samples(assigned, source)
@@ -157,27 +153,20 @@ def segmentation(
     pairs = [pairs[row] for row in kept]
     window = None
     if patch is not None:
-        sizes = {pair.name: prepared_size(shape_of(pair.image)[1:], crop, size) for pair in pairs}
+        sizes = {pair.name: prepared_size(shape_of(pair.image)[1:], loading.crop, loading.size) for pair in pairs}
         window = patch_size(patch, sizes)
-    wanted = 2 ** len(overlapping) if overlapping else classes
-    images, masks, named = load_pairs(
-        pairs, title=name, size=size, crop=crop, classes=wanted, one_size=window is None, **preprocessing
-    )
-    regions = None
-    if overlapping:
-        background = named[0] if classes is None or isinstance(classes, int) else classes[0]
-        masks, named, regions = number_combinations(masks, overlapping, background, Path(source) / "masks")
+    images, masks, classes, regions = (load_large if window else load_pairs)(pairs, loading, name)
     dims, names = masks[0].ndim, tuple(pair.name for pair in pairs)
-    spacing = image_spacings(name, pairs, dims, crop, size)
-    whole = Volumes(tuple(images), tuple(masks), groups[kept], names, spacing)
-    volumes = {part: whole.take(np.searchsorted(kept, members)) for part, members in rows.items()}
+    spacing = image_spacings(name, pairs, dims, loading.crop, loading.size)
+    whole = (Volumes if window else Split)(images, masks, groups[kept], names, spacing)
+    taken = {part: whole.take(np.searchsorted(kept, members)) for part, members in rows.items()}
     return Data(
         name=name,
         task="segmentation",
-        classes=named,
-        **{part: patches(each, window or tuple(masks[0].shape)) for part, each in volumes.items()},
+        classes=classes,
+        **({part: patches(each, window) for part, each in taken.items()} if window else taken),
         augment=augmentation(augment, dims, patch=window),
-        volumes=volumes if window else None,
+        volumes=taken if window else None,
         regions=regions,
         tolerance=tolerance,
         licence=licence,

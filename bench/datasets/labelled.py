@@ -10,8 +10,9 @@ import torch
 
 from bench.datasets.augment import augmentation
 from bench.datasets.common import require_samples, rows_by_split
-from bench.datasets.data import SPLITS, Data, Split, Task
+from bench.datasets.data import SPLITS, Data, Task
 from bench.datasets.load import load_images
+from bench.datasets.splits import Split
 
 
 def labelled(

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import prod
-from typing import NamedTuple
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 
 from bench.datasets.augment import augmentation
+from bench.datasets.cache import FOLDER, Cache
 from bench.datasets.common import hold_out, list_values, rows_by_split
-from bench.datasets.data import TOLERANCE, Data, Volumes
-from bench.datasets.load import sides
-from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
-from bench.datasets.nnunet_files import Case, Grid, grid_of, is_spacing_known, read_case
+from bench.datasets.data import TOLERANCE, Data
+from bench.datasets.memory import Need
+from bench.datasets.nnunet_files import Case as NnunetCase
+from bench.datasets.nnunet_files import Grid, grid_of, is_spacing_known, read_case
 from bench.datasets.nnunet_preprocessing import Recipe, preprocess
 from bench.datasets.nnunet_raw import Raw, check_reader, find_splits, held_out_cases, read_raw
-from bench.datasets.progress import progress
-from bench.datasets.spacing import Spacing, check_tolerance, stack_spacings
+from bench.datasets.preparing import sides
+from bench.datasets.spacing import check_tolerance
+from bench.datasets.volume_cases import Case, read_cases, volumes_of
 from bench.datasets.volumes import patches
 from bench.errors import InputError
 from models.nnunet_plans import Plans, read_plans
-
-
-class Sample(NamedTuple):
-    """A preprocessed volume or slice: image (channels, *spatial), mask (*spatial), name, group and spacing in mm."""
-
-    image: torch.Tensor
-    mask: torch.Tensor
-    name: str
-    group: str  # the case
-    spacing: Spacing | None
 
 
 def nnunet(
@@ -47,6 +41,8 @@ def nnunet(
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
     tolerance: float = TOLERANCE,
+    cache: Literal["auto", "memory", "disk"] = "auto",
+    cache_folder: str = FOLDER,
 ) -> Data:
     """Load the labelled cases of a dataset of nnU-Net.
 
@@ -79,6 +75,8 @@ def nnunet(
         split_seed: Seed of this share and of the draw.
         augment: Any of `flips`, `rotations`, `intensity`.
         tolerance: Largest distance in millimetres at which surfaces agree, for the normalised surface Dice.
+        cache: Where images are held, as in `image_folder`.
+        cache_folder: Folder of the cache, as in `image_folder`.
 
     Raises:
         InputError: A folder or file is missing or not valid, the plans or the fold do not fit the dataset, or mask
@@ -100,16 +98,20 @@ def nnunet(
     kept = [cases[row] for row in np.sort(np.concatenate(list(rows.values())))]
     grids = {case.name: grid_of(case.images[0]) for case in kept}
     dims = _dims(plan, configuration, grids)
-    _check_memory(raw, grids, recipe)
-    loaded = {}
-    for case in progress(kept, f"load {raw.folder.name}", "cases", len(kept)):
-        loaded[case.name] = _load(case, raw, recipe, dims, slices)
-    samples = [sample for each in loaded.values() for sample in each]
-    size = _patch(patch, plan, dims, samples)
-    known = stack_spacings(raw.folder.name, [each.name for each in samples], [each.spacing for each in samples])
-    taken = {part: [loaded[cases[row].name] for row in members] for part, members in rows.items()}
-    volumes = {part: _volumes(each, size, known is not None) for part, each in taken.items()}
-    whole = any(tuple(mask.shape) != size for part in volumes.values() for mask in part.targets)
+    arguments = {
+        "kind": "nnunet",
+        "recipe": vars(recipe),
+        "dims": dims,
+        "slices": slices,
+        "labels": [*raw.labels.items()],
+    }
+    read = partial(_load, raw=raw, recipe=recipe, dims=dims, slices=slices)
+    entry = Cache(cache_folder, raw.folder.name, [file for case in kept for file in _files(case)], arguments)
+    name, need = raw.folder.name, partial(_need, raw, grids, recipe)
+    loaded = {case.group: case for case in read_cases(read, kept, name, "cases", need, entry, cache)}
+    size = _patch(patch, plan, dims, [*loaded.values()])
+    volumes = {part: volumes_of([loaded[cases[row].name] for row in members], size) for part, members in rows.items()}
+    whole = any(_exceeds(case, size) for case in loaded.values())
     return Data(
         name=raw.folder.name,
         task="segmentation",
@@ -154,7 +156,7 @@ def _dims(plan: Plans | None, configuration: str | None, grids: Mapping[str, Gri
     return dims
 
 
-def _assign(raw: Raw, path, fold: int, val_share: float, seed: int) -> tuple[list[Case], np.ndarray]:
+def _assign(raw: Raw, path, fold: int, val_share: float, seed: int) -> tuple[list[NnunetCase], np.ndarray]:
     """Return the cases of the fold and the split of each."""
     train, held = held_out_cases(path, fold, list(raw.cases))
     if raw.tests:
@@ -171,19 +173,25 @@ def _assign(raw: Raw, path, fold: int, val_share: float, seed: int) -> tuple[lis
     return cases, np.repeat(list(sizes), list(sizes.values()))
 
 
-def _check_memory(raw: Raw, grids: Mapping[str, Grid], recipe: Recipe) -> None:
-    """Raise InputError if the preprocessed cases do not fit in memory, by the headers of their images."""
-    voxels = 0.0
+def _need(raw: Raw, grids: Mapping[str, Grid], recipe: Recipe) -> Need:
+    """Return how large the preprocessed cases are, by the headers of their images."""
+    voxels = []
     for grid in grids.values():
         spacing = [grid.spacing[axis] for axis in recipe.transpose]
         wanted = recipe.spacing or spacing
         shrinks = [old / new for old, new in zip(spacing[len(spacing) - len(wanted) :], wanted, strict=True)]
-        voxels += prod(grid.shape) * prod(shrinks)
-    needed = COPIES * (len(raw.channels) * FLOAT + INT) * voxels
-    check_memory(needed, f"dataset: {len(grids)} cases of {len(raw.channels)} channels", "lower dataset.n")
+        voxels.append(prod(grid.shape) * prod(shrinks))
+    what = f"dataset: {len(grids)} cases of {len(raw.channels)} channels"
+    return Need(sum(voxels), max(voxels), len(raw.channels), what, "lower dataset.n")
 
 
-def _load(case: Case, raw: Raw, recipe: Recipe, dims: int, slices: int | None) -> list[Sample]:
+def _files(case: NnunetCase) -> list[Path]:
+    """Return all files that a case is read from, also those with the spacing of a TIFF."""
+    beside = case.images[0].parent.glob(f"{case.name}*.json")
+    return [*case.images, case.mask, *sorted(beside), *sorted(case.mask.parent.glob(f"{case.name}.json"))]
+
+
+def _load(case: NnunetCase, raw: Raw, recipe: Recipe, dims: int, slices: int | None) -> Case:
     """Load and preprocess a case: one volume, or its slices."""
     image, mask, spacing = read_case(case)
     if len(image) != len(raw.channels):
@@ -200,13 +208,12 @@ def _load(case: Case, raw: Raw, recipe: Recipe, dims: int, slices: int | None) -
     image, mask, voxel = preprocess(image, mask, spacing, recipe)
     sides_mm = voxel[-dims:] if is_spacing_known(case.images[0]) else None
     classes_of = np.array([raw.labels[number] for number in sorted(raw.labels)])
-    pixels, classes = torch.from_numpy(image), torch.from_numpy(classes_of[mask.clip(min=0)]).long()
+    classes = classes_of[mask.clip(min=0)].astype(np.uint8)
     if dims == 3:
-        return [Sample(pixels, classes, case.name, case.name, sides_mm)]
-    return [
-        Sample(pixels[:, row].contiguous(), classes[row].contiguous(), f"{case.name}_{row:03d}", case.name, sides_mm)
-        for row in _rows(classes, slices)
-    ]
+        return Case(image[None], classes[None], [case.name], case.name, sides_mm)
+    rows = _rows(torch.from_numpy(classes), slices)
+    names = [f"{case.name}_{row:03d}" for row in rows]
+    return Case(np.ascontiguousarray(image[:, rows].swapaxes(0, 1)), classes[rows], names, case.name, sides_mm)
 
 
 def _rows(mask: torch.Tensor, slices: int | None) -> list[int]:
@@ -220,30 +227,15 @@ def _rows(mask: torch.Tensor, slices: int | None) -> list[int]:
     return [labelled[round(row)] for row in at]
 
 
-def _patch(
-    patch: int | Sequence[int] | None, plan: Plans | None, dims: int, samples: Sequence[Sample]
-) -> tuple[int, ...]:
+def _patch(patch: int | Sequence[int] | None, plan: Plans | None, dims: int, cases: Sequence[Case]) -> tuple[int, ...]:
     """Return the sides of a patch."""
     if patch is not None:
         return sides(patch, dims, "dataset.patch")
     if plan is not None:
         return plan.patch_size
-    return tuple(int(side) for side in np.min([sample.mask.shape for sample in samples], axis=0))
+    return tuple(int(side) for side in np.min([case.masks.shape[1:] for case in cases], axis=0))
 
 
-def _volumes(cases: Sequence[Sequence[Sample]], size: tuple[int, ...], with_spacing: bool) -> Volumes:
-    """Join the samples of a split, padded to the size of a patch."""
-    samples = [sample for case in cases for sample in case]
-    return Volumes(
-        tuple(_padded(sample.image, size) for sample in samples),
-        tuple(_padded(sample.mask, size) for sample in samples),
-        np.array([sample.group for sample in samples]),
-        tuple(sample.name for sample in samples),
-        np.array([sample.spacing for sample in samples]) if with_spacing else None,
-    )
-
-
-def _padded(array: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
-    """Pad the last axes with zeros on both sides, so that they are at least as long as a patch."""
-    missing = [max(0, least - side) for least, side in zip(size, array.shape[-len(size) :], strict=True)]
-    return torch.nn.functional.pad(array, [zeros for m in reversed(missing) for zeros in (m // 2, m - m // 2)])
+def _exceeds(case: Case, size: tuple[int, ...]) -> bool:
+    """Return whether the images of a case are larger than a patch along an axis."""
+    return any(side > least for side, least in zip(case.masks.shape[1:], size, strict=True))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-
-import torch
 
 from bench.datasets.common import list_values
 from bench.datasets.files import SUFFIXES, entries, files_by_stem
-from bench.datasets.load import Pair
 from bench.datasets.ome_zarr import is_zarr
+from bench.datasets.reading import Pair
 from bench.errors import InputError
 
+BACKGROUND = "background"
 MOST_FOLDERS = 16  # a pixel is a number with a bit for each class
 Regions = dict[str, tuple[int, ...]]
 
@@ -84,42 +83,41 @@ def _names(folders: Sequence[Path], classes: int | Sequence[str] | None) -> tupl
 
 
 def number_combinations(
-    masks: Sequence[torch.Tensor], names: Sequence[str], background: str, folder: Path
-) -> tuple[list[torch.Tensor], tuple[str, ...], Regions | None]:
+    codes: Collection[int], names: Sequence[str], background: str, folder: Path
+) -> tuple[tuple[int, ...], tuple[str, ...], Regions | None]:
     """Give each combination of classes that occurs a number, so that classes are regions of numbers.
 
     Args:
-        masks: (*spatial) of numbers with a bit for each class.
+        codes: The numbers that occur in the masks, with a bit for each class.
         names: Names of the classes, in the order of the bits.
         background: Name of the background.
         folder: Folder of the masks, for messages.
 
     Returns:
-        The masks (*spatial) of numbers from 0 without gaps, a name for each number, and the numbers of each class. One
-        class needs no regions.
+        The number of each code, from 0 without gaps; a name for each number; and the numbers of each class. One class
+        needs no regions.
 
     Raises:
         InputError: A class has no pixel in any mask.
 
     Examples:
-        >>> bits = [torch.tensor([0, 1, 3, 2])]
-        >>> masks, classes, regions = number_combinations(bits, ("a", "b"), "none", Path("masks"))
-        >>> masks[0].tolist(), classes
-        ([0, 1, 3, 2], ('none', 'a', 'b', 'a and b'))
+        >>> table, classes, regions = number_combinations({1, 3}, ("a", "b"), "none", Path("masks"))
+        >>> table, classes
+        ((0, 1, 0, 2), ('none', 'a', 'a and b'))
         >>> regions
-        {'a': (1, 3), 'b': (2, 3)}
+        {'a': (1, 2), 'b': (2,)}
     """
-    codes = sorted({0, *(code for mask in masks for code in mask.unique().tolist())})
+    found = sorted({0, *codes})
     regions = {
-        name: tuple(number for number, code in enumerate(codes) if code >> bit & 1) for bit, name in enumerate(names)
+        name: tuple(number for number, code in enumerate(found) if code >> bit & 1) for bit, name in enumerate(names)
     }
     if empty := [name for name, numbers in regions.items() if not numbers]:
         raise InputError(
             f"{folder / empty[0]}: got no foreground in the masks of all images, wanted some; correct them, change "
             "dataset.size, or remove the folder"
         )
-    number_of = torch.zeros(2 ** len(names), dtype=torch.int64)
-    number_of[codes] = torch.arange(len(codes))
-    held = [[name for bit, name in enumerate(names) if code >> bit & 1] for code in codes]
+    numbers = {code: number for number, code in enumerate(found)}
+    table = tuple(numbers.get(code, 0) for code in range(2 ** len(names)))
+    held = [[name for bit, name in enumerate(names) if code >> bit & 1] for code in found]
     classes = (background, *(" and ".join(each) for each in held[1:]))
-    return [number_of[mask] for mask in masks], classes, regions if len(names) > 1 else None
+    return table, classes, regions if len(names) > 1 else None

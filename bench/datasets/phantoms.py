@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 
 from bench.datasets.augment import augmentation
-from bench.datasets.data import SPLITS, Data, Split
+from bench.datasets.data import SPLITS, Data
 from bench.datasets.memory import FLOAT, INT, check_memory
+from bench.datasets.splits import Split
 from bench.errors import InputError
 
 KINDS = ("no lesion", "solid lesion", "ring lesion", "dark lesion", "split lesion")

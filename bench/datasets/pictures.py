@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import cast
 
@@ -24,11 +25,22 @@ STEPS = {"L;2": 85, "L;4": 17}  # Pillow scales the greys of 2-bit and 4-bit pic
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
 WHITE_IS_ZERO, UNSIGNED = 0, 1  # values of these tags
 WHOLE = "a whole image file"
+PNG = b"\x89PNG\r\n\x1a\n"
+CHANNELS_OF_PNG = {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}  # by the type of colour
+WITH_ORIENTATION = (b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"acTL")  # chunks of an orientation, or of pages
+MOST_PIXELS = 2**26  # of a PNG whose header is read here; Pillow refuses larger ones
 NUMBERS = "wanted one channel of class numbers; give each colour a number from 0 and save those as a grey picture"
+
+
+def is_picture(path: Path) -> bool:
+    """Return whether the suffix of a file is that of a picture other than TIFF."""
+    return str(path).lower().endswith(SUFFIXES) and not path.is_dir()
 
 
 def picture_shape(path: Path) -> tuple[int, int, int]:
     """Read (C, H, W) from the header alone. C is 3 for colours and palettes."""
+    if (known := _png_shape(path)) is not None:
+        return known
     with refuse_damage(path, WHOLE), _open_picture(path) as picture:
         width, height = picture.size
         rotated = picture.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8)
@@ -78,6 +90,23 @@ def read_mask_picture(path: Path) -> np.ndarray:
     if upright.mode == "P":
         _check_palette(path, upright, array)
     return array if step == 1 else array // step
+
+
+def _png_shape(path: Path) -> tuple[int, int, int] | None:
+    """Read (C, H, W) of a PNG without metadata. Pillow would decode the whole picture to find its orientation."""
+    with suppress(OSError), path.open("rb", buffering=0) as file:
+        head = file.read(8 + 8 + 13 + 4)
+        if head[:8] != PNG or head[12:16] != b"IHDR" or len(head) < 33 or head[25] not in CHANNELS_OF_PNG:
+            return None
+        at = len(head)
+        while len(chunk := os.pread(file.fileno(), 8, at)) == 8:
+            if chunk[4:] == b"IEND":
+                width, height = (int.from_bytes(head[i : i + 4], "big") for i in (16, 20))
+                return (CHANNELS_OF_PNG[head[25]], height, width) if width * height <= MOST_PIXELS else None
+            if chunk[4:] in WITH_ORIENTATION:
+                return None
+            at += 12 + int.from_bytes(chunk[:4], "big")
+    return None
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import numpy as np
 from bench.datasets import dicom, nrrd, ome_zarr, tiff
 from bench.datasets.files import shape_of
 from bench.datasets.grids import grid_header, has_affine
-from bench.datasets.load import Pair, Size, prepared_size
+from bench.datasets.preparing import Size, prepared_size
+from bench.datasets.reading import Pair
 from bench.errors import InputError
 
 Spacing = tuple[float, ...]

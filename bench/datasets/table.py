@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from bench.datasets.cache import FOLDER
 from bench.datasets.common import existing_folder, list_values, seeded_split, with_val
 from bench.datasets.data import Data, Task
 from bench.datasets.index import AUTO, find_split, group_column, read_csv, require_columns, split_column
 from bench.datasets.labelled import labelled
-from bench.datasets.load import Size
+from bench.datasets.preparing import Size
 from bench.errors import InputError
 
 CLASSES_ONLY = "wanted classes, because regression is not available; join the values into a few classes"
@@ -36,6 +37,8 @@ def table(
     test_share: float = 0.2,
     split_seed: int = 0,
     augment: str | Sequence[str] | None = None,
+    cache: Literal["auto", "memory", "disk"] = "auto",
+    cache_folder: str = FOLDER,
     licence: str = "unknown",
 ) -> Data:
     """Load the images that a csv lists, with the labels in its columns.
@@ -61,6 +64,8 @@ def table(
         test_share: Share of the groups for the test split, if the split is random.
         split_seed: Seed of the split and of the draw.
         augment: Any of `flips`, `rotations`, `intensity`.
+        cache: Where samples are held, as in `image_folder`.
+        cache_folder: Folder of the cache, as in `image_folder`.
         licence: Licence of the data.
 
     Raises:
@@ -109,6 +114,8 @@ def table(
         crop=crop,
         channels=channels,
         intensity=intensity,
+        cache=cache,
+        cache_folder=cache_folder,
     )
 
 

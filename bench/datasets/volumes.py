@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -10,14 +11,19 @@ import numpy as np
 import torch
 
 from bench.datasets.augment import augmentation
+from bench.datasets.cache import FOLDER, Cache
 from bench.datasets.common import by, list_values, rows_by_split
-from bench.datasets.data import Data, Split, Volumes
+from bench.datasets.data import Data
 from bench.datasets.grids import grid_header, has_affine, read_grid
-from bench.datasets.load import Pair, sides, warn_of_lost_detail
-from bench.datasets.memory import COPIES, FLOAT, INT, check_memory
+from bench.datasets.load import distinct, warn_of_lost
+from bench.datasets.memory import Need
 from bench.datasets.nifti import check_affine, check_same_grid
-from bench.datasets.progress import progress
-from bench.datasets.spacing import Spacing, check_tolerance, spacing_of, stack_spacings
+from bench.datasets.preparing import sides
+from bench.datasets.reading import Pair
+from bench.datasets.spacing import Spacing, check_tolerance, spacing_of
+from bench.datasets.splits import Split, Volumes
+from bench.datasets.storage import Files, Windows
+from bench.datasets.volume_cases import Case, read_cases, volumes_of
 from bench.errors import InputError
 
 INTENSITIES = ("zscore", "minmax", "percentiles")
@@ -40,6 +46,8 @@ def volumetric(
     tolerance: float,
     licence: str,
     source: str,
+    cache: str = "memory",
+    cache_folder: str = FOLDER,
 ) -> Data:
     """Make a `Data` of volumes. Its samples are patches around the labelled voxels.
 
@@ -57,6 +65,8 @@ def volumetric(
         tolerance: Tolerance of the normalised surface Dice in millimetres.
         licence: Licence of the data.
         source: Where the data come from.
+        cache: `auto`, `memory` or `disk`, as in `image_folder`.
+        cache_folder: Folder of the cache.
 
     Raises:
         InputError: Volumes do not fit in memory, can't be read, have different numbers of channels, or are smaller
@@ -65,20 +75,23 @@ def volumetric(
     check_tolerance(tolerance)
     rows = rows_by_split(assigned, n, seed)
     kept = np.sort(np.concatenate(list(rows.values())))
-    _check_memory([pairs[row] for row in kept], _parse_spacing(spacing))
-    loaded = {}
-    for row in progress(kept, f"load {name}", "volumes", len(kept)):
-        loaded[row] = load_volume(pairs[row], len(classes), spacing, intensity)
-    warn_of_lost_detail([each[2] for each in loaded.values()], [each[1] for each in loaded.values()], "dataset.spacing")
-    size = patch_size(patch, {pairs[row].name: mask.shape for row, (_, mask, _, _) in loaded.items()})
-    names = tuple(pairs[row].name for row in kept)
-    images, masks = tuple(loaded[row][0] for row in kept), tuple(loaded[row][1] for row in kept)
-    whole = Volumes(
-        images, masks, np.array(names), names, stack_spacings(name, names, [loaded[row][3] for row in kept])
+    chosen = [pairs[row] for row in kept]
+    sides_mm = _parse_spacing(spacing)
+    arguments = {"kind": "volumes", "classes": len(classes), "spacing": sides_mm, "intensity": intensity}
+    cases = read_cases(
+        partial(_read_case, classes=len(classes), spacing=spacing, intensity=intensity),
+        chosen,
+        name,
+        "volumes",
+        partial(_need, chosen, sides_mm),
+        Cache(cache_folder, name, [file for pair in chosen for file in (pair.image, cast(Path, pair.mask))], arguments),
+        cache,
     )
-    volumes = {part: whole.take(np.searchsorted(kept, members)) for part, members in rows.items()}
-    channels = {len(image) for image, *_ in loaded.values()}
-    if len(channels) > 1:
+    warn_of_lost(sum(case.lost for case in cases), "dataset.spacing")
+    size = patch_size(patch, {case.names[0]: case.masks.shape[1:] for case in cases})
+    held = dict(zip(kept, cases, strict=True))
+    volumes = {part: volumes_of([held[row] for row in members]) for part, members in rows.items()}
+    if len(channels := {case.images.shape[1] for case in cases}) > 1:
         raise InputError(
             f"{source}: got volumes of {list_values(sorted(channels))} channels, wanted one number; correct the files"
         )
@@ -89,7 +102,6 @@ def volumetric(
         **{part: patches(whole, size) for part, whole in volumes.items()},
         augment=augmentation(augment, DIMS, patch=size),
         volumes=volumes,
-        regions=None,
         tolerance=tolerance,
         licence=licence,
         source=source,
@@ -142,6 +154,13 @@ def load_volume(
     return image.float().contiguous(), mask[0].long().contiguous(), found, voxel if known else None
 
 
+def _read_case(pair: Pair, classes: int, spacing: float | Sequence[float] | None, intensity: str) -> Case:
+    image, mask, found, voxel = load_volume(pair, classes, spacing, intensity)
+    stored = mask.numpy().astype(np.uint8)
+    noted = {"spacing": voxel, "values": found.tolist(), "kept": distinct(stored).tolist()}
+    return Case(image.numpy()[None], stored[None], [pair.name], pair.name, **noted)
+
+
 def _require_affine(path: Path) -> None:
     if not has_affine(path):
         raise InputError(f"{path}: got no affine, wanted NIfTI, 3-D NRRD or a folder of DICOM slices; convert it")
@@ -168,9 +187,9 @@ def _check_sizes(pair: Pair, image: torch.Tensor, mask: torch.Tensor) -> None:
         )
 
 
-def _check_memory(pairs: Sequence[Pair], sides_mm: tuple[float, ...] | None) -> None:
-    """Raise InputError if the volumes do not fit in memory, by their headers."""
-    needed, largest = 0.0, (0.0, "")
+def _need(pairs: Sequence[Pair], sides_mm: tuple[float, ...] | None) -> Need:
+    """Return how large the volumes are, by their headers."""
+    total, largest, most = 0.0, (0.0, ""), 1
     for pair in pairs:
         _require_affine(pair.image)
         shape, affine = grid_header(pair.image)
@@ -179,10 +198,11 @@ def _check_memory(pairs: Sequence[Pair], sides_mm: tuple[float, ...] | None) -> 
         if sides_mm:
             check_affine(pair.image, affine)
             kept = np.ceil(kept * np.linalg.norm(affine[:3, :3], axis=0) / sides_mm)
-        need = COPIES * (channels * FLOAT + INT) * float(kept.prod())
-        needed, largest = needed + need, max(largest, (need, f"{pair.image.name} of {by(kept.astype(int))}"))
+        voxels = float(kept.prod())
+        total, most = total + voxels, max(most, channels)
+        largest = max(largest, (voxels, f"{pair.image.name} of {by(kept.astype(int))}"))
     what = f"dataset: {len(pairs)} volumes, the largest {largest[1]}"
-    check_memory(needed, what, "lower dataset.n, or raise dataset.spacing")
+    return Need(total, largest[0], most, what, "lower dataset.n, or raise dataset.spacing")
 
 
 def _parse_spacing(spacing: float | Sequence[float] | None) -> tuple[float, ...] | None:
@@ -194,7 +214,7 @@ def _parse_spacing(spacing: float | Sequence[float] | None) -> tuple[float, ...]
     return tuple(float(side) for side in given)
 
 
-def patch_size(patch: int | Sequence[int] | None, sizes: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
+def patch_size(patch: int | Sequence[int] | None, sizes: dict[str, Sequence[int]]) -> tuple[int, ...]:
     """Return the size of a patch that fits into every volume or picture.
 
     Args:
@@ -223,21 +243,18 @@ def patch_size(patch: int | Sequence[int] | None, sizes: Mapping[str, Sequence[i
 
 def patches(whole: Volumes, size: tuple[int, ...]) -> Split:
     """Take a patch of each volume, around the centre of its labelled voxels, or of the volume if there are none."""
-    images, targets = [], []
-    for image, mask in zip(whole.images, whole.targets, strict=True):
-        if tuple(mask.shape) == size:
-            images.append(image)
-            targets.append(mask)
-            continue
+    windows = []
+    for mask in whole.targets:
         labelled = mask.nonzero().float()
         middle = labelled.mean(dim=0) if len(labelled) else torch.tensor(mask.shape) / 2
         starts = [
             int(min(max(round(float(at) - side / 2), 0), most - side))
             for at, side, most in zip(middle, size, mask.shape, strict=True)
         ]
-        inside = tuple(slice(start, start + side) for start, side in zip(starts, size, strict=True))
-        images.append(image[:, *inside])
-        targets.append(mask[inside])
-    empty = torch.empty(0)
-    stacked = (torch.stack(images), torch.stack(targets)) if images else (empty, empty)
-    return Split(*stacked, whole.groups, whole.names, whole.spacing)
+        windows.append(tuple(slice(start, start + side) for start, side in zip(starts, size, strict=True)))
+    if not windows:
+        return Split(torch.empty(0), torch.empty(0), whole.groups, whole.names, whole.spacing)
+    images, targets = Windows(whole.images, windows), Windows(whole.targets, windows)
+    if not isinstance(whole.images, Files):  # they are in memory
+        return Split(images[:], targets[:], whole.groups, whole.names, whole.spacing)
+    return Split(images, targets, whole.groups, whole.names, whole.spacing)

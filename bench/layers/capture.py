@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bench.datasets.data import Split
+from bench.datasets.splits import Split
 from bench.errors import EstimationError, InputError
 from bench.information.reductions import COLUMNS_PER_FOLD, Reduction
 from bench.information.variables import Folded, Signal, Variable, finish_or_refuse, fold_or_refuse, require_finite

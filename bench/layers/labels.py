@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch.nn.functional import adaptive_avg_pool2d, adaptive_avg_pool3d, one_hot
 
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
+from bench.datasets.splits import Loaded
 from bench.errors import InputError
 from bench.information.reductions import distinct_rows
 from bench.information.variables import Variable
@@ -17,12 +18,12 @@ CLUSTERS = 64
 HALVINGS = 3
 
 
-def classes(data: Data, split: Split, seed: int = 0) -> np.ndarray:
+def classes(data: Data, split: Loaded, seed: int = 0) -> np.ndarray:
     """Return the class, or the combination of labels in multi-label data: (n,)."""
     return distinct_rows(split.targets.reshape(len(split), -1).numpy())
 
 
-def fractions(data: Data, split: Split, seed: int = 0) -> np.ndarray:
+def fractions(data: Data, split: Loaded, seed: int = 0) -> np.ndarray:
     """Divide the samples into 8 classes of about equal size by the shares of foreground pixels: (n,), at most 3 bits.
 
     The classes are octiles of the foreground share for binary masks. With more classes in the masks, each set of
@@ -40,12 +41,12 @@ def fractions(data: Data, split: Split, seed: int = 0) -> np.ndarray:
     return distinct_rows(cells[:, None])
 
 
-def mask(data: Data, split: Split, seed: int = 0) -> np.ndarray:
+def mask(data: Data, split: Loaded, seed: int = 0) -> np.ndarray:
     """Return the mask itself: each distinct mask is a class, (n,)."""
     return classes(data, split, seed)
 
 
-def coarse(data: Data, split: Split, seed: int = 0) -> np.ndarray:
+def coarse(data: Data, split: Loaded, seed: int = 0) -> np.ndarray:
     """Reduce each mask to a 4×4 (3-D: 4×4×4) grid of bits; each distinct grid is a class, (n,).
 
     A bit is 1 if more than 1/16 of the pixels of its block are foreground.
@@ -58,7 +59,7 @@ def coarse(data: Data, split: Split, seed: int = 0) -> np.ndarray:
     return distinct_rows((pool(foreground, GRID) > FOREGROUND_SHARE).flatten(1).numpy())
 
 
-def kmeans(data: Data, split: Split, seed: int = 0) -> np.ndarray:
+def kmeans(data: Data, split: Loaded, seed: int = 0) -> np.ndarray:
     """Return the nearest of 64 k-means centres of the flattened training masks: (n,).
 
     References:
@@ -68,7 +69,7 @@ def kmeans(data: Data, split: Split, seed: int = 0) -> np.ndarray:
 
     if len(data.train) < CLUSTERS:
         raise InputError(f"probe.labels: got kmeans with {len(data.train)} training masks, wanted at least {CLUSTERS}")
-    flat = [(part.targets > 0).flatten(1).float().numpy() for part in (data.train, split)]
+    flat = [(part.targets > 0).flatten(1).float().numpy() for part in (data.train.loaded(), split)]
     return KMeans(CLUSTERS, n_init=1, random_state=seed).fit(flat[0]).predict(flat[1]).astype(np.int64)
 
 
@@ -79,7 +80,7 @@ VIEWS = {
 }
 
 
-def label_view(name: str, data: Data, split: Split, seed: int) -> Variable:
+def label_view(name: str, data: Data, split: Loaded, seed: int) -> Variable:
     """Return the targets of a split as a discrete Variable.
 
     For the view `mask`, the Variable also holds the pixels of the masks as samples.
@@ -103,5 +104,5 @@ def label_view(name: str, data: Data, split: Split, seed: int) -> Variable:
     return Variable(len(split), masks.shape[1], split.groups, labels=labels, samples=masks)
 
 
-def _one_hot(data: Data, split: Split) -> torch.Tensor:
+def _one_hot(data: Data, split: Loaded) -> torch.Tensor:
     return one_hot(split.targets, len(data.classes)).movedim(-1, 1).float()  # (n, classes, *spatial)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn.functional import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 
-from bench.datasets.data import Split
+from bench.datasets.splits import Split
 from bench.layers.capture import run_batches
 from bench.layers.hooks import tap_shapes
 from models import Tap

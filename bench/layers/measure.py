@@ -87,11 +87,12 @@ def measure(
     if not isinstance(network, nn.Module):
         raise InputError(f"network: got {type(network).__name__}, wanted a torch.nn.Module")
     data = data_of(images, labels, groups)
-    count, pixels = len(data.test), data.test.images[:, 0].numel()
+    samples = data.test.loaded()
+    count, pixels = len(samples), samples.images[:, 0].numel()
     if count < MIN_SAMPLES:
         raise InputError(f"images: got {count}, wanted at least {MIN_SAMPLES}")
     names = [layers] if isinstance(layers, str) else layers
-    tapped = with_taps(network, data.test.images, names, data.task == "multilabel", output)
+    tapped = with_taps(network, samples.images, names, data.task == "multilabel", output)
     probe = Probe(
         tapped,
         data,
@@ -105,7 +106,7 @@ def measure(
     )
     table = LayerTable(probe.measure(tapped, Moment(0, Weights.BEST, seed)))
     for number, reference in enumerate(references(network, untrained, seed), 1):
-        other = with_taps(reference, data.test.images, names, data.task == "multilabel", output)
+        other = with_taps(reference, samples.images, names, data.task == "multilabel", output)
         table.extend(probe.measure(other, Moment(0, Weights.UNTRAINED, seed + number)))
     return table
 

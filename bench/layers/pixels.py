@@ -9,7 +9,8 @@ from itertools import product
 import numpy as np
 import torch
 
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
+from bench.datasets.splits import Loaded, Split
 from bench.errors import EstimationError, InputError
 from bench.information.variables import Variable, permuted_groups, require_finite
 from bench.layers.capture import Captured, run_batches
@@ -107,7 +108,7 @@ class PixelLabels(Variable):
         return self.label_maps[np.arange(self.n), order[self.images]]
 
     @classmethod
-    def at(cls, samples: Split, locations: Locations) -> PixelLabels:
+    def at(cls, samples: Loaded, locations: Locations) -> PixelLabels:
         """Read the classes of the samples at the locations."""
         images, axes = locations.images, locations.positions.shape[2]
         positions = locations.positions.reshape(-1, axes).T  # (axes, n)
@@ -173,7 +174,7 @@ def _read_rows(
     return {tap: np.concatenate(batches) for tap, batches in gathered.items()}
 
 
-def image_at(split: Split, locations: Locations, view: str) -> Variable:
+def image_at(split: Loaded, locations: Locations, view: str) -> Variable:
     """Return the Variable of the image itself, in a pixel or patch view."""
     index = locations.flat(locations.size, 1, REACH[view])
     return Variable.of(_gather(split.images, index).double().numpy(), split.groups[locations.images])

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.datasets.data import Data, Split, Task
+from bench.datasets.class_names import Task
+from bench.datasets.data import Data
+from bench.datasets.splits import Loaded
 from bench.errors import InputError
 
 KEYS = ("image", "label")  # keys of a batch that is a mapping, as from MONAI's loaders
@@ -47,7 +49,7 @@ def data_of(images: Any, labels: Any = None, groups: Any = None) -> Data:
         raise InputError(f"groups: got the shape {groups.shape}, wanted ({len(images)},), one for each image")
     count = labels.shape[1] if task == "multilabel" else int(labels.max()) + 1
     classes = tuple(map(str, range(max(count, 2))))
-    split = Split(images, labels, groups, tuple(map(str, range(len(images)))))
+    split = Loaded(images, labels, groups, tuple(map(str, range(len(images)))))
     return Data("of the images given", task, classes, split, split, split)
 
 

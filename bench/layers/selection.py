@@ -9,7 +9,8 @@ from fnmatch import fnmatch
 import numpy as np
 from torch import nn
 
-from bench.datasets.data import SPLITS, Data, Split
+from bench.datasets.data import SPLITS, Data
+from bench.datasets.splits import Loaded
 from bench.errors import InputError
 from models import Tap
 
@@ -22,8 +23,8 @@ def named_rng(seed: int, *names) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32("/".join(map(str, names)).encode())])
 
 
-def choose_samples(data: Data, split: str, n: int | None, seed: int) -> Split:
-    """Draw n samples from a split, or all for None, in the order of the split.
+def choose_samples(data: Data, split: str, n: int | None, seed: int) -> Loaded:
+    """Draw n samples from a split, or all for None, in the order of the split, and load them into memory.
 
     Raises:
         InputError: There is no such split, or it has too few samples.
@@ -43,7 +44,7 @@ def choose_samples(data: Data, split: str, n: int | None, seed: int) -> Split:
             "set probe.split=all or add samples to the split"
         )
     rows = named_rng(seed, "probe samples").choice(len(samples), wanted, replace=False)
-    return samples.take(np.sort(rows))
+    return samples.take(np.sort(rows)).loaded()
 
 
 def taps_of(network: nn.Module) -> list[Tap]:

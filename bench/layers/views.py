@@ -8,7 +8,7 @@ from typing import Protocol
 
 import torch
 
-from bench.datasets.data import Split
+from bench.datasets.splits import Loaded
 from bench.information.reductions import Reduction
 from bench.information.tables import I_TY, I_XT
 from bench.information.variables import Variable
@@ -51,7 +51,7 @@ class ImageView:
 
     def __init__(
         self,
-        samples: Split,
+        samples: Loaded,
         labels: Sequence[tuple[str, Variable]],
         reductions: Sequence[Reduction],
         *,
@@ -106,7 +106,7 @@ class LocationView:
     """
 
     def __init__(
-        self, name: str, samples: Split, locations: Locations, *, budget_gb: float = 1.0, batch_size: int = 32
+        self, name: str, samples: Loaded, locations: Locations, *, budget_gb: float = 1.0, batch_size: int = 32
     ):
         self.name = name
         self.samples = samples

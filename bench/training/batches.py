@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from bench.datasets.data import Data, Split, Volumes
+from bench.datasets.data import Data
+from bench.datasets.splits import Split, Volumes
 from bench.errors import InputError, TrainingError
 
 PARENT_DEATH_SIGNAL = 1  # option of Linux' prctl

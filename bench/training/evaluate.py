@@ -4,58 +4,22 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
 from torch.nn.functional import one_hot
 
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
+from bench.datasets.storage import loaded
 from bench.errors import TrainingError
 from bench.information.statistics import bootstrap_rows, percentile_interval
+from bench.training.predictions import predict, predictions
 from bench.training.segmentation import DISTANCE, dice_of, segmentation_table, to_masks
-from models.tracing import device_of
 
 RESAMPLES = 1000
 UNDEFINED = "undefined"
-WINDOWS = 4  # windows of a volume in one batch
-
-
-@torch.no_grad()
-def predict(model: torch.nn.Module, images: torch.Tensor, batch_size: int = 32) -> torch.Tensor:
-    """Compute the logits of images (n, channels, *spatial): (n, outputs, ...) on the CPU."""
-    device = device_of(model)
-    model.eval()
-    return torch.cat([model(batch.to(device)).float().cpu() for batch in images.split(batch_size)])
-
-
-@torch.no_grad()
-def predict_volume(model: torch.nn.Module, volume: torch.Tensor, patch: tuple[int, ...]) -> torch.Tensor:
-    """Compute the logits of a volume (channels, *spatial) in windows that overlap by half.
-
-    Returns:
-        (1, outputs, *spatial) on the CPU.
-    """
-    from monai.inferers import sliding_window_inference  # here and below, because MONAI takes seconds to load
-
-    device = device_of(model)
-    model.eval()
-    logits = sliding_window_inference(
-        volume[None], patch, WINDOWS, predictor=model, overlap=0.5, mode="gaussian", sw_device=device, device="cpu"
-    )
-    return cast(torch.Tensor, logits).float()  # of the type that the network returns
-
-
-def predictions(model: torch.nn.Module, data: Data, split: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield logits and targets of a split: of all its samples at once, or of one volume after the other."""
-    whole = data.whole(split)
-    if isinstance(whole, Split):
-        yield predict(model, whole.images), whole.targets
-        return
-    for image, target in zip(whole.images, whole.targets, strict=True):
-        yield predict_volume(model, image, data.image_size), target[None]
 
 
 def evaluate(model: torch.nn.Module, data: Data, split: str, *, seed: int) -> tuple[dict[str, float], pd.DataFrame]:
@@ -84,13 +48,14 @@ def evaluate(model: torch.nn.Module, data: Data, split: str, *, seed: int) -> tu
     else:
         samples = data.splits[split]  # only segmentation has volumes
         logits = _require_defined(predict(model, samples.images), data, split)
-        table = pd.DataFrame({"correct": correct(logits, samples.targets, data)})
+        targets = loaded(samples.targets)
+        table = pd.DataFrame({"correct": correct(logits, targets, data)})
     distances = [column for column in table if column.startswith(DISTANCE)]
     measured = [column for column in table if column != "both_empty" and not (column in distances and "." in column)]
     table.insert(0, "name", whole.names)
     table.insert(1, "group", whole.groups)
     if data.task == "classification":
-        table.insert(2, "class", [data.classes[target] for target in whole.targets])
+        table.insert(2, "class", [data.classes[target] for target in targets])
     metrics = dict(_means_with_intervals(table, measured, seed))
     if data.task == "segmentation":
         for column in distances:
@@ -98,7 +63,7 @@ def evaluate(model: torch.nn.Module, data: Data, split: str, *, seed: int) -> tu
             metrics[".".join([f"{name}_{UNDEFINED}", *of_class])] = float(table[column].isna().sum())
         metrics["dice_both_empty"] = float(table["both_empty"].sum())
     else:
-        metrics |= classification_scores(logits, samples.targets, data)
+        metrics |= classification_scores(logits, targets, data)
     return metrics, table
 
 
@@ -121,9 +86,23 @@ def score(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> float:
     if data.task == "reconstruction":
         return -float((logits - targets).square().mean())
     if data.task == "segmentation":
-        return float(dice_of(to_masks(logits, targets, len(data.classes), data.regions)).mean(dim=1).mean())
+        return float(part_scores(logits, targets, data).mean())
     scores = classification_scores(logits, targets, data)
     return scores.get("auroc", math.nan) if data.task == "multilabel" else scores["balanced_accuracy"]
+
+
+def part_scores(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> torch.Tensor:
+    """Compute the Dice of each image for segmentation, (n,), and the score of all images for other tasks, (1,)."""
+    if data.task == "segmentation":
+        return dice_of(to_masks(logits, targets, len(data.classes), data.regions)).mean(dim=1)
+    return torch.tensor([score(logits, targets, data)], dtype=torch.float64)
+
+
+def mean_score(parts: Sequence[torch.Tensor], data: Data) -> float:
+    """Compute the score of a split from those of its parts, which `predictions` yields."""
+    if data.volumes:
+        return float(np.mean([float(part.mean()) for part in parts]))
+    return float(torch.cat([*parts]).mean())
 
 
 def correct(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> np.ndarray:

@@ -8,7 +8,8 @@ from functools import cache
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from bench.datasets.data import Data, in_regions
+from bench.datasets.data import Data
+from bench.datasets.splits import in_regions
 from bench.errors import InputError
 
 OF_MASKS = ("dice", "dice_ce", "dice_focal", "tversky")  # losses of overlap

@@ -10,7 +10,8 @@ import pandas as pd
 import torch
 from torch.nn.functional import one_hot
 
-from bench.datasets.data import TOLERANCE, in_regions
+from bench.datasets.data import TOLERANCE
+from bench.datasets.splits import in_regions
 
 Masks = tuple[torch.Tensor, torch.Tensor]
 Regions = dict[str, tuple[int, ...]]

@@ -10,15 +10,17 @@ import numpy as np
 import torch
 from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 
-from bench.datasets.data import Data, in_regions
+from bench.datasets.data import Data
 from bench.datasets.progress import progress
+from bench.datasets.splits import in_regions
 from bench.errors import InputError, TrainingError
 from bench.training.batches import Batches
 from bench.training.checkpoint import Checkpoint
 from bench.training.collapse import distinct_predictions, find_collapse
-from bench.training.evaluate import predictions, score
+from bench.training.evaluate import mean_score, part_scores
 from bench.training.losses import OF_MASKS, Loss, monai_loss, weighted_loss
 from bench.training.precision import mixed, precision
+from bench.training.predictions import predictions
 from bench.training.state import Fitted, State
 from models.tracing import device_of
 
@@ -175,13 +177,15 @@ def soft_loss(data: Data) -> Loss:
 
 def _validate(model: torch.nn.Module, data: Data, loss: Loss, epoch: int) -> tuple[dict[str, float], frozenset[int]]:
     """Compute loss and score on validation data, and the distinct predictions."""
-    losses, scores, predicted = [], [], frozenset[int]()
+    losses, counts, scores, predicted = [], [], [], frozenset[int]()
     for logits, targets in predictions(model, data, "val"):
+        counts.append(len(targets))
         losses.append(_require_finite(float(loss(logits, targets)), "validation loss", epoch))
-        scores.append(score(logits, targets, data))
+        scores.append(part_scores(logits, targets, data))
         predicted |= distinct_predictions(logits, data.task, bool(data.regions))
-    mean_score = _require_finite(float(np.mean(scores)), "validation score", epoch)
-    return {"val/loss": float(np.mean(losses)), "val/score": mean_score}, predicted
+    mean_loss = losses[0] if len(losses) == 1 else float(np.average(losses, weights=counts))
+    val_score = _require_finite(mean_score(scores, data), "validation score", epoch)
+    return {"val/loss": mean_loss, "val/score": val_score}, predicted
 
 
 def _require_finite(value: float, name: str, epoch: int) -> float:

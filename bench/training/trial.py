@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.datasets.data import Data
+from bench.datasets.storage import Samples, loaded
 from bench.errors import InputError, explain
 from bench.training.evaluate import score
 from bench.training.precision import check_compiler, mixed
@@ -42,7 +43,7 @@ def wanted_shape(data: Data) -> tuple[int, ...]:
 
 
 @torch.no_grad()
-def trial_output(model: nn.Module, images: Tensor) -> Tensor:
+def trial_output(model: nn.Module, images: Samples) -> Tensor:
     """Compute the output of a network for two images in evaluation mode.
 
     Args:
@@ -55,8 +56,8 @@ def trial_output(model: nn.Module, images: Tensor) -> Tensor:
     """
     check_parameters(model)
     model.eval()
-    images = images[:2].to(device_of(model)).clone()
-    given = images.clone()
+    given = images[:2].to(device_of(model))
+    images = given.clone()
     with _failures_as_input_errors("in evaluation mode", given):
         output = _require_tensor(model(images), "in evaluation mode")
         if not torch.equal(images, given):
@@ -177,7 +178,7 @@ def _check_score(data: Data) -> None:
     """Raise InputError if the validation targets do not allow a score."""
     if data.task != "multilabel":
         return
-    targets = data.val.targets
+    targets = loaded(data.val.targets)
     if np.isnan(score(torch.zeros(targets.shape), targets, data)):
         raise InputError(
             f"dataset {data.name}: got no label that some validation samples have and others lack, wanted at least "

@@ -5,7 +5,8 @@ import pytest
 import torch
 from mlflow.utils.validation import _validate_metric
 
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
+from bench.datasets.splits import Split
 from bench.errors import InputError
 
 

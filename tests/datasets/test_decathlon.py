@@ -10,10 +10,11 @@ import torch
 from dataset_helpers import assert_refused
 
 from bench.datasets import decathlon
-from bench.datasets.data import Volumes
+from bench.datasets.splits import Volumes
 from bench.datasets.volumes import patches
 from bench.training.batches import Batches
-from bench.training.evaluate import evaluate, predict_volume
+from bench.training.evaluate import evaluate
+from bench.training.predictions import predict_volume
 from bench.training.train import fit, loss_function
 from models import UNet
 

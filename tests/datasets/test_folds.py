@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from bench.datasets.data import SPLITS, Data, Split, Volumes
+from bench.datasets.data import SPLITS, Data
 from bench.datasets.folds import assign_folds, with_fold
 from bench.datasets.phantoms import phantoms
+from bench.datasets.splits import Split, Volumes
 from bench.errors import InputError
 
 

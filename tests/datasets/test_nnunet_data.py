@@ -11,9 +11,9 @@ from dataset_helpers import assert_refused
 from nnunet_files import changed, plans_content, write_plans, write_raw
 
 from bench.datasets import nnunet
-from bench.datasets.data import in_regions
 from bench.datasets.nnunet_files import Case, read_case
 from bench.datasets.nnunet_raw import held_out_cases
+from bench.datasets.splits import in_regions
 
 # results of DefaultPreprocessor.run_case_npy of nnU-Net 2.8.1 for the volumes of `odd`: shape, values in the middle,
 # standard deviations of the channels, maximum, voxels of each label, and the sum of labels times position modulo 97

@@ -6,7 +6,7 @@ import torch
 from dataset_helpers import assert_refused, save, save_series
 
 from bench.datasets import image_folder
-from bench.datasets.data import in_regions
+from bench.datasets.splits import in_regions
 from bench.training.evaluate import evaluate
 from bench.training.train import loss_function
 

@@ -12,8 +12,8 @@ from nnunet_files import nrrd_bytes, plans_content, write_array, write_plans, wr
 from PIL import Image
 
 from bench.datasets import decathlon, image_folder, nnunet
-from bench.datasets.data import Split
 from bench.datasets.spacing import spacing_of
+from bench.datasets.splits import Split
 
 VOLUME = np.zeros((6, 8, 10), np.uint8)
 VOLUME[2:4, 2:6, 3:7] = 1

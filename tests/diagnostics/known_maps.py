@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
+from bench.datasets.splits import Split
 from bench.layers.probe import Probe
 from models import Tap
 from models.taps import softmax

@@ -7,7 +7,8 @@ import torch
 from running import artifact, assert_refused, composed, is_drawing, points, runs, tiny
 
 from bench.config.build import build_each
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
+from bench.datasets.splits import Split
 from bench.diagnostics import InformationDiscarding
 from bench.diagnostics.discarding import PublishedDescent, WaterFilling
 from bench.estimators import KDE

@@ -4,7 +4,7 @@ import torch
 from scipy.spatial.distance import cdist
 from torch import nn
 
-from bench.datasets.data import Split
+from bench.datasets.splits import Split
 from bench.errors import InputError
 from bench.information.reductions import Columns, Distances, RowCodes
 from bench.layers.capture import capture

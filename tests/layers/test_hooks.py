@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from bench.datasets.data import Split
+from bench.datasets.splits import Split
 from bench.errors import InputError
 from bench.information.reductions import Distances
 from bench.layers.capture import capture

@@ -4,7 +4,8 @@ import torch
 from scipy.spatial.distance import cdist
 
 from bench.datasets import image_folder
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
+from bench.datasets.splits import Split
 from bench.errors import InputError
 from bench.information.reductions import Distances
 from bench.information.variables import plug_in_entropy

@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from bench.datasets import phantoms
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
+from bench.datasets.splits import Split
 from bench.errors import InputError
 from bench.estimators import KDE
 from bench.information.variables import Variable

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
+from bench.datasets.splits import Split
 from bench.errors import TrainingError
-from bench.training.evaluate import classification_scores, evaluate, predict_volume, score, segmentation_table
+from bench.training.evaluate import classification_scores, evaluate, score, segmentation_table
+from bench.training.predictions import predict_volume
 
 
 def masks_to_logits(masks):

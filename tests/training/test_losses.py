@@ -7,7 +7,8 @@ import torch
 from torch.nn.functional import one_hot, softplus
 
 from bench.datasets import phantoms
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
+from bench.datasets.splits import Split
 from bench.errors import InputError
 from bench.training.train import loss_function
 

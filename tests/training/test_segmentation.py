@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
+from bench.datasets.splits import Split
 from bench.training.evaluate import evaluate
 from bench.training.segmentation import segmentation_table, surface_distances
 

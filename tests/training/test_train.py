@@ -9,7 +9,8 @@ from torch.nn.functional import softplus
 from bench.datasets import phantoms
 from bench.errors import InputError, TrainingError
 from bench.training.batches import Batches
-from bench.training.evaluate import predict, score
+from bench.training.evaluate import score
+from bench.training.predictions import predict
 from bench.training.train import fit, loss_function, soft_loss
 from models import CNN, UNet
 

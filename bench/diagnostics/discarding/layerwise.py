@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
 from bench.datasets.progress import progress
+from bench.datasets.splits import Loaded
 from bench.diagnostics.discarding.distortion import Activation, Distortion
 from bench.diagnostics.discarding.grids import central_box, concentration
 from bench.diagnostics.discarding.measures import (
@@ -27,7 +28,8 @@ from bench.diagnostics.discarding.optimization import unevenness
 from bench.errors import EstimationError
 from bench.layers.hooks import function_up_to
 from bench.layers.selection import named_rng
-from bench.training.evaluate import correct, predict, segmentation_table
+from bench.training.evaluate import correct, segmentation_table
+from bench.training.predictions import predict
 from models import Tap
 from models.tracing import device_of
 
@@ -44,12 +46,12 @@ class Images:
     """
 
     data: Data
-    samples: Split
+    samples: Loaded
     low: float
     span: float
 
     @classmethod
-    def select(cls, data: Data, samples: Split, count: int, seed: int) -> Images:
+    def select(cls, data: Data, samples: Loaded, count: int, seed: int) -> Images:
         """Select images at random. The unit of noise is 1 for images in [0, 1], and their whole range otherwise."""
         rows = named_rng(seed, "images to look at").permutation(len(samples))[:count]
         least, most = float(samples.images.min()), float(samples.images.max())
@@ -186,7 +188,7 @@ class LayerwiseDiscarding:
 
     def _reconstruction(self, f: Activation, found: Discarding, tap: Tap, decoders: Decoders) -> dict[str, Tensor]:
         """Return RU, the squared error of the decoder without noise, and the concentration of RU, (n,) each."""
-        train = self.images.to_units(self.images.data.train.images, self.network)
+        train = self.images.to_units(self.images.data.train.loaded().images, self.network)
         f = self.images.from_units(f)
         decoder = decoders.train(f, train, self.seed)
         sigma = found.sigma.flatten(1)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.config.build import channels_last
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
+from bench.datasets.splits import Split
 from bench.diagnostics.discarding.distortion import Activation, Distortion
 from bench.diagnostics.discarding.grids import (
     HALF_LOG_2PIE,

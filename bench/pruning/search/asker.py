@@ -98,7 +98,7 @@ class Asker:
         samples: int = 2400,
         progress: Progress | None = None,
     ):
-        chosen, images = select_views(data, views), data.split("trainval")
+        chosen, every = select_views(data, views), data.split("trainval")
         self.base = base
         self.seed = seed
         self.estimators = dict(estimators)
@@ -107,8 +107,8 @@ class Asker:
         asked = search_taps(base)
         taps = [tap for tap in taps_of(network) if tap.name in asked]
         most = samples if data.task != "segmentation" else samples // 2 ** len(data.image_size)
-        rows = named_rng(seed, "images to ask by").choice(len(images), min(len(images), most), replace=False)
-        images = images.take(np.sort(rows))
+        rows = named_rng(seed, "images to ask by").choice(len(every), min(len(every), most), replace=False)
+        images = every.take(np.sort(rows)).loaded()
         self.channels = {view: Channels(network, data, images, taps, view, samples, seed) for view in chosen}
         first = next(iter(self.channels.values()))
         self.order = {slot: first.order(tap, named_rng(seed, "order", tap)) for slot, tap in self.tap_of.items()}

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import torch
 
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
+from bench.datasets.splits import Loaded
 from bench.errors import InputError
 from bench.information.variables import Variable
 from bench.layers.capture import Captured
@@ -44,7 +45,7 @@ class Channels:
         self,
         network: torch.nn.Module,
         data: Data,
-        samples: Split,
+        samples: Loaded,
         taps: Iterable[Tap],
         view: str,
         pixels: int,

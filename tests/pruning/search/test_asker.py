@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
+from bench.datasets.splits import Split
 from bench.errors import EstimationError, InputError
 from bench.estimators import VInformation
 from bench.pruning.designs import Part, PartKind, design_of

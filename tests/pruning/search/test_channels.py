@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.datasets.data import Data, Split
+from bench.datasets.data import Data
+from bench.datasets.splits import Split
 from bench.layers.maps import FOLDS, RIDGE, LeastSquares
 from bench.pruning.search.channels import Channels
 from models import CNN, UNet
