@@ -7,12 +7,13 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from bench.datasets.common import list_values, refuse_damage
-from bench.datasets.data import SPLITS, Data, Split, Volumes
+from bench.datasets.data import SPLITS, Data, Volumes
 from bench.datasets.index import AUTO, read_csv, require_columns
 from bench.errors import InputError
 
@@ -21,12 +22,18 @@ QUARTERS = (0.25, 0.5, 0.75)
 FILE = ".json"  # ending of a file of nnU-Net, in place of a column
 
 
+class Samples(NamedTuple):
+    """Names and groups of the samples of all splits, in the order of `data.split("all")`."""
+
+    names: tuple[str, ...]
+    groups: np.ndarray
+
+
 def with_fold(data: Data, folds: Folds, fold: int | None, seed: int = 0, index: Path | None = None) -> Data:
     """Return the data with the split of one fold in place of their own split.
 
     The test split has the samples of this fold. A share of the other groups is the validation split, as large as it is
-    in the data's own split and stratified as the folds are. The splits depend on the samples, the fold and the seed
-    alone, not on the data's own split.
+    in the data's own split and stratified as the folds are. Folds do not depend on the data's own split.
 
     Args:
         data: The dataset.
@@ -47,8 +54,8 @@ def with_fold(data: Data, folds: Folds, fold: int | None, seed: int = 0, index: 
     """
     samples = data.split("all")
     assigned = assign_folds(data, folds, seed, index)
-    known = np.unique(assigned)
-    if fold is None or isinstance(fold, bool) or fold not in known:
+    known = np.unique(assigned).tolist()
+    if fold not in known:
         shown = ",".join(map(str, known))
         wanted = f"wanted one of {list_values(known)} for folds={folds}"
         raise InputError(f"fold: got {fold}, {wanted}; write fold={known[0]}, or -m fold={shown} for all of them")
@@ -80,8 +87,8 @@ def assign_folds(data: Data, folds: Folds, seed: int = 0, index: Path | None = N
     Raises:
         InputError: The folds do not fit the data.
     """
-    samples = data.split("all")
-    if len(set(samples.names)) < len(samples):
+    samples = _samples(data)
+    if len(set(samples.names)) < len(samples.names):
         names, counts = np.unique(samples.names, return_counts=True)
         raise InputError(
             f"folds: dataset {data.name} has {counts.max()} samples with the name {names[counts.argmax()]}, wanted "
@@ -97,15 +104,22 @@ def assign_folds(data: Data, folds: Folds, seed: int = 0, index: Path | None = N
     groups = len(set(samples.groups))
     if folds > groups:
         raise InputError(
-            f"folds: got {folds}, wanted at most {groups}: dataset {data.name} has {len(samples)} samples of {groups} "
-            "patients or other groups, which stay whole; lower folds"
+            f"folds: got {folds}, wanted at most {groups}: dataset {data.name} has {len(samples.names)} samples of "
+            f"{groups} patients or other groups, which stay whole; lower folds"
         )
     order = np.argsort(samples.names)
-    assigned = np.empty(len(samples), int)
+    assigned = np.empty(len(order), int)
     assigned[order] = _draw_folds(_strata(data)[order], samples.groups[order], folds, seed)
     if len(np.unique(assigned)) < folds:
         raise InputError(f"folds: got {folds}, of which some have no sample, because groups stay whole; lower folds")
     return assigned
+
+
+def _samples(data: Data) -> Samples:
+    """Return the names and groups of all samples, without a copy of their images."""
+    splits = [data.splits[name] for name in SPLITS]
+    names = tuple(name for split in splits for name in split.names)
+    return Samples(names, np.concatenate([split.groups for split in splits]))
 
 
 def _draw_folds(strata: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
@@ -149,7 +163,7 @@ def _strata(data: Data) -> np.ndarray:
     return np.unique(kinds, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def _of_column(samples: Split, column: str, index: Path | None) -> np.ndarray:
+def _of_column(samples: Samples, column: str, index: Path | None) -> np.ndarray:
     """Read the fold of each sample from a column of the index."""
     if index is None:
         raise InputError(
@@ -171,7 +185,7 @@ def _of_column(samples: Split, column: str, index: Path | None) -> np.ndarray:
     return found.to_numpy(int)
 
 
-def _of_file(data: Data, samples: Split, path: Path) -> np.ndarray:
+def _of_file(data: Data, samples: Samples, path: Path) -> np.ndarray:
     """Read the fold of each sample from a file of nnU-Net, which names samples or their groups."""
     if not path.is_file():
         raise InputError(f"folds: got {path}, which is no file; set it to the splits_final.json of nnU-Net")
