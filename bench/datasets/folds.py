@@ -55,7 +55,7 @@ def with_fold(data: Data, folds: Folds, fold: int | None, seed: int = 0, index: 
     samples = data.split("all")
     assigned = assign_folds(data, folds, seed, index)
     known = np.unique(assigned).tolist()
-    if fold not in known:
+    if fold is None or fold not in known:
         shown = ",".join(map(str, known))
         wanted = f"wanted one of {list_values(known)} for folds={folds}"
         raise InputError(f"fold: got {fold}, {wanted}; write fold={known[0]}, or -m fold={shown} for all of them")
