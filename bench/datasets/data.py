@@ -12,7 +12,8 @@ import torch
 
 from bench.datasets.class_names import Task, check_classes
 from bench.datasets.splits import Split, Volumes
-from bench.datasets.storage import BLOCK, Files, Samples, Stored
+from bench.datasets.storage import BLOCK, Samples, Stored
+from bench.datasets.stored_volumes import Files
 from bench.errors import InputError
 
 SPLITS = ("train", "val", "test")

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ import torch
 from bench.datasets.common import list_values, refuse_damage
 from bench.datasets.data import SPLITS, Data
 from bench.datasets.index import AUTO, read_csv, require_columns
-from bench.datasets.splits import Split, Volumes
+from bench.datasets.splits import Volumes
 from bench.errors import InputError
 
 Folds = int | str
@@ -22,12 +23,18 @@ QUARTERS = (0.25, 0.5, 0.75)
 FILE = ".json"  # ending of a file of nnU-Net, in place of a column
 
 
+class Samples(NamedTuple):
+    """Names and groups of the samples of all splits, in the order of `data.split("all")`."""
+
+    names: tuple[str, ...]
+    groups: np.ndarray
+
+
 def with_fold(data: Data, folds: Folds, fold: int | None, seed: int = 0, index: Path | None = None) -> Data:
     """Return the data with the split of one fold in place of their own split.
 
     The test split has the samples of this fold. A share of the other groups is the validation split, as large as it is
-    in the data's own split and stratified as the folds are. The splits depend on the samples, the fold and the seed
-    alone, not on the data's own split.
+    in the data's own split and stratified as the folds are. Folds do not depend on the data's own split.
 
     Args:
         data: The dataset.
@@ -48,8 +55,8 @@ def with_fold(data: Data, folds: Folds, fold: int | None, seed: int = 0, index: 
     """
     samples = data.split("all")
     assigned = assign_folds(data, folds, seed, index)
-    known = np.unique(assigned)
-    if fold is None or isinstance(fold, bool) or fold not in known:
+    known = np.unique(assigned).tolist()
+    if fold is None or fold not in known:
         shown = ",".join(map(str, known))
         wanted = f"wanted one of {list_values(known)} for folds={folds}"
         raise InputError(f"fold: got {fold}, {wanted}; write fold={known[0]}, or -m fold={shown} for all of them")
@@ -60,8 +67,8 @@ def with_fold(data: Data, folds: Folds, fold: int | None, seed: int = 0, index: 
         samples.groups[rest], _strata(data)[rest], shares[1] / sum(shares), np.random.default_rng([seed, fold])
     )
     rows = {"train": rest[~held], "val": rest[held], "test": order[assigned[order] == fold]}
-    whole = _join_volumes(data)
-    volumes = {name: _take_volumes(whole, rows[name]) for name in SPLITS} if whole else None
+    whole = Volumes.join(*(data.volumes[name] for name in SPLITS)) if data.volumes else None
+    volumes = {name: whole.take(rows[name]) for name in SPLITS} if whole else None
     train, val, test = (samples.take(rows[name]) for name in SPLITS)
     return replace(data, train=train, val=val, test=test, volumes=volumes)
 
@@ -81,8 +88,8 @@ def assign_folds(data: Data, folds: Folds, seed: int = 0, index: Path | None = N
     Raises:
         InputError: The folds do not fit the data.
     """
-    samples = data.split("all")
-    if len(set(samples.names)) < len(samples):
+    samples = _samples(data)
+    if len(set(samples.names)) < len(samples.names):
         names, counts = np.unique(samples.names, return_counts=True)
         raise InputError(
             f"folds: dataset {data.name} has {counts.max()} samples with the name {names[counts.argmax()]}, wanted "
@@ -98,15 +105,22 @@ def assign_folds(data: Data, folds: Folds, seed: int = 0, index: Path | None = N
     groups = len(set(samples.groups))
     if folds > groups:
         raise InputError(
-            f"folds: got {folds}, wanted at most {groups}: dataset {data.name} has {len(samples)} samples of {groups} "
-            "patients or other groups, which stay whole; lower folds"
+            f"folds: got {folds}, wanted at most {groups}: dataset {data.name} has {len(samples.names)} samples of "
+            f"{groups} patients or other groups, which stay whole; lower folds"
         )
     order = np.argsort(samples.names)
-    assigned = np.empty(len(samples), int)
+    assigned = np.empty(len(order), int)
     assigned[order] = _draw_folds(_strata(data)[order], samples.groups[order], folds, seed)
     if len(np.unique(assigned)) < folds:
         raise InputError(f"folds: got {folds}, of which some have no sample, because groups stay whole; lower folds")
     return assigned
+
+
+def _samples(data: Data) -> Samples:
+    """Return the names and groups of all samples, without a copy of their images."""
+    splits = [data.splits[name] for name in SPLITS]
+    names = tuple(name for split in splits for name in split.names)
+    return Samples(names, np.concatenate([split.groups for split in splits]))
 
 
 def _draw_folds(strata: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
@@ -138,9 +152,9 @@ def _draw_val(groups: np.ndarray, strata: np.ndarray, share: float, rng: np.rand
 
 def _strata(data: Data) -> np.ndarray:
     """Return the stratum of each sample of all splits: its class, or the classes and the foreground of its mask."""
-    targets = [target for name in SPLITS for target in data.whole(name).targets]
     if data.task == "reconstruction":
-        return np.zeros(len(targets), int)
+        return np.zeros(sum(map(len, data.splits.values())), int)
+    targets = (target for name in SPLITS for target in data.whole(name).targets)
     if data.task == "segmentation":
         counts = np.stack([torch.bincount(mask.flatten(), minlength=len(data.classes)).numpy() for mask in targets])
         share = 1 - counts[:, 0] / counts.sum(axis=1)
@@ -150,7 +164,7 @@ def _strata(data: Data) -> np.ndarray:
     return np.unique(kinds, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def _of_column(samples: Split, column: str, index: Path | None) -> np.ndarray:
+def _of_column(samples: Samples, column: str, index: Path | None) -> np.ndarray:
     """Read the fold of each sample from a column of the index."""
     if index is None:
         raise InputError(
@@ -172,7 +186,7 @@ def _of_column(samples: Split, column: str, index: Path | None) -> np.ndarray:
     return found.to_numpy(int)
 
 
-def _of_file(data: Data, samples: Split, path: Path) -> np.ndarray:
+def _of_file(data: Data, samples: Samples, path: Path) -> np.ndarray:
     """Read the fold of each sample from a file of nnU-Net, which names samples or their groups."""
     if not path.is_file():
         raise InputError(f"folds: got {path}, which is no file; set it to the splits_final.json of nnU-Net")
@@ -201,27 +215,6 @@ def _of_file(data: Data, samples: Split, path: Path) -> np.ndarray:
                 "one of them; correct the file"
             )
     return np.array([held[case] for case in cases])
-
-
-def _join_volumes(data: Data) -> Volumes | None:
-    """Return the volumes of all splits in one."""
-    if data.volumes is None:
-        return None
-    parts = [data.volumes[name] for name in SPLITS]
-    return Volumes(
-        tuple(image for part in parts for image in part.images),
-        tuple(target for part in parts for target in part.targets),
-        np.concatenate([part.groups for part in parts]),
-        tuple(name for part in parts for name in part.names),
-    )
-
-
-def _take_volumes(volumes: Volumes, rows: np.ndarray) -> Volumes:
-    """Return the volumes of some rows."""
-    images, targets, names = (
-        tuple(each[row] for row in rows) for each in (volumes.images, volumes.targets, volumes.names)
-    )
-    return Volumes(images, targets, volumes.groups[rows], names)
 
 
 def index_of(dataset: Mapping) -> Path | None:

@@ -16,11 +16,11 @@ from bench.datasets.files import SUFFIXES, files_by_stem, shape_of
 from bench.datasets.index import AUTO, read_index
 from bench.datasets.load import Loading, load_large, load_pairs
 from bench.datasets.overlapping import find_class_folders, pair_with_classes
+from bench.datasets.patching import patch_size, patches
 from bench.datasets.preparing import Size, prepared_size
 from bench.datasets.reading import Pair
 from bench.datasets.spacing import check_tolerance, image_spacings
 from bench.datasets.splits import Split, Volumes
-from bench.datasets.volumes import patch_size, patches
 from bench.errors import InputError
 
 

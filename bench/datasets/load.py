@@ -19,7 +19,8 @@ from bench.datasets.memory import Need
 from bench.datasets.overlapping import BACKGROUND, Regions, number_combinations
 from bench.datasets.preparing import Channels, Preparation, Size
 from bench.datasets.reading import Pair, Read, Reader, bits_of, files_of, settle
-from bench.datasets.storage import Encoding, Samples, in_order, recoded
+from bench.datasets.storage import Encoding, Samples, recoded
+from bench.datasets.stored_volumes import in_order
 from bench.datasets.volume_cases import Case, read_cases
 from bench.errors import InputError
 

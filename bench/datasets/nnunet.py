@@ -20,10 +20,10 @@ from bench.datasets.nnunet_files import Case as NnunetCase
 from bench.datasets.nnunet_files import Grid, grid_of, is_spacing_known, read_case
 from bench.datasets.nnunet_preprocessing import Recipe, preprocess
 from bench.datasets.nnunet_raw import Raw, check_reader, find_splits, held_out_cases, read_raw
+from bench.datasets.patching import patches
 from bench.datasets.preparing import sides
 from bench.datasets.spacing import check_tolerance
 from bench.datasets.volume_cases import Case, read_cases, volumes_of
-from bench.datasets.volumes import patches
 from bench.errors import InputError
 from models.nnunet_plans import Plans, read_plans
 

@@ -154,7 +154,8 @@ class Reader:
         if read.image.shape[1:] != first.image.shape[1:]:
             raise InputError(
                 f"{pair.image}: got {by(read.image.shape[1:])}, but {self.pairs[0].name} has "
-                f"{by(first.image.shape[1:])}, wanted images of one size; set dataset.size, or dataset.patch if the dataset has it"
+                f"{by(first.image.shape[1:])}, wanted images of one size; set dataset.size, or "
+                "dataset.patch if the dataset has it"
             )
         if read.image.dtype == np.float32 and not np.isfinite(read.image).all():
             raise InputError(

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bench.datasets.storage import Files, Samples, join, loaded, take
+from bench.datasets.storage import Samples, join, loaded, take
+from bench.datasets.stored_volumes import Files, join_volumes
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Split:
             join([split.targets for split in splits]),
             np.concatenate([split.groups for split in splits]),
             tuple(name for split in splits for name in split.names),
-            np.concatenate(spacings) if len(spacings) == len(splits) else None,
+            _join_spacings(splits),
         )
 
     def loaded(self) -> Loaded:
@@ -96,6 +97,22 @@ class Volumes:
         )
         names = tuple(self.names[row] for row in rows)
         return Volumes(images, targets, self.groups[rows], names, None if self.spacing is None else self.spacing[rows])
+
+    @staticmethod
+    def join(*parts: Volumes) -> Volumes:
+        """Return the volumes of several splits in one. Those on disk are not read."""
+        return Volumes(
+            join_volumes([part.images for part in parts]),
+            join_volumes([part.targets for part in parts]),
+            np.concatenate([part.groups for part in parts]),
+            tuple(name for part in parts for name in part.names),
+            _join_spacings(parts),
+        )
+
+
+def _join_spacings(parts: Sequence[Split] | Sequence[Volumes]) -> np.ndarray | None:
+    known = [part.spacing for part in parts if part.spacing is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
 
 
 def in_regions(targets: torch.Tensor, regions: dict[str, tuple[int, ...]]) -> torch.Tensor:

@@ -12,7 +12,8 @@ from bench.datasets.cache import Cache
 from bench.datasets.memory import COPIES, FLOAT, INT, Need, check_cache, check_memory, stays_in_memory
 from bench.datasets.spacing import Spacing, stack_spacings
 from bench.datasets.splits import Volumes
-from bench.datasets.storage import CLASSES, IMAGES, OnDisk, in_order
+from bench.datasets.storage import CLASSES, IMAGES, OnDisk
+from bench.datasets.stored_volumes import in_order
 from bench.datasets.workers import map_in_processes
 
 Item = TypeVar("Item")

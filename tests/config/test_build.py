@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 from torch import nn
 
-from bench.config.build import build_network, check_output
+from bench.config.build import build_data, build_network, check_output
 from bench.datasets import phantoms
 from bench.errors import InputError
 from models import Custom, UNet
@@ -54,3 +54,12 @@ def test_networks_larger_than_memory_are_refused_before_memory_is_used(widths):
     with pytest.raises(InputError, match=r"model: (got parameters of|does not fit|got more than)") as refused:
         build_network(config, 0)
     assert "\n" not in str(refused.value)
+
+
+def test_folds_do_not_depend_on_the_seed_of_the_run():
+    dataset = {"_target_": "bench.datasets.phantoms", "n": [8, 4, 4], "size": 16}
+    first, second = (
+        build_data(OmegaConf.create({"seed": seed, "folds": 4, "fold": 1, "dataset": dataset})) for seed in (0, 7)
+    )
+    assert first.fingerprint == second.fingerprint
+    assert [len(split) for split in first.splits.values()] == [8, 4, 4]

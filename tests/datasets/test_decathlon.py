@@ -10,8 +10,8 @@ import torch
 from dataset_helpers import assert_refused
 
 from bench.datasets import decathlon
+from bench.datasets.patching import patches
 from bench.datasets.splits import Volumes
-from bench.datasets.volumes import patches
 from bench.training.batches import Batches
 from bench.training.evaluate import evaluate
 from bench.training.predictions import predict_volume

@@ -9,11 +9,14 @@ import pytest
 import torch
 from dataset_helpers import assert_refused
 from nnunet_files import changed, plans_content, write_plans, write_raw
+from omegaconf import OmegaConf
 
+from bench.config.build import build_data
 from bench.datasets import nnunet
 from bench.datasets.nnunet_files import Case, read_case
-from bench.datasets.nnunet_raw import held_out_cases
+from bench.datasets.nnunet_raw import held_out_cases, read_raw
 from bench.datasets.splits import in_regions
+from bench.errors import InputError
 
 # results of DefaultPreprocessor.run_case_npy of nnU-Net 2.8.1 for the volumes of `odd`: shape, values in the middle,
 # standard deviations of the channels, maximum, voxels of each label, and the sum of labels times position modulo 97
@@ -232,3 +235,14 @@ def test_wrong_settings_are_refused(root, plans):
     assert_refused(r"dataset.val_share: got 0.0, which takes none of 8 cases", nnunet, str(root), val_share=0.0)
     with pytest.raises(ValueError, match=r"configuration: got '3d', wanted one of 2d, 3d_fullres"):
         nnunet(str(root), plans, "3d")
+
+
+def test_folds_replace_the_fold_of_nnunet_with_whole_cases(root):
+    dataset = {"_target_": "bench.datasets.nnunet", "root": str(root), "configuration": "2d", "slices": 2, "fold": 0}
+    tested = []
+    for fold in range(3):
+        data = build_data(OmegaConf.create({"folds": 3, "fold": fold, "dataset": dataset}))
+        tested += sorted(set(data.test.groups))
+    assert sorted(tested) == sorted(read_raw(str(root)).cases)
+    with pytest.raises(InputError, match=r"^dataset\.fold: got 2 and folds=3, wanted one of them; leave"):
+        build_data(OmegaConf.create({"folds": 3, "fold": 0, "dataset": dataset | {"fold": 2}}))

@@ -13,8 +13,8 @@ from filelock import Timeout
 from bench.datasets import phantoms
 from bench.datasets.augment import augmentation
 from bench.datasets.data import Data
+from bench.datasets.patching import patches
 from bench.datasets.splits import Volumes
-from bench.datasets.volumes import patches
 from bench.errors import InputError
 from bench.training import checkpoint as checkpoints
 from bench.training.checkpoint import Checkpoint, global_states, plain, restore_global
