@@ -131,6 +131,7 @@ class Batches:
 
     def _augment(self, train: Split | Volumes, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if self.data.augment is None:
+            assert isinstance(train, Split)  # the patches of volumes are drawn by `augment`
             return train.images[rows], train.targets[rows]
         chosen = rows.tolist()
         images, targets = [train.images[row] for row in chosen], [train.targets[row] for row in chosen]
