@@ -97,7 +97,7 @@ class Joined(Stored):
 
 @dataclass(frozen=True)
 class Encoding:
-    """How stored numbers become the values of a sample.
+    """How stored numbers become the values of a sample. Only whole numbers have a divisor.
 
     Attributes:
         dtype: float32 for images, int64 for masks and classes.
@@ -113,7 +113,9 @@ class Encoding:
         values = torch.from_numpy(stored.astype(numbers, copy=False))
         if self.divisor in (None, 1):
             return values
-        return values / self.divisor if self.dtype == torch.float32 else values // self.divisor
+        if values.dtype == torch.float32:
+            return values.div_(self.divisor)  # in place, because stored whole numbers were copied
+        return values // self.divisor
 
 
 IMAGES, CLASSES = Encoding(torch.float32), Encoding(torch.int64)
