@@ -151,22 +151,30 @@ def segmentation(
     rows = rows_by_split(assigned, n, seed)
     kept = np.sort(np.concatenate(list(rows.values())))
     pairs = [pairs[row] for row in kept]
-    window = None
+    window = volumes = None
     if patch is not None:
         sizes = {pair.name: prepared_size(shape_of(pair.image)[1:], loading.crop, loading.size) for pair in pairs}
         window = patch_size(patch, sizes)
     images, masks, classes, regions = (load_large if window else load_pairs)(pairs, loading, name)
     dims, names = masks[0].ndim, tuple(pair.name for pair in pairs)
     spacing = image_spacings(name, pairs, dims, loading.crop, loading.size)
-    whole = (Volumes if window else Split)(images, masks, groups[kept], names, spacing)
-    taken = {part: whole.take(np.searchsorted(kept, members)) for part, members in rows.items()}
+    taken = {part: np.searchsorted(kept, members) for part, members in rows.items()}
+    if window:
+        large = Volumes(images, masks, groups[kept], names, spacing)
+        volumes = {part: large.take(members) for part, members in taken.items()}
+        splits = {part: patches(each, window) for part, each in volumes.items()}
+    else:
+        whole = Split(images, masks, groups[kept], names, spacing)
+        splits = {part: whole.take(members) for part, members in taken.items()}
     return Data(
         name=name,
         task="segmentation",
         classes=classes,
-        **({part: patches(each, window) for part, each in taken.items()} if window else taken),
+        train=splits["train"],
+        val=splits["val"],
+        test=splits["test"],
         augment=augmentation(augment, dims, patch=window),
-        volumes=taken if window else None,
+        volumes=volumes,
         regions=regions,
         tolerance=tolerance,
         licence=licence,

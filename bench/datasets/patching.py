@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from bench.datasets.stored_volumes import Files, Windows
 from bench.errors import InputError
 
 
-def patch_size(patch: int | Sequence[int] | None, sizes: dict[str, Sequence[int]]) -> tuple[int, ...]:
+def patch_size(patch: int | Sequence[int] | None, sizes: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
     """Return the size of a patch that fits into every volume or picture.
 
     Args:

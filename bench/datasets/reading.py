@@ -96,7 +96,7 @@ class Reader:
         arguments = {"kind": kind, "bits": bits_of(self.pairs), **self.preparation.arguments()}
         return Cache(self.folder, self.title, files_of(self.pairs), arguments)
 
-    def _bytes(self) -> tuple[int, int]:
+    def _bytes(self) -> tuple[float, float]:
         """Return the bytes of all samples in memory and on disk, by the headers of the files.
 
         Raises:

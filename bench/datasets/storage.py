@@ -96,7 +96,7 @@ class Joined(Stored):
 
 @dataclass(frozen=True)
 class Encoding:
-    """How stored numbers become the values of a sample.
+    """How stored numbers become the values of a sample. Only whole numbers have a divisor.
 
     Attributes:
         dtype: float32 for images, int64 for masks and classes.
@@ -116,7 +116,9 @@ class Encoding:
             return torch.tensor(self.table)[values]
         if self.divisor in (None, 1):
             return values
-        return values / self.divisor if self.dtype == torch.float32 else values // self.divisor
+        if values.dtype == torch.float32:
+            return values.div_(self.divisor)  # in place, because stored whole numbers were copied
+        return values // self.divisor
 
 
 IMAGES, CLASSES = Encoding(torch.float32), Encoding(torch.int64)

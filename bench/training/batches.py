@@ -206,6 +206,7 @@ class _Samples(Dataset):
 
     def _read(self, draws: Sequence[Draw]) -> Batch:
         if self.augment is None:
+            assert isinstance(self.train, Split)  # the patches of volumes are drawn by `augment`
             rows = torch.tensor([draw.row for draw in draws])
             return self.train.images[rows], self.train.targets[rows]
         samples = [self._augmented(draw) for draw in draws]

@@ -232,4 +232,5 @@ def test_about_says_what_the_entry_has(folder, cache):
     read(folder, cache)
     about = json.loads((entry(cache) / "about.json").read_text())
     assert about["files"] == {name: (entry(cache) / name).stat().st_size for name in ("images.npy", "masks.npy")}
-    assert about["note"] == {"divisor": 255, "values": [[255], *[[0, 255]] * 9], "lost": 0}
+    values = [[255], *[[0, 255]] * 9]
+    assert about["note"] == {"divisor": 255, "values": values, "kept": values}

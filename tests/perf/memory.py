@@ -102,11 +102,11 @@ def main() -> None:
         print(f"{count} images of {SIDE}x{SIDE}, {whole / 1e6:.0f} MB in memory; limit: {base['data'] / 1e6:.0f} MB of")
         print(f"the command on {count // (2 * TENTH)} images, and {allowed / 1e6:.0f} MB (RLIMIT_DATA)\n")
         runs = {
-            "on disk, under the limit": run(folder, Path(scratch) / "all", "auto", limit),
-            "again, with the cache": run(folder, Path(scratch) / "all", "auto", limit),
+            "on disk, under the limit": run(folder, Path(scratch) / "all", "disk", limit),
+            "again, with the cache": run(folder, Path(scratch) / "all", "disk", limit),
             "in memory, without limit": run(folder, Path(scratch) / "all", "memory"),
         }
-        assert (folder / "cache").is_dir(), "the samples were not on disk"
+        assert list(folder.glob("cache/all-*")), "the samples were not on disk"
         print(f"{'run':26}{'seconds':>8}{'peak RSS':>12}{'peak data':>12}")
         for name, found in {"base": base, **runs}.items():
             print(f"{name:26}{found['seconds']:8.1f}{found['rss'] / 1e6:9.0f} MB{found['data'] / 1e6:9.0f} MB")
