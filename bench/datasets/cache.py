@@ -18,6 +18,8 @@ from filelock import FileLock
 from bench.errors import InputError
 
 FOLDER = "cache"  # in the working directory of the command
+TAG = "CACHEDIR.TAG"  # marks the folder as a cache, for backups and for datasets above it, see bford.info/cachedir
+SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n"
 FORMAT = 1  # of the entries; another number makes new entries
 ABOUT = "about.json"
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -75,6 +77,7 @@ class Cache:
         part = self.path.with_name(f"{self.path.name}.part")
         with self._refuse_faults(needed):
             self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / TAG).write_text(SIGNATURE)
             with FileLock(self.folder / f"{self.path.name}.lock"):
                 if not self.exists():
                     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed

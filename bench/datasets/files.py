@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.datasets import arrays, dicom, nifti, nrrd, ome_zarr, pictures, tiff
+from bench.datasets.cache import TAG
 from bench.datasets.common import by, list_values, reason
 from bench.datasets.grids import align, grid_header, has_affine, read_grid
 from bench.errors import InputError
@@ -25,12 +26,13 @@ log = logging.getLogger(__name__)
 
 
 def entries(folder: Path) -> list[Path]:
-    """Return the sorted contents of a folder without files of operating systems."""
+    """Return the sorted contents of a folder without files of operating systems and without caches."""
     try:
         found = sorted(folder.iterdir())
     except OSError as error:
         raise InputError(f"{folder}: unreadable ({reason(error)}), wanted a folder; check its permissions") from error
-    return [path for path in found if not path.name.startswith(".") and path.name.lower() not in OF_SYSTEMS]
+    hidden = (path.name.startswith(".") or path.name.lower() in OF_SYSTEMS or (path / TAG).exists() for path in found)
+    return [path for path, is_hidden in zip(found, hidden, strict=True) if not is_hidden]
 
 
 def files_by_stem(folder: Path) -> dict[str, Path]:

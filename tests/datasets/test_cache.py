@@ -15,7 +15,7 @@ import pytest
 import torch
 from dataset_helpers import assert_refused, save
 
-from bench.datasets import image_folder, workers
+from bench.datasets import class_folders, image_folder, workers
 from bench.datasets import memory as of_datasets
 from bench.datasets.npy import Writer
 from bench.datasets.pictures import picture_shape
@@ -39,7 +39,7 @@ def entry(cache):
 
 
 def names(cache):
-    return [path.name for path in cache.iterdir() if not path.name.endswith(".lock")]
+    return [path.name for path in cache.iterdir() if not path.name.endswith((".lock", ".TAG"))]
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EDQUOT, "Quota")])
@@ -234,3 +234,12 @@ def test_about_says_what_the_entry_has(folder, cache):
     assert about["files"] == {name: (entry(cache) / name).stat().st_size for name in ("images.npy", "masks.npy")}
     values = [[255], *[[0, 255]] * 9]
     assert about["note"] == {"divisor": 255, "values": values, "kept": values}
+
+
+def test_a_cache_inside_the_dataset_is_no_class(tmp_path):
+    for name in ("benign", "malignant"):
+        for number in range(8):
+            save(tmp_path / name / f"{number}.png", np.full((8, 8), 16 * number, np.uint8))
+    for _ in range(2):
+        data = class_folders(str(tmp_path), size=8, cache="disk", cache_folder=str(tmp_path / "cache"))
+        assert data.classes == ("benign", "malignant")
