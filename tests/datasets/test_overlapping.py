@@ -39,9 +39,11 @@ def truth_of(split, names):
     return torch.from_numpy(np.array(drawn))
 
 
+@pytest.mark.parametrize("cache", ["memory", "disk"])
 @pytest.mark.parametrize("patch", [None, 16])
-def test_masks_come_back_as_regions(root, patch):
-    data = image_folder(root, size=None, patch=patch)
+def test_masks_come_back_as_regions(root, patch, cache, tmp_path_factory):
+    held = {"cache": cache, "cache_folder": str(tmp_path_factory.mktemp("cache"))}
+    data = image_folder(root, size=None, patch=patch, **held)
     assert list(data.regions) == list(CLASSES)
     assert data.outputs == 3
     assert data.classes == ("background", "cell", "debris", "cell and debris", "cell and nucleus")
@@ -50,6 +52,10 @@ def test_masks_come_back_as_regions(root, patch):
         whole = data.whole(name)
         found = torch.cat([in_regions(mask[None], data.regions) for mask in whole.targets])
         assert torch.equal(found.bool(), truth_of(whole, CLASSES))
+    assert image_folder(root, size=None, patch=patch, **held).fingerprint == data.fingerprint  # read from the cache
+    other = image_folder(root, size=None, patch=patch, classes=["ground", "nucleus", "cell", "debris"], **held)
+    assert list(other.regions) == ["nucleus", "cell", "debris"]  # other bits of the same files are another entry
+    assert other.regions["nucleus"] != other.regions["debris"]
 
 
 def test_the_order_of_the_option_is_that_of_the_outputs(root):

@@ -9,8 +9,9 @@ from dataset_helpers import assert_refused, save
 from PIL import Image
 
 from bench.datasets import dsb2018, image_folder
+from bench.datasets.stored_volumes import Files
+from bench.training.batches import Batches
 from bench.training.evaluate import evaluate, predictions
-from bench.training.train import Batches
 
 SIZES = [(20, 30), (26, 18), (33, 21), (16, 16), (40, 17)]
 
@@ -119,3 +120,12 @@ def test_grey_and_colour_in_one_folder(root):
     save(root / "images" / "2.png", colour)
     data = image_folder(root, size=None, patch=8)
     assert {image.shape[0] for part in data.volumes.values() for image in part.images} == {3}
+
+
+def test_images_on_disk_are_those_in_memory(root, tmp_path_factory):
+    held = {"cache_folder": str(tmp_path_factory.mktemp("cache"))}
+    in_memory = image_folder(root, size=None, patch=8, cache="memory")
+    written, found = (image_folder(root, size=None, patch=8, cache="disk", **held) for _ in range(2))
+    assert isinstance(written.volumes["train"].images, Files)
+    assert {data.fingerprint for data in (in_memory, written, found)} == {in_memory.fingerprint}
+    assert torch.equal(found.train.loaded().images, in_memory.train.images)
