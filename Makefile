@@ -37,7 +37,7 @@ perf: $(INSTALLED) ## ratios of times within one run; takes minutes
 	$(BIN)/python tests/perf/asking.py
 	$(BIN)/python tests/perf/discarding.py
 	$(BIN)/python tests/perf/memory.py
-	$(BIN)/python tests/perf/reading.py
+	$(BIN)/python tests/perf/pictures.py
 
 perf-gpu: $(INSTALLED) ## times on a CUDA device, at most 8 minutes; ARGS='--device cpu --quick' tries the script
 	$(BIN)/python tests/perf/gpu.py $(ARGS)

@@ -75,7 +75,7 @@ def test_bad_components_of_other_groups_are_refused():
 
 
 def rehearse_training(optimizer=ADAM, schedule=None, epochs=10):
-    rehearse(OmegaConf.create({"epochs": epochs, "optimizer": optimizer, "schedule": schedule}))
+    rehearse(OmegaConf.create({"epochs": epochs, "optimizer": optimizer, "schedule": schedule, "warmup": 0}))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import torch
 from bench.datasets import phantoms
 from bench.training.checkpoint import Checkpoint
 from bench.training.cost import cost
-from bench.training.evaluate import evaluate, predict_volume
+from bench.training.evaluate import evaluate
+from bench.training.predictions import predict_volume
 from bench.training.train import fit, loss_function
 from models import UNet
 

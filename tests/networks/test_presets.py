@@ -42,7 +42,7 @@ def test_the_preset_of_a_paper_is_the_default_of_the_class(name, network):
 
 
 def test_the_default_unet_has_486409_parameters():
-    model = build("unet", in_channels=1, out_channels=1, spatial_dims=2)
+    model = build("unet", in_channels=1, out_channels=1, multilabel=False, spatial_dims=2)
     assert sum(parameter.numel() for parameter in model.parameters()) == 486_409
 
 
