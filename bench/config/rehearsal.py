@@ -61,7 +61,9 @@ def optimizer_and_schedule(
     begins in epoch w + 1.
     """
     optimizer = build_with(config.optimizer, "train.optimizer", parameters, Optimizer)
-    schedule = config.schedule and build_with(config.schedule, "train.schedule", optimizer, LRScheduler)
+    schedule = None
+    if config.schedule is not None:
+        schedule = build_with(config.schedule, "train.schedule", optimizer, LRScheduler)
     if not config.warmup:
         return optimizer, schedule
     if isinstance(schedule, MultiplicativeLR):  # it would begin at the last rate of the warm-up
