@@ -50,10 +50,11 @@ def predictions(model: torch.nn.Module, data: Data, split: str) -> Iterator[tupl
     """
     whole = data.whole(split)
     if isinstance(whole, Split):
-        size = BATCH if data.task == "segmentation" else max(1, len(whole))
-        for first in range(0, len(whole), size):
-            rows = np.arange(first, min(first + size, len(whole)))
-            batch = whole.take(rows)
+        if data.task != "segmentation":
+            yield predict(model, whole.images), loaded(whole.targets)
+            return
+        for first in range(0, len(whole), BATCH):
+            batch = whole.take(np.arange(first, min(first + BATCH, len(whole))))
             yield predict(model, batch.images), loaded(batch.targets)
         return
     for image, target in zip(whole.images, whole.targets, strict=True):
