@@ -43,8 +43,6 @@ def test_a_run_on_regions_scores_each_region(folder):
     (run,) = runs(folder)
     assert {"test/dice.whole", "test/dice.shell"} <= set(run.data.metrics)
     assert "encoder.stages.0.convs.1" in set(layers(folder, run)["tap"])
-    other = tiny(folder, "dataset=nnunet", "dataset.root=Dataset901_Test", "dataset.n=null", "dataset.patch=[12,16,16]")
-    assert_refused(other, "the regions whole, shell of dataset Dataset901_Test may overlap; choose model=nnunet")
 
 
 def test_bad_input_is_one_line(folder):
