@@ -82,10 +82,10 @@ def prepare_training(
     """
     loss = loss_function(config.loss, data)
     teacher = config.teacher and _teacher(config, uri, trust, device_of(model), data)
-    check_batches(data, config.sampler, config.workers)
+    check_batches(data, config.sampler, config.patches, config.workers)
     trained_on = loss if teacher is None else soft_loss(data)
     options = {"amp": config.amp, "compile": config.compile}
-    check_training(model, data, trained_on, config.epochs, config.batch_size, teacher, **options)
+    check_training(model, data, trained_on, config.epochs, config.batch_size, teacher, config.patches, **options)
     rehearse(config)
     optimizer, schedule = optimizer_and_schedule(config, model.parameters())
     return {
@@ -96,6 +96,7 @@ def prepare_training(
         "loss": loss,
         "teacher": teacher,
         "sampler": config.sampler,
+        "patches": config.patches,
         "workers": config.workers,
         "clip": config.clip,
         **options,

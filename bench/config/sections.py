@@ -34,6 +34,7 @@ class Training:
     schedule: Any = None
     loss: Annotated[str, Text("the name of a loss")] = MISSING
     teacher: RunId = None
+    patches: Annotated[int, Number(1, 10**5)] = 1
     sampler: Annotated[str, Choice(("shuffle", "balanced"))] = "shuffle"
     workers: Annotated[int, Number(0, 1024)] = 0
     warmup: Annotated[int, Number(0, EPOCHS)] = 0

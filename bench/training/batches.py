@@ -6,9 +6,8 @@ import ctypes
 import re
 import signal
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -17,31 +16,26 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from bench.datasets.data import Data
 from bench.datasets.splits import Split, Volumes
 from bench.errors import InputError, TrainingError
+from bench.training.sampling import Draw, Draws, balanced_weights
 
 PARENT_DEATH_SIGNAL = 1  # option of Linux' prctl
 Batch = tuple[torch.Tensor, torch.Tensor]
-
-
-class Draw(NamedTuple):
-    """A sample of an epoch: its row in the training split, and how often this epoch has drawn it before."""
-
-    epoch: int
-    row: int
-    repeat: int
 
 
 class Batches:
     """Mini-batches of the training split, drawn and augmented anew in each epoch.
 
     By default every sample is in one batch. The last batch may be smaller. If the split has volumes, a sample is a
-    patch of a volume. The augmentation of a sample depends only on the seed, the epoch and the sample. The batches
-    therefore do not depend on the number of workers, and a training that continues gets the same ones.
+    patch of a volume, and each volume gives `patches` of them. The augmentation of a sample depends only on the seed,
+    the epoch and the sample. The batches therefore do not depend on the number of workers, and a training that
+    continues gets the same ones.
 
     Args:
         data: The dataset.
         size: Number of samples in a batch.
         seed: Seed of order and augmentation.
         sampler: `shuffle`, or `balanced` by `balanced_weights`.
+        patches: Number of patches of a volume in an epoch.
         workers: Number of processes that read and augment samples. With 0 it is done in this process.
         pinned: Whether the batches are in page-locked memory, from which copies to a GPU do not block.
 
@@ -56,12 +50,20 @@ class Batches:
     """
 
     def __init__(
-        self, data: Data, size: int, seed: int, *, sampler: str = "shuffle", workers: int = 0, pinned: bool = False
+        self,
+        data: Data,
+        size: int,
+        seed: int,
+        *,
+        sampler: str = "shuffle",
+        patches: int = 1,
+        workers: int = 0,
+        pinned: bool = False,
     ):
-        check_batches(data, sampler, workers)
+        check_batches(data, sampler, patches, workers)
         self.seed = seed
         weights = balanced_weights(data) if sampler == "balanced" else None
-        self._draws = _Draws(len(data.whole("train")), size, seed, weights)
+        self._draws = Draws(len(data.whole("train")), patches, size, seed, weights)
         self._loader = DataLoader(
             _Samples(data, seed),
             batch_sampler=self._draws,
@@ -114,8 +116,13 @@ class Batches:
         self.close()
 
 
-def check_batches(data: Data, sampler: str, workers: int) -> None:
-    """Raise InputError if the sampler does not fit the task, or if the augmentation can't be seeded in the workers."""
+def check_batches(data: Data, sampler: str, patches: int, workers: int) -> None:
+    """Raise InputError if a setting does not fit the data, or if the augmentation can't be seeded in the workers."""
+    if patches > 1 and not data.volumes:
+        raise InputError(
+            f"train.patches: got {patches}, but dataset {data.name} trains on whole images, wanted 1; leave it out, or "
+            "set dataset.patch if the dataset has it"
+        )
     if sampler == "balanced" and data.task == "reconstruction":
         raise InputError("train.sampler: got balanced for a reconstruction, which has no classes, wanted shuffle")
     if workers and data.augment is not None and not hasattr(data.augment, "set_random_state"):
@@ -123,68 +130,6 @@ def check_batches(data: Data, sampler: str, workers: int) -> None:
             f"train.workers: got {workers}, but the augmentation of dataset {data.name} has no set_random_state, so "
             "that the samples would depend on the workers; set train.workers=0"
         )
-
-
-def balanced_weights(data: Data) -> torch.Tensor:
-    """Return the probability of each training sample in an epoch in which all classes are equally likely.
-
-    A class is drawn, and then a sample that has it. A sample of several classes counts for each of them. Samples
-    without foreground, or without labels, are a class of their own. In a binary segmentation, half of the images
-    therefore have foreground, if there are images with and without it. Patches of volumes are balanced on the
-    foreground in addition, by the transform that draws them.
-
-    Returns:
-        (n,) float64 with sum 1.
-
-    References:
-        Class-aware sampling: Shen et al. 2016, arXiv 1512.05830.
-
-    Examples:
-        >>> from dataclasses import replace
-        >>> from bench.datasets import phantoms
-        >>> data = phantoms("classification", classes=2, n=(4, 2, 2), size=16)
-        >>> train = replace(data.train, targets=torch.tensor([0, 0, 0, 1]))
-        >>> balanced_weights(replace(data, train=train)).tolist()
-        [0.16666666666666666, 0.16666666666666666, 0.16666666666666666, 0.5]
-    """
-    whole = data.whole("train")
-    has = torch.zeros(len(whole), len(data.classes) + 1, dtype=torch.float64)  # the last one: none of the classes
-    for row in range(len(whole)):
-        target = whole.targets[row].long()
-        if data.task == "multilabel":
-            has[row, :-1] = target
-        else:
-            has[row, :-1] = torch.bincount(target.reshape(-1), minlength=len(data.classes)) > 0
-    if data.task == "segmentation":
-        has[:, 0] = 0  # all images have background
-    has[:, -1] = ~has[:, :-1].any(dim=1)
-    has = has[:, has.any(dim=0)]
-    return (has / has.sum(dim=0)).mean(dim=1)
-
-
-class _Draws:
-    """The batches of draws of an epoch, and of the next one at the next iteration."""
-
-    def __init__(self, count: int, size: int, seed: int, weights: torch.Tensor | None):
-        self.count = count
-        self.size = size
-        self.weights = weights
-        self.generator = torch.Generator().manual_seed(seed)
-        self.epoch = 0
-
-    def __iter__(self) -> Iterator[list[Draw]]:
-        self.epoch += 1
-        if self.weights is None:
-            rows = torch.randperm(self.count, generator=self.generator)
-        else:
-            rows = torch.multinomial(self.weights, self.count, replacement=True, generator=self.generator)
-        drawn: Counter[int] = Counter()
-        for part in rows.split(self.size):
-            batch = []
-            for row in part.tolist():
-                batch.append(Draw(self.epoch, row, drawn[row]))
-                drawn[row] += 1
-            yield batch
 
 
 class _Samples(Dataset):

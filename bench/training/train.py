@@ -39,6 +39,7 @@ def fit(
     on_epoch: Callable[[int, dict[str, float]], None],
     teacher: torch.nn.Module | None = None,
     sampler: str = "shuffle",
+    patches: int = 1,
     workers: int = 0,
     clip: float | None = None,
     compile: bool = False,
@@ -59,6 +60,7 @@ def fit(
         on_epoch: Called as `on_epoch(epoch, metrics)` for the untrained network (epoch 0) and after every epoch.
         teacher: A network whose probabilities replace the labels in training. Validation uses the labels.
         sampler: How `Batches` draws samples: `shuffle` or `balanced`.
+        patches: Number of patches of a volume in an epoch.
         workers: Number of processes that read and augment samples. Results do not depend on it.
         clip: Largest norm of the gradients of a step; None does not limit it.
         compile: Whether a compiled copy of the network, with the same parameters, is trained. Validation and
@@ -95,7 +97,8 @@ def fit(
         scaler.update()
         return value.detach()
 
-    with Batches(data, batch_size, seed, sampler=sampler, workers=workers, pinned=device.type == "cuda") as batches:
+    drawn = {"sampler": sampler, "patches": patches, "workers": workers, "pinned": device.type == "cuda"}
+    with Batches(data, batch_size, seed, **drawn) as batches:
         state = State(model, optimizer, schedule, scaler, batches)
         if not state.load(checkpoint):
             metrics, predicted = _validate(model, data, loss, epoch=0)

@@ -91,6 +91,7 @@ def check_training(
     epochs: int,
     batch_size: int,
     teacher: nn.Module | None = None,
+    patches: int = 1,
     amp: bool | str = False,
     compile: bool = False,
 ) -> None:
@@ -105,6 +106,7 @@ def check_training(
         epochs: Number of epochs. With 0 no step is tried.
         batch_size: Number of samples in a batch.
         teacher: A network whose logits replace the targets, or None.
+        patches: Number of patches of a volume in an epoch.
         amp: Mixed precision, as by `precision`.
         compile: Whether to try a step of the compiled network too.
     """
@@ -114,7 +116,7 @@ def check_training(
     if not any(parameter.requires_grad for parameter in model.parameters()):
         found = "no parameter" if next(model.parameters(), None) is None else "no parameter that requires a gradient"
         raise InputError(f"model: has {found}, wanted one to train; set requires_grad, or train.epochs=0 to measure it")
-    samples = len(data.whole("train"))
+    samples = len(data.whole("train")) * patches
     for size in sorted({min(batch_size, samples), samples % batch_size or batch_size} - {0}, reverse=True):
         size = min(size, samples)
         try:

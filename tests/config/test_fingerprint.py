@@ -25,6 +25,6 @@ def test_it_is_equal_for_any_number_of_workers(data):
 
 
 def test_it_differs_for_each_setting_that_changes_numbers(data):
-    changes = ("sampler=balanced", "warmup=1", "clip=1.0", "compile=true", "amp=bf16", "epochs=3")
+    changes = ("sampler=balanced", "patches=2", "warmup=1", "clip=1.0", "compile=true", "amp=bf16", "epochs=3")
     found = {fingerprint_of(config(f"train.{change}"), data) for change in changes}
     assert len(found | {fingerprint_of(config(), data)}) == len(changes) + 1

@@ -13,7 +13,8 @@ from test_checkpoint import images, train, volumes
 
 from bench.datasets import phantoms
 from bench.errors import InputError, TrainingError
-from bench.training.batches import Batches, _Samples, balanced_weights
+from bench.training.batches import Batches, _Samples
+from bench.training.sampling import balanced_weights
 
 
 def epochs(data, count=2, **options):
@@ -194,3 +195,15 @@ def test_a_sample_that_is_drawn_twice_has_two_augmentations():
     first = [image for batch in epoch for image, target in zip(*batch, strict=True) if target == 0]
     assert len(first) > 1
     assert len({image.sum().item() for image in first}) == len(first)
+
+
+def test_each_volume_gives_several_different_patches():
+    data = volumes()
+    whole = data.whole("train")
+    (epoch,) = epochs(data, 1, patches=5)
+    drawn = [image for images, _ in epoch for image in images]
+    assert len(drawn) == 5 * len(whole)
+    assert len({image.double().sum().item() for image in drawn}) > 3 * len(whole)  # few patches fit into a volume
+    assert equal(epoch, epochs(data, 1, patches=5, workers=2)[0])
+    with pytest.raises(InputError, match=r"train.patches: got 5, but dataset .* trains on whole images, wanted 1"):
+        Batches(images(), 3, 0, patches=5)
