@@ -121,6 +121,7 @@ class Measurement:
         table.skips = any(tap.role == "skip" for tap in taps_of(model))
         table.about = f"{self.data.name} · {design} · test {main} {test[main]:.3f}"
         costs = cost(model, self.data.test.images[:batch_size])
+        sample = "patch" if self.data.volumes else "image"
         for section, values in {"test": test, "cost": costs, "summary": summary}.items():
             tracked.metrics({f"{section}/{key}": value for key, value in values.items()})
         for each, diagnostic in self.failures.remaining(self.diagnostics):
@@ -128,10 +129,12 @@ class Measurement:
             with self.failures.of(each):
                 found = diagnostic(table)
             tracked.findings(found)
-        tracked.note(views.note_of_run(table.about, costs, f"{notes}\n{sentences(table) if table.rows else ''}"))
+        tracked.note(
+            views.note_of_run(table.about, costs, f"{notes}\n{sentences(table) if table.rows else ''}", sample)
+        )
         if self.config.tracking.parent:
-            text = report_of_job(name, test, costs, tracked.id)
+            text = report_of_job(name, test, costs, tracked.id, sample)
         else:
-            text = report(table, test, costs, tracked.id, tracked.store)
+            text = report(table, test, costs, tracked.id, tracked.store, sample)
         text += failures_of_parts(table.failed, self.failures.said) + notes
         say(text.rstrip())  # also printed if a write can't be logged

@@ -30,7 +30,9 @@ MEANINGS = {
 }
 
 
-def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], run_id: str, store: Store) -> str:
+def report(
+    table: LayerTable, test: dict[str, float], costs: dict[str, float], run_id: str, store: Store, sample: str = "image"
+) -> str:
     """Format the information in each layer, the scores on test data, the costs, and how to open the UI.
 
     Args:
@@ -39,14 +41,17 @@ def report(table: LayerTable, test: dict[str, float], costs: dict[str, float], r
         costs: Costs of the network, by name.
         run_id: Id of the run.
         store: Store that holds the run.
+        sample: What the network gets in a forward pass, `image` or `patch`.
     """
     return (
-        f"{layers_report(table)}\n{_scores(test, costs)}\nrun {run_id} in {store.uri}\n"
+        f"{layers_report(table)}\n{_scores(test, costs, sample)}\nrun {run_id} in {store.uri}\n"
         f"{views.ui_address(store.uri, store.experiment_id)}"
     )
 
 
-def report_of_job(name: str, test: dict[str, float], costs: dict[str, float], run_id: str) -> str:
+def report_of_job(
+    name: str, test: dict[str, float], costs: dict[str, float], run_id: str, sample: str = "image"
+) -> str:
     """Format the scores and the costs of a job of a sweep in two lines. The sweep prints how to go on at its end.
 
     Examples:
@@ -58,17 +63,18 @@ def report_of_job(name: str, test: dict[str, float], costs: dict[str, float], ru
           test dice 0.800 (0.700 to 0.900)   6,489 parameters   30.0 MFLOPs an image   9 ms for 16 images
         <BLANKLINE>
     """
-    return f"\n{name}, run {run_id}\n  {_scores(test, costs)}\n"
+    return f"\n{name}, run {run_id}\n  {_scores(test, costs, sample)}\n"
 
 
-def _scores(test: dict[str, float], costs: dict[str, float]) -> str:
+def _scores(test: dict[str, float], costs: dict[str, float], sample: str) -> str:
     """Format the scores and the costs in a line."""
+    one, several = ("a patch", "patches") if sample == "patch" else ("an image", "images")
     main = "dice" if "dice" in test else "accuracy"
     interval = f" ({test[f'{main}_low']:.3f} to {test[f'{main}_high']:.3f})" if f"{main}_low" in test else ""
     return (
         f"test {main} {test[main]:.3f}{interval}   {costs['params']:,.0f} parameters   "
-        f"{costs['flops'] / 1e6:,.1f} MFLOPs an image   {costs['latency_ms']:.0f} ms for {costs['latency_batch']:.0f} "
-        "images"
+        f"{costs['flops'] / 1e6:,.1f} MFLOPs {one}   {costs['latency_ms']:.0f} ms for "
+        f"{costs['latency_batch']:.0f} {several}"
     )
 
 

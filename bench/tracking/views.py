@@ -47,15 +47,17 @@ def experiment_tags() -> dict[str, str]:
     return tags
 
 
-def note_of_run(about: str, costs: Mapping[str, float], verdict: str = "") -> str:
+def note_of_run(about: str, costs: Mapping[str, float], verdict: str = "", sample: str = "image") -> str:
     """Describe a training run in Markdown: data, design, score, cost, verdict, and how to read its charts.
 
     Args:
         about: Data, design and score.
         costs: params and flops of the network.
         verdict: Sentences about the result, or an empty text.
+        sample: What the network gets in a forward pass, `image` or `patch`.
     """
-    cost = f"{costs['params']:,.0f} parameters, {costs['flops'] / 1e6:,.1f} MFLOPs an image"
+    one = "a patch" if sample == "patch" else "an image"
+    cost = f"{costs['params']:,.0f} parameters, {costs['flops'] / 1e6:,.1f} MFLOPs {one}"
     return "\n\n".join(part for part in (f"**{about}** · {cost}", verdict.strip(), PROFILES) if part)
 
 

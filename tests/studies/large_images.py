@@ -1,4 +1,4 @@
-"""Train on images of 4000 by 5000 pixels by patches, and print Dice, the time and the peak of memory.
+"""Train on images of 2000 by 3000 pixels by patches, and print Dice, the time and the peak of memory.
 
 python tests/studies/large_images.py
 """
@@ -13,9 +13,9 @@ import numpy as np
 import psutil
 from PIL import Image
 
-COUNT, SIZE, DISCS = 9, (4000, 5000), 150
+COUNT, SIZE, DISCS = 9, (2000, 3000), 60
 SETTINGS = (
-    "dataset.size=null", "dataset.patch=512", "dataset.cache=disk", "train.patches=20", "train.epochs=4",
+    "dataset.size=null", "dataset.patch=256", "dataset.cache=disk", "train.patches=20", "train.epochs=4",
     "train.batch_size=4", "train.loss=dice_ce", "train.optimizer.lr=0.01", "model.widths=[8,16,32]",
     "estimator=[]", "diagnostic=[]",
 )  # fmt: skip
