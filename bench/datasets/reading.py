@@ -16,7 +16,7 @@ from bench.datasets.files import shape_of
 from bench.datasets.memory import COPIES, FLOAT, INT, Need, check_cache, check_memory, stays_in_memory
 from bench.datasets.npy import Writer
 from bench.datasets.preparing import Preparation
-from bench.datasets.storage import Encoding, OnDisk, Samples
+from bench.datasets.storage import Encoding, OnDisk, Samples, in_memory
 from bench.datasets.workers import map_in_processes
 from bench.errors import InputError
 
@@ -110,7 +110,7 @@ class Reader:
 
     def _read_into_memory(self) -> Found:
         images, masks, note = self._fill(lambda _, shape, dtype: Shared(shape, dtype))
-        return Found(lambda code: code.decode(images.array), lambda code: code.decode(masks.array), note)
+        return Found(lambda code: in_memory(images.array, code), lambda code: in_memory(masks.array, code), note)
 
     def _write(self, folder: Path) -> dict[str, Any]:
         return self._fill(lambda name, shape, dtype: Writer(folder / name, shape, dtype))[2]

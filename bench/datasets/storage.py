@@ -15,6 +15,7 @@ from bench.datasets.memory import check_memory
 from bench.datasets.npy import read_header, refuse_loss
 
 BLOCK = 32  # samples that an iteration reads at once
+LARGE = 2**28  # bytes of samples in memory that stay whole numbers, if they are
 
 
 class Stored(ABC):
@@ -177,6 +178,12 @@ class OnDisk(Stored):
                 if file.readinto(place.reshape(-1).view(np.uint8)) != stride:
                     raise ValueError("it is too short")
         return self.encoding.decode(found)
+
+
+def in_memory(array: np.ndarray, encoding: Encoding) -> Samples:
+    """Return the samples of an array: a tensor, or `InMemory` if they are many and their numbers are smaller."""
+    bytes_ = prod(array.shape) * encoding.dtype.itemsize
+    return InMemory(array, encoding) if array.nbytes < bytes_ and bytes_ > LARGE else encoding.decode(array)
 
 
 def take(samples: Samples, rows: np.ndarray) -> Samples:

@@ -18,7 +18,8 @@ from bench.tracking.listing import list_runs, tag_runs
 from bench.tracking.sqlite import default_uri
 from bench.tracking.store import Store
 
-MOST_DRAWN, MOST_READ = 40, 80  # maximal numbers of designs in a figure, and of runs whose tables are read for it
+MOST_DRAWN = 40  # maximal number of designs in a figure
+FEW = 120  # runs whose tables are all read; of more runs, MOST_DRAWN are
 
 log = logging.getLogger(__name__)
 
@@ -26,15 +27,15 @@ log = logging.getLogger(__name__)
 def summarise(store: Store, parent: tracking.Run) -> None:
     """Log the mean profiles and the overlaid U-plot of a sweep on its parent.
 
-    The U-plot shows the profile of the primary estimator for each design. Only the runs of `select_shown` are read; the
+    The U-plot shows the profile of the primary estimator for each design. Only the runs of `select_read` are read; the
     note on the parent says how many. A job whose layers.csv is missing or damaged is left out, and the log names it.
     """
     curves: dict[str, list[pd.Series]] = {}
     profiles: dict[str, list[pd.DataFrame]] = {}
     designs, estimator, view, data = jobs.of_sweep(store, parent.id), None, None, None
     styles = colour_runs(store, designs)
-    shown = select_shown(designs)
-    for run, design in shown.items():
+    chosen = select_read(designs)
+    for run, design in chosen.items():
         try:
             table, data = records.layers_of(store, run), data or records.card_of(store, run)["name"]
         except InputError as error:  # the summary continues with the other jobs
@@ -49,16 +50,17 @@ def summarise(store: Store, parent: tracking.Run) -> None:
     parent.curves(
         [(key, bits, depth) for key, several in curves.items() for depth, bits in mean_curve(several).items()]
     )
-    over = "its runs" if len(shown) == len(designs) else f"{len(shown)} of its runs"
+    over = "its runs" if len(chosen) == len(designs) else f"{len(chosen)} of its runs"
     parent.note(
         f"**Sweep of {len(styles)} designs, {len(designs)} finished runs** · {data or 'no layers measured'}\n\n"
         f"The charts of this run show means over {over}. To compare scores, costs and layers with intervals: "
         f"`python -m bench compare sweep={parent.id}`.\n\n{views.PROFILES}"
     )
-    joined = {design: pd.concat(profiles[design]) for design in sorted(profiles)}
+    joined = {design: pd.concat(profiles[design]) for design in evenly(sorted(profiles))}
     if any(len(frame) for frame in joined.values()):
         drawn = f"{len(joined)} of {len(styles)}" if len(joined) < len(styles) else str(len(joined))
-        about = f"{data} · {drawn} designs, mean over {len(shown)} of {len(designs)} runs"
+        means = "the runs of a design" if len(chosen) == len(designs) else f"{len(chosen)} of {len(designs)} runs"
+        about = f"{data} · {drawn} designs, mean over {means}"
         title = plots.heading(about, f"estimator {estimator}, {view} view")
         parent.figure(plots.overlaid(joined, title, styles), "figures/u_plot.png")
 
@@ -95,25 +97,36 @@ def mean_curve(curves: Sequence[pd.Series]) -> pd.Series:
     return pd.Series(np.nanmean(values, axis=0), depths)
 
 
-def select_shown(designs: Mapping[str, str]) -> dict[str, str]:
-    """Select the runs that the summary reads: of at most 40 evenly spaced designs, the same number of each.
+def select_read(designs: Mapping[str, str]) -> dict[str, str]:
+    """Select the runs whose tables the summary reads: all of a few, else about 40, the same number of each design.
 
-    A figure can't distinguish more designs, and the time to read tables is proportional to the number of runs.
+    The time to read tables is proportional to the number of runs.
 
     Args:
         designs: Design of each run, by the id of the run.
 
     Examples:
-        >>> list(select_shown({f"run{n}": f"depth={n}" for n in range(1000)}))[:3]
+        >>> list(select_read({f"run{n}": f"depth={n}" for n in range(1000)}))[:3]
         ['run0', 'run120', 'run143']
-        >>> len(select_shown({f"run{n}": f"depth={n % 2}" for n in range(1000)}))
-        80
+        >>> [len(select_read({f"run{n}": f"depth={n % 2}" for n in range(count)})) for count in (120, 121)]
+        [120, 40]
     """
-    names = sorted(set(designs.values()))
-    chosen = names[:: ceil(len(names) / MOST_DRAWN) or 1]
-    each = max(MOST_READ // max(len(chosen), 1), 1)
+    if len(designs) <= FEW:
+        return dict(designs)
+    chosen = evenly(sorted(set(designs.values())))
+    each = max(MOST_DRAWN // len(chosen), 1)
     runs = {name: [run for run, design in designs.items() if design == name][:each] for name in chosen}
     return {run: name for name in chosen for run in runs[name]}
+
+
+def evenly(names: list[str]) -> list[str]:
+    """Select at most 40 evenly spaced designs, because a figure can't distinguish more.
+
+    Examples:
+        >>> len(evenly(["design"] * 40)), evenly([f"seed={n}" for n in range(1000)])[:3]
+        (40, ['seed=0', 'seed=25', 'seed=50'])
+    """
+    return names[:: ceil(len(names) / MOST_DRAWN) or 1]
 
 
 def next_commands(store: Store, parent: str) -> str:

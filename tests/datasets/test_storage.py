@@ -9,7 +9,7 @@ from dataset_helpers import save
 from nnunet_files import write_raw
 from small_data import write_data
 
-from bench.datasets import decathlon, dsb2018, image_folder, nnunet, table
+from bench.datasets import decathlon, dsb2018, image_folder, nnunet, storage, table
 from bench.datasets.npy import Writer
 from bench.datasets.splits import Split
 from bench.datasets.storage import Encoding, InMemory, OnDisk, Stored, join, loaded
@@ -148,3 +148,15 @@ def test_the_key_has_files_and_preprocessing(folder, tmp_path):
     assert len(entries(size=4)) == 3
     whole = image_folder(folder, size=None, cache="disk", cache_folder=tmp_path / "cache").split("all")
     assert float(whole.images[whole.names.index("a3")].max()) == np.float32(99) / np.float32(255)
+
+
+def test_many_pictures_in_memory_stay_whole_numbers_of_the_same_values(tmp_path, monkeypatch):
+    for number in range(10):
+        save(tmp_path / "images" / f"{number}.png", RNG.integers(0, 256, (12, 9), dtype=np.uint8))
+        save(tmp_path / "masks" / f"{number}.png", 255 * (RNG.random((12, 9)) > 0.5).astype(np.uint8))
+    few = image_folder(str(tmp_path), size=None, cache="memory")
+    monkeypatch.setattr(storage, "LARGE", 0)
+    many = image_folder(str(tmp_path), size=None, cache="memory")
+    assert isinstance(few.train.images, torch.Tensor)
+    assert many.split("train").images.whole.array.dtype == np.uint8
+    same(few, many)
