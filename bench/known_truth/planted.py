@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import brentq
@@ -52,34 +52,89 @@ def plant(t: Variable, target: Variable, rng: np.random.Generator, bits: float |
         >>> np.bincount(planted.labels), round(bits, 2)
         (array([25, 25, 25, 25]), 1.0)
     """
-    if target.labels is None:
-        count = min(CELLS, max(2, t.n // SAMPLES_PER_CELL))
-        cells, across_target = np.arange(t.n) * count // t.n, _projection(target, rng)
-    else:
-        across_target = np.unique(target.labels, return_inverse=True)[1]
-        cells = np.sort(across_target)
-    if cells[-1] == 0:
-        raise EstimationError("got a label with one class, wanted at least 2: nothing can be planted in it")
-    across_t = _projection(t, rng)
-    of_t, of_target = (_by_rank(across, cells, rng) for across in (across_t, across_target))
-    joint = _states(across_t, of_t) / np.bincount(cells) @ _states(across_target, of_target).T / t.n
-
-    most = channel_bits(joint, 1)
-    wanted = min(1, most / 2) if bits is None else bits
-    if not 0 <= wanted <= most:
-        raise EstimationError(f"got {wanted:.4g} bits to plant, wanted 0 to {most:.4g}, what the cells can carry")
-    kept = round(brentq(lambda kappa: channel_bits(joint, kappa) - wanted, 0, 1) * (t.n - 1))
-
-    own, partners = (np.lexsort((rng.random(t.n), cell)) for cell in (of_t, of_target))
-    rest = rng.permutation(t.n)[kept:]
-    partners[rest] = partners[rng.permutation(rest)]
-    order = np.empty_like(partners)
-    order[own] = partners
+    across_target = target_values(target, rng)
+    channel = Channel.of(_projection(t, rng), across_target, target, rng)
+    wanted = min(1, channel.most / 2) if bits is None else bits
+    order, planted_bits = channel.order(wanted, rng)
     if target.labels is None:
         planted = replace(target.reordered(order), groups=t.groups)
     else:
         planted = Variable(t.n, 1, t.groups, labels=target.labels[order])
-    return planted, channel_bits(joint, kept / (t.n - 1))
+    return planted, planted_bits
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Cells of t and of a target of the same n samples, between which any dose of information can be planted.
+
+    Attributes:
+        of_t: (n,) the cell Q of each sample of t.
+        of_target: (n,) the cell Q' of each target.
+        joint: (states of t, states of the target) their joint probabilities if every target is from its own cell.
+    """
+
+    of_t: np.ndarray
+    of_target: np.ndarray
+    joint: np.ndarray
+
+    @classmethod
+    def of(
+        cls, across_t: np.ndarray, across_target: np.ndarray, target: Variable, rng: np.random.Generator
+    ) -> Channel:
+        """Divide samples by their values.
+
+        Args:
+            across_t: (n,) a function of t. Its cells are intervals of ranks.
+            across_target: (n,) the values of the target (`target_values`).
+            target: A label, whose cells are its classes, or a continuous variable with 8 cells of equal size.
+            rng: Generator of the order of equal values.
+
+        Raises:
+            EstimationError: The label has one class.
+        """
+        n = len(across_t)
+        if target.labels is None:
+            count = min(CELLS, max(2, n // SAMPLES_PER_CELL))
+            cells = np.arange(n) * count // n
+        else:
+            cells = np.sort(across_target)
+        if cells[-1] == 0:
+            raise EstimationError("got a label with one class, wanted at least 2: nothing can be planted in it")
+        of_t, of_target = (_by_rank(across, cells, rng) for across in (across_t, across_target))
+        joint = _states(across_t, of_t) / np.bincount(cells) @ _states(across_target, of_target).T / n
+        return cls(of_t, of_target, joint)
+
+    @property
+    def most(self) -> float:
+        """The capacity of the cells in bits."""
+        return channel_bits(self.joint, 1)
+
+    def order(self, bits: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+        """Draw an order of the targets, (n,) row numbers, that plants this information, met as nearly as n allows.
+
+        Returns:
+            The order, and its exact information in bits.
+
+        Raises:
+            EstimationError: The capacity of the cells is less than the bits.
+        """
+        n, most = len(self.of_t), self.most
+        if not 0 <= bits <= most:
+            raise EstimationError(f"got {bits:.4g} bits to plant, wanted 0 to {most:.4g}, what the cells can carry")
+        kept = round(brentq(lambda kappa: channel_bits(self.joint, kappa) - bits, 0, 1) * (n - 1))
+        own, partners = (np.lexsort((rng.random(n), cell)) for cell in (self.of_t, self.of_target))
+        rest = rng.permutation(n)[kept:]
+        partners[rest] = partners[rng.permutation(rest)]
+        order = np.empty_like(partners)
+        order[own] = partners
+        return order, channel_bits(self.joint, kept / (n - 1))
+
+
+def target_values(target: Variable, rng: np.random.Generator) -> np.ndarray:
+    """Return a value (n,) of each target: the number of its class, or its projection on a random direction."""
+    if target.labels is None:
+        return _projection(target, rng)
+    return np.unique(target.labels, return_inverse=True)[1]
 
 
 def channel_bits(joint: np.ndarray, kappa: float) -> float:
