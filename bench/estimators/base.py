@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 
@@ -57,6 +58,22 @@ class Estimator(ABC):
     @abstractmethod
     def answer(self, t: Variable, target: Variable, given: Variable | None, rng: np.random.Generator) -> Answer:
         """Compute the estimate with null, interval and ceiling, for variables that passed the checks of `estimate`."""
+
+    def reordered(
+        self, t: Variable, target: Variable, orders: Sequence[np.ndarray], rng: np.random.Generator
+    ) -> np.ndarray:
+        """Estimate the information between t and each order of the target, without null and interval.
+
+        Args:
+            t: The representation.
+            target: The target.
+            orders: Row numbers (n,). Sample i gets the target order[i].
+            rng: Generator of folds and initial weights.
+
+        Returns:
+            (orders,) bits.
+        """
+        return np.array([self.answer(t, target.reordered(order), None, rng).bits for order in orders])
 
     def pairs(self, target: Variable) -> bool:
         """Return whether the estimate depends on the pairing with this target, so that a null exists."""

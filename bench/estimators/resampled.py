@@ -119,6 +119,11 @@ class Resampled(Estimator):
             null = null_of([whole.bits(partners[whole.rows]) for partners in moved])
         return Answer(bits, normal_interval(bits, error).bounds, null, ceiling)
 
+    def reordered(self, t, target, orders, rng):
+        statistic = self.statistic(t, target, None)
+        whole = statistic.at(rng.permutation(t.n))
+        return np.array([whole.bits(statistic.partners[order][whole.rows]) for order in orders])
+
 
 def permuted_given(given: Variable, groups: np.ndarray, count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Yield `count` permutations of t that keep its dependence on the given variable, for the null of I(T;Y|C).

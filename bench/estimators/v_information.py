@@ -13,9 +13,14 @@ from bench.estimators.held_out import features, generator_of, split
 from bench.estimators.resampled import permuted_given
 from bench.information.reductions import Distances
 from bench.information.statistics import clustered_standard_error, normal_interval
-from bench.information.variables import Variable
+from bench.information.variables import Variable, plug_in_entropy
 
 MOST_AT_ONCE = 3e7  # entries of the largest tensor of probes trained together: 0.1 GB, and autograd holds several
+
+CONTINUOUS = (
+    "got a continuous target, wanted labels, which a probe predicts; cut it into classes, or use an estimator of "
+    "densities, such as ksg"
+)
 
 
 def probe(t, y, *, rng: np.random.Generator, given=None, groups=None, **settings) -> float:
@@ -98,6 +103,15 @@ class VInformation(Estimator):
         found = normal_interval(gains[0].mean(), clustered_standard_error(gains[0], t.groups))
         return Answer(found.mean, found.bounds, null_of(gains[1:].mean(axis=1)), np.inf)
 
+    def reordered(self, t, target, orders, rng):
+        if target.labels is None:
+            raise EstimationError(CONTINUOUS)
+        parts = self._parts(t.groups, rng)
+        labels = np.unique(target.labels, return_inverse=True)[1]
+        sets = np.stack([labels[order] for order in orders])
+        entropy = plug_in_entropy(labels)
+        return entropy + self._log_likelihoods(self._columns(t, parts), sets, parts, rng).mean(axis=1)
+
     def gains(
         self, t: Variable, target: Variable, given: Variable | None, permutations: int, rng: np.random.Generator
     ) -> np.ndarray:
@@ -108,10 +122,7 @@ class VInformation(Estimator):
             likelihood by a probe of the given variable alone.
         """
         if target.labels is None:
-            raise EstimationError(
-                "got a continuous target, wanted labels, which a probe predicts; cut it into classes, or use an "
-                "estimator of densities, such as ksg"
-            )
+            raise EstimationError(CONTINUOUS)
         parts = self._parts(t.groups, rng)
         sets = [target.labels]
         if given is None:

@@ -78,9 +78,7 @@ class Channel:
     joint: np.ndarray
 
     @classmethod
-    def of(
-        cls, across_t: np.ndarray, across_target: np.ndarray, target: Variable, rng: np.random.Generator
-    ) -> Channel:
+    def of(cls, across_t: np.ndarray, across_target: np.ndarray, target: Variable, rng: np.random.Generator) -> Channel:
         """Divide samples by their values.
 
         Args:
