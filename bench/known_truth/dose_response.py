@@ -15,6 +15,7 @@ from bench.information.statistics import NORMAL_QUANTILE
 from bench.information.variables import Variable, plug_in_entropy
 from bench.known_truth.curve import Calibrated, Curves
 from bench.known_truth.planted import COORDINATES, Channel, target_values
+from bench.known_truth.smooth import SmoothChannel
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of what the cells can carry
 EACH = 3  # random directions, principal components and directions of class means
@@ -39,7 +40,7 @@ def calibrated(
     """
     if estimate.excess is None:
         raise EstimationError("got an estimate without a null, wanted one that depends on the pairs")
-    error = (estimate.interval[1] - estimate.interval[0]) / 2 / NORMAL_QUANTILE
+    error = max((estimate.interval[1] - estimate.interval[0]) / 2 / NORMAL_QUANTILE, estimate.null.spread)
     return dose_response(estimator, t, target, rng).invert(estimate.excess, error)
 
 
@@ -57,11 +58,13 @@ def dose_response(estimator: Estimator, t: Variable, target: Variable, rng: np.r
     orders = [rng.permutation(t.n) for _ in range(ZEROS)]
     names, doses = [], []
     for name, across_t, across_target in forms(t, target, rng):
-        channel = Channel.of(across_t, across_target, target, rng)
-        drawn = [channel.order(share * channel.most, rng) for share in SHARES]
-        orders += [order for order, _ in drawn]
-        doses.append([0.0, *(bits for _, bits in drawn)])
-        names.append(name)
+        steps = Channel.of(across_t, across_target, target, rng)
+        smooth = SmoothChannel.of(across_t, across_target, target, rng)
+        for shape, channel in (("steps", steps), ("smooth", smooth)):
+            drawn = [channel.order(share * steps.most, rng) for share in SHARES]
+            orders += [order for order, _ in drawn]
+            doses.append([0.0, *(bits for _, bits in drawn)])
+            names.append(f"{name}, {shape}")
     bits = estimator.reordered(t, target, orders, rng)
     responses = (bits[ZEROS:] - bits[:ZEROS].mean()).reshape(len(names), -1)
     bound = np.inf if target.labels is None else plug_in_entropy(target.labels)

@@ -29,11 +29,13 @@ from bench.known_truth.transformed import spiral
 
 N = 400
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
+R, P, M, K = "random direction", "principal component", "class means", "neighbours"
 VARIANTS = {
-    "all directions": ("random direction", "principal component", "class means"),
-    "class means": ("class means",),
-    "class means and neighbours": ("class means", "neighbours"),
-    "everything": ("random direction", "principal component", "class means", "neighbours"),
+    "steps R P M": [f"{form}, steps" for form in (R, P, M)],
+    "smooth R P M": [f"{form}, smooth" for form in (R, P, M)],
+    "both R P M": [f"{form}, {shape}" for form in (R, P, M) for shape in ("steps", "smooth")],
+    "both M": [f"{form}, {shape}" for form in (M,) for shape in ("steps", "smooth")],
+    "both M K": [f"{form}, {shape}" for form in (M, K) for shape in ("steps", "smooth")],
 }
 
 
@@ -115,13 +117,14 @@ def main(folder: Path, draws: int) -> None:
                 started = time.perf_counter()
                 curves = dose_response(estimator, t, target, rng)
                 cost = 1 + (time.perf_counter() - started) / found.seconds
-                error = (found.interval[1] - found.interval[0]) / 3.92
+                error = max((found.interval[1] - found.interval[0]) / 3.92, found.null.spread)
                 row = {"family": family, "truth": bits, "estimator": name, "excess": found.excess, "cost": cost}
                 row |= {"error": error, "significant": found.significant}
                 for variant, forms in VARIANTS.items():
                     kept = np.isin(curves.forms, forms)
                     part = Curves(curves.doses[kept], curves.responses[kept], curves.bound)
                     rows.append(row | {"variant": variant} | vars(part.invert(found.excess, error)))
+                rows[-1]["forms"] = curves.forms
                 rows[-1]["curves"] = np.round(curves.responses, 3).tolist()
                 rows[-1]["doses"] = np.round(curves.doses, 3).tolist()
     frame = pd.DataFrame(rows)
