@@ -50,6 +50,7 @@ class Curves:
     responses: np.ndarray
     bound: float
     forms: tuple[str, ...] = ()
+    weights: np.ndarray | None = None
 
     def invert(self, excess: float, error: float) -> Calibrated:
         """Find the doses that fit an estimate.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.special import rel_entr
+from scipy.stats import rankdata
 
 from bench.errors import EstimationError
 from bench.estimators import Estimator
@@ -57,7 +59,10 @@ def dose_response(estimator: Estimator, t: Variable, target: Variable, rng: np.r
         t = add_noise(t, estimator.noise, rng)
     orders = [rng.permutation(t.n) for _ in range(ZEROS)]
     names, doses = [], []
-    for name, across_t, across_target in forms(t, target, rng):
+    weights = []
+    for name, across_t, across_target, apart in forms(t, target, rng):
+        about = shared_bits(across_t[apart], across_target[apart], target.labels is not None)
+        weights += [about, about]
         steps = Channel.of(across_t, across_target, target, rng)
         smooth = SmoothChannel.of(across_t, across_target, target, rng)
         for shape, channel in (("steps", steps), ("smooth", smooth)):
@@ -68,10 +73,10 @@ def dose_response(estimator: Estimator, t: Variable, target: Variable, rng: np.r
     bits = estimator.reordered(t, target, orders, rng)
     responses = (bits[ZEROS:] - bits[:ZEROS].mean()).reshape(len(names), -1)
     bound = np.inf if target.labels is None else plug_in_entropy(target.labels)
-    return Curves(np.array(doses), np.pad(responses, [(0, 0), (1, 0)]), bound, tuple(names))
+    return Curves(np.array(doses), np.pad(responses, [(0, 0), (1, 0)]), bound, tuple(names), np.array(weights))
 
 
-def forms(t: Variable, target: Variable, rng: np.random.Generator) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def forms(t: Variable, target: Variable, rng: np.random.Generator) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
     """Yield functions of t along which information is planted, each with its name and the values (n,) of the target.
 
     They are random directions, the leading principal components, and the directions that random halves of the samples
@@ -81,21 +86,31 @@ def forms(t: Variable, target: Variable, rng: np.random.Generator) -> Iterator[t
     columns = columns - columns.mean(axis=0)
     if not np.ptp(columns):
         raise EstimationError("got identical rows, wanted rows that differ: nothing can be planted in them")
+    rows = np.arange(t.n)
     for _ in range(EACH):
-        yield "random direction", columns @ rng.normal(size=columns.shape[1]), target_values(target, rng)
+        yield "random direction", columns @ rng.normal(size=columns.shape[1]), target_values(target, rng), rows
     axes = np.linalg.svd(columns, full_matrices=False)[2]
     for axis in axes[:EACH]:
-        yield "principal component", columns @ axis, target_values(target, rng)
-    for _ in range(EACH):
-        values = target_values(target, rng)
-        half = rng.permutation(t.n)[: t.n // 2]
-        yield "class means", columns @ _towards(columns[half], values[half], target, rng), values
+        yield "principal component", columns @ axis, target_values(target, rng), rows
     near = _weights(columns)
     for _ in range(EACH):
         values = target_values(target, rng)
-        half = rng.permutation(t.n)[: t.n // 2]
+        half, apart = np.array_split(rng.permutation(t.n), 2)
+        yield "class means", columns @ _towards(columns[half], values[half], target, rng), values, apart
         contrasts = _contrasts(values[half], target, rng)
-        yield "neighbours", (near[:, half] @ contrasts) / near[:, half].sum(axis=1), values
+        yield "neighbours", (near[:, half] @ contrasts) / near[:, half].sum(axis=1), values, apart
+
+
+def shared_bits(across_t: np.ndarray, across_target: np.ndarray, labelled: bool) -> float:
+    """Estimate the information between a function of t, cut into 8 cells, and the target; less its bias."""
+    n = len(across_t)
+    cells = np.argsort(np.argsort(across_t)) * 8 // n
+    classes = np.unique(across_target, return_inverse=True)[1] if labelled else rankdata(across_target).astype(int) * 4 // (n + 1)
+    counts = np.zeros((8, classes.max() + 1))
+    np.add.at(counts, (cells, classes), 1)
+    free = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / n
+    bias = 7 * (counts.shape[1] - 1) / (2 * n)
+    return float((rel_entr(counts, free).sum() / n - bias) / np.log(2))
 
 
 def _towards(columns: np.ndarray, values: np.ndarray, target: Variable, rng: np.random.Generator) -> np.ndarray:

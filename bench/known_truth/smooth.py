@@ -10,8 +10,8 @@ from scipy.stats import rankdata
 
 from bench.information.variables import Variable
 
-CELLS = 128  # of a continuous target, by which its information is computed
-HALVINGS = 20
+CELLS = 32  # of a continuous target, by which its information is computed
+HALVINGS = 10
 
 
 @dataclass(frozen=True)

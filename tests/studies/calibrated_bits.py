@@ -100,12 +100,12 @@ def leading(columns: np.ndarray, dim: int) -> np.ndarray:
     return columns if dim >= columns.shape[1] else Variable.of(columns).coordinates(dim)
 
 
-def main(folder: Path, draws: int) -> None:
+def main(folder: Path, draws: int, first: int = 0) -> None:
     """Print the scores of the raw excess and of the calibrated bits, by estimator and variant."""
     estimators = {"ksg_mixture": KSG("mixture", k=5), "probe": VInformation()}
     rows = []
     for family, bits, draw in questions(folder):
-        for repeat in range(draws):
+        for repeat in range(first, first + draws):
             for name, estimator in estimators.items():
                 seed = np.random.SeedSequence([*family.encode(), round(bits * 1000), repeat])
                 rng = np.random.default_rng(seed)
@@ -120,16 +120,10 @@ def main(folder: Path, draws: int) -> None:
                 error = max((found.interval[1] - found.interval[0]) / 3.92, found.null.spread)
                 row = {"family": family, "truth": bits, "estimator": name, "excess": found.excess, "cost": cost}
                 row |= {"error": error, "significant": found.significant}
-                for variant, forms in VARIANTS.items():
-                    kept = np.isin(curves.forms, forms)
-                    part = Curves(curves.doses[kept], curves.responses[kept], curves.bound)
-                    rows.append(row | {"variant": variant} | vars(part.invert(found.excess, error)))
-                rows[-1]["forms"] = curves.forms
-                rows[-1]["curves"] = np.round(curves.responses, 3).tolist()
-                rows[-1]["doses"] = np.round(curves.doses, 3).tolist()
+                row |= {"forms": curves.forms, "doses": curves.doses.tolist(), "curves": curves.responses.tolist()}
+                rows.append(row | {"weights": curves.weights.tolist(), "bound": curves.bound, "repeat": repeat})
     frame = pd.DataFrame(rows)
-    frame.to_json("calibrated_bits.json", orient="records")
-    print(report(frame))
+    frame.to_pickle(f"curves{first}.pkl")
 
 
 def usable(bits: pd.Series, truth: pd.Series) -> pd.Series:
@@ -169,4 +163,4 @@ def report(frame: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 2)
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
