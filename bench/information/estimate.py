@@ -43,6 +43,25 @@ class Planted:
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """The information for which an estimator is likely to answer as it did, by its answers to planted doses.
+
+    Attributes:
+        bits: The median of the doses that fit the estimate; NaN where they are not identifiable.
+        low: The lower end of the 95 % interval of the doses that fit.
+        high: The upper end of the interval.
+        reliable: Whether 90 % of the doses that fit have `bits` within a factor of 2 or 0.1 bits.
+        reason: Why it is reliable or not, in words.
+    """
+
+    bits: float
+    low: float
+    high: float
+    reliable: bool
+    reason: str
+
+
+@dataclass(frozen=True)
 class Estimate:
     """An estimate of information in bits. It is never clipped at 0.
 
@@ -58,6 +77,7 @@ class Estimate:
         settings: Kernel, noise, bins or network of the estimator.
         seconds: Time of the computation.
         planted: The response to known truth; None where it was not measured.
+        calibrated: The information by doses of known truth; None where they were not planted.
 
     Examples:
         >>> Estimate(3.0, (2.9, 3.1), None, 4.0, 4.0, n=100, dims=(5, 1)).saturation
@@ -75,6 +95,7 @@ class Estimate:
     settings: dict = field(default_factory=dict)
     seconds: float = 0.0
     planted: Planted | None = None
+    calibrated: Calibrated | None = None
 
     @property
     def excess(self) -> float | None:
@@ -95,10 +116,13 @@ class Estimate:
     def reliable(self) -> bool | None:
         """Whether the number can be believed.
 
-        False if the bits are at the ceiling, if the mean of the null is at the limit, or if planted truth is not
-        recovered. None without a null, since then only a comparison with untrained references shows it.
+        False if the bits are at the ceiling, if the mean of the null is at the limit, if planted truth is not
+        recovered, or if the calibrated bits are not reliable. None without a null, since then only a comparison with
+        untrained references shows it.
         """
         if self.saturation >= SATURATED or (self.planted and not self.planted.recovered_ok):
+            return False
+        if self.calibrated and not self.calibrated.reliable:
             return False
         return None if self.null is None else self.null.mean < SATURATED * self.limit
 
@@ -121,11 +145,14 @@ class Estimate:
             "planted": self.planted and self.planted.bits,
             "recovered": self.planted and self.planted.excess,
             "recovered_ok": self.planted and self.planted.recovered_ok,
+            "calibrated": self.calibrated and self.calibrated.bits,
+            "calibrated_low": self.calibrated and self.calibrated.low,
+            "calibrated_high": self.calibrated and self.calibrated.high,
             "reliable": self.reliable,
             "n": self.n,
             "dim": self.dims[0],
             "target_dim": self.dims[1],
             "settings": json.dumps(self.settings, sort_keys=True),
             "seconds": self.seconds,
-            "reason": self.planted and self.planted.reason,
+            "reason": (self.planted and self.planted.reason) or (self.calibrated and self.calibrated.reason),
         }

@@ -2,6 +2,7 @@
 
 from bench.known_truth.base import Benchmark
 from bench.known_truth.discretised import Discretised
+from bench.known_truth.dose_response import with_calibrated_bits
 from bench.known_truth.gaussian import Gaussian
 from bench.known_truth.images import Blob
 from bench.known_truth.mixture import Mixture
@@ -22,5 +23,6 @@ __all__ = [
     "Transformed",
     "channel_bits",
     "plant",
+    "with_calibrated_bits",
     "with_response",
 ]

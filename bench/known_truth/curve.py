@@ -3,61 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.special import ndtri
 
 from bench.errors import EstimationError
-from bench.information.estimate import RECOVERED
+from bench.information.estimate import RECOVERED, Calibrated
+from bench.information.statistics import TAILS
 
-CLOSE = 0.1  # bits; a difference that is usable whatever the truth
-WIDEST = 0.5  # an interval that covers more than this share of the doses identifies nothing
+CLOSE = 0.1  # bits; a difference that does not matter
+SURE = 0.9  # share of the doses that fit, of which a reliable number is close enough
+WIDEST = 0.5  # an interval that covers more than this share of all doses identifies nothing
 DRAWS = 200  # quantiles of the error of an estimate
-INTERVAL = (0.025, 0.975)
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """The information for which an estimator is likely to answer as it did.
-
-    Attributes:
-        bits: The median of the doses that fit the estimate; NaN where they are not identifiable.
-        low: The lower end of the 95 % interval of the doses that fit.
-        high: The upper end. It is infinite if the estimate of a continuous target is above the curve.
-        reliable: Whether the whole interval is within a factor of 2 or 0.1 bits of `bits`.
-        reason: Why it is reliable or not, in words.
-    """
-
-    bits: float
-    low: float
-    high: float
-    reliable: bool
-    reason: str
 
 
 @dataclass(frozen=True)
 class Curves:
-    """The mean answers of an estimator to information that is planted on the same samples, by form of the information.
+    """The answers of an estimator to information that is planted on the same samples, by form of the information.
 
     Attributes:
-        doses: (forms, doses) planted information in bits. It rises from 0 in each row.
-        responses: (forms, doses) the estimate minus its mean for a dose of 0, in bits.
-        bound: The largest information that is possible in bits: the entropy of a label, else infinite.
-        forms: The name of each form, such as `random direction`.
+        doses: (forms, k) planted information in bits. It rises from 0 in each row.
+        responses: (forms, k) the estimate minus its mean for a dose of 0, in bits.
+        bound: The largest information that is possible, the entropy of the label, in bits.
     """
 
     doses: np.ndarray
     responses: np.ndarray
     bound: float
-    forms: tuple[str, ...] = ()
-    weights: np.ndarray | None = None
 
     def invert(self, excess: float, error: float) -> Calibrated:
         """Find the doses that fit an estimate.
 
         Each form has a monotone curve: the isotonic fit of its responses, linear between the doses. Each curve is
-        inverted at the quantiles of a normal distribution around the estimate. A flat part of a curve returns both of
-        its ends. The doses of all forms together, with equal weights, give the median and the interval.
+        inverted at the quantiles of a normal distribution around the estimate. A flat part of a curve gives both of
+        its ends. The doses of all forms together, with equal weights, give the median and the interval. The interval
+        thus has the error of the estimate, divided by the slope of the curve, and the spread between the forms.
 
         Args:
             excess: The estimate minus the mean of its null, in bits.
@@ -76,30 +57,24 @@ class Curves:
             (0.6, 0.52, 0.68, True)
         """
         if not np.isfinite([excess, error]).all() or error < 0:
-            raise EstimationError(f"got an excess of {excess} ± {error} bits, wanted finite numbers, error at least 0")
-        at = excess + error * ndtri((np.arange(DRAWS) + 0.5) / DRAWS)
-        fits = np.sort(np.concatenate([self._doses(form, at) for form in range(len(self.doses))]))
-        low, bits, high = (float(_quantile(fits, q)) for q in (INTERVAL[0], 0.5, INTERVAL[1]))
-        return self._judge(bits, low, high)
+            raise EstimationError(f"got an excess of {excess} ± {error} bits, wanted finite numbers and an error >= 0")
+        answers = excess + error * ndtri((np.arange(DRAWS) + 0.5) / DRAWS)
+        fits = []
+        for doses, responses in zip(self.doses, self.responses, strict=True):
+            fitted = monotone(doses, responses)
+            fits += [inverse(doses, fitted, answers, side, self.bound) for side in ("left", "right")]
+        return self._judge(np.concatenate(fits))
 
-    def _doses(self, form: int, at: np.ndarray) -> np.ndarray:
-        """Return the lowest and the highest dose of one form that fits each of the answers `at`."""
-        doses, fitted = self.doses[form], monotone(self.doses[form], self.responses[form])
-        return np.concatenate([inverse(doses, fitted, at, side, self.bound) for side in ("left", "right")])
-
-    def _judge(self, bits: float, low: float, high: float) -> Calibrated:
-        most = self.doses.max()
-        span = f"any truth from {low:.2f} to {high:.2f} bits gives such an estimate"
-        if min(high, most) - min(low, most) > WIDEST * most:
-            return Calibrated(
-                np.nan, low, high, False, f"not identifiable: {span}, and {most:.2f} was the largest dose"
-            )
-        if not np.isfinite(high):
-            return Calibrated(np.nan, low, high, False, f"not identifiable: the estimate is above the curve; {span}")
-        narrow = low >= min(bits / RECOVERED, bits - CLOSE) and high <= max(bits * RECOVERED, bits + CLOSE)
-        if narrow:
-            return Calibrated(bits, low, high, True, f"the curve is steep enough: {low:.2f} to {high:.2f} bits")
-        return Calibrated(bits, low, high, False, f"the spread is too large for the slope of the curve: {span}")
+    def _judge(self, fits: np.ndarray) -> Calibrated:
+        """Summarise the doses that fit, and say what they allow."""
+        low, bits, high = (float(bound) for bound in np.quantile(fits, (TAILS[0], 0.5, TAILS[1])))
+        span = f"truths from {low:.2f} to {high:.2f} bits give such an estimate"
+        if high - low > WIDEST * self.bound:
+            return Calibrated(np.nan, low, high, False, f"not identifiable: {span}, of {self.bound:.2f} possible")
+        close = (fits / RECOVERED <= bits) & (bits <= fits * RECOVERED) | (np.abs(fits - bits) <= CLOSE)
+        if close.mean() < SURE:
+            return Calibrated(bits, low, high, False, f"the response is too flat for its spread: {span}")
+        return Calibrated(bits, low, high, True, f"the response is steep enough for its spread: {span}")
 
 
 def monotone(doses: np.ndarray, responses: np.ndarray) -> np.ndarray:
@@ -113,13 +88,15 @@ def monotone(doses: np.ndarray, responses: np.ndarray) -> np.ndarray:
     return IsotonicRegression().fit_transform(doses, responses)
 
 
-def inverse(doses: np.ndarray, fitted: np.ndarray, at: np.ndarray, side: str, bound: float) -> np.ndarray:
+def inverse(
+    doses: np.ndarray, fitted: np.ndarray, answers: np.ndarray, side: Literal["left", "right"], bound: float
+) -> np.ndarray:
     """Invert a monotone curve that is linear between the doses.
 
     Args:
         doses: (k,) rising doses.
         fitted: (k,) responses that do not fall.
-        at: (m,) responses to invert.
+        answers: (m,) responses to invert.
         side: `left` returns the lowest dose with at least this response, and `right` the highest with at most it.
         bound: What is returned above the curve. Below the curve it is the first dose.
 
@@ -128,16 +105,10 @@ def inverse(doses: np.ndarray, fitted: np.ndarray, at: np.ndarray, side: str, bo
         >>> [inverse(*flat, np.array([0.5, 1, 1.5]), side, bound=3).tolist() for side in ("left", "right")]
         [[0.5, 1.0, 3.0], [0.5, 3.0, 3.0]]
     """
-    after = np.searchsorted(fitted, at, side=side)
-    inside = np.clip(after, 1, len(fitted) - 1)
-    left, right = inside - 1, inside
+    after = np.searchsorted(fitted, answers, side=side)
+    right = np.clip(after, 1, len(fitted) - 1)
+    left = right - 1
     rise = fitted[right] - fitted[left]
-    share = np.divide(at - fitted[left], rise, out=np.zeros(len(at)), where=rise > 0)
+    share = np.divide(answers - fitted[left], rise, out=np.zeros(len(answers)), where=rise > 0)
     between = doses[left] + share * (doses[right] - doses[left])
     return np.where(after == 0, doses[0], np.where(after == len(fitted), bound, between))
-
-
-def _quantile(ordered: np.ndarray, q: float) -> float:
-    """Return a quantile of sorted values, of which some may be infinite."""
-    last = len(ordered) - 1
-    return ordered[int(q * last) if q < 0.5 else last - int((1 - q) * last)]

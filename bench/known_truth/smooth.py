@@ -1,4 +1,4 @@
-"""Smooth channels: planted truth whose probabilities change gradually along a direction of the activations."""
+"""Smooth channels: planted labels whose probabilities change gradually along a direction of the activations."""
 
 from __future__ import annotations
 
@@ -6,48 +6,53 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import entr, ndtr, ndtri
-from scipy.stats import rankdata
 
-from bench.information.variables import Variable
-
-CELLS = 32  # of a continuous target, by which its information is computed
-HALVINGS = 10
+HALVINGS = 20  # of the range of angles
 
 
 @dataclass(frozen=True)
 class SmoothChannel:
-    """Targets in the order of a noisy copy of a function of t.
+    """Labels that follow the order of a noisy copy of a function of t.
 
-    z has the normal scores of the function of t. The targets are assigned by the ranks of cos(a) z + sin(a) noise. The
-    probability that sample i gets a target of a cell is a difference of two normal cdfs, and the information is the
-    entropy of their mean minus their mean entropy.
+    z has the normal scores of the function of t. The labels are assigned by the ranks of cos(a) z + sin(a) noise, one
+    class after the other. The probability that sample i gets a class is a difference of two normal cdfs at z_i. The
+    information is the entropy of the mean of these probabilities minus their mean entropy.
 
     Attributes:
-        scores: (n,) z. Equal values have equal scores.
-        of_target: (n,) the rows of the targets in the order of their values.
-        ends: Ranks at which one cell of the target ends and the next begins.
+        scores: (n,) z. Equal values of the function have equal scores.
+        by_class: (n,) the rows of the labels, one class after the other.
+        ends: (classes - 1,) ranks at which one class ends and the next begins.
+
+    Examples:
+        >>> rng = np.random.default_rng(0)
+        >>> channel = SmoothChannel.of(rng.normal(size=1000), np.arange(1000) % 2, rng)
+        >>> order, bits = channel.order(0.5, rng)
+        >>> round(bits, 3)
+        0.5
     """
 
     scores: np.ndarray
-    of_target: np.ndarray
+    by_class: np.ndarray
     ends: np.ndarray
 
     @classmethod
-    def of(
-        cls, across_t: np.ndarray, across_target: np.ndarray, target: Variable, rng: np.random.Generator
-    ) -> SmoothChannel:
-        """Sort samples by their values, as `Channel.of` does. Cells are the classes of a label, in a random order."""
-        n = len(across_t)
-        if target.labels is None:
-            ends = np.unique(np.arange(1, CELLS) * n // CELLS)[1:]
-        else:
-            across_target = rng.permutation(across_target.max() + 1)[across_target]
-            ends = np.cumsum(np.bincount(across_target))[:-1]
-        scores = ndtri((rankdata(across_t) - 0.5) / n)
-        return cls(scores, np.lexsort((rng.random(n), across_target)), ends)
+    def of(cls, across_t: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> SmoothChannel:
+        """Sort samples.
+
+        Args:
+            across_t: (n,) a function of t.
+            classes: (n,) numbers of the classes, from 0. They come in a random order.
+            rng: Generator of orders.
+        """
+        from scipy.stats import rankdata  # here, because scipy.stats takes a second to load
+
+        classes = rng.permutation(classes.max() + 1)[classes]
+        scores = ndtri((rankdata(across_t) - 0.5) / len(across_t))
+        by_class = np.lexsort((rng.random(len(classes)), classes))
+        return cls(scores, by_class, np.cumsum(np.bincount(classes))[:-1])
 
     def order(self, bits: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-        """Draw an order of the targets, (n,) row numbers, that plants about this information.
+        """Draw an order of the labels, (n,) row numbers, that plants this information, or the most that ties allow.
 
         Returns:
             The order, and its information in bits.
@@ -58,16 +63,16 @@ class SmoothChannel:
             middle = (low + high) / 2
             low, high = (middle, high) if self._bits(middle, noise) > bits else (low, middle)
         order = np.empty(len(noise), dtype=np.int64)
-        order[np.argsort(self._noisy(high, noise))] = self.of_target
+        order[np.argsort(self._noisy(high, noise))] = self.by_class
         return order, self._bits(high, noise)
 
     def _noisy(self, angle: float, noise: np.ndarray) -> np.ndarray:
         return np.cos(angle) * self.scores + np.sin(angle) * noise
 
     def _bits(self, angle: float, noise: np.ndarray) -> float:
-        """Compute the information for cells that end between the noisy values of this draw."""
+        """Compute the information of classes that end between the noisy values of this draw."""
         ordered = np.sort(self._noisy(angle, noise))
         cuts = (ordered[self.ends - 1] + ordered[self.ends]) / 2
-        below = ndtr((cuts - np.cos(angle) * self.scores[:, None]) / max(np.sin(angle), 1e-12))
+        below = ndtr((cuts - np.cos(angle) * self.scores[:, None]) / np.sin(angle))
         shares = np.diff(below, prepend=0, append=1)
         return float((entr(shares.mean(axis=0)).sum() - entr(shares).sum(axis=1).mean()) / np.log(2))
