@@ -66,7 +66,7 @@ class Measurement:
         """Add the rows of a network to the table, unless a checkpoint had them."""
         if self.probe is None or str(moment) in self.measured:
             return
-        calibrate = self.config.calibration and moment.weights == Weights.BEST
+        calibrate = self.config.calibration if moment.weights == Weights.BEST else False
         self.table.extend(self.probe.measure(network, moment, calibrate))
         for name, diagnostic in self.failures.remaining(self.diagnostics):
             with self.failures.of(name):

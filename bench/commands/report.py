@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bench.tracking.store import Store
 
 BAR = 20  # characters of the longest bar
+CALIBRATED = ["calibrated", "calibrated_low", "calibrated_high"]
 WIDTH = 110  # characters of a line of text
 NO_BREAK = "\N{NO-BREAK SPACE}"
 SAMPLES = {"image": "whole images", "pixel": "single locations", "patch": "locations with their neighbours"}
@@ -25,6 +26,7 @@ MEANINGS = {
     Verdict.NOT_ABOVE_NULL: "no information can be seen",
     Verdict.SATURATED: "the estimator or its null is at its limit",
     Verdict.NOT_RECOVERED: "the estimator misses known information here; do not read the number",
+    Verdict.UNCERTAIN: "the estimator responds too weakly to planted doses; read the interval of the calibrated bits",
     Verdict.NO_NULL: "only untrained networks can judge it",
     Verdict.NO_ESTIMATE: "layers.csv has the reason",
 }
@@ -135,6 +137,8 @@ def layers_table(rows: pd.DataFrame, table: LayerTable) -> str:
         "untrained": rows["tap"].map(untrained).map(_bits),
         "verdict": verdicts(rows),
     }
+    if rows["calibrated_low"].notna().any():
+        columns = columns | {"calibrated": _calibrated(rows), "verdict": columns.pop("verdict")}
     shown = pd.DataFrame({name: list(values) for name, values in columns.items()})
     words = {name: max(len(name), shown[name].str.len().max()) for name in ("layer", "verdict")}
     for name, width in words.items():
@@ -225,6 +229,15 @@ def others(table: LayerTable) -> str:
                 line += f"; {clear.loc[clear['excess'].idxmax(), 'tap']} has most, {clear['excess'].max():.2f} bits"
             lines.append(line + "\n")
     return "".join(["\n", *lines, "layers.csv of the run has all numbers\n"])
+
+
+def _calibrated(rows: pd.DataFrame) -> list[str]:
+    """Format the calibrated bits with their interval; `?` stands for bits that are not identifiable."""
+    shown = []
+    for bits, low, high in rows[CALIBRATED].astype(float).to_numpy():
+        number = "?" if np.isnan(bits) else _bits(bits)
+        shown.append("-" if np.isnan(low) else f"{number} ({low:.2f} to {high:.2f})")
+    return shown
 
 
 def _bits(value: float) -> str:

@@ -151,7 +151,8 @@ def lacks_planted_truth(tables: Iterable[LayerTable]) -> bool:
         True
     """
     numbers = _numbers(tables)
-    return bool((numbers["reliable"].eq(True) & numbers["recovered_ok"].isna()).any())
+    planted = numbers["recovered_ok"].notna() | numbers["calibrated_low"].notna()
+    return bool((numbers["reliable"].eq(True) & ~planted).any())
 
 
 def _numbers(tables: Iterable[LayerTable]) -> pd.DataFrame:

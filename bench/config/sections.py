@@ -14,6 +14,7 @@ A_VIEW = "any of image, pixel, patch"
 
 Names = list[str] | None
 Flag = Annotated[Any, Switch()]  # not bool, because Hydra would convert 2 to true
+Calibration = Annotated[Any, Switch(("curve",))]
 Margin = Annotated[float, Number(0, 1)]
 Share = Annotated[float | None, Number(0, 1, (0, 1), "a share of the base's, between 0 and 1, such as 0.1")]
 FoldsGiven = Annotated[Any, Folds()]

@@ -14,6 +14,7 @@ from omegaconf import MISSING
 from bench.config.rules import PATH, Choice, Each, Number, Text
 from bench.config.sections import (
     Asking,
+    Calibration,
     Deciding,
     Flag,
     Fold,
@@ -64,7 +65,7 @@ class Settings(Common):
 
     folds: FoldsGiven = None
     fold: Fold = None
-    calibration: Flag = MISSING
+    calibration: Calibration = MISSING
     diagnostic: Any = None
     resume: Flag = MISSING
     checkpoint_minutes: Annotated[float | None, Number(0, 10**6)] = 1
@@ -85,7 +86,7 @@ class MeasureSettings(App):
     prefix: Annotated[str | None, Text("the beginning of the names in the file, or null")] = None
     estimator: Any = None
     diagnostic: Any = None
-    calibration: Flag = MISSING
+    calibration: Calibration = MISSING
     resume: Flag = MISSING
     loss: Annotated[str, Text("the name of a loss")] = MISSING
     probe: Referring = MISSING

@@ -119,7 +119,7 @@ class Resampled(Estimator):
             null = null_of([whole.bits(partners[whole.rows]) for partners in moved])
         return Answer(bits, normal_interval(bits, error).bounds, null, ceiling)
 
-    def reordered(self, t, target, orders, rng):
+    def bits_of_orders(self, t, target, orders, rng):
         statistic = self.statistic(t, target, None)
         whole = statistic.at(rng.permutation(t.n))
         return np.array([whole.bits(statistic.partners[order][whole.rows]) for order in orders])

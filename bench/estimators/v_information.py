@@ -103,7 +103,7 @@ class VInformation(Estimator):
         found = normal_interval(gains[0].mean(), clustered_standard_error(gains[0], t.groups))
         return Answer(found.mean, found.bounds, null_of(gains[1:].mean(axis=1)), np.inf)
 
-    def reordered(self, t, target, orders, rng):
+    def bits_of_orders(self, t, target, orders, rng):
         if target.labels is None:
             raise EstimationError(CONTINUOUS)
         parts = self._parts(t.groups, rng)

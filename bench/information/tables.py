@@ -19,7 +19,7 @@ COLUMNS = [
     "quantity", "given", "view", "label_view", "split", "estimator",
     "bits", "low", "high", "null_mean", "null_spread", "null_quantile", "excess", "ceiling", "limit",
     "label_entropy", "saturation", "significant", "planted", "recovered", "recovered_ok", "reliable",
-    "n", "dim", "target_dim", "settings", "seconds", "reason",
+    "n", "dim", "target_dim", "settings", "seconds", "reason", "calibrated", "calibrated_low", "calibrated_high",
 ]  # fmt: skip
 # columns that every reader needs: of text, and of numbers
 READ = (

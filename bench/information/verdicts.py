@@ -17,6 +17,7 @@ class Verdict(StrEnum):
     NOT_ABOVE_NULL = "not above null"  # known truth is recovered, and there is no information that can be seen
     SATURATED = "saturated"  # at the ceiling of the estimator, or the null leaves no room below it
     NOT_RECOVERED = "not recovered"  # the estimator misses known truth on these samples
+    UNCERTAIN = "uncertain"  # the estimator responds too weakly to doses of known truth for their spread
     NO_NULL = "no null"  # there are no pairs to permute; only untrained references can judge the estimate
     NO_ESTIMATE = "no estimate"  # the column `reason` says why
 
@@ -27,7 +28,8 @@ def verdicts(frame: pd.DataFrame) -> pd.Series:
     If no truth was planted (calibration=false), an estimate above its null is clear by this weaker test.
 
     Args:
-        frame: Rows with bits, saturation, recovered_ok, null_mean, limit and significant.
+        frame: Rows with bits, saturation, recovered_ok, null_mean, limit, significant, and with calibrated_low and
+            reliable if there are calibrated bits.
 
     Examples:
         >>> row = {"bits": 0.3, "saturation": 0.1, "recovered_ok": True, "null_mean": 0.0, "limit": 1.0}
@@ -35,10 +37,12 @@ def verdicts(frame: pd.DataFrame) -> pd.Series:
         ['clear', 'not above null']
     """
     full = (frame["saturation"] >= SATURATED) | (frame["null_mean"] >= SATURATED * frame["limit"])
+    calibrated = frame.get("calibrated_low", frame["bits"] * np.nan).notna()
     conditions = {
         Verdict.NO_ESTIMATE: frame["bits"].isna(),
         Verdict.SATURATED: full,
         Verdict.NOT_RECOVERED: frame["recovered_ok"].eq(False),
+        Verdict.UNCERTAIN: calibrated & frame.get("reliable", calibrated).eq(False),
         Verdict.NO_NULL: frame["null_mean"].isna(),
         Verdict.NOT_ABOVE_NULL: frame["significant"].eq(False),
     }

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 
@@ -17,7 +17,7 @@ from bench.estimators import Estimator
 from bench.information.reductions import Distances
 from bench.information.tables import Moment
 from bench.information.variables import Variable
-from bench.known_truth import with_response
+from bench.known_truth import with_calibrated_bits, with_response
 from bench.layers.capture import Captured, columns_in_budget
 from bench.layers.hooks import Loss, Shapes, tap_shapes
 from bench.layers.labels import VIEWS, label_view
@@ -30,6 +30,7 @@ from models.tracing import device_of
 INPUT = Tap("input", "", "input", 1, -1)
 SHOWN = 5  # layers in a message
 
+Calibrate = Literal["curve"] | bool
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -118,14 +119,14 @@ class Probe:
         assert isinstance(view, ImageView)  # as __init__ makes it
         return view
 
-    def measure(self, model: torch.nn.Module, moment: Moment, calibrate: bool = False) -> Iterator[dict]:
+    def measure(self, model: torch.nn.Module, moment: Moment, calibrate: Calibrate = False) -> Iterator[dict]:
         """Yield the LayerTable rows of a network.
 
         Args:
             model: The network.
             moment: The epoch and kind of its weights.
             calibrate: Also estimate known information that is planted on the same activations, and store the response
-                of each estimator.
+                of each estimator. `curve` plants doses of it about labels, and stores the calibrated bits.
         """
         for view in self.views:
             what = f"measure {moment}, {view} view"
@@ -155,7 +156,7 @@ class Probe:
             "estimator": estimator,
         }
 
-    def _estimate_all(self, captured: Captured, view: str, calibrate: bool) -> list[dict]:
+    def _estimate_all(self, captured: Captured, view: str, calibrate: Calibrate) -> list[dict]:
         tap, rows = captured.tap, []
         for name, estimator in self.estimators.items():
             for quantity, label, target in self.views[view].questions:
@@ -167,9 +168,13 @@ class Probe:
                     rows.append(row | {"reason": str(error)})
         return rows
 
-    def _estimate(self, estimator: Estimator, t: Variable, target: Variable, question: tuple, calibrate: bool) -> dict:
+    def _estimate(
+        self, estimator: Estimator, t: Variable, target: Variable, question: tuple, calibrate: Calibrate
+    ) -> dict:
         estimate = estimator.estimate(t, target, rng=named_rng(*question))
-        if calibrate:
+        if calibrate == "curve" and target.labels is not None:
+            estimate = with_calibrated_bits(estimate, estimator, t, target, named_rng(*question, "doses"))
+        elif calibrate:
             estimate = with_response(estimate, estimator, t, target, named_rng(*question, "planted"))
         return estimate.row()
 

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from bench.information.estimate import Estimate, Null, Planted
+from bench.information.estimate import Calibrated, Estimate, Null, Planted
 
 NULL = Null(0.1, 0.02, 0.13, 20)
+CALIBRATED = {"calibrated", "calibrated_low", "calibrated_high"}
 ESTIMATE = Estimate(
     0.5, (0.4, 0.6), NULL, 2.0, 1.0, n=100, dims=(5, 1), label_entropy=1.0, settings={"k": 3}, seconds=1.5
 )
@@ -57,7 +58,8 @@ def test_a_row_has_all_fields_of_an_estimate():
     assert row == {
         "bits": 0.5, "low": 0.4, "high": 0.6, "null_mean": 0.1, "null_spread": 0.02, "null_quantile": 0.13,
         "excess": 0.4, "ceiling": 2.0, "limit": 1.0, "label_entropy": 1.0, "saturation": 0.25, "significant": True,
-        "planted": 0.4, "recovered": 0.3, "recovered_ok": True, "reliable": True, "n": 100, "dim": 5, "target_dim": 1,
+        "planted": 0.4, "recovered": 0.3, "recovered_ok": True, "calibrated": None, "calibrated_low": None,
+        "calibrated_high": None, "reliable": True, "n": 100, "dim": 5, "target_dim": 1,
         "settings": '{"k": 3}', "seconds": 1.5, "reason": "a reason",
     }  # fmt: skip
 
@@ -74,4 +76,13 @@ def test_without_a_null_the_fields_that_need_it_are_empty():
         "recovered",
         "recovered_ok",
     }
-    assert {column for column, value in row.items() if value is None} == empty | {"reliable", "reason"}
+    assert {column for column, value in row.items() if value is None} == empty | CALIBRATED | {"reliable", "reason"}
+
+
+@pytest.mark.parametrize("reliable", [True, False])
+def test_an_estimate_is_reliable_only_if_its_calibrated_bits_are(reliable):
+    estimate = replace(ESTIMATE, calibrated=Calibrated(0.6, 0.5, 0.7, reliable, "steep"))
+    assert estimate.reliable is reliable
+    assert {key: value for key, value in estimate.row().items() if key in CALIBRATED | {"reason"}} == {
+        "calibrated": 0.6, "calibrated_low": 0.5, "calibrated_high": 0.7, "reason": "steep"
+    }  # fmt: skip

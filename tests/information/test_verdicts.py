@@ -16,6 +16,9 @@ ROW = {
         ({"recovered_ok": None}, "clear"),  # no truth was planted
         ({"recovered_ok": False}, "not recovered"),
         ({"recovered_ok": False, "significant": False}, "not recovered"),
+        ({"calibrated_low": 0.1, "reliable": True, "recovered_ok": None}, "clear"),
+        ({"calibrated_low": 0.1, "reliable": False, "recovered_ok": None}, "uncertain"),
+        ({"calibrated_low": None, "reliable": False}, "clear"),
         ({"saturation": 0.95}, "saturated"),
         ({"saturation": 1.0, "null_mean": None, "significant": None, "recovered_ok": None}, "saturated"),
         ({"null_mean": 0.96}, "saturated"),  # the null leaves no room below the entropy of the label

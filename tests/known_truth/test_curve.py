@@ -64,9 +64,9 @@ def test_a_negative_excess_is_no_information():
 
 def test_intervals_cover_the_truth_in_95_percent_of_simulated_cases():
     rng = np.random.default_rng(0)
-    slopes = rng.uniform(0.3, 0.6, size=(500, 1))
-    truths, slope = rng.uniform(0, 0.7, 500), rng.uniform(0.3, 0.6, 500)
-    answers = slope * truths + 0.02 * rng.normal(size=500)
+    slopes = rng.uniform(0.3, 0.6, size=(200, 1))
+    truths, slope = rng.uniform(0, 0.7, 200), rng.uniform(0.3, 0.6, 200)
+    answers = slope * truths + 0.02 * rng.normal(size=200)
     inverted = [
         curves(*(rng.choice(slopes, 12) * DOSES + 0.02 * rng.normal(size=(12, 6)))).invert(answer, 0.02)
         for answer in answers
