@@ -16,7 +16,7 @@ from bench.information.statistics import NORMAL_QUANTILE
 from bench.information.variables import Variable, plug_in_entropy
 from bench.known_truth.curve import Curves
 from bench.known_truth.planted import COORDINATES, Channel
-from bench.known_truth.smooth import SmoothChannel
+from bench.known_truth.smooth import SmoothChannel, partition
 
 SHARES = (0.1, 0.3, 0.6, 1.0)  # doses, as shares of what the cells can carry
 ZEROS = 8  # draws of a dose of 0, which is the same for all forms
@@ -69,9 +69,11 @@ def dose_response(estimator: Estimator, t: Variable, target: Variable, rng: np.r
         t = add_noise(t, estimator.noise, rng)
     classes = np.unique(target.labels, return_inverse=True)[1]
     orders, doses = [rng.permutation(t.n) for _ in range(ZEROS)], []
-    for across in directions(t, classes, rng):
-        steps = Channel.of(across, classes, target, rng)
-        for channel in (steps, SmoothChannel.of(across, classes, rng)):
+    sizes = np.bincount(classes)
+    for scores in class_scores(t, classes, rng):
+        values = scores @ rng.normal(size=len(sizes))  # equal rows of t have equal values
+        steps = Channel.between((values, partition(scores, sizes)), (classes, classes))
+        for channel in (steps, SmoothChannel.of(scores, classes, rng)):
             drawn = sorted((channel.order(share * steps.most, rng) for share in SHARES), key=itemgetter(1))
             orders += [order for order, _ in drawn]
             doses.append([0.0, *(bits for _, bits in drawn)])
@@ -80,21 +82,26 @@ def dose_response(estimator: Estimator, t: Variable, target: Variable, rng: np.r
     return Curves(np.array(doses), np.pad(responses, [(0, 0), (1, 0)]), plug_in_entropy(target.labels))
 
 
-def directions(t: Variable, classes: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield projections (n,) of t: a random one, the first principal component, and two that separate class means.
+def class_scores(t: Variable, classes: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield linear functions of t, one for each class, (n, classes): planted classes are where theirs is highest.
+
+    The functions are random, or random along the leading principal components, or they are those of the nearest class
+    mean in a random half of the samples.
 
     Args:
         t: Activations. Principal coordinates stand for more than 64 columns.
         classes: (n,) numbers of the classes, from 0.
-        rng: Generator of directions, of halves of the samples, and of weights of the classes.
+        rng: Generator of directions and of halves of the samples.
     """
-    columns = t.coordinates(COORDINATES)
+    columns, count = t.coordinates(COORDINATES), classes.max() + 1
     columns = columns - columns.mean(axis=0)
     if not columns.size or not np.ptp(columns):
         raise EstimationError("got identical rows, wanted rows that differ: nothing can be planted in them")
-    yield columns @ rng.normal(size=columns.shape[1])
-    yield columns @ np.linalg.svd(columns, full_matrices=False)[2][0]
+    yield columns @ rng.normal(size=(columns.shape[1], count))
+    leading = np.linalg.svd(columns, full_matrices=False)[2][: count - 1]
+    yield columns @ leading.T @ rng.normal(size=(len(leading), count))
     for _ in range(MEANS):
         half = rng.permutation(t.n)[: t.n // 2]
-        weights = (rng.normal(size=classes.max() + 1) / np.bincount(classes))[classes[half]]
-        yield columns @ (columns[half].T @ (weights - weights.mean()))
+        members = classes[half][:, None] == np.arange(count)
+        means = members.T @ columns[half] / np.maximum(members.sum(axis=0), 1)[:, None]
+        yield columns @ means.T - (means**2).sum(axis=1) / 2

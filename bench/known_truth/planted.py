@@ -99,8 +99,14 @@ class Channel:
         if cells[-1] == 0:
             raise EstimationError("got a label with one class, wanted at least 2: nothing can be planted in it")
         of_t, of_target = (_by_rank(across, cells, rng) for across in (across_t, across_target))
-        joint = _states(across_t, of_t) / np.bincount(cells) @ _states(across_target, of_target).T / n
-        return cls(of_t, of_target, joint)
+        return cls.between((across_t, of_t), (across_target, of_target))
+
+    @classmethod
+    def between(cls, *sides: tuple[np.ndarray, np.ndarray]) -> Channel:
+        """Make the channel of the values (n,) and the cells (n,) of t, and of those of the target."""
+        (_, of_t), (_, of_target) = sides
+        states_of_t, states_of_target = (_states(*side) for side in sides)
+        return cls(of_t, of_target, states_of_t / np.bincount(of_t) @ states_of_target.T / len(of_t))
 
     @property
     def most(self) -> float:

@@ -43,6 +43,7 @@ def questions(folder: Path, n: int) -> Iterator[tuple[str, float, Draw]]:
             yield f"images 0 or 1 d={dim}", bits, partial(_noisy_classes, pixels, digits, 2, bits, dim, n)
         yield "images odd or even d=784", bits, partial(_noisy_classes, pixels, digits % 2, 2, bits, 784, n)
         yield "images below 5 d=784", bits, partial(_noisy_classes, pixels, digits // 5, 2, bits, 784, n)
+        yield "images of 4 digits d=784", 2 * bits, partial(_noisy_classes, pixels, digits, 4, 2 * bits, 784, n)
         yield "images of 10 digits d=784", 3 * bits, partial(_noisy_classes, pixels, digits, 10, 3 * bits, 784, n)
 
 
