@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import entr, softmax
+from scipy.special import entr
 
-SHARPNESS = np.geomspace(0.03, 300, 40)  # of the probabilities, in units of 1 / the spread of the scores
-ROUNDS = 8  # of the fit of the mean probabilities to the sizes of the classes
+SHARPNESS = np.geomspace(0.1, 100, 12)  # of the probabilities, in units of 1 / the spread of the scores
+TINY = 1e-300
+ROUNDS = 4  # of the fit of the mean probabilities to the sizes of the classes
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class SmoothChannel:
         scores: (n, classes) s, functions of t with root mean square 1.
         sizes: (classes,) numbers of samples.
         by_class: (n,) the rows of the labels, one class after the other.
-        bits: Information in bits for each sharpness b of SHARPNESS.
+        offsets: (sharpnesses, classes) a for each sharpness b of SHARPNESS.
+        bits: (sharpnesses,) the information in bits.
 
     Examples:
         >>> rng = np.random.default_rng(0)
@@ -36,6 +38,7 @@ class SmoothChannel:
     scores: np.ndarray
     sizes: np.ndarray
     by_class: np.ndarray
+    offsets: np.ndarray
     bits: np.ndarray
 
     @classmethod
@@ -51,8 +54,13 @@ class SmoothChannel:
         scores = scores - scores.mean(axis=0)
         scores = scores / max(np.sqrt((scores**2).mean()), np.finfo(float).tiny)
         sizes = np.bincount(classes)
-        bits = np.array([_bits(_logits(sharpness * scores, sizes)) for sharpness in SHARPNESS])
-        return cls(scores, sizes, np.lexsort((rng.random(len(classes)), classes)), bits)
+        offsets, bits = [np.log(sizes / sizes.sum())], []
+        for sharpness in SHARPNESS:
+            probabilities, fitted = _model(sharpness * scores, offsets[-1], sizes)
+            offsets.append(fitted)
+            bits.append(_bits(probabilities))
+        by_class = np.lexsort((rng.random(len(classes)), classes))
+        return cls(scores, sizes, by_class, np.array(offsets[1:]), np.maximum.accumulate(bits))
 
     def order(self, bits: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         """Draw an order of the labels, (n,) row numbers, that plants about this information, or the most possible.
@@ -60,12 +68,13 @@ class SmoothChannel:
         Returns:
             The order, and its information in bits.
         """
-        rising = np.maximum.accumulate(self.bits)
-        logits = _logits(np.exp(np.interp(bits, rising, np.log(SHARPNESS))) * self.scores, self.sizes)
-        cells = partition(logits + rng.gumbel(size=logits.shape), self.sizes)
-        order = np.empty(len(cells), dtype=np.int64)
-        order[np.argsort(cells, kind="stable")] = self.by_class
-        return order, _bits(logits)
+        place = np.interp(bits, self.bits, np.arange(len(SHARPNESS)))
+        sharpness = np.exp(np.interp(place, np.arange(len(SHARPNESS)), np.log(SHARPNESS)))
+        probabilities, _ = _model(sharpness * self.scores, self.offsets[round(place)], self.sizes)
+        drawn = np.log(np.maximum(probabilities, TINY)) + rng.gumbel(size=probabilities.shape)
+        order = np.empty(len(drawn), dtype=np.int64)
+        order[np.argsort(partition(drawn, self.sizes), kind="stable")] = self.by_class
+        return order, _bits(probabilities)
 
 
 def partition(scores: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -92,15 +101,17 @@ def partition(scores: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return cells
 
 
-def _logits(scaled: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Add the offsets for which the mean probabilities are the shares of the classes."""
-    offsets = np.log(sizes / sizes.sum())
+def _model(scaled: np.ndarray, offsets: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probabilities (n, classes), and the offsets for which their means are the shares of the classes."""
     for _ in range(ROUNDS):
-        offsets = offsets + np.log(sizes / np.maximum(softmax(scaled + offsets, axis=1).sum(axis=0), 1e-300))
-    return scaled + offsets
+        logits = scaled + offsets
+        probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        offsets = offsets + np.log(sizes / np.maximum(probabilities.sum(axis=0), TINY))
+    return probabilities, offsets
 
 
-def _bits(logits: np.ndarray) -> float:
+def _bits(probabilities: np.ndarray) -> float:
     """Compute the information that the samples have about a class with these probabilities."""
-    shares = softmax(logits, axis=1)
-    return float((entr(shares.mean(axis=0)).sum() - entr(shares).sum(axis=1).mean()) / np.log(2))
+    of_classes, of_samples = entr(probabilities.mean(axis=0)).sum(), entr(probabilities).sum(axis=1).mean()
+    return float((of_classes - of_samples) / np.log(2))
