@@ -9,7 +9,7 @@ from scipy.special import entr
 
 SHARPNESS = np.geomspace(0.1, 100, 12)  # of the probabilities, in units of 1 / the spread of the scores
 TINY = 1e-300
-ROUNDS = 4  # of the fit of the mean probabilities to the sizes of the classes
+ROUNDS = 6  # of the fit of the mean probabilities to the sizes of the classes
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SmoothChannel:
         scores: (n, classes) s, functions of t with root mean square 1.
         sizes: (classes,) numbers of samples.
         by_class: (n,) the rows of the labels, one class after the other.
-        offsets: (sharpnesses, classes) a for each sharpness b of SHARPNESS.
+        offsets: (sharpnesses, classes) near a for each sharpness b of SHARPNESS.
         bits: (sharpnesses,) the information in bits.
 
     Examples:
@@ -57,10 +57,10 @@ class SmoothChannel:
         offsets, bits = [np.log(sizes / sizes.sum())], []
         for sharpness in SHARPNESS:
             probabilities, fitted = _model(sharpness * scores, offsets[-1], sizes)
-            offsets.append(fitted)
+            offsets.append(fitted * SHARPNESS[1] / SHARPNESS[0])  # where the next fit begins
             bits.append(_bits(probabilities))
         by_class = np.lexsort((rng.random(len(classes)), classes))
-        return cls(scores, sizes, by_class, np.array(offsets[1:]), np.maximum.accumulate(bits))
+        return cls(scores, sizes, by_class, np.array(offsets[:-1]), np.maximum.accumulate(bits))
 
     def order(self, bits: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         """Draw an order of the labels, (n,) row numbers, that plants about this information, or the most possible.
@@ -70,7 +70,8 @@ class SmoothChannel:
         """
         place = np.interp(bits, self.bits, np.arange(len(SHARPNESS)))
         sharpness = np.exp(np.interp(place, np.arange(len(SHARPNESS)), np.log(SHARPNESS)))
-        probabilities, _ = _model(sharpness * self.scores, self.offsets[round(place)], self.sizes)
+        near = round(place)
+        probabilities, _ = _model(sharpness * self.scores, self.offsets[near] * sharpness / SHARPNESS[near], self.sizes)
         drawn = np.log(np.maximum(probabilities, TINY)) + rng.gumbel(size=probabilities.shape)
         order = np.empty(len(drawn), dtype=np.int64)
         order[np.argsort(partition(drawn, self.sizes), kind="stable")] = self.by_class
