@@ -14,7 +14,7 @@ from bench.information.statistics import TAILS
 
 CLOSE = 0.1  # bits; a difference that does not matter
 SURE = 0.9  # share of the doses that fit, of which a reliable number is close enough
-WIDEST = 0.5  # an interval that covers more than this share of all doses identifies nothing
+WIDEST = 0.5  # share of all doses that an interval covers at most, unless the number is reliable
 DRAWS = 200  # quantiles of the error of an estimate
 
 
@@ -69,12 +69,12 @@ class Curves:
         """Summarise the doses that fit, and say what they allow."""
         low, bits, high = (float(bound) for bound in np.quantile(fits, (TAILS[0], 0.5, TAILS[1])))
         span = f"truths from {low:.2f} to {high:.2f} bits give such an estimate"
+        close = (fits / RECOVERED <= bits) & (bits <= fits * RECOVERED) | (np.abs(fits - bits) <= CLOSE)
+        if close.mean() >= SURE:
+            return Calibrated(bits, low, high, True, f"the response is steep enough for its spread: {span}")
         if high - low > WIDEST * self.bound:
             return Calibrated(np.nan, low, high, False, f"not identifiable: {span}, of {self.bound:.2f} possible")
-        close = (fits / RECOVERED <= bits) & (bits <= fits * RECOVERED) | (np.abs(fits - bits) <= CLOSE)
-        if close.mean() < SURE:
-            return Calibrated(bits, low, high, False, f"the response is too flat for its spread: {span}")
-        return Calibrated(bits, low, high, True, f"the response is steep enough for its spread: {span}")
+        return Calibrated(bits, low, high, False, f"the response is too flat for its spread: {span}")
 
 
 def monotone(doses: np.ndarray, responses: np.ndarray) -> np.ndarray:
