@@ -91,6 +91,16 @@ def test_overlapping_intervals_are_no_change():
     assert "No two layers differ" in layers_report(LayerTable(rows(scale=0.01)))
 
 
+def test_calibrated_bits_have_a_column_with_their_interval():
+    known = {"recovered_ok": None, "calibrated": 0.62, "calibrated_low": 0.5, "calibrated_high": 0.75}
+    hidden = known | {"calibrated": float("nan"), "calibrated_high": 1.0, "reliable": False}
+    text = layers_report(LayerTable([*rows(layers=LAYERS[1:2], **known), *rows(layers=LAYERS[4:], **hidden)]))
+    lines = {line.split()[0]: line for line in text.splitlines() if line}
+    assert lines["enc1"].endswith("0.620 (0.50 to 0.75) clear    ")
+    assert lines["out"].endswith("? (0.50 to 1.00) uncertain")
+    assert "calibrated" not in layers_report(LayerTable(rows()))
+
+
 @pytest.mark.parametrize("faulty", [{"recovered_ok": False}, {"saturation": 1.0}])
 def test_numbers_that_can_not_be_read_are_not_in_the_sentences(faulty):
     assert "No layer has a number about the label that can be read." in layers_report(LayerTable(rows(**faulty)))
