@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
+from scipy.stats import chi2
 
 from bench.datasets.mnist import read_idx
 from bench.estimators import KSG, VInformation
@@ -45,6 +46,28 @@ def questions(folder: Path, n: int) -> Iterator[tuple[str, float, Draw]]:
         yield "images below 5 d=784", bits, partial(_noisy_classes, pixels, digits // 5, 2, bits, 784, n)
         yield "images of 4 digits d=784", 2 * bits, partial(_noisy_classes, pixels, digits, 4, 2 * bits, 784, n)
         yield "images of 10 digits d=784", 3 * bits, partial(_noisy_classes, pixels, digits, 10, 3 * bits, 784, n)
+
+    for bits in (0.0, 0.1, 0.3):
+        yield "images 0 or 1, one in ten d=784", bits, partial(_rare_class, pixels, digits, bits, n)
+        for dim in (2, 8):
+            yield f"shells d={dim}", 3 * bits, partial(_shells, 3 * bits, dim, n)
+
+
+def _rare_class(pixels, digits, bits, n, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Draw images of 0 and, one in ten, of 1, and their classes through a binary symmetric channel."""
+    counts = (n - n // 10, n // 10)
+    rows = [rng.choice(np.flatnonzero(digits == c), count, replace=False) for c, count in enumerate(counts)]
+    here = rng.permutation(np.concatenate(rows))
+    flip = brentq(lambda q: binary_entropy(0.1 + 0.8 * q) - binary_entropy(q) - bits, 0, 0.5)
+    return pixels[here], (digits[here] + (rng.random(n) < flip)) % 2
+
+
+def _shells(bits, dim, n, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Draw normal samples, and whether they are in the inner half, through a binary symmetric channel."""
+    t = rng.normal(size=(n, dim))
+    inner = (t**2).sum(axis=1) < chi2.ppf(0.5, dim)
+    flip = brentq(lambda q: channel_bits(q, 2) - bits, 0, 0.5)
+    return t, (inner ^ (rng.random(n) < flip)).astype(int)
 
 
 def _spiral(benchmark: Discretised, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
