@@ -97,8 +97,9 @@ def fit(
         scaler.update()
         return value.detach()
 
-    drawn = {"sampler": sampler, "patches": patches, "workers": workers, "pinned": device.type == "cuda"}
-    with Batches(data, batch_size, seed, **drawn) as batches:
+    with Batches(
+        data, batch_size, seed, sampler=sampler, patches=patches, workers=workers, pinned=device.type == "cuda"
+    ) as batches:
         state = State(model, optimizer, schedule, scaler, batches)
         if not state.load(checkpoint):
             metrics, predicted = _validate(model, data, loss, epoch=0)
