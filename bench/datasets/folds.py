@@ -112,7 +112,7 @@ def assign_folds(data: Data, folds: Folds, seed: int = 0, index: Path | None = N
     assigned = np.empty(len(order), int)
     assigned[order] = _draw_folds(_strata(data)[order], samples.groups[order], folds, seed)
     if len(np.unique(assigned)) < folds:
-        raise InputError(f"folds: got {folds}, of which some have no sample, because groups stay whole; lower folds")
+        raise InputError(f"folds: got {folds}, but groups stay whole, and some folds would have no sample; lower folds")
     return assigned
 
 

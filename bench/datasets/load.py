@@ -15,10 +15,10 @@ from bench.datasets.cache import FOLDER, Cache
 from bench.datasets.common import by
 from bench.datasets.files import read_image, read_pair
 from bench.datasets.mask_values import read_classes
-from bench.datasets.memory import Need
+from bench.datasets.memory import Extent
 from bench.datasets.overlapping import BACKGROUND, Regions, number_combinations
 from bench.datasets.preparing import Channels, Preparation, Size
-from bench.datasets.reading import Pair, Read, Reader, bits_of, files_of, settle
+from bench.datasets.reading import Pair, Prepared, Reader, bits_of, files_of, settle
 from bench.datasets.storage import Encoding, Samples, recoded
 from bench.datasets.stored_volumes import in_order
 from bench.datasets.volume_cases import Case, read_cases
@@ -109,10 +109,10 @@ def load_large(pairs: Sequence[Pair], loading: Loading, title: str) -> Pairs:
     held = loading.preparation
     arguments = {"kind": "large", "bits": bits_of(pairs), **held.arguments()}
 
-    def need() -> Need:
+    def extent() -> Extent:
         nonlocal held
-        held, needed = settle(pairs, held, title)
-        return needed
+        held, found = settle(pairs, held, title)
+        return found
 
     def read(pair: Pair) -> Case:
         one = _read_pair(pair, held, whole_numbers=False)
@@ -120,7 +120,7 @@ def load_large(pairs: Sequence[Pair], loading: Loading, title: str) -> Pairs:
         return Case(one.image[None], one.mask[None], [pair.name], pair.name, values=one.values, kept=one.kept)
 
     entry = Cache(loading.cache_folder, title, files_of(pairs), arguments)
-    cases = read_cases(read, pairs, title, "images", need, entry, loading.cache)
+    cases = read_cases(read, pairs, title, "images", extent, entry, loading.cache)
     encoding, classes, regions = loading.encode(pairs, [case.values for case in cases], [case.kept for case in cases])
     images = in_order([(case.images, 0) for case in cases])
     return Pairs(images, in_order([(recoded(case.masks, encoding), 0) for case in cases]), classes, regions)
@@ -157,7 +157,7 @@ def distinct(values: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.bincount(values.reshape(-1), minlength=256)).astype(np.uint8)
 
 
-def _read_pair(pair: Pair, preparation: Preparation, whole_numbers: bool) -> Read:
+def _read_pair(pair: Pair, preparation: Preparation, whole_numbers: bool) -> Prepared:
     pixels, mask = read_pair(pair.image, pair.mask)
     if pixels.shape[1:] != mask.shape:
         raise InputError(
@@ -169,8 +169,8 @@ def _read_pair(pair: Pair, preparation: Preparation, whole_numbers: bool) -> Rea
     stored = np.uint16 if isinstance(pair.mask, Mapping) else np.uint8  # others are no classes; `found` refuses them
     target = prepared.astype(stored, copy=False)
     kept = found if prepared is mask else distinct(target)
-    return Read(image, divisor, target, found.tolist(), kept.tolist())
+    return Prepared(image, divisor, target, found.tolist(), kept.tolist())
 
 
-def _read_image(pair: Pair, preparation: Preparation, whole_numbers: bool) -> Read:
-    return Read(*preparation.image(read_image(pair.image), pair.image, whole_numbers))
+def _read_image(pair: Pair, preparation: Preparation, whole_numbers: bool) -> Prepared:
+    return Prepared(*preparation.image(read_image(pair.image), pair.image, whole_numbers))

@@ -50,7 +50,7 @@ def check_cache(cache: str) -> None:
         raise InputError(f"dataset.cache: got {cache!r}, wanted one of {list(CACHES)}; change dataset.cache")
 
 
-class Need(NamedTuple):
+class Extent(NamedTuple):
     """Pixels or voxels of all images and of the largest one, channels, and words for messages."""
 
     pixels: float

@@ -15,7 +15,7 @@ from bench.datasets.augment import augmentation
 from bench.datasets.cache import FOLDER, Cache
 from bench.datasets.common import hold_out, list_values, rows_by_split
 from bench.datasets.data import TOLERANCE, Data
-from bench.datasets.memory import Need
+from bench.datasets.memory import Extent
 from bench.datasets.nnunet_files import Case as NnunetCase
 from bench.datasets.nnunet_files import Grid, grid_of, is_spacing_known, read_case
 from bench.datasets.nnunet_preprocessing import Recipe, preprocess
@@ -107,8 +107,8 @@ def nnunet(
     }
     read = partial(_load, raw=raw, recipe=recipe, dims=dims, slices=slices)
     entry = Cache(cache_folder, raw.folder.name, [file for case in kept for file in _files(case)], arguments)
-    name, need = raw.folder.name, partial(_need, raw, grids, recipe)
-    loaded = {case.group: case for case in read_cases(read, kept, name, "cases", need, entry, cache)}
+    name, extent = raw.folder.name, partial(_extent, raw, grids, recipe)
+    loaded = {case.group: case for case in read_cases(read, kept, name, "cases", extent, entry, cache)}
     size = _patch(patch, plan, dims, [*loaded.values()])
     volumes = {part: volumes_of([loaded[cases[row].name] for row in members], size) for part, members in rows.items()}
     whole = any(_exceeds(case, size) for case in loaded.values())
@@ -173,7 +173,7 @@ def _assign(raw: Raw, path, fold: int, val_share: float, seed: int) -> tuple[lis
     return cases, np.repeat(list(sizes), list(sizes.values()))
 
 
-def _need(raw: Raw, grids: Mapping[str, Grid], recipe: Recipe) -> Need:
+def _extent(raw: Raw, grids: Mapping[str, Grid], recipe: Recipe) -> Extent:
     """Return how large the preprocessed cases are, by the headers of their images."""
     voxels = []
     for grid in grids.values():
@@ -182,7 +182,7 @@ def _need(raw: Raw, grids: Mapping[str, Grid], recipe: Recipe) -> Need:
         shrinks = [old / new for old, new in zip(spacing[len(spacing) - len(wanted) :], wanted, strict=True)]
         voxels.append(prod(grid.shape) * prod(shrinks))
     what = f"dataset: {len(grids)} cases of {len(raw.channels)} channels"
-    return Need(sum(voxels), max(voxels), len(raw.channels), what, "lower dataset.n")
+    return Extent(sum(voxels), max(voxels), len(raw.channels), what, "lower dataset.n")
 
 
 def _files(case: NnunetCase) -> list[Path]:

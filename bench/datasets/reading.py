@@ -13,7 +13,7 @@ import numpy as np
 from bench.datasets.cache import Cache
 from bench.datasets.common import by, list_values
 from bench.datasets.files import shape_of
-from bench.datasets.memory import COPIES, FLOAT, INT, Need, check_cache, check_memory, stays_in_memory
+from bench.datasets.memory import COPIES, FLOAT, INT, Extent, check_cache, check_memory, stays_in_memory
 from bench.datasets.npy import Writer
 from bench.datasets.preparing import Preparation
 from bench.datasets.storage import Encoding, OnDisk, Samples, in_memory
@@ -33,7 +33,7 @@ class Pair(NamedTuple):
     mask: Masks = ()  # several files are instances of one class, or of classes by bit; none without masks
 
 
-class Read(NamedTuple):
+class Prepared(NamedTuple):
     """A prepared sample, and what is noted of the file of its mask."""
 
     image: np.ndarray
@@ -43,7 +43,7 @@ class Read(NamedTuple):
     kept: Sequence[int] = ()  # distinct values of the prepared mask
 
 
-class Found(NamedTuple):
+class ReadSamples(NamedTuple):
     """Samples that were read. The two functions decode them."""
 
     images: Callable[[Encoding], Samples]
@@ -51,7 +51,7 @@ class Found(NamedTuple):
     note: dict[str, Any]  # divisor of the images, values and kept values of each mask
 
 
-ReadOne = Callable[[Pair, Preparation, bool], Read]
+ReadOne = Callable[[Pair, Preparation, bool], Prepared]
 
 
 class Reader:
@@ -80,7 +80,7 @@ class Reader:
         self.has_masks = pairs[0].mask != ()
         self.folder = folder
 
-    def read(self) -> Found:
+    def read(self) -> ReadSamples:
         """Read the samples, or open their entry in the cache."""
         entry = None if self.cache == "memory" else self._entry()
         if entry and entry.exists():
@@ -102,27 +102,29 @@ class Reader:
         Raises:
             InputError: A single image does not fit in memory, or images have different numbers of channels.
         """
-        self.preparation, need = settle(self.pairs, self.preparation, self.title)
-        self.what = need.what
-        count, mask = need.channels, INT if self.has_masks else 0
-        check_memory(COPIES * (count * FLOAT + mask) * need.largest, need.what, need.fix)  # of one, also on disk
-        return need.pixels * (count * FLOAT + mask), need.pixels * (count * FLOAT + 2 * self.has_masks)
+        self.preparation, extent = settle(self.pairs, self.preparation, self.title)
+        self.what = extent.what
+        count, mask = extent.channels, INT if self.has_masks else 0
+        check_memory(COPIES * (count * FLOAT + mask) * extent.largest, extent.what, extent.fix)  # of one, also on disk
+        return extent.pixels * (count * FLOAT + mask), extent.pixels * (count * FLOAT + 2 * self.has_masks)
 
-    def _read_into_memory(self) -> Found:
+    def _read_into_memory(self) -> ReadSamples:
         images, masks, note = self._fill(lambda _, shape, dtype: Shared(shape, dtype))
-        return Found(lambda code: in_memory(images.array, code), lambda code: in_memory(masks.array, code), note)
+        return ReadSamples(lambda code: in_memory(images.array, code), lambda code: in_memory(masks.array, code), note)
 
     def _write(self, folder: Path) -> dict[str, Any]:
         return self._fill(lambda name, shape, dtype: Writer(folder / name, shape, dtype))[2]
 
-    def _open(self, entry: Cache, note: dict[str, Any]) -> Found:
-        return Found(
+    def _open(self, entry: Cache, note: dict[str, Any]) -> ReadSamples:
+        return ReadSamples(
             lambda code: OnDisk(entry.path / IMAGES, code), lambda code: OnDisk(entry.path / MASKS, code), note
         )
 
     def _fill(self, create: Callable[[str, tuple[int, ...], np.dtype], Any]) -> tuple[Any, Any, dict[str, Any]]:
         """Fill an array of images and an array of masks. Whole numbers become float32 if images have several types."""
-        return self._try(create, whole_numbers=True) or self._try(create, whole_numbers=False)  # type: ignore[return-value]
+        filled = self._try(create, whole_numbers=True) or self._try(create, whole_numbers=False)
+        assert filled is not None  # as float32, all images have one type
+        return filled
 
     def _try(self, create, whole_numbers: bool) -> tuple[Any, Any, dict[str, Any]] | None:
         """Fill the arrays, or return None if an image has another type than the first."""
@@ -149,7 +151,7 @@ class Reader:
             kept.append(noted[1])
         return images, masks, {"divisor": first.divisor, "values": values, "kept": kept}
 
-    def _check(self, read: Read, first: Read, pair: Pair) -> None:
+    def _check(self, read: Prepared, first: Prepared, pair: Pair) -> None:
         """Raise InputError if the size of an image is not that of the first, or if its pixels are not finite."""
         if read.image.shape[1:] != first.image.shape[1:]:
             raise InputError(
@@ -164,7 +166,7 @@ class Reader:
             )
 
 
-def settle(pairs: Sequence[Pair], preparation: Preparation, title: str) -> tuple[Preparation, Need]:
+def settle(pairs: Sequence[Pair], preparation: Preparation, title: str) -> tuple[Preparation, Extent]:
     """Determine the number of channels and the size of all prepared images, by the headers of their files.
 
     Raises:
@@ -186,7 +188,7 @@ def settle(pairs: Sequence[Pair], preparation: Preparation, title: str) -> tuple
     check_memory(COPIES * (FLOAT + mask) * prod(shapes[largest]), what, "shrink it or cut it into several")
     kept = [preparation.shape(shape[1:]) for shape in shapes]
     what = f"dataset: {len(paths)} images of {count} channels and {by(kept[-1])}"
-    return preparation, Need(sum(map(prod, kept)), max(map(prod, kept)), count, what, FIX)
+    return preparation, Extent(sum(map(prod, kept)), max(map(prod, kept)), count, what, FIX)
 
 
 class Shared:

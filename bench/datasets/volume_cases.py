@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from bench.datasets.cache import Cache
-from bench.datasets.memory import COPIES, FLOAT, INT, Need, check_cache, check_memory, stays_in_memory
+from bench.datasets.memory import COPIES, FLOAT, INT, Extent, check_cache, check_memory, stays_in_memory
 from bench.datasets.spacing import Spacing, stack_spacings
 from bench.datasets.splits import Volumes
 from bench.datasets.storage import CLASSES, IMAGES, OnDisk
@@ -51,7 +51,7 @@ def read_cases(
     items: Sequence[Item],
     title: str,
     unit: str,
-    need: Callable[[], Need],
+    extent: Callable[[], Extent],
     entry: Cache,
     cache: str,
 ) -> list[Case]:
@@ -62,7 +62,7 @@ def read_cases(
         items: What it is called with.
         title: Name of the dataset.
         unit: What the items are, in the plural.
-        need: Returns how large the cases are, by their headers.
+        extent: Returns how large the cases are, by their headers.
         entry: Their entry in the cache.
         cache: `auto`, `memory` or `disk`.
 
@@ -71,7 +71,7 @@ def read_cases(
     """
     check_cache(cache)
     if cache == "memory" or not entry.exists():
-        size = need()
+        size = extent()
         in_memory = (size.channels * FLOAT + INT) * size.pixels
         if stays_in_memory(in_memory, cache):
             check_memory(COPIES * in_memory, size.what, size.fix)

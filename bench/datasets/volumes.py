@@ -16,7 +16,7 @@ from bench.datasets.common import by, list_values, rows_by_split
 from bench.datasets.data import Data
 from bench.datasets.grids import grid_header, has_affine, read_grid
 from bench.datasets.load import distinct, warn_of_lost
-from bench.datasets.memory import Need
+from bench.datasets.memory import Extent
 from bench.datasets.nifti import check_affine, check_same_grid
 from bench.datasets.patching import patch_size, patches
 from bench.datasets.reading import Pair
@@ -81,7 +81,7 @@ def volumetric(
         chosen,
         name,
         "volumes",
-        partial(_need, chosen, sides_mm),
+        partial(_extent, chosen, sides_mm),
         Cache(cache_folder, name, [file for pair in chosen for file in (pair.image, cast(Path, pair.mask))], arguments),
         cache,
     )
@@ -187,7 +187,7 @@ def _check_sizes(pair: Pair, image: torch.Tensor, mask: torch.Tensor) -> None:
         )
 
 
-def _need(pairs: Sequence[Pair], sides_mm: tuple[float, ...] | None) -> Need:
+def _extent(pairs: Sequence[Pair], sides_mm: tuple[float, ...] | None) -> Extent:
     """Return how large the volumes are, by their headers."""
     total, largest, most = 0.0, (0.0, ""), 1
     for pair in pairs:
@@ -202,7 +202,7 @@ def _need(pairs: Sequence[Pair], sides_mm: tuple[float, ...] | None) -> Need:
         total, most = total + voxels, max(most, channels)
         largest = max(largest, (voxels, f"{pair.image.name} of {by(kept.astype(int))}"))
     what = f"dataset: {len(pairs)} volumes, the largest {largest[1]}"
-    return Need(total, largest[0], most, what, "lower dataset.n, or raise dataset.spacing")
+    return Extent(total, largest[0], most, what, "lower dataset.n, or raise dataset.spacing")
 
 
 def _parse_spacing(spacing: float | Sequence[float] | None) -> tuple[float, ...] | None:

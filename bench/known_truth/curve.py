@@ -13,7 +13,7 @@ from bench.information.estimate import RECOVERED, Calibrated
 from bench.information.statistics import TAILS
 
 CLOSE = 0.1  # bits; a difference that does not matter
-SURE = 0.9  # share of the doses that fit, of which a reliable number is close enough
+SURE = 0.9  # a number is reliable if at least this share of the doses that fit is close to it
 WIDEST = 0.5  # share of all doses that an interval covers at most, unless the number is reliable
 DRAWS = 200  # quantiles of the error of an estimate
 

@@ -1,4 +1,4 @@
-"""Continuing: find the run of a killed process that has a checkpoint on this machine, so that its job goes on in it."""
+"""Continuing: find the checkpoint of a stopped or killed run on this machine, so that the same command continues it."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def summarise(store: Store, parent: tracking.Run) -> None:
     """Log the mean profiles and the overlaid U-plot of a sweep on its parent.
 
     The U-plot shows the profile of the primary estimator for each design. Only the runs of `select_read` are read; the
-    note on the parent says how many. A job whose layers.csv is missing or damaged is left out, and the log names it.
+    note on the parent says how many. If layers.csv of a job is missing or damaged, the log names the job.
     """
     curves: dict[str, list[pd.Series]] = {}
     profiles: dict[str, list[pd.DataFrame]] = {}

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 class Checkpoint:
     """The checkpoint of a run, in a folder that only the process of the run reads and writes.
 
-    The folder has `run.json`, which says of which run it is, and `state.pt`. Each state replaces the earlier one at
+    The folder has `run.json`, which identifies the run, and `state.pt`. Each state replaces the earlier one at
     once, so that a process that is killed leaves a complete file. The folder is removed when the run ends by itself,
     and kept when the run is stopped or killed.
 

@@ -18,9 +18,6 @@ from bench.datasets.nnunet_raw import held_out_cases, read_raw
 from bench.datasets.splits import in_regions
 from bench.errors import InputError
 
-# results of DefaultPreprocessor.run_case_npy of nnU-Net 2.8.1 for the volumes of `odd`: shape, values in the middle,
-# standard deviations of the channels, maximum, voxels of each label, and the sum of labels times position modulo 97
-
 FOLDS = [["00", "07"], ["03", "09"], ["04", "06"], ["01", "08"], ["02", "05"]]  # of nnU-Net 2.8.1 for 10 cases
 
 

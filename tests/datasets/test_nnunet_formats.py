@@ -13,9 +13,6 @@ from bench.datasets import nnunet
 from bench.datasets.nnunet_files import Case, read_case
 from bench.datasets.nrrd import read_nrrd
 
-# results of DefaultPreprocessor.run_case_npy of nnU-Net 2.8.1 for the volumes of `odd`: shape, values in the middle,
-# standard deviations of the channels, maximum, voxels of each label, and the sum of labels times position modulo 97
-
 
 @pytest.fixture
 def root(tmp_path):

@@ -70,7 +70,7 @@ def test_rows_are_written_in_any_order_and_read_by_numpy(tmp_path):
     assert np.array_equal(np.load(tmp_path / "a.npy", allow_pickle=False), values)
 
 
-def same(first, second):
+def assert_same(first, second):
     """Assert that two datasets are equal to the last bit, and that the second is on disk."""
     for part in ("train", "val", "test"):
         one, other = first.splits[part], second.splits[part]
@@ -97,7 +97,7 @@ def test_a_folder_is_the_same_in_memory_and_on_disk(folder, tmp_path, options):
     places = {"cache_folder": str(tmp_path / "cache"), "index": None} | options
     in_memory = image_folder(folder, cache="memory", **places)
     for _ in range(2):  # written, and found again
-        same(in_memory, image_folder(folder, cache="disk", **places))
+        assert_same(in_memory, image_folder(folder, cache="disk", **places))
 
 
 def test_images_of_several_types_become_floats(folder, tmp_path):
@@ -118,7 +118,7 @@ def test_cases_of_nnunet_are_the_same_in_memory_and_on_disk(tmp_path, configurat
     options["patch"] = [16] * int(configuration[0])
     in_memory = nnunet(str(root), cache="memory", **options)
     for _ in range(2):
-        same(in_memory, nnunet(str(root), cache="disk", **options))
+        assert_same(in_memory, nnunet(str(root), cache="disk", **options))
 
 
 @pytest.mark.parametrize("name", ["dsb2018", "decathlon", "table"])
@@ -131,7 +131,7 @@ def test_other_sources_are_the_same_in_memory_and_on_disk(tmp_path, name):
     places = {"cache_folder": str(tmp_path / "cache")} | options
     in_memory = load(root, cache="memory", **places)
     for _ in range(2):
-        same(in_memory, load(root, cache="disk", **places))
+        assert_same(in_memory, load(root, cache="disk", **places))
 
 
 def test_the_key_has_files_and_preprocessing(folder, tmp_path):
@@ -159,4 +159,4 @@ def test_many_pictures_in_memory_stay_whole_numbers_of_the_same_values(tmp_path,
     many = image_folder(str(tmp_path), size=None, cache="memory")
     assert isinstance(few.train.images, torch.Tensor)
     assert many.split("train").images.whole.array.dtype == np.uint8
-    same(few, many)
+    assert_same(few, many)

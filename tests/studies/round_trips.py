@@ -54,7 +54,7 @@ def as_dicom(folder: Path, scratch: Path) -> None:
         affines += np.allclose(affine, affine_again, atol=1e-4)
         masks += np.array_equal(read_pair(series, label)[1], read_pair(path, label)[1])
         count += 1
-    print(f"DICOM: {count} volumes, of which {whole} have whole numbers, and {equal} of these are equal")
+    print(f"DICOM: {count} volumes; {whole} have whole numbers, and {equal} of these are equal")
     print(f"  largest difference of the others: {worst:.2f} of a step of 16 bits")
     print(f"  equal masks: {masks}; equal affines: {affines}")
 

@@ -44,7 +44,7 @@ class Retraining:
         seed: The first seed.
 
     Attributes:
-        folds: Numbers of the folds, each of which is trained from each seed; empty for the split of the base.
+        folds: Numbers of the folds. A design is trained on each with each seed. Empty for the split of the base.
         planned: Largest number of trainings. `plan` sets it.
         seconds: Expected duration of a training; 0 if it is unknown. `plan` sets it.
     """
@@ -82,7 +82,7 @@ class Retraining:
         return trainings_at_once(self.config.overrides)
 
     def plan(self, trainings: int) -> str:
-        """Set the largest number of trainings of all calls together, each of which is repeated for each fold.
+        """Set the largest number of trainings of all calls together. With folds, each is repeated on each fold.
 
         Returns:
             The expected duration, in a line.
