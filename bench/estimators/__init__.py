@@ -4,17 +4,19 @@ A function returns the number alone, for plain arrays. A class of the same estim
 the interval and the ceiling of the number; `Estimator.estimate` has the arguments. The functions are
 
 - `binning`: plug-in entropy of binned activations.
-- `critic`: neural lower bounds InfoNCE, NWJ, MINE and SMILE on held-out samples.
+- `critic`: neural lower bounds InfoNCE, InfoNCE-anchor, NWJ, MINE and SMILE on held-out samples.
 - `gaussian`: canonical correlations, exact for Gaussian variables.
 - `kde`: pairwise-distance bounds of the entropy of activations with Gaussian noise.
 - `ksg`: neighbour counts of Kraskov, Stögbauer and Grassberger, also for labels, ties and a third variable.
+- `latent`: `ksg` of held-out samples, in few columns of autoencoders that predict each other.
 - `lnc`: `ksg` with local non-uniformity correction, for strong dependence of few columns.
 - `probe`: lower bound by a probe on held-out samples (V-information), also the gain over a third variable.
 - `renyi`: entropies of Gram matrices, also with a third variable.
 
-The classes are `Binning`, `Critic`, `Gaussian`, `KDE`, `KSG`, `LNC`, `VInformation` (of `probe`) and `Renyi`, each an
-`Estimator`. To add an estimator, write a function and a subclass of `resampled.Resampled`, whose `statistic` is a
-`FunctionStatistic` of the function. If permutations should be fast, write a subclass of `resampled.Statistic` instead.
+The classes are `Binning`, `Critic`, `Gaussian`, `KDE`, `KSG`, `Latent`, `LNC`, `VInformation` (of `probe`) and `Renyi`,
+each an `Estimator`. To add an estimator, write a function and a subclass of `resampled.Resampled`, whose `statistic` is
+a `FunctionStatistic` of the function. If permutations should be fast, write a subclass of `resampled.Statistic`
+instead.
 """
 
 from bench.estimators.base import Estimator
@@ -23,6 +25,7 @@ from bench.estimators.critic import Critic, critic
 from bench.estimators.gaussian import Gaussian, gaussian
 from bench.estimators.kde import KDE, kde
 from bench.estimators.ksg import KSG, ksg
+from bench.estimators.latent import Latent, latent
 from bench.estimators.lnc import LNC, lnc
 from bench.estimators.renyi import Renyi, renyi
 from bench.estimators.v_information import VInformation, probe
@@ -35,6 +38,7 @@ __all__ = [
     "Critic",
     "Estimator",
     "Gaussian",
+    "Latent",
     "Renyi",
     "VInformation",
     "binning",
@@ -42,6 +46,7 @@ __all__ = [
     "gaussian",
     "kde",
     "ksg",
+    "latent",
     "lnc",
     "probe",
     "renyi",

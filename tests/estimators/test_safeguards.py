@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.errors import EstimationError
-from bench.estimators import KDE, KSG, LNC, Binning, Critic, Gaussian, Renyi, VInformation
+from bench.estimators import KDE, KSG, LNC, Binning, Critic, Gaussian, Latent, Renyi, VInformation
 from bench.estimators.base import Answer, null_of
 from bench.information.estimate import Null
 from bench.information.reductions import RowCodes
@@ -159,7 +159,7 @@ def test_the_spread_of_a_null_is_a_sample_standard_deviation():
     assert null.spread == pytest.approx(np.sqrt(7 / 3))
 
 
-@pytest.mark.parametrize("kind", [Binning, Gaussian, KDE, KSG, LNC, Renyi, VInformation, Critic])
+@pytest.mark.parametrize("kind", [Binning, Gaussian, KDE, KSG, LNC, Latent, Renyi, VInformation, Critic])
 @pytest.mark.parametrize("name", ["permutations", "subsamples"])
 def test_at_least_two_draws_are_required(kind, name):
     bound = {"bound": "nwj"} if kind is Critic else {}
@@ -177,6 +177,13 @@ def test_at_least_two_draws_are_required(kind, name):
         (KSG, "k", 1),
         (KSG, "permutations", 2),
         (LNC, "k", 2),
+        (Latent, "batch_size", 4),
+        (Latent, "components", 1),
+        (Latent, "folds", 2),
+        (Latent, "hidden", 1),
+        (Latent, "k", 1),
+        (Latent, "latent", 1),
+        (Latent, "steps", 1),
         (Renyi, "batch_size", 4),
         (VInformation, "components", 1),
         (VInformation, "folds", 2),
