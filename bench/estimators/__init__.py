@@ -4,7 +4,7 @@ A function returns the number alone, for plain arrays. A class of the same estim
 the interval and the ceiling of the number; `Estimator.estimate` has the arguments. The functions are
 
 - `binning`: plug-in entropy of binned activations.
-- `critic`: neural lower bounds InfoNCE, InfoNCE-anchor, NWJ, MINE and SMILE on held-out samples.
+- `critic`: neural lower bounds InfoNCE, NWJ, MINE and SMILE on held-out samples.
 - `gaussian`: canonical correlations, exact for Gaussian variables.
 - `kde`: pairwise-distance bounds of the entropy of activations with Gaussian noise.
 - `ksg`: neighbour counts of Kraskov, Stögbauer and Grassberger, also for labels, ties and a third variable.

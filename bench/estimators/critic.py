@@ -28,7 +28,7 @@ DECAY = 0.99  # of MINE's moving average, for each step
 def critic(
     t,
     y,
-    bound: Literal["infonce", "infonce_anchor", "nwj", "mine", "smile"] = "infonce",
+    bound: Literal["infonce", "nwj", "mine", "smile"] = "infonce",
     *,
     rng: np.random.Generator,
     groups=None,
@@ -43,11 +43,9 @@ def critic(
     - infonce: <f - ln mean_j exp f(t, y_j)>, at most log2 of the number of samples in the mean;
     - nwj: <f> + 1 - <exp f>;
     - mine: <f> - ln <exp f>, with a moving average in its gradient;
-    - smile: the same with exp f clipped to exp ±clip, for a critic trained to separate pairs from products;
-    - infonce_anchor: <f>, no bound, for a critic trained to find the pair among products, or to say that there is none.
-      Its f is the log density ratio itself.
+    - smile: the same with exp f clipped to exp ±clip, for a critic trained to separate pairs from products.
 
-    All but the first have no upper limit; nwj, mine and smile have a large variance at many bits.
+    The last three have no upper limit, and a large variance at many bits.
 
     Args:
         t: (n, ...) floats.
@@ -63,7 +61,7 @@ def critic(
 
     References:
         van den Oord et al. 2018, arXiv 1807.03748; Nguyen et al. 2010, arXiv 0809.0853; Belghazi et al. 2018,
-        arXiv 1801.04062; Song & Ermon 2020, arXiv 1910.06222; Ryu et al. 2025, arXiv 2510.25983.
+        arXiv 1801.04062; Song & Ermon 2020, arXiv 1910.06222.
 
     Examples:
         >>> t, noise = np.random.default_rng(0).normal(size=(2, 1000, 1))
@@ -83,7 +81,7 @@ class Critic(Estimator):
     gives the interval.
 
     Args:
-        bound: `infonce`, `infonce_anchor`, `nwj`, `mine` or `smile`.
+        bound: `infonce`, `nwj`, `mine` or `smile`.
         hidden: Units in each of the two hidden layers.
         embedding: Columns of the embeddings u and v.
         components: A side with more columns enters by this number of leading principal coordinates.
@@ -106,7 +104,7 @@ class Critic(Estimator):
 
     def __init__(
         self,
-        bound: Literal["infonce", "infonce_anchor", "nwj", "mine", "smile"],
+        bound: Literal["infonce", "nwj", "mine", "smile"],
         hidden: int = 64,
         embedding: int = 16,
         components: int = 64,
@@ -117,8 +115,8 @@ class Critic(Estimator):
         noise: float | None = None,
         permutations: int = 4,
     ):
-        if bound not in ("infonce", "infonce_anchor", "nwj", "mine", "smile"):
-            raise ValueError(f"bound: got {bound!r}, wanted infonce, infonce_anchor, nwj, mine or smile")
+        if bound not in ("infonce", "nwj", "mine", "smile"):
+            raise ValueError(f"bound: got {bound!r}, wanted infonce, nwj, mine or smile")
         self.bound = bound
         self.hidden = at_least("hidden", hidden, 1)
         self.embedding = at_least("embedding", embedding, 1)
@@ -168,14 +166,10 @@ class Critic(Estimator):
             return self._bound(*ratio.of(rows, others, self.bound == "infonce"))
 
         def stop():
-            if self.bound == "infonce_anchor":
-                return torch.stack([ratio.anchored(rows, stopping) for rows in checks]).mean(dim=0)
             return -torch.stack([bound(rows, stopping) for rows in checks]).mean(dim=0)
 
         def loss():
             rows = rng.choice(training, min(self.batch_size, len(training)), replace=False)
-            if self.bound == "infonce_anchor":
-                return ratio.anchored(rows, rows)
             return objective(*ratio.of(rows, rows, self.bound == "infonce"))
 
         trained(ratio.weights, loss, stop, self.steps, self.rate, patience=PATIENCE, every=EVERY, spike=SPIKE)
@@ -206,8 +200,6 @@ class Critic(Estimator):
         """
         if self.bound == "infonce":
             return (own - (scores + logs).logsumexp(dim=2)).mean(dim=1)
-        if self.bound == "infonce_anchor":
-            return own.mean(dim=1)
         if self.bound == "nwj":
             return own.mean(dim=1) + 1 - (scores + logs).exp().sum(dim=(1, 2))
         if self.bound == "smile":

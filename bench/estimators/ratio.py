@@ -66,29 +66,6 @@ class Ratio:
         among[own] = 0
         return pairs, scores, (among / among.sum()).log()
 
-    def anchored(self, rows: np.ndarray, others: np.ndarray) -> torch.Tensor:
-        """Compute the loss of InfoNCE-anchor, (sets,), with one anchor.
-
-        Of K candidates of a row, one is its pair, or all K are products: the anchor. The loss is the cross-entropy of
-        the pair's place among K + 1 classes, whose scores are f and, of the anchor, 0.
-
-        Args:
-            rows: (m,) samples.
-            others: (k,) samples that make products with them.
-        """
-        scores = self._scores(self.x[rows], self.y[:, others])
-        own = torch.from_numpy(rows[:, None] == others)
-        products = self.among(rows, others).bool() & ~own
-        but_one = products & (products.cumsum(dim=1) > 1)  # the pair takes the place of a product
-        count = products.sum(dim=1)  # K
-        anchor = count.log().expand(len(scores), -1)[..., None]
-        with_pair, without = (
-            torch.cat([scores.masked_fill(~candidates, -torch.inf), anchor], dim=2).logsumexp(dim=2)
-            for candidates in (but_one | own, products)
-        )
-        pairs = scores[:, own].view(len(self.y), -1)
-        return (with_pair - pairs + without - count.log()).mean(dim=1) / 2
-
     def among(self, rows: np.ndarray, others: np.ndarray) -> torch.Tensor:
         """Return (m, k) 1 where a row and another are the same or of different groups, else 0."""
         different = self.groups[rows][:, None] != self.groups[others]

@@ -7,10 +7,9 @@ from gaussians import class_with_rare_activations
 
 from bench.errors import EstimationError
 from bench.estimators import Critic
-from bench.estimators.ratio import Ratio
 from bench.information.variables import Variable
 
-BOUNDS = ("infonce", "infonce_anchor", "nwj", "mine", "smile")
+BOUNDS = ("infonce", "nwj", "mine", "smile")
 
 
 def pair(nats, n, seed):
@@ -58,22 +57,6 @@ def test_without_information_the_estimate_is_about_0(bound):
     ]
     assert abs(np.mean([estimate.excess for estimate in found])) < 0.05
     assert max(estimate.bits for estimate in found) < 0.1
-
-
-def test_the_loss_with_anchors_against_a_loop():
-    """The same cross-entropy by a loop over rows: their pair among K candidates and K anchors, and K products alone."""
-    rng = np.random.default_rng(0)
-    groups = np.array([0, 0, 1, 2, 3, 3, 4])
-    x, y = rng.normal(size=(7, 3)), rng.normal(size=(1, 7, 2))
-    ratio = Ratio(x, y, groups, None, 8, 4, torch.Generator().manual_seed(0))
-    scores = ratio._scores(torch.from_numpy(x), torch.from_numpy(y))[0].numpy()
-    losses = []
-    for row in range(7):
-        products = [scores[row, other] for other in range(7) if groups[other] != groups[row]]
-        k = len(products)
-        pair = np.exp(scores[row, row]) / (k + np.exp(scores[row, row]) + np.exp(products[1:]).sum())
-        losses.append(-np.log(pair) / 2 - np.log(k / (k + np.exp(products).sum())) / 2)
-    assert ratio.anchored(np.arange(7), np.arange(7)).item() == pytest.approx(np.mean(losses))
 
 
 @pytest.mark.parametrize("bound", BOUNDS)

@@ -13,6 +13,7 @@ from bench.estimators import (
     Binning,
     Critic,
     Gaussian,
+    Latent,
     Renyi,
     VInformation,
     binning,
@@ -20,6 +21,7 @@ from bench.estimators import (
     gaussian,
     kde,
     ksg,
+    latent,
     lnc,
     probe,
     renyi,
@@ -66,6 +68,7 @@ def test_a_function_returns_the_bits_of_its_class(function, estimator, target, g
         (probe, VInformation(steps=60, permutations=2), None, 0.1),
         (probe, VInformation(steps=60, permutations=2), C, 0.1),
         (critic, Critic("infonce", steps=100, permutations=2), None, 0.3),
+        (latent, Latent(steps=50, **FEW), None, 1e-9),
     ],
 )
 def test_a_trained_function_depends_on_its_rng_alone_and_is_near_its_class(function, estimator, given, near):

@@ -57,6 +57,7 @@ FAMILIES: dict[str, Callable[[float], Benchmark]] = {
     "uniform": lambda bits: AdditiveUniform(bits, 2),
     "blob": lambda bits: Blob(bits, 2),
     "hidden 10": partial(Hidden, dim=2, columns=10),
+    "hidden 20": partial(Hidden, dim=2, columns=20),
     "hidden 100": partial(Hidden, dim=2, columns=100),
     "hidden 1000": partial(Hidden, dim=2, columns=1000),
     "copies 100": partial(Hidden, dim=2, columns=100, copies=48),
@@ -70,7 +71,6 @@ ESTIMATORS: dict[str, Estimator] = {
     "gaussian": Gaussian(**NEIGHBOURS),
     "latent": Latent(**NEIGHBOURS),
     "infonce": Critic("infonce", permutations=2),
-    "infonce_anchor": Critic("infonce_anchor", permutations=2),
 }
 
 
