@@ -9,8 +9,8 @@ the other packages.
 Bits are right within a factor of 2 or 0.1 bits of the truth. A warning is right if it is given for wrong bits, or not
 given for right bits. Our warning is *not reliable*; those of other packages are any Python warnings.
 
-latentmi 0.1.3 wants NumPy 1. `pip install --no-deps latentmi==0.1.3` is enough here, because the script sets the name of
-NumPy that it misses.
+latentmi 0.1.3 wants NumPy 1. Install it by `pip install --no-deps latentmi==0.1.3`. This script sets the name of NumPy
+that it misses.
 """
 
 import argparse
