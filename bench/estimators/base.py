@@ -235,6 +235,13 @@ def at_least(name: str, value: int, least: int) -> int:
     return value
 
 
+def switch(name: str, value: bool) -> bool:
+    """Return the value. Raise ValueError unless it is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}: got {value!r}, wanted true or false")
+    return value
+
+
 def above_zero(name: str, value: float) -> float:
     """Return the value. Raise ValueError unless it is a finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < np.inf:
