@@ -12,6 +12,7 @@ SATURATED = 0.95
 RECOVERED = 2  # the largest factor between planted truth and the excess that recovers it
 ROUNDING = 1e-9  # bits
 QUANTILE = 0.95  # of a null, which a significant estimate exceeds
+BELOW = 0.999  # of p values; a greater one means that the estimate is below its null
 
 
 @dataclass(frozen=True)
@@ -148,16 +149,24 @@ class Estimate:
         return None if self.null is None else self.null.p_value(self.bits)
 
     @property
+    def below_null(self) -> bool:
+        """Whether the bits are so far below the null that one in 1,000 would be without information.
+
+        The samples then depend on their targets in a way that misleads the estimator.
+        """
+        return self.null is not None and self.null.p_value(self.bits) > BELOW and self.bits < self.null.mean - ROUNDING
+
+    @property
     def reliable(self) -> bool | None:
         """Whether the number can be believed.
 
-        False if the bits are at the ceiling, if the mean of the null is at the limit, if planted truth is not
-        recovered, or if the calibrated bits are not reliable. None without a null, since then only a comparison with
-        untrained references shows it.
+        False if the bits are at the ceiling or far below the null, if the mean of the null is at the limit, if planted
+        truth is not recovered, or if the calibrated bits are not reliable. None without a null, since then only a
+        comparison with untrained references shows it.
         """
         if self.saturation >= SATURATED or (self.planted and not self.planted.recovered_ok):
             return False
-        if self.calibrated and not self.calibrated.reliable:
+        if self.below_null or (self.calibrated and not self.calibrated.reliable):
             return False
         return None if self.null is None else self.null.mean < SATURATED * self.limit
 

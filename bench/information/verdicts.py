@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy  # it loads its modules when they are first used
 
-from bench.information.estimate import SATURATED
+from bench.information.estimate import BELOW, ROUNDING, SATURATED
 
 FALSE_DISCOVERIES = 0.05  # the largest expected share among the layers of a question that are above their null
 QUESTION = ["epoch", "weights", "seed", "quantity", "given", "view", "label_view", "estimator"]  # asked of each layer
@@ -21,6 +21,7 @@ class Verdict(StrEnum):
     NOT_ABOVE_NULL = "not above null"  # known truth is recovered, and there is no information that can be seen
     SATURATED = "saturated"  # at the ceiling of the estimator, or the null leaves no room below it
     NOT_RECOVERED = "not recovered"  # the estimator misses known truth on these samples
+    BELOW_NULL = "below null"  # far below it, so that the samples mislead the estimator
     UNCERTAIN = "uncertain"  # the estimator responds too weakly to doses of known truth for their spread
     NO_NULL = "no null"  # there are no pairs to permute; only untrained references can judge the estimate
     NO_ESTIMATE = "no estimate"  # the column `reason` says why
@@ -50,11 +51,13 @@ def verdicts(frame: pd.DataFrame) -> pd.Series:
         (['clear'], ['not above null', 'not above null'])
     """
     full = (frame["saturation"] >= SATURATED) | (frame["null_mean"] >= SATURATED * frame["limit"])
+    p_values = frame.get("p_value", frame["bits"] * np.nan)
     calibrated = frame.get("calibrated_low", frame["bits"] * np.nan).notna()
     conditions = {
         Verdict.NO_ESTIMATE: frame["bits"].isna(),
         Verdict.SATURATED: full,
         Verdict.NOT_RECOVERED: frame["recovered_ok"].eq(False),
+        Verdict.BELOW_NULL: (p_values > BELOW) & (frame["null_mean"] - frame["bits"] > ROUNDING),
         Verdict.UNCERTAIN: calibrated & frame.get("reliable", calibrated).eq(False),
         Verdict.NO_NULL: frame["null_mean"].isna(),
     }

@@ -43,8 +43,12 @@ def test_an_estimate_above_the_quantile_of_its_null_is_significant(bits, signifi
         ({}, True),
         ({"bits": 1.9}, False),  # 95 % of the ceiling
         ({"bits": 1.89}, True),
-        ({"null": replace(NULL, mean=0.95)}, False),  # 95 % of the limit
-        ({"null": replace(NULL, mean=0.94)}, True),
+        ({"null": replace(NULL, mean=0.95), "bits": 0.95}, False),  # 95 % of the limit
+        ({"null": replace(NULL, mean=0.94), "bits": 0.95}, True),
+        ({"bits": 0.05}, True),  # 2.4 spreads below the mean of the null
+        ({"bits": 0.02}, False),  # 3.9 spreads
+        ({"bits": 0.02, "null": replace(NULL, permutations=4)}, True),  # which 4 permutations can't tell
+        ({"bits": 0.1, "null": replace(NULL, spread=0.0)}, True),
         ({"planted": Planted(0.4, 0.4, True)}, True),
         ({"planted": Planted(0.4, 0.1, True)}, False),
         ({"null": None}, None),

@@ -15,6 +15,13 @@ ROW = {
     [
         ({}, "clear"),
         ({"significant": False}, "not above null"),
+        ({"significant": False, "bits": -0.5, "p_value": 0.9999}, "below null"),
+        (
+            {"significant": False, "bits": -0.5, "p_value": 0.9999, "calibrated_low": 0.0, "reliable": False},
+            "below null",
+        ),
+        ({"significant": False, "bits": 0.0, "p_value": 0.99}, "not above null"),
+        ({"significant": False, "bits": 0.01, "p_value": 1.0}, "not above null"),  # permutations that are all equal
         ({"recovered_ok": None}, "clear"),  # no truth was planted
         ({"recovered_ok": False}, "not recovered"),
         ({"recovered_ok": False, "significant": False}, "not recovered"),
