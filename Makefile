@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PER_CORE := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run ui server test test-processes test-slow test-gpu perf perf-gpu perf-tracking screenshots mutate golden lint docs notebooks
+.PHONY: run ui server test test-processes test-slow test-gpu test-peers perf perf-gpu perf-tracking screenshots mutate golden lint docs notebooks
 
 run: $(INSTALLED) ## the default run: a small U-Net on generated phantoms; ARGS='...' adds overrides
 	$(BIN)/python -m bench $(ARGS)
@@ -29,6 +29,10 @@ test-slow: $(INSTALLED)
 
 test-gpu: $(INSTALLED) ## tests on a CUDA device, compared with the CPU; skipped with the reason without one
 	$(BIN)/python -m pytest tests/gpu -m gpu -rs
+
+test-peers: $(INSTALLED) ## estimates equal those of other packages; installs the extra `peers` first
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[peers]'
+	$(ONE_THREAD) $(BIN)/python -m pytest tests/peers -m peers -rs
 
 perf: $(INSTALLED) ## ratios of times within one run; takes minutes
 	$(BIN)/python tests/perf/estimators.py

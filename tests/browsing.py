@@ -87,6 +87,21 @@ def cell(page: Page, run_id: str, column: str) -> Locator:
     return row(page, run_id).locator(f'[col-id="{column}"]')
 
 
+def from_left_to_right(headers: Locator, wanted: list[str]) -> list[str]:
+    """Return the texts of column headers in the order of their positions, which can differ from that of the source.
+
+    The grid shows columns first and orders them later. Therefore wait for the wanted order.
+    """
+    expect(headers).to_have_count(len(wanted))
+    position = "(one, other) => one.getBoundingClientRect().x - other.getBoundingClientRect().x"
+    late = time.monotonic() + SECONDS
+    while True:
+        texts = headers.evaluate_all(f"all => all.sort({position}).map(header => header.innerText.trim())")
+        if texts == wanted or time.monotonic() > late:
+            return texts
+        time.sleep(0.2)
+
+
 def unfold(page: Page, parent: str) -> None:
     cell(page, parent, "attributes.`Run Name`").get_by_role("button").click()
 

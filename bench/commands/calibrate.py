@@ -22,7 +22,7 @@ from bench.datasets.progress import progress
 from bench.errors import REFUSALS, EstimationError, InputError
 from bench.estimators import Estimator
 from bench.information.variables import Variable
-from bench.known_truth import Benchmark, plant, with_response
+from bench.known_truth import Benchmark, plant, with_calibrated_bits, with_response
 from bench.known_truth.scores import applicability, scored
 from bench.layers.probe import Probe
 from bench.layers.selection import named_rng
@@ -179,7 +179,9 @@ def answers(question: Question, estimators: dict[str, Estimator], config: DictCo
                 estimate = estimator.estimate(t, target, rng=rng)
                 if estimate.null is None:
                     raise EstimationError("reads t alone, which is no question about a pair")
-                if config.calibration:
+                if config.calibration == "curve" and target.labels is not None:
+                    estimate = with_calibrated_bits(estimate, estimator, t, target, rng)
+                elif config.calibration:
                     estimate = with_response(estimate, estimator, t, target, rng)
                 yield row | {"estimator": name} | estimate.row()
             except EstimationError as error:

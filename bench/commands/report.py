@@ -26,6 +26,7 @@ MEANINGS = {
     Verdict.NOT_ABOVE_NULL: "no information can be seen",
     Verdict.SATURATED: "the estimator or its null is at its limit",
     Verdict.NOT_RECOVERED: "the estimator misses known information here; do not read the number",
+    Verdict.BELOW_NULL: "the estimator finds less than in shuffled pairs, so that these samples mislead it",
     Verdict.UNCERTAIN: "the estimator responds too weakly to planted doses; read the interval of the calibrated bits",
     Verdict.NO_NULL: "only untrained networks can judge it",
     Verdict.NO_ESTIMATE: "layers.csv has the reason",

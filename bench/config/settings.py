@@ -96,7 +96,7 @@ class MeasureSettings(App):
 class CalibrationSettings(Common):
     """The config of `calibrate`."""
 
-    calibration: Flag = MISSING
+    calibration: Calibration = MISSING
     benchmark: Any = None
     bits: Annotated[list[float], Each(Number(0, 1000))] = MISSING
     dims: Annotated[list[int], Each(Number(1, 10**4))] = MISSING

@@ -13,7 +13,7 @@ from numbers import Real
 import numpy as np
 
 from bench.errors import EstimationError, EstimatorFailed, explain
-from bench.information.estimate import Estimate, Null
+from bench.information.estimate import QUANTILE, Estimate, Null
 from bench.information.reductions import Reduction
 from bench.information.tables import FAILED
 from bench.information.variables import Variable, plug_in_entropy
@@ -224,7 +224,7 @@ def null_of(draws) -> Null:
     The 95 % quantile is one of the draws, the higher one of two. An independent estimate exceeds the highest of 20
     draws in 1 of 21 cases, so that `significant` is wrong in less than 5 % of cases without information.
     """
-    quantile = np.quantile(draws, 0.95, method="higher")
+    quantile = np.quantile(draws, QUANTILE, method="higher")
     return Null(float(np.mean(draws)), float(np.std(draws, ddof=1)), float(quantile), len(draws))
 
 
@@ -232,6 +232,13 @@ def at_least(name: str, value: int, least: int) -> int:
     """Return the value. Raise ValueError unless it is an integer from `least` to MOST."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MOST:
         raise ValueError(f"{name}: got {value!r}, wanted an integer of at least {least} and at most {MOST:,}")
+    return value
+
+
+def switch(name: str, value: bool) -> bool:
+    """Return the value. Raise ValueError unless it is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}: got {value!r}, wanted true or false")
     return value
 
 

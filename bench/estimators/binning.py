@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from bench.estimators.base import above_zero, at_least, variables_of
+from bench.estimators.base import above_zero, at_least, switch, variables_of
 from bench.estimators.resampled import Resampled, Statistic
 from bench.information.reductions import RowCodes
 from bench.information.variables import plug_in_entropy
@@ -73,6 +73,7 @@ class Binning(Resampled):
         bin_size: Width of the bins, in units of t.
         permutations: Number of permutations of the null.
         subsamples: Number of halves for the interval.
+        extrapolate: Whether to extrapolate to infinitely many samples (`Extrapolated`).
 
     Examples:
         >>> t = np.array([[0.01], [0.02], [0.51], [0.52]])
@@ -80,10 +81,17 @@ class Binning(Resampled):
         1.0
     """
 
-    def __init__(self, bin_size: float = 0.1, permutations: int = 20, subsamples: int = 20):
+    def __init__(
+        self,
+        bin_size: float = 0.1,
+        permutations: int = 20,
+        subsamples: int = 20,
+        extrapolate: bool = False,
+    ):
         self.bin_size = above_zero("bin_size", bin_size)
         self.permutations = at_least("permutations", permutations, 2)
         self.subsamples = at_least("subsamples", subsamples, 2)
+        self.extrapolate = switch("extrapolate", extrapolate)
 
     @property
     def reads(self):
@@ -91,7 +99,7 @@ class Binning(Resampled):
 
     @property
     def settings(self) -> dict:
-        return {"bin_size": self.bin_size}
+        return {"bin_size": self.bin_size, "extrapolate": self.extrapolate}
 
     def pairs(self, target):
         return target.labels is not None

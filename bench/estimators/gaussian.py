@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import digamma
 
 from bench.errors import EstimationError
-from bench.estimators.base import above_zero, at_least, variables_of
+from bench.estimators.base import above_zero, at_least, switch, variables_of
 from bench.estimators.resampled import Resampled, Statistic
 from bench.information.reductions import Distances
 from bench.information.variables import Variable, plug_in_entropy
@@ -127,6 +127,7 @@ class Gaussian(Resampled):
         noise: Standard deviation of a noise channel on t, in units of t's (`add_noise`). None means no channel.
         permutations: Number of permutations of the null.
         subsamples: Number of halves for the interval.
+        extrapolate: Whether to extrapolate to infinitely many samples (`Extrapolated`).
 
     Examples:
         >>> t, noise = np.random.default_rng(0).normal(size=(2, 1000, 1))
@@ -144,6 +145,7 @@ class Gaussian(Resampled):
         noise: float | None = None,
         permutations: int = 20,
         subsamples: int = 20,
+        extrapolate: bool = False,
     ):
         if shrinkage != "ledoit_wolf" and (isinstance(shrinkage, bool | str) or not 0 <= shrinkage < 1):
             raise ValueError(f"shrinkage: got {shrinkage!r}, wanted ledoit_wolf or a number from 0 to below 1")
@@ -152,10 +154,16 @@ class Gaussian(Resampled):
         self.noise = None if noise is None else above_zero("noise", noise)
         self.permutations = at_least("permutations", permutations, 2)
         self.subsamples = at_least("subsamples", subsamples, 2)
+        self.extrapolate = switch("extrapolate", extrapolate)
 
     @property
     def settings(self) -> dict:
-        return {"components": self.components, "shrinkage": self.shrinkage, "noise": self.noise}
+        return {
+            "components": self.components,
+            "shrinkage": self.shrinkage,
+            "noise": self.noise,
+            "extrapolate": self.extrapolate,
+        }
 
     def statistic(self, t, target, given=None):
         rows, labels = np.arange(t.n), target.labels

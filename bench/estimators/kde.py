@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from bench.errors import EstimationError
-from bench.estimators.base import above_zero, at_least, variables_of
+from bench.estimators.base import above_zero, at_least, switch, variables_of
 from bench.estimators.resampled import Resampled, Statistic
 from bench.information.reductions import Distances
 from bench.information.variables import Variable
@@ -88,6 +88,7 @@ class KDE(Resampled):
         bound: `upper`, or `lower` with 4s² in the exponent.
         permutations: Number of permutations of the null.
         subsamples: Number of halves for the interval.
+        extrapolate: Whether to extrapolate to infinitely many samples (`Extrapolated`).
 
     Examples:
         >>> far_apart = 1e3 * np.arange(8.0)[:, None]
@@ -104,6 +105,7 @@ class KDE(Resampled):
         bound: Literal["upper", "lower"] = "upper",
         permutations: int = 20,
         subsamples: int = 20,
+        extrapolate: bool = False,
     ):
         if bound not in ("upper", "lower"):
             raise ValueError(f"bound: got {bound!r}, wanted 'upper' or 'lower'")
@@ -112,10 +114,16 @@ class KDE(Resampled):
         self.bound = bound
         self.permutations = at_least("permutations", permutations, 2)
         self.subsamples = at_least("subsamples", subsamples, 2)
+        self.extrapolate = switch("extrapolate", extrapolate)
 
     @property
     def settings(self) -> dict:
-        return {"noise_variance": self.noise_variance, "relative": self.relative, "bound": self.bound}
+        return {
+            "noise_variance": self.noise_variance,
+            "relative": self.relative,
+            "bound": self.bound,
+            "extrapolate": self.extrapolate,
+        }
 
     def pairs(self, target):
         return target.labels is not None

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import digamma
 
 from bench.errors import EstimationError
-from bench.estimators.base import above_zero, at_least, variables_of
+from bench.estimators.base import above_zero, at_least, switch, variables_of
 from bench.estimators.neighbours import Cloud, Metric, clouds, equal_rows
 from bench.estimators.resampled import Resampled, Statistic
 from bench.information.reductions import Distances
@@ -148,6 +148,7 @@ class KSG(Resampled):
         noise: Standard deviation of a noise channel on t, in units of t's (`add_noise`). None means no channel.
         permutations: Number of permutations of the null.
         subsamples: Number of halves for the interval.
+        extrapolate: Whether to extrapolate to infinitely many samples (`Extrapolated`).
 
     Examples:
         >>> t, noise = np.random.default_rng(0).normal(size=(2, 1000, 1))
@@ -166,6 +167,7 @@ class KSG(Resampled):
         noise: float | None = None,
         permutations: int = 20,
         subsamples: int = 20,
+        extrapolate: bool = False,
     ):
         if variant not in (1, 2, "mixture"):
             raise ValueError(f"variant: got {variant!r}, wanted 1, 2 or mixture")
@@ -174,10 +176,11 @@ class KSG(Resampled):
         self.noise = None if noise is None else above_zero("noise", noise)
         self.permutations = at_least("permutations", permutations, 2)
         self.subsamples = at_least("subsamples", subsamples, 2)
+        self.extrapolate = switch("extrapolate", extrapolate)
 
     @property
     def settings(self) -> dict:
-        return {"variant": self.variant, "k": self.k, "noise": self.noise}
+        return {"variant": self.variant, "k": self.k, "noise": self.noise, "extrapolate": self.extrapolate}
 
     def statistic(self, t, target, given=None):
         t = replace(t, labels=None) if t.continuous else t

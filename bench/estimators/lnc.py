@@ -8,7 +8,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from bench.errors import EstimationError
-from bench.estimators.base import above_zero, at_least, variables_of
+from bench.estimators.base import above_zero, at_least, switch, variables_of
 from bench.estimators.ksg import require_continuous, require_samples, second_variant
 from bench.estimators.neighbours import Cloud, Columns
 from bench.estimators.resampled import Resampled, Statistic
@@ -97,6 +97,7 @@ class LNC(Resampled):
         noise: Standard deviation of a noise channel on t, in units of t's (`add_noise`). None means no channel.
         permutations: Number of permutations of the null.
         subsamples: Number of halves for the interval.
+        extrapolate: Whether to extrapolate to infinitely many samples (`Extrapolated`).
 
     Examples:
         >>> t, noise = np.random.default_rng(0).normal(size=(2, 500, 1))
@@ -106,15 +107,23 @@ class LNC(Resampled):
 
     diverges = True
 
-    def __init__(self, k: int = 5, noise: float | None = None, permutations: int = 20, subsamples: int = 20):
+    def __init__(
+        self,
+        k: int = 5,
+        noise: float | None = None,
+        permutations: int = 20,
+        subsamples: int = 20,
+        extrapolate: bool = False,
+    ):
         self.k = at_least("k", k, 2)
         self.noise = None if noise is None else above_zero("noise", noise)
         self.permutations = at_least("permutations", permutations, 2)
         self.subsamples = at_least("subsamples", subsamples, 2)
+        self.extrapolate = switch("extrapolate", extrapolate)
 
     @property
     def settings(self) -> dict:
-        return {"k": self.k, "noise": self.noise}
+        return {"k": self.k, "noise": self.noise, "extrapolate": self.extrapolate}
 
     def statistic(self, t, target, given=None):
         t = replace(t, labels=None)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial.distance import squareform
 
 from bench.errors import EstimationError
-from bench.estimators.base import above_zero, at_least, variables_of
+from bench.estimators.base import above_zero, at_least, switch, variables_of
 from bench.estimators.entropies import entropy_of_spectrum
 from bench.estimators.grams import Classes, Samples, aligned_width, entropy_of, median_width
 from bench.estimators.resampled import Resampled, Statistic
@@ -125,6 +125,7 @@ class Renyi(Resampled):
             of all samples.
         permutations: Number of permutations of the null.
         subsamples: Number of halves for the interval.
+        extrapolate: Whether to extrapolate to infinitely many samples (`Extrapolated`).
 
     References:
         Yu et al. 2021, TNNLS, arXiv 1804.06537. Alignment: Wickstrøm et al. 2023, Entropy 25:899.
@@ -147,6 +148,7 @@ class Renyi(Resampled):
         batch_size: int | None = None,
         permutations: int = 20,
         subsamples: int = 20,
+        extrapolate: bool = False,
     ):
         if width not in RULES and (isinstance(width, bool | str) or not width > 0):
             raise ValueError(f"width: got {width!r}, wanted {', '.join(RULES)} or a number above 0")
@@ -157,6 +159,7 @@ class Renyi(Resampled):
         self.batch_size = None if batch_size is None else at_least("batch_size", batch_size, 4)
         self.permutations = at_least("permutations", permutations, 2)
         self.subsamples = at_least("subsamples", subsamples, 2)
+        self.extrapolate = switch("extrapolate", extrapolate)
 
     @property
     def settings(self) -> dict:
@@ -167,6 +170,7 @@ class Renyi(Resampled):
             "h": self.h,
             "h_errors": self.h_errors,
             "batch_size": self.batch_size,
+            "extrapolate": self.extrapolate,
         }
 
     def discrete(self, target):

@@ -2,90 +2,22 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from abc import abstractmethod
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import scipy  # it loads its modules when they are first used
 
 from bench.estimators.base import Answer, Estimator, null_of
-from bench.information.statistics import jackknife_standard_error, normal_interval
+from bench.estimators.extrapolation import Extrapolated
+from bench.estimators.statistic import FunctionStatistic, Statistic
+from bench.information.statistics import normal_interval
 from bench.information.variables import Variable, permuted_groups
 
 NEIGHBOURS = 5
 COLUMNS = 16  # of the given variable, which neighbours are found by
-
-
-@dataclass(frozen=True, eq=False)
-class Statistic(ABC):
-    """A statistic of paired samples in bits, made to be computed for many pairings of the same samples.
-
-    Fields of a subclass hold what all samples share, such as their distances. Cached properties hold what samples
-    `rows` share in every pairing. `bits` computes the rest.
-
-    Attributes:
-        rows: (m,) row numbers of the samples that the statistic is computed from.
-        partners: (n,) the side that a permutation moves, as observed: labels of a target that is read as discrete, else
-            row numbers. They are row numbers of the target, or of t where a third variable is given.
-    """
-
-    rows: np.ndarray
-    partners: np.ndarray
-
-    @abstractmethod
-    def bits(self, partners: np.ndarray) -> float:
-        """Compute the statistic of samples `rows` with these partners (m,), in bits."""
-
-    def ceiling(self) -> float:
-        """Return the largest value in bits that the statistic of samples `rows` can have."""
-        return np.inf
-
-    def at(self, rows: np.ndarray) -> Statistic:
-        """Return the same statistic of the samples `rows` (m,)."""
-        return replace(self, rows=rows)
-
-    def observed(self) -> float:
-        """Compute the statistic of samples `rows` with their own partners, in bits."""
-        return float(self.bits(self.partners[self.rows]))
-
-
-@dataclass(frozen=True, eq=False)
-class FunctionStatistic(Statistic):
-    """A function of two arrays, called anew for each pairing.
-
-    Attributes:
-        function: Takes t (m, ...) and the target, labels (m,) or columns (m, d), and returns bits.
-        t: (n, ...) what the function reads of t.
-        target: (n, d) the columns of a continuous target; None where the target is read as labels.
-        most: The largest value that the function can return, in bits.
-    """
-
-    function: Callable[[np.ndarray, np.ndarray], float]
-    t: np.ndarray
-    target: np.ndarray | None
-    most: float
-
-    @classmethod
-    def of(cls, function, t: np.ndarray, target: np.ndarray, most: float = np.inf) -> FunctionStatistic:
-        """Make the statistic.
-
-        Args:
-            function: Takes samples of t and of the target, and returns bits.
-            t: (n, ...) what the function reads of t.
-            target: (n,) labels or (n, d) columns.
-            most: The largest value that the function can return, in bits.
-        """
-        rows = np.arange(len(t))
-        labelled = target.ndim == 1
-        return cls(rows, target if labelled else rows, function, t, None if labelled else target, most)
-
-    def bits(self, partners):
-        return self.function(self.t[self.rows], partners if self.target is None else self.target[partners])
-
-    def ceiling(self):
-        return self.most
+__all__ = ["FunctionStatistic", "Resampled", "Statistic", "permuted_given"]
 
 
 class Resampled(Estimator):
@@ -96,19 +28,29 @@ class Resampled(Estimator):
             among its neighbours or within its classes (`permuted_given`).
         subsamples: Number of random halves of the groups for the interval. Half of the samples are drawn without
             replacement, so that the spread of the statistic over halves is that of the statistic of all samples.
+        extrapolate: Whether the statistic is extrapolated from parts of the samples to infinitely many samples
+            (`Extrapolated`).
     """
 
     subsamples: int = 20
+    extrapolate: bool = False
 
     @abstractmethod
     def statistic(self, t: Variable, target: Variable, given: Variable | None) -> Statistic:
         """Make the statistic of these variables."""
 
-    def answer(self, t, target, given, rng):
+    def final(self, t: Variable, target: Variable, given: Variable | None) -> Statistic:
+        """Make the statistic of these variables, extrapolated if the estimator is set so."""
         statistic = self.statistic(t, target, given)
+        if not self.extrapolate:
+            return statistic
+        return Extrapolated(statistic.rows, statistic.partners, statistic, t.groups)
+
+    def answer(self, t, target, given, rng):
+        statistic = self.final(t, target, given)
         whole = statistic.at(rng.permutation(t.n))  # so that consecutive samples make a random mini-batch
-        ceiling, bits = whole.ceiling(), whole.observed()
-        error = jackknife_standard_error(lambda half: statistic.at(half).observed(), t.groups, self.subsamples, rng)
+        ceiling = whole.ceiling()
+        bits, error = whole.with_error(t.groups, self.subsamples, rng)
         null = None
         if self.pairs(target):
             if given is None:
@@ -120,7 +62,7 @@ class Resampled(Estimator):
         return Answer(bits, normal_interval(bits, error).bounds, null, ceiling)
 
     def bits_of_orders(self, t, target, orders, rng):
-        statistic = self.statistic(t, target, None)
+        statistic = self.final(t, target, None)
         whole = statistic.at(rng.permutation(t.n))
         return np.array([whole.bits(statistic.partners[order][whole.rows]) for order in orders])
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
+
+import scipy  # it loads its modules when they are first used
 
 SATURATED = 0.95
 RECOVERED = 2  # the largest factor between planted truth and the excess that recovers it
 ROUNDING = 1e-9  # bits
+QUANTILE = 0.95  # of a null, which a significant estimate exceeds
+BELOW = 0.999  # of p values; a greater one means that the estimate is below its null
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,32 @@ class Null:
     spread: float
     quantile: float  # at 95 %
     permutations: int
+
+    def p_value(self, bits: float) -> float:
+        """Compute how likely an estimate of at least `bits` is without information.
+
+        The estimate and the permutations are then exchangeable. The estimate exceeds the quantile with probability
+        r / (1 + permutations), where r permutations are at the quantile or above it: 1/21 for 20 permutations. Several
+        layers need smaller p values. Beyond the quantile, the tail is that of an exponential distribution with the
+        spread of the null, which is itself estimated. This is cautious for a normal null. A null of few columns is
+        skewed, like chi-squared; if it is exponential itself, a p value of 1 % occurs in 1.5 % of cases, and with 4
+        permutations in 2.7 %. Below the quantile, the p value is that of Student's t for a normal null, and at least
+        (1 + r) / (1 + permutations).
+
+        Examples:
+            >>> null = Null(0.0, 0.1, 0.2, permutations=20)
+            >>> [round(null.p_value(bits), 4) for bits in (0.0, 0.2, 0.5, 1.0)]
+            [0.5, 0.0952, 0.0031, 0.0001]
+        """
+        at_least = self.permutations - math.ceil(QUANTILE * (self.permutations - 1))
+        share, degrees = at_least / (1 + self.permutations), self.permutations - 1
+        if self.spread <= ROUNDING:
+            return share if bits > self.quantile + ROUNDING else 1.0
+        if bits > self.quantile:
+            scale = self.spread * math.sqrt(degrees * self.permutations)
+            return share * (1 + (bits - self.quantile) / scale) ** -degrees
+        t = (bits - self.mean) / (self.spread * (1 + 1 / self.permutations) ** 0.5)
+        return max(share + 1 / (1 + self.permutations), float(scipy.special.stdtr(degrees, -t)))
 
 
 @dataclass(frozen=True)
@@ -113,16 +144,29 @@ class Estimate:
         return None if self.null is None else self.bits > self.null.quantile + ROUNDING
 
     @property
+    def p_value(self) -> float | None:
+        """How likely an estimate of at least these bits is without information (`Null.p_value`)."""
+        return None if self.null is None else self.null.p_value(self.bits)
+
+    @property
+    def below_null(self) -> bool:
+        """Whether the bits are so far below the null that one in 1,000 would be without information.
+
+        The samples then depend on their targets in a way that misleads the estimator.
+        """
+        return self.null is not None and self.null.p_value(self.bits) > BELOW and self.bits < self.null.mean - ROUNDING
+
+    @property
     def reliable(self) -> bool | None:
         """Whether the number can be believed.
 
-        False if the bits are at the ceiling, if the mean of the null is at the limit, if planted truth is not
-        recovered, or if the calibrated bits are not reliable. None without a null, since then only a comparison with
-        untrained references shows it.
+        False if the bits are at the ceiling or far below the null, if the mean of the null is at the limit, if planted
+        truth is not recovered, or if the calibrated bits are not reliable. None without a null, since then only a
+        comparison with untrained references shows it.
         """
         if self.saturation >= SATURATED or (self.planted and not self.planted.recovered_ok):
             return False
-        if self.calibrated and not self.calibrated.reliable:
+        if self.below_null or (self.calibrated and not self.calibrated.reliable):
             return False
         return None if self.null is None else self.null.mean < SATURATED * self.limit
 
@@ -142,6 +186,7 @@ class Estimate:
             "label_entropy": self.label_entropy,
             "saturation": self.saturation,
             "significant": self.significant,
+            "p_value": self.p_value,
             "planted": self.planted and self.planted.bits,
             "recovered": self.planted and self.planted.excess,
             "recovered_ok": self.planted and self.planted.recovered_ok,

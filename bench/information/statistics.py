@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import scipy  # it loads its modules when they are first used; scipy.stats takes a second
@@ -172,15 +172,15 @@ def random_halves(groups: np.ndarray, count: int, rng: np.random.Generator) -> I
 
 
 def jackknife_standard_error(
-    statistic: Callable[[np.ndarray], float], groups: np.ndarray, subsamples: int, rng: np.random.Generator
-) -> float:
-    """Compute the standard error of a statistic by the delete-half jackknife over groups.
+    statistic: Callable[[np.ndarray], Any], groups: np.ndarray, subsamples: int, rng: np.random.Generator
+) -> Any:
+    """Compute the standard error of a statistic, or of each of several, by the delete-half jackknife over groups.
 
     The standard deviation of the statistic over random halves estimates its standard error for all samples. No sample
     occurs twice in a half. In a bootstrap, copies have distance 0, which biases estimators that read distances.
 
     Args:
-        statistic: function from the rows of a half, shape (m,), to a number.
+        statistic: function from the rows of a half, shape (m,), to a number or an array of numbers.
         groups: shape (n,), the group of each sample.
         subsamples: number of random halves.
 
@@ -193,7 +193,7 @@ def jackknife_standard_error(
         >>> round(float(error), 1), round(float(standard_error(values)), 1)
         (2.9, 2.9)
     """
-    return float(np.std([statistic(rows) for rows in random_halves(groups, subsamples, rng)], ddof=1))
+    return np.std([statistic(rows) for rows in random_halves(groups, subsamples, rng)], axis=0, ddof=1)
 
 
 # `scipy.stats.bootstrap` draws the same rows from the same generator. It is not used here, because its interval is NaN

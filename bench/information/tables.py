@@ -18,7 +18,7 @@ COLUMNS = [
     "epoch", "weights", "seed", "tap", "order", "relative_depth", "role", "level", "channels",
     "quantity", "given", "view", "label_view", "split", "estimator",
     "bits", "low", "high", "null_mean", "null_spread", "null_quantile", "excess", "ceiling", "limit",
-    "label_entropy", "saturation", "significant", "planted", "recovered", "recovered_ok", "reliable",
+    "label_entropy", "saturation", "significant", "p_value", "planted", "recovered", "recovered_ok", "reliable",
     "n", "dim", "target_dim", "settings", "seconds", "reason", "calibrated", "calibrated_low", "calibrated_high",
 ]  # fmt: skip
 # columns that every reader needs: of text, and of numbers

@@ -39,6 +39,9 @@ def with_calibrated_bits(
     """
     if estimate.null is None or target.labels is None:
         return estimate
+    if estimate.below_null:
+        found = Calibrated(np.nan, 0.0, estimate.limit, False, "not identifiable: the bits are below those of any dose")
+        return replace(estimate, calibrated=found)
     error = max((estimate.interval[1] - estimate.interval[0]) / 2 / NORMAL_QUANTILE, estimate.null.spread)
     try:
         found = dose_response(estimator, t, target, rng).invert(estimate.bits - estimate.null.mean, error)

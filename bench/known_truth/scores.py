@@ -18,10 +18,12 @@ def scored(rows: pd.DataFrame) -> pd.DataFrame:
         rows: Estimates (`Estimate.row`) with the columns `family`, `truth`, `repeat` and `estimator`.
 
     Returns:
-        A row for each family, truth, dim, n and estimator. `bias`, `rmse` and `spread` are of the estimate in bits, and
-        `excess_rmse` is of its excess. `covers_itself` and `covers_truth` are the shares of intervals that contain the
-        mean estimate and the truth. `significant_right` is the share in which `significant` is true exactly if the
-        truth is above 0. `reliable_right` is the share in which `reliable` is true exactly if the excess is `usable`.
+        A row for each family, truth, dim, n and estimator. `bias`, `rmse` and `spread` are of the estimate in bits,
+        `excess_rmse` is of its excess, and `calibrated_rmse` of its calibrated bits, where they are identifiable.
+        `covers_itself` and `covers_truth` are the shares of intervals that contain the mean estimate and the truth, and
+        `calibrated_covers` is that of the intervals of calibrated bits. `significant_right` is the share in which
+        `significant` is true exactly if the truth is above 0. `reliable_right` is the share in which `reliable` is true
+        exactly if the calibrated bits, or else the excess, are `usable`.
         `reason` states why there is no estimate.
     """
     rows = rows.assign(excess=rows["excess"].fillna(rows["bits"]))
@@ -35,6 +37,7 @@ def _score(cell: pd.DataFrame) -> dict:
     if found.empty:
         return {"repeats": 0, "reason": cell["reason"].iloc[0]}
     truth, bits, mean = found["truth"].iloc[0], found["bits"], found["bits"].mean()
+    calibrated = found["calibrated"].astype(float)
     return {
         "repeats": len(found),
         "mean": mean,
@@ -42,10 +45,16 @@ def _score(cell: pd.DataFrame) -> dict:
         "rmse": _rms(bits - truth),
         "spread": bits.std(ddof=1),
         "excess_rmse": _rms(found["excess"] - truth),
+        "calibrated_rmse": _rms(calibrated - truth),
         "covers_itself": _share((found["low"] <= mean) & (mean <= found["high"])),
         "covers_truth": _share((found["low"] <= truth) & (truth <= found["high"])),
+        "calibrated_covers": _share(
+            (found["calibrated_low"] <= truth) & (truth <= found["calibrated_high"]), found["calibrated_low"].notna()
+        ),
         "significant_right": _share(found["significant"] == (truth > 0), found["significant"].notna()),
-        "reliable_right": _share(found["reliable"] == usable(found["excess"], truth), found["reliable"].notna()),
+        "reliable_right": _share(
+            found["reliable"] == usable(calibrated.fillna(found["excess"]), truth), found["reliable"].notna()
+        ),
         "usable": _share(usable(found["excess"], truth)),
         "seconds": found["seconds"].mean(),
     }

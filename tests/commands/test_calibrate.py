@@ -6,9 +6,11 @@ import pytest
 from omegaconf import OmegaConf
 from running import QUIET, artifact, artifacts, command, is_drawing, runs, with_store
 
-from bench.commands.calibrate import Question, answers
+from bench.commands.calibrate import Question, _sampler, answers
 from bench.errors import EstimationError
-from bench.estimators import KDE, Renyi
+from bench.estimators import KDE, Gaussian, Renyi
+from bench.known_truth import Discretised
+from bench.known_truth import Gaussian as GaussianPairs
 from bench.known_truth.scores import scored
 
 SMALL = (
@@ -127,6 +129,20 @@ def test_a_layer_without_spread_is_a_skipped_row_with_its_reason():
     ]
     scores = scored(pd.DataFrame(rows).assign(bits=np.nan, excess=np.nan))
     assert scores["reason"].tolist() == ["got identical rows"] * 2
+
+
+def test_labels_have_calibrated_bits_and_other_targets_a_planted_one():
+    config = OmegaConf.create({"seed": 0, "repeats": 1, "calibration": "curve"})
+    estimators = {"gaussian": Gaussian(permutations=5, subsamples=2)}
+    kinds = {"label": Discretised(bits=0.5, dim=1, classes=2), "number": GaussianPairs(bits=0.5, dim=1)}
+    rows = pd.DataFrame(
+        row
+        for name, kind in kinds.items()
+        for row in answers(Question(name, 1, 200, _sampler(kind, 200)), estimators, config)
+    ).set_index("family")
+    assert rows["planted"].notna().tolist() == [False, True]
+    assert rows["calibrated_low"].notna().tolist() == [True, False]
+    assert rows.loc["label", "calibrated_low"] <= 0.5 <= rows.loc["label", "calibrated_high"]
 
 
 def test_bits_and_dims_that_no_benchmark_supports_are_refused(tmp_path):

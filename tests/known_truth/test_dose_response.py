@@ -27,6 +27,20 @@ def counted_bits(cells, labels):
     return float((joint[joint > 0] * np.log2((joint / free)[joint > 0])).sum())
 
 
+def test_samples_that_mislead_an_estimator_have_no_calibrated_bits():
+    """The norm of t tells the class, but the sphere around a wide class contains all narrow classes."""
+    label = np.repeat(np.arange(4), 40)
+    t = rng().normal(size=(160, 100)) * 2.0 ** label[:, None]
+    assert len(np.unique(np.round(np.log2(np.linalg.norm(t, axis=1) / 10)))) == 4  # 2 bits
+    estimator, variables = KSG("mixture", k=5, subsamples=4), (Variable.of(t), Variable.of(label))
+    estimate = estimator.estimate(*variables, rng=rng())
+    assert estimate.below_null
+    calibrated = with_calibrated_bits(estimate, estimator, *variables, rng()).calibrated
+    assert np.isnan(calibrated.bits)
+    assert (calibrated.low, calibrated.high, calibrated.reliable) == (0, 2, False)
+    assert "below those of any dose" in calibrated.reason
+
+
 @pytest.mark.parametrize("shares", [[0.5, 0.5], [0.7, 0.2, 0.1]])
 @pytest.mark.parametrize("wanted", [0.05, 0.3, 0.8, 0.99])
 def test_a_smooth_channel_plants_the_stated_bits_and_keeps_the_classes(shares, wanted):

@@ -9,7 +9,8 @@ def rows(bits, truth=1.0, estimator="ksg", **columns):
     common = {"family": "gaussian", "truth": truth, "dim": 1, "n": 100, "estimator": estimator, "seconds": 0.5}
     return [
         common | {"repeat": i, "bits": b, "low": b - 0.15, "high": b + 0.15, "excess": b - 0.1, "reason": None,
-                  "significant": True, "reliable": True} | columns
+                  "significant": True, "reliable": True, "calibrated": None, "calibrated_low": None,
+                  "calibrated_high": None} | columns
         for i, b in enumerate(bits)
     ]  # fmt: skip
 
@@ -33,6 +34,18 @@ def test_without_information_significance_is_wrong_and_a_reliable_excess_is_near
     assert score["significant_right"] == 0
     assert score["usable"] == pytest.approx(2 / 3)  # excess -0.05, 0.05, 0.3
     assert score["reliable_right"] == pytest.approx(2 / 3)
+
+
+def test_calibrated_bits_have_their_own_error_and_coverage():
+    found = pd.DataFrame(rows([0.3, 0.4, 0.5]))  # excess 0.2, 0.3, 0.4: none is usable
+    found["calibrated"] = [0.8, 1.3, np.nan]  # the last one is not identifiable
+    found["calibrated_low"], found["calibrated_high"] = [0.5, 1.1, 0.2], [0.9, 1.5, 1.9]
+    found["reliable"] = [True, True, False]
+    score = scored(found).iloc[0]
+    assert score["calibrated_rmse"] == pytest.approx(np.sqrt((0.04 + 0.09) / 2))
+    assert score["calibrated_covers"] == pytest.approx(1 / 3)
+    assert score["usable"] == 0
+    assert score["reliable_right"] == 1
 
 
 def test_usable_is_within_a_factor_of_2():

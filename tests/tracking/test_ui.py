@@ -10,7 +10,19 @@ pytest.importorskip("playwright", reason="the UI is tested by playwright, which 
 if not shutil.which("chromium"):
     pytest.skip("the UI is tested in chromium, which is not installed", allow_module_level=True)
 
-from browsing import browser_page, cell, chart, curves, enlarge, open_view, row, run_mlflow_server, show, unfold
+from browsing import (
+    browser_page,
+    cell,
+    chart,
+    curves,
+    enlarge,
+    from_left_to_right,
+    open_view,
+    row,
+    run_mlflow_server,
+    show,
+    unfold,
+)
 from playwright.sync_api import expect
 from running import children, is_drawing, parents, points, tiny, uri
 
@@ -81,7 +93,7 @@ def test_jobs_are_listed_below_their_parent(page, parent, jobs):
 def test_columns_are_design_seed_score_cost_and_information(page, jobs, tmp_path):
     headers = page.locator('.ag-header-cell[col-id^="params"], .ag-header-cell[col-id^="metrics"]')
     columns = ["test/dice", "cost/params", "cost/flops", "summary/bottleneck.xt", "summary/bottleneck.ty"]
-    expect(headers).to_have_text(["design", "seed", *columns])
+    assert from_left_to_right(headers, ["design", "seed", *columns]) == ["design", "seed", *columns]
     for job in jobs:
         widths = job.data.params["model.widths"].replace(" ", "")
         expect(cell(page, job.info.run_id, "params.`design`")).to_have_text(f"widths={widths}")
