@@ -13,9 +13,9 @@ from bench.estimators.autoencoders import Autoencoders
 from bench.estimators.base import Answer, Estimator, above_zero, at_least, null_of, variables_of
 from bench.estimators.held_out import features, generator_of, split
 from bench.estimators.ksg import KSG
-from bench.estimators.resampled import Statistic
+from bench.estimators.statistic import Statistic
 from bench.information.reductions import Distances
-from bench.information.statistics import jackknife_standard_error, normal_interval
+from bench.information.statistics import normal_interval
 from bench.information.variables import Variable, permuted_groups
 
 LEAST_GROUPS = 40  # so that the parts for training, stopping and testing hold several groups each
@@ -150,17 +150,12 @@ class Latent(Estimator):
 
     def answer(self, t, target, given, rng):
         folds = [one for (one,) in self.folded(t, target, [np.arange(t.n)], rng)]
-        errors = [
-            jackknife_standard_error(
-                lambda half, one=one: one.statistic.at(half).observed(), one.groups, self.subsamples, rng
-            )
-            for one in folds
-        ]
+        found = [one.statistic.with_error(one.groups, self.subsamples, rng) for one in folds]
+        bits, errors = np.transpose(found)
         draws = [self._permuted(folds, target, rng) for _ in range(self.permutations)]
-        bits = float(np.mean([one.statistic.observed() for one in folds]))
-        error = float(np.sqrt(np.sum(np.square(errors)))) / len(folds)
+        interval = normal_interval(bits.mean(), np.sqrt((errors**2).sum()) / len(folds))
         ceiling = float(np.mean([one.statistic.ceiling() for one in folds]))
-        return Answer(bits, normal_interval(bits, error).bounds, null_of(draws), ceiling)
+        return Answer(interval.mean, interval.bounds, null_of(draws), ceiling)
 
     def bits_of_orders(self, t, target, orders, rng):
         folds = self.folded(t, target, orders, rng)
