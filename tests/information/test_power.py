@@ -1,10 +1,14 @@
 """The line about runs with too few samples."""
 
+import re
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from bench.information.power import DOSES, POWER, power_line
+from bench.information.power import DOSES, MORE, POWER, power_line
 
+PAGE = Path(__file__).parents[2] / "docs/results/power.md"
 ROW = {"estimator": "probe", "view": "image", "bits": 0.1, "n": 200, "dim": 64}
 NEEDED = POWER["image", "probe"][64]
 
@@ -43,3 +47,18 @@ def test_the_layer_that_needs_most_samples_decides():
     assert wide == power_line(pd.DataFrame([ROW | {"dim": 65536}]))
     assert wide != power_line(pd.DataFrame([ROW]))
     assert "more than 2,000" in wide
+
+
+def test_the_numbers_are_those_of_the_page():
+    parts = re.split(r"^## ", PAGE.read_text(), flags=re.M)
+    for view, title in (("image", "Image view"), ("pixel", "Pixel view")):
+        (part,) = (part for part in parts if part.startswith(title))
+        cells = [line.strip("| ").split(" | ") for line in part.splitlines() if "`" in line and line.startswith("|")]
+        page = {(columns, name.strip("`")): [cell.split(" / ")[0] for cell in doses] for columns, name, *doses in cells}
+        ours = {(f"{columns:,}", name): [_as_in_the_page(n) for n in needed] for (where, name), power in POWER.items()
+                if where == view for columns, needed in power.items()}  # fmt: skip
+        assert page == ours
+
+
+def _as_in_the_page(n: float) -> str:
+    return "> 2,000" if n == MORE else f"{n:,}"
