@@ -1,12 +1,12 @@
 """One planted bit in the image view, about the label and about the image, with 128 and with 670 images.
 
     python tests/studies/image_view.py DATA/nuclei OUT.csv
-    python tests/studies/image_view.py DATA/mednist/mednist.npz OUT.csv --seeds 0 --draws 5
+    python tests/studies/image_view.py DATA/mednist/mednist.npz OUT.csv --seeds 0 --draws 5 --images 2000
 
 Truth is planted at two layers of a U-Net that the script trains: on phantoms (128 images are measured) and on nuclei
 (670). `variates` is not an estimator of the suite. It finds canonical variates with shrinkage on 7/8 of the images and
 takes `ksg_mixture` of the two leading ones on the other images. `oracle` knows the planted directions. The second line
-plants a bit about 2,000 images of MedNIST in two layers of the CNN of `power.py`.
+plants a bit about images of MedNIST in two layers of the CNN of `power.py`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ from models import UNet
 
 LAYERS = ("bottleneck.conv2", "dec1.conv2")
 WIDE = ("conv3", "conv1")  # of the CNN
-MANY = 2000  # images of MedNIST
-FEW = ("gaussian", "variates", "ksg_mixture")  # estimators of many images
+FEW = ("gaussian", "variates", "ksg_mixture")  # estimators of the images of MedNIST
 FOLDS = 8
 VARIATES = 2
 SHRINKAGE = 2.0  # chosen on seeds 1000 to 1002 among 0.5, 2 and 8
@@ -105,9 +104,9 @@ def activations(nuclei: Path) -> Iterator[tuple[str, dict[str, Variable], dict[s
     yield "nuclei", *measured(datasets.image_folder(root=str(nuclei), size=64, channels=3), epochs=4, split="all")
 
 
-def many(layers: dict[str, Variable], layer: str, rng: np.random.Generator) -> tuple[Variable, Variable]:
-    """Draw MANY images; return the Variables of the layer and of the image."""
-    rows = rng.permutation(layers[layer].n)[:MANY]
+def many(layers: dict[str, Variable], layer: str, n: int, rng: np.random.Generator) -> tuple[Variable, Variable]:
+    """Draw n images; return the Variables of the layer and of the image."""
+    rows = rng.permutation(layers[layer].n)[:n]
     found = []
     for side in (layers[layer], layers["input"]):
         distances = {Distances(): side.read(Distances())[np.ix_(rows, rows)]}
@@ -154,14 +153,14 @@ def estimates(
         yield answer("oracle", dose, bits, found[-1], found[:-1])
 
 
-def questions(source: Path, seeds: Sequence[int]) -> Iterator[tuple]:
+def questions(source: Path, seeds: Sequence[int], n: int) -> Iterator[tuple]:
     """Yield the names, the layer, the target, the estimators and the generator of each question and seed."""
     if source.suffix == ".npz":
         layers = cnn_activations("image", source, seed=0)
         for layer in WIDE:
             for seed in seeds:
-                rng = np.random.default_rng([seed, MANY, *layer.encode()])
-                yield {"layer": layer, "quantity": I_XT, "seed": seed}, *many(layers, layer, rng), FEW, rng
+                rng = np.random.default_rng([seed, n, *layer.encode()])
+                yield {"layer": layer, "quantity": I_XT, "seed": seed}, *many(layers, layer, n, rng), FEW, rng
         return
     for data, layers, targets in activations(source):
         for layer, t in layers.items():
@@ -178,10 +177,11 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--draws", type=int, default=10, help="directions of each seed")
+    parser.add_argument("--images", type=int, default=2000, help="number of images of MedNIST, at most 5000")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
-    for here, t, target, names, rng in questions(asked.source, asked.seeds):
+    for here, t, target, names, rng in questions(asked.source, asked.seeds, asked.images):
         rows += [here | {"n": t.n} | row for row in estimates(t, target, asked.draws, rng, names)]
         pd.DataFrame(rows).to_csv(asked.out, index=False)
     frame = pd.DataFrame(rows)
