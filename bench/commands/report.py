@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bench.information.power import power_line
 from bench.information.tables import I_TY, I_XT, LayerTable
 from bench.information.verdicts import Verdict, verdicts
 from bench.tracking import views
@@ -112,7 +113,8 @@ def layers_report(table: LayerTable) -> str:
         return f"\n{table.estimators[0]}, {table.views[0]} view: no estimate; layers.csv has the reasons\n"
     found = set(verdicts(best[best["bits"].notna()]))
     legend = "".join(f"  {verdict}: {meaning}\n" for verdict, meaning in MEANINGS.items() if verdict in found)
-    return "".join([*parts, legend, sentences(table), others(table)])
+    power = power_line(best[best["quantity"] == I_TY])
+    return "".join([*parts, legend, sentences(table), power, others(table)])
 
 
 def layers_table(rows: pd.DataFrame, table: LayerTable) -> str:

@@ -31,6 +31,14 @@ class Extrapolated(Statistic):
 
     References:
         NeuralMI, arXiv 2506.00330; Strong et al. 1998, Phys. Rev. Lett. 80:197.
+
+    Examples:
+        >>> from bench.estimators.statistic import FunctionStatistic
+        >>> t = np.zeros((60, 1))
+        >>> biased = FunctionStatistic.of(lambda t, y: 1 + 6 / len(t), t, t)
+        >>> extrapolated = Extrapolated(biased.rows, biased.partners, biased, biased.rows)
+        >>> round(biased.observed(), 6), round(extrapolated.observed(), 6)
+        (1.1, 1.0)
     """
 
     whole: Statistic

@@ -114,3 +114,9 @@ def test_other_estimators_have_a_line_each():
 def test_a_table_without_estimates_says_so():
     assert "no estimate; layers.csv has the reasons" in layers_report(LayerTable(rows(bits=None)))
     assert layers_report(LayerTable()) == ""
+
+
+def test_too_few_samples_have_a_line():
+    text = layers_report(LayerTable(rows(n=300, dim=8)))
+    assert [line for line in text.splitlines() if line.startswith("300 locations show")]
+    assert "locations show" not in layers_report(LayerTable(rows(n=2000, dim=8)))

@@ -10,7 +10,7 @@ from bench.estimators import Latent, ksg, latent
 from bench.estimators.autoencoders import Autoencoders
 from bench.information.variables import Variable
 
-QUICK = {"permutations": 5, "subsamples": 3, "steps": 100}
+QUICK = {"permutations": 5, "subsamples": 3, "steps": 60}
 
 
 def test_one_nat_between_gaussians():
@@ -32,7 +32,7 @@ def test_information_among_other_columns():
     sides = [
         np.hstack([side, rng.normal(size=(1500, 8))]) @ np.linalg.qr(rng.normal(size=(10, 10)))[0] for side in pairs
     ]
-    assert latent(*sides, rng=rng, steps=200) * np.log(2) == pytest.approx(1, abs=0.3)
+    assert latent(*sides, rng=rng, steps=120) * np.log(2) == pytest.approx(1, abs=0.3)
     assert ksg(*sides, k=5, variant="mixture") * np.log(2) < 0.5
 
 
@@ -89,7 +89,7 @@ def test_each_order_of_the_target_has_networks_of_its_own():
     t, y = gaussians(1.0, 400, 1, rng)
     order = rng.permutation(400)
     orders = [np.arange(400), order, np.argsort(order)]
-    there, apart, back = Latent(steps=200).reordered(Variable.of(t), Variable.of(y[order]), orders, rng)
+    there, apart, back = Latent(steps=100).reordered(Variable.of(t), Variable.of(y[order]), orders, rng)
     assert abs(there) < 0.2
     assert abs(apart) < 0.2
     assert back * np.log(2) == pytest.approx(1, abs=0.25)

@@ -150,7 +150,7 @@ def test_an_estimate_has_its_settings_and_time():
     started = time.perf_counter()
     estimate = Binning(0.5).estimate(np.arange(40.0)[:, None], np.arange(40) % 2, rng=np.random.default_rng(0))
     assert 0 < estimate.seconds <= time.perf_counter() - started
-    assert estimate.settings == {"bin_size": 0.5}
+    assert estimate.settings == {"bin_size": 0.5, "extrapolate": False}
 
 
 def test_the_spread_of_a_null_is_a_sample_standard_deviation():

@@ -22,6 +22,7 @@ from contextlib import redirect_stdout
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from io import StringIO
 
 import numpy as np
 import pandas as pd
@@ -94,7 +95,7 @@ def latentmi(t, y, seed, points) -> Answer:
 
     np.NaN = np.nan  # noqa: NPY201 (for latentmi)
     torch.manual_seed(seed)
-    with redirect_stdout(None):
+    with redirect_stdout(StringIO()):
         return float(np.nanmean(import_module("latentmi.lmi").estimate(t, y)[0])), False
 
 

@@ -47,13 +47,12 @@ ESTIMATORS: dict[str, Estimator] = {
 
 def activations(view: str, source: Path, seed: int) -> dict[str, Variable]:
     """Train a network and return the Variable of each layer, for the most samples of the study."""
-    torch.manual_seed(seed)
     if view == "image":
         data = datasets.medmnist(file=str(source))
-        settings = {"kernel_size": 3, "padding": "same", "global_pool": "avg", "norm": "batch", "hidden": [64]}
-        network, epochs = CNN(1, 6, [16, 32, 64], input_size=[64, 64], **settings), 1
+        network, epochs = cnn(), 1
     else:
         data = datasets.image_folder(root=str(source), size=64, channels=3)
+        torch.manual_seed(seed)
         network, epochs = UNet(3, 1, [8, 16, 32, 64, 128], norm="batch"), 4
     adam = torch.optim.Adam(network.parameters(), 1e-3)
     loss = loss_function("auto", data)
@@ -62,6 +61,13 @@ def activations(view: str, source: Path, seed: int) -> dict[str, Variable]:
     most = {"n": max(SIZES)} if view == "image" else {"pixels": 9 * sum(map(len, data.splits.values()))}
     probe = Probe(network, data, ESTIMATORS, seed=seed, split="all", taps=LAYERS[view], views=[view], **most)
     return {captured.tap.name: captured.present for captured in probe.captured(network, view)}
+
+
+def cnn(seed: int = 0) -> CNN:
+    """Build the CNN of the suite for MedNIST, with the weights of a seed."""
+    torch.manual_seed(seed)
+    settings = {"kernel_size": 3, "padding": "same", "global_pool": "avg", "norm": "batch", "hidden": [64]}
+    return CNN(1, 6, [16, 32, 64], input_size=[64, 64], **settings)
 
 
 def subset(whole: Variable, n: int, rng: np.random.Generator) -> Variable:
