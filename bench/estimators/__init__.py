@@ -13,9 +13,10 @@ the interval and the ceiling of the number; `Estimator.estimate` has the argumen
 - `probe`: lower bound by a probe on held-out samples (V-information), also the gain over a third variable.
 - `renyi`: entropies of Gram matrices, also with a third variable.
 
-The classes are `Binning`, `Critic`, `Gaussian`, `KDE`, `KSG`, `LNC`, `Matched`, `VInformation` (of `probe`) and `Renyi`,
-each an `Estimator`. To add an estimator, write a function and a subclass of `resampled.Resampled`, whose `statistic` is a
-`FunctionStatistic` of the function. If permutations should be fast, write a subclass of `resampled.Statistic` instead.
+The classes are `Binning`, `Critic`, `Gaussian`, `KDE`, `KSG`, `LNC`, `Matched`, `VInformation` (of `probe`) and
+`Renyi`, each an `Estimator`. To add an estimator, write a function and a subclass of `resampled.Resampled`, whose
+`statistic` is a `FunctionStatistic` of the function. If permutations should be fast, write a subclass of
+`resampled.Statistic` instead.
 """
 
 from bench.estimators.base import Estimator
