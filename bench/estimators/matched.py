@@ -15,7 +15,7 @@ from bench.estimators.ksg import ksg
 from bench.estimators.lnc import MOST_COLUMNS, lnc
 from bench.estimators.resampled import FunctionStatistic, Resampled
 
-STRONG = 6.0  # bits of a pair, above which LNC has less error than KSG at any usual number of samples
+STRONG = 6.0  # bits of a pair by KSG, above which LNC takes its place
 MOST_BITS = 12.0  # of the Gaussian information of a pair, which sets the scale of its columns
 DEPENDENT = 8.0  # times 1 / sqrt(n): bits by which estimates of dependent pairs and of their surrogate differ
 KNOTS = 64  # of the smooth normal scores
@@ -50,8 +50,8 @@ def matched(t, y, k: int = 3) -> float:
         EstimationError: The samples are labels, columns are constant or determine each other, or there are too many.
 
     References:
-        Kraskov et al. 2004, Phys. Rev. E 69:066138 (KSG, and the chain rule of its eq. 18); Gao, Ver Steeg & Galstyan
-        2015, arXiv 1411.2003 (LNC).
+        Kraskov et al. 2004, Phys. Rev. E 69:066138 (KSG); Gao, Ver Steeg & Galstyan 2015, arXiv 1411.2003 (LNC);
+        Hotelling 1936, Biometrika 28:321 (canonical variates).
 
     Examples:
         >>> t, noise = np.random.default_rng(0).normal(size=(2, 1000, 3))
@@ -114,7 +114,7 @@ class Coordinates:
 def smooth_scores(columns: np.ndarray) -> np.ndarray:
     """Map each column (n, d) to nearly standard normal values, by a monotone cubic through 64 quantiles."""
     n = len(columns)
-    ends = (1 - np.cos(np.pi * np.linspace(0, 1, min(KNOTS, n // 4)))) / 2  # more of them in the tails
+    ends = (1 - np.cos(np.pi * np.linspace(0, 1, min(KNOTS, max(4, n // 4))))) / 2  # more of them in the tails
     ranks = np.unique(np.round((n - 1) * ends).astype(int))
     scores = ndtri((ranks + 0.5) / n)
     cubics = (scipy.interpolate.PchipInterpolator(np.sort(column)[ranks], scores) for column in columns.T)

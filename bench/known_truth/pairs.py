@@ -76,8 +76,8 @@ class Pairs(Benchmark):
         split: `random` or `even`. Even pairs are not rotated.
 
     References:
-        The package mutinfo (VanessB/mutinfo on GitHub), `mutinfo.distributions.base`. Kraskov et al. 2004, Phys. Rev. E
-        69:066138, section III.B (gamma-exponential); Czyż et al. 2023, arXiv 2306.11078 (uniform noise).
+        The package mutinfo (VanessB/mutinfo on GitHub), `mutinfo.distributions.base`. Darbellay & Vajda 2000, IEEE
+        Trans. Inf. Theory 46:709 (gamma-exponential); Czyż et al. 2023, arXiv 2306.11078 (uniform noise).
 
     Examples:
         >>> t, target = Pairs(bits=2, dim=3, family="smoothed_uniform").sample(100, np.random.default_rng(0))
