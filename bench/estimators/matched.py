@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import scipy  # it loads its modules when they are first used
@@ -134,7 +135,7 @@ def matched_bits(t: np.ndarray, y: np.ndarray, k: int) -> float:
     tied = any(len(np.unique(column)) < len(t) for column in np.hstack([t, y]).T)
     chosen = Coordinates.of(t, y) if tied else best_coordinates(t, y)
     if max(t.shape[1], y.shape[1]) > 1:
-        variant = "mixture" if tied else 1
+        variant: Literal[1, "mixture"] = "mixture" if tied else 1
         scaled = chosen if tied else chosen.scaled()
         whole, apart = (ksg(choice.t, choice.y, k, variant) for choice in (scaled, scaled.surrogate()))
         if abs(whole - apart) > DEPENDENT / np.sqrt(len(t)):

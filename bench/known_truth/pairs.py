@@ -27,7 +27,8 @@ def log_gamma_exponential_pair(nats: float, n: int, rng: np.random.Generator) ->
     I = ψ(a) - ln a + 1/a nats: y is a Lomax variable of entropy 1 + 1/a - ln a, and its entropy given x is 1 - E ln x.
     """
     if nats < LEAST:
-        return rng.normal(size=(2, n))
+        x, y = rng.normal(size=(2, n))
+        return x, y
     shape = gamma_shape(nats)
     log_x = np.log(rng.gamma(shape + 1, size=n)) + np.log(rng.uniform(size=n)) / shape  # exact for any small shape
     return log_x, np.log(rng.exponential(size=n)) - log_x
