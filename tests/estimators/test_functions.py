@@ -13,6 +13,7 @@ from bench.estimators import (
     Binning,
     Critic,
     Gaussian,
+    Matched,
     Renyi,
     VInformation,
     binning,
@@ -21,6 +22,7 @@ from bench.estimators import (
     kde,
     ksg,
     lnc,
+    matched,
     probe,
     renyi,
 )
@@ -43,6 +45,7 @@ FEW = {"permutations": 2, "subsamples": 2}
         (lambda *sides: ksg(*sides, given=C), KSG(**FEW), Y, C),
         (lambda *sides: ksg(*sides, given=C), KSG(**FEW), LABEL, C),
         (lambda *sides: lnc(*sides, k=6), LNC(k=6, **FEW), Y, None),
+        (lambda *sides: matched(*sides, k=2), Matched(k=2, **FEW), Y, None),
         (lambda *sides: gaussian(*sides, components=1), Gaussian(1, **FEW), Y, None),
         (lambda *sides: gaussian(*sides, shrinkage=0.2), Gaussian(shrinkage=0.2, **FEW), LABEL, None),
         (lambda *sides: kde(*sides, bound="lower"), KDE(bound="lower", **FEW), LABEL, None),
