@@ -10,13 +10,14 @@ the interval and the ceiling of the number; `Estimator.estimate` has the argumen
 - `ksg`: neighbour counts of Kraskov, Stögbauer and Grassberger, also for labels, ties and a third variable.
 - `latent`: `ksg` of held-out samples, in few columns of autoencoders that predict each other.
 - `lnc`: `ksg` with local non-uniformity correction, for strong dependence of few columns.
+- `matched`: `ksg` and `lnc` of matched pairs of columns, for strong dependence of several columns.
 - `probe`: lower bound by a probe on held-out samples (V-information), also the gain over a third variable.
 - `renyi`: entropies of Gram matrices, also with a third variable.
 
-The classes are `Binning`, `Critic`, `Gaussian`, `KDE`, `KSG`, `Latent`, `LNC`, `VInformation` (of `probe`) and `Renyi`,
-each an `Estimator`. To add an estimator, write a function and a subclass of `resampled.Resampled`, whose `statistic` is
-a `FunctionStatistic` of the function. If permutations should be fast, write a subclass of `resampled.Statistic`
-instead.
+The classes are `Binning`, `Critic`, `Gaussian`, `KDE`, `KSG`, `Latent`, `LNC`, `Matched`, `VInformation` (of `probe`)
+and `Renyi`, each an `Estimator`. To add an estimator, write a function and a subclass of `resampled.Resampled`, whose
+`statistic` is a `FunctionStatistic` of the function. If permutations should be fast, write a subclass of
+`resampled.Statistic` instead.
 """
 
 from bench.estimators.base import Estimator
@@ -27,6 +28,7 @@ from bench.estimators.kde import KDE, kde
 from bench.estimators.ksg import KSG, ksg
 from bench.estimators.latent import Latent, latent
 from bench.estimators.lnc import LNC, lnc
+from bench.estimators.matched import Matched, matched
 from bench.estimators.renyi import Renyi, renyi
 from bench.estimators.v_information import VInformation, probe
 
@@ -39,6 +41,7 @@ __all__ = [
     "Estimator",
     "Gaussian",
     "Latent",
+    "Matched",
     "Renyi",
     "VInformation",
     "binning",
@@ -48,6 +51,7 @@ __all__ = [
     "ksg",
     "latent",
     "lnc",
+    "matched",
     "probe",
     "renyi",
 ]

@@ -6,7 +6,9 @@ from bench.known_truth.dose_response import with_calibrated_bits
 from bench.known_truth.gaussian import Gaussian
 from bench.known_truth.images import Blob
 from bench.known_truth.mixture import Mixture
+from bench.known_truth.pairs import Pairs
 from bench.known_truth.planted import channel_bits, plant
+from bench.known_truth.quantised import Quantised
 from bench.known_truth.response import with_response
 from bench.known_truth.student import Student
 from bench.known_truth.transformed import Transformed
@@ -19,6 +21,8 @@ __all__ = [
     "Discretised",
     "Gaussian",
     "Mixture",
+    "Pairs",
+    "Quantised",
     "Student",
     "Transformed",
     "channel_bits",

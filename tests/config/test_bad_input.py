@@ -5,8 +5,8 @@ import torch
 from running import assert_refused, command, process, runs, tiny
 
 ESTIMATORS = (
-    "wanted one of binning, gaussian, infonce, kde, kde_relative, ksg, ksg2, ksg_mixture, latent, lnc, mine, nwj, "
-    "probe, probe_mlp, renyi, renyi_2, renyi_tensor, renyi_yu2020, smile"
+    "wanted one of binning, gaussian, infonce, kde, kde_relative, ksg, ksg2, ksg_mixture, latent, lnc, matched, mine, "
+    "nwj, probe, probe_mlp, renyi, renyi_2, renyi_tensor, renyi_yu2020, smile"
 )
 TAPS = "enc1.conv1, enc1.conv2, bottleneck.conv1, bottleneck.conv2, up1, skip1, dec1.conv1, dec1.conv2, out"
 

@@ -14,6 +14,7 @@ from bench.estimators import (
     Critic,
     Gaussian,
     Latent,
+    Matched,
     Renyi,
     VInformation,
     binning,
@@ -23,6 +24,7 @@ from bench.estimators import (
     ksg,
     latent,
     lnc,
+    matched,
     probe,
     renyi,
 )
@@ -45,6 +47,7 @@ FEW = {"permutations": 2, "subsamples": 2}
         (lambda *sides: ksg(*sides, given=C), KSG(**FEW), Y, C),
         (lambda *sides: ksg(*sides, given=C), KSG(**FEW), LABEL, C),
         (lambda *sides: lnc(*sides, k=6), LNC(k=6, **FEW), Y, None),
+        (lambda *sides: matched(*sides, k=2), Matched(k=2, **FEW), Y, None),
         (lambda *sides: gaussian(*sides, components=1), Gaussian(1, **FEW), Y, None),
         (lambda *sides: gaussian(*sides, shrinkage=0.2), Gaussian(shrinkage=0.2, **FEW), LABEL, None),
         (lambda *sides: kde(*sides, bound="lower"), KDE(bound="lower", **FEW), LABEL, None),
