@@ -1,6 +1,7 @@
 """Estimators of this and of other packages on the same samples: error, time, and whether a warning was right.
 
-    python tests/studies/peers.py [--seeds 3] [--first 0] [--n 1000] [--dims 1 3 10] [--tasks FILE.npz] [--points]
+    python tests/studies/peers.py [--seeds 3] [--first 0] [--n 1000] [--dims 1 3 10] [--families gaussian]
+        [--tasks FILE.npz] [--points]
 
 Each package is called with its default settings; packages that are not installed are left out. FILE.npz is written by
 `bmi_samples.py`, and adds four of its tasks. With --points, our estimates have no null and are not checked, as those of
@@ -115,7 +116,8 @@ ESTIMATORS = {
 def questions(wanted: argparse.Namespace) -> Iterator[tuple[str, float, int, np.ndarray, np.ndarray]]:
     """Yield the name, the truth in bits, the seed and the samples of each question."""
     seeds = range(wanted.first, wanted.first + wanted.seeds)
-    for family, kind in FAMILIES.items():
+    for family in wanted.families:
+        kind = FAMILIES[family]
         for dim in wanted.dims:
             bits = 1.0 if dim == 1 else 2.0
             if family == "student":
@@ -135,6 +137,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--dims", type=int, nargs="+", default=[1, 3, 10])
+    parser.add_argument("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES)
     parser.add_argument("--tasks", default=None)
     parser.add_argument("--estimators", nargs="+", default=list(ESTIMATORS), choices=ESTIMATORS)
     parser.add_argument("--points", action="store_true")
