@@ -22,16 +22,16 @@ CONSTANT = 1e-6  # a variate of unit length with less spread is constant, up to 
 def variates(t, y, *, rng: np.random.Generator, groups=None, **settings) -> float:
     """Estimate I(T;Y) from canonical variates of held-out samples, in bits.
 
-    Canonical variates are the projections Z_T = T a and Z_Y = Y b with the largest correlation. With the singular value
-    decomposition R_T^{-1/2} C_TY R_Y^{-1/2} = U S V', the directions a are the first columns of R_T^{-1/2} U, and b those
-    of R_Y^{-1/2} V. Here C_TY is the cross-covariance, and R = C + (s / n) trace(C) I is a covariance with a ridge. In
-    regression, this ridge fits directions that are all equally likely before the data are seen, and noise with s times
-    the variance of the signal. It shrinks a and b towards directions of large variance.
+    Canonical variates are the projections Z_T = T a and Z_Y = Y b with the largest correlations. They follow from the
+    singular value decomposition R_T^{-1/2} C_TY R_Y^{-1/2} = U S V': the directions a are the first columns of
+    R_T^{-1/2} U, and b those of R_Y^{-1/2} V. C_TY is the cross-covariance, and R = C + (s / n) trace(C) I is a
+    covariance with a ridge. In regression, this is the best ridge if all directions are equally likely before the data
+    are seen, and if the noise has s times the variance of the signal. It shrinks towards directions of large variance.
 
     The directions of a fold are computed from the other folds. The estimate is I(Z_T;Z_Y) by `ksg` with the variant
-    `mixture`, of the variates of all samples, each from the directions of its fold. By the data-processing inequality it
-    is at most I(T;Y), up to the error of `ksg`. A label enters as one indicator column per class, without a ridge, and
-    the estimate is I(Z_T;Y).
+    `mixture`, of the variates of all samples, each from the directions of its fold. Within a fold it is at most I(T;Y)
+    by the data-processing inequality, up to the error of `ksg`. A label enters as one indicator column per class,
+    without a ridge, and the estimate is I(Z_T;Y).
 
     Args:
         t: (n, ...) floats.
@@ -193,12 +193,14 @@ class Variates(Resampled):
 
 
 def whiten(columns: np.ndarray, training: np.ndarray, shrinkage: float, name: str) -> np.ndarray:
-    """Centre columns (n, d), and multiply them by a root of the inverse covariance of the training rows with a ridge."""
+    """Centre columns (n, d) and multiply them by a root of the inverse covariance of the training rows with a ridge."""
     centred = columns - columns[training].mean(axis=0)
     covariance = centred[training].T @ centred[training] / len(training)
     total = np.trace(covariance)
     if total == 0:
-        raise EstimationError(f"got identical rows of {name} in the training samples of a fold, wanted rows that differ")
+        raise EstimationError(
+            f"got identical rows of {name} in the training samples of a fold, wanted rows that differ"
+        )
     values, axes = np.linalg.eigh(covariance)
     return centred @ (axes / np.sqrt(np.maximum(values, 0) + (shrinkage / len(training) + ROUNDING) * total))
 
