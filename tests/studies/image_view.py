@@ -1,9 +1,10 @@
 """One planted bit in the image view, about the label and about the image, with 128, 670 and 2,000 images.
 
-    python tests/studies/image_view.py DATA/nuclei DATA/mednist/mednist.npz OUT.csv
+    python tests/studies/image_view.py DATA/nuclei DATA/mednist/mednist.npz OUT.csv [--calibrated]
 
 Truth is planted at two layers of networks that the script trains: a U-Net on phantoms (128 images are measured), the
-same on nuclei (670), and a CNN on MedNIST (2,000). `oracle` knows the planted directions.
+same on nuclei (670), and a CNN on MedNIST (2,000). `oracle` knows the planted directions. With --calibrated, the bits
+about the label are calibrated by doses along other directions.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from bench import datasets
 from bench.datasets.data import Data
 from bench.estimators import KSG, Estimator, Gaussian, Renyi, Variates, VInformation
 from bench.information.variables import Variable
+from bench.known_truth import with_calibrated_bits
 from bench.known_truth.planted import COORDINATES, Channel, target_values
 from bench.layers.probe import Probe
 from bench.training.train import fit, loss_function
@@ -31,6 +33,7 @@ from models import UNet
 
 LAYERS = {"unet": ("bottleneck.conv2", "dec1.conv2"), "cnn": ("conv3", "conv1")}
 MEDNIST = 2000
+CALIBRATED = ("variates", "ksg_mixture", "gaussian")
 ESTIMATORS: dict[str, Estimator] = {
     "ksg_mixture": KSG("mixture", k=5),
     "gaussian": Gaussian(),
@@ -89,6 +92,24 @@ def estimates(t: Variable, target: Variable, draws: int, rng: np.random.Generato
         yield answer("oracle", dose, bits, found[-1], found[:-1])
 
 
+def calibrated(t: Variable, target: Variable, draws: int, rng: np.random.Generator):
+    """Plant 0 bits and 1 bit of the label `draws` times; yield the calibrated bits of each estimator."""
+    columns = t.coordinates(COORDINATES)
+    for dose in (0.0, 1.0):
+        for _ in range(draws):
+            across = columns @ rng.normal(size=columns.shape[1])
+            order, bits = Channel.of(across, target_values(target, rng), target, rng).order(dose, rng)
+            planted = Variable(t.n, 1, t.groups, labels=target.labels[order])
+            for name in CALIBRATED:
+                estimate = ESTIMATORS[name].estimate(t, planted, rng=rng)
+                found = with_calibrated_bits(estimate, ESTIMATORS[name], t, planted, rng).calibrated
+                right = bits / 2 <= found.bits <= 2 * bits if dose else found.bits <= 0.1
+                yield {
+                    "estimator": name, "dose": dose, "bits": bits, "excess": found.bits, "right": right,
+                    "significant": found.low > 0, "covers": found.low <= bits <= found.high, "reliable": found.reliable,
+                }  # fmt: skip
+
+
 def main() -> None:
     """Measure all questions, write the draws to a csv file, and print the shares."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -97,6 +118,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--draws", type=int, default=10, help="directions of each seed")
+    parser.add_argument("--calibrated", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
@@ -106,7 +128,10 @@ def main() -> None:
                 for seed in asked.seeds:
                     rng = np.random.default_rng([seed, *data.encode(), *layer.encode(), *quantity.encode()])
                     here = {"data": data, "n": t.n, "layer": layer, "quantity": quantity, "seed": seed}
-                    rows += [here | row for row in estimates(t, target, asked.draws, rng)]
+                    if asked.calibrated and target.labels is not None:
+                        rows += [here | row for row in calibrated(t, target, asked.draws, rng)]
+                    elif not asked.calibrated:
+                        rows += [here | row for row in estimates(t, target, asked.draws, rng)]
                     pd.DataFrame(rows).to_csv(asked.out, index=False)
     frame = pd.DataFrame(rows)
     keys = ["n", "layer", "quantity", "dose", "estimator"]
@@ -115,6 +140,7 @@ def main() -> None:
         spread=("excess", "std"),
         significant=("significant", "mean"),
         right=("right", "mean"),
+        **({name: (name, "mean") for name in ("covers", "reliable")} if asked.calibrated else {}),
     )
     sys.stdout.write(f"{table.round(2).to_string()}\n")
 
