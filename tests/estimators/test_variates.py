@@ -237,7 +237,11 @@ def test_the_function_returns_the_bits_of_the_class_and_depends_on_its_rng_alone
     groups = np.repeat(np.arange(60), 2)
     one, same, other = (variates(t, target, rng=np.random.default_rng(seed), groups=groups) for seed in (1, 1, 2))
     assert one == same != other
-    assert Variates(**QUICK).estimate(Variable.of(t, groups), target, rng=np.random.default_rng(1)).bits == one
+    estimate = Variates(**QUICK).estimate(Variable.of(t, groups), target, rng=np.random.default_rng(1))
+    assert estimate.bits == one
+    assert estimate.settings == {
+        "variates": 2, "shrinkage": 2.0, "components": 64, "k": 5, "folds": 8, "noise": None,
+    }  # fmt: skip
 
 
 def test_the_ceiling_is_that_of_ksg_on_the_variates():
