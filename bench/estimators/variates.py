@@ -124,7 +124,7 @@ class CanonicalVariates(Statistic):
             axes = (rotation[:, : held_out.shape[2]] for rotation in (left, right.T))
             found = [side @ axis for side, axis in zip(sides, axes, strict=True)]
             first = found[1] if first is None else first
-            signs = np.where((found[1] * first).sum(axis=0) < 0, -1, 1)
+            signs = np.sign((found[1] * first).sum(axis=0))
             for kept, columns in zip(held_out, found, strict=True):
                 kept[test] = columns[test] * signs / np.maximum(columns[training].std(axis=0), CONSTANT)
         return held_out[0], held_out[1]

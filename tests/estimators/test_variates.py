@@ -124,6 +124,28 @@ def test_held_out_variates_are_canonical_variates_of_the_other_folds():
             assert found[test, 0] == pytest.approx(sign * wanted, abs=1e-6)
 
 
+def test_the_folds_take_the_sign_with_which_variates_of_y_agree():
+    rng = np.random.default_rng(0)
+    t, y = rng.normal(size=(90, 6)), rng.normal(size=(90, 1))
+    statistic = Variates(folds=3).statistic(*map(Variable.of, (t, y)))
+    of_t, of_y = statistic.held_out(np.arange(90))
+    assert of_t.shape == of_y.shape == (90, 1)
+    assert abs(np.corrcoef(of_y[:, 0], y[:, 0])[0, 1]) > 0.99
+    shown = []
+    for test, training, _ in statistic.whitened:
+        slope = (t[training] - t[training].mean(axis=0)).T @ (y[training] - y[training].mean())
+        ridge = np.cov(t[training].T, bias=True) + 2 / 60 * np.trace(np.cov(t[training].T, bias=True)) * np.eye(6)
+        shown.append(of_t[test, 0] @ (t[test] - t[training].mean(axis=0)) @ np.linalg.solve(ridge, slope)[:, 0])
+    assert abs(np.sign(shown).sum()) == 3
+
+
+def test_a_label_of_two_classes_has_one_variate():
+    t, label = np.random.default_rng(0).normal(size=(60, 5)), np.arange(60) % 2
+    statistic = Variates(folds=3).statistic(*map(Variable.of, (t, label)))
+    assert statistic.held_out(label)[0].shape == (60, 1)
+    assert statistic.held_out(np.arange(60) % 4)[0].shape == (60, 2)
+
+
 def test_a_ridge_of_half_the_variance():
     """Of 2 uncorrelated columns with variances 4 and 1, a ridge of 2 (4 + 1) / n leaves 4 / (4 + 10 / n) of each."""
     columns = np.array([[2.0, 1], [2, -1], [-2, 1], [-2, -1]])
@@ -215,7 +237,11 @@ def test_the_function_returns_the_bits_of_the_class_and_depends_on_its_rng_alone
     groups = np.repeat(np.arange(60), 2)
     one, same, other = (variates(t, target, rng=np.random.default_rng(seed), groups=groups) for seed in (1, 1, 2))
     assert one == same != other
-    assert Variates(**QUICK).estimate(Variable.of(t, groups), target, rng=np.random.default_rng(1)).bits == one
+    estimate = Variates(**QUICK).estimate(Variable.of(t, groups), target, rng=np.random.default_rng(1))
+    assert estimate.bits == one
+    assert estimate.settings == {
+        "variates": 2, "shrinkage": 2.0, "components": 64, "k": 5, "folds": 8, "noise": None,
+    }  # fmt: skip
 
 
 def test_the_ceiling_is_that_of_ksg_on_the_variates():
