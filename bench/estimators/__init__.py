@@ -13,11 +13,12 @@ the interval and the ceiling of the number; `Estimator.estimate` has the argumen
 - `matched`: `ksg` and `lnc` of matched pairs of columns, for strong dependence of several columns.
 - `probe`: lower bound by a probe on held-out samples (V-information), also the gain over a third variable.
 - `renyi`: entropies of Gram matrices, also with a third variable.
+- `variates`: `ksg` of canonical variates of held-out samples, for few informative directions among many columns.
 
-The classes are `Binning`, `Critic`, `Gaussian`, `KDE`, `KSG`, `Latent`, `LNC`, `Matched`, `VInformation` (of `probe`)
-and `Renyi`, each an `Estimator`. To add an estimator, write a function and a subclass of `resampled.Resampled`, whose
-`statistic` is a `FunctionStatistic` of the function. If permutations should be fast, write a subclass of
-`resampled.Statistic` instead.
+The classes are `Binning`, `Critic`, `Gaussian`, `KDE`, `KSG`, `Latent`, `LNC`, `Matched`, `VInformation` (of `probe`),
+`Renyi` and `Variates`, each an `Estimator`. To add an estimator, write a function and a subclass of
+`resampled.Resampled`, whose `statistic` is a `FunctionStatistic` of the function. If permutations should be fast, write
+a subclass of `resampled.Statistic` instead.
 """
 
 from bench.estimators.base import Estimator
@@ -31,6 +32,7 @@ from bench.estimators.lnc import LNC, lnc
 from bench.estimators.matched import Matched, matched
 from bench.estimators.renyi import Renyi, renyi
 from bench.estimators.v_information import VInformation, probe
+from bench.estimators.variates import Variates, variates
 
 __all__ = [
     "KDE",
@@ -44,6 +46,7 @@ __all__ = [
     "Matched",
     "Renyi",
     "VInformation",
+    "Variates",
     "binning",
     "critic",
     "gaussian",
@@ -54,4 +57,5 @@ __all__ = [
     "matched",
     "probe",
     "renyi",
+    "variates",
 ]

@@ -6,7 +6,7 @@ from running import assert_refused, command, process, runs, tiny
 
 ESTIMATORS = (
     "wanted one of binning, gaussian, infonce, kde, kde_relative, ksg, ksg2, ksg_mixture, latent, lnc, matched, mine, "
-    "nwj, probe, probe_mlp, renyi, renyi_2, renyi_tensor, renyi_yu2020, smile"
+    "nwj, probe, probe_mlp, renyi, renyi_2, renyi_tensor, renyi_yu2020, smile, variates"
 )
 TAPS = "enc1.conv1, enc1.conv2, bottleneck.conv1, bottleneck.conv2, up1, skip1, dec1.conv1, dec1.conv2, out"
 

@@ -84,7 +84,7 @@ def test_estimator(name):
     )
     assert informative.excess > 3 * informative.null.spread
     # the bias correction of KSG may exceed the entropy of the label
-    slack = 0.05 if name.startswith(("ksg", "latent")) else 1e-9
+    slack = 0.05 if name.startswith(("ksg", "latent", "variates")) else 1e-9
     assert informative.bits <= informative.limit + slack
     assert abs(unrelated.excess) < 5 * unrelated.null.spread + 0.05, (
         f"{name}: {unrelated.excess:.2f} bits about an unrelated label"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.errors import EstimationError
-from bench.estimators import KDE, KSG, LNC, Binning, Critic, Gaussian, Latent, Renyi, VInformation
+from bench.estimators import KDE, KSG, LNC, Binning, Critic, Gaussian, Latent, Renyi, Variates, VInformation
 from bench.estimators.base import Answer, null_of
 from bench.information.estimate import Null
 from bench.information.reductions import RowCodes
@@ -159,7 +159,7 @@ def test_the_spread_of_a_null_is_a_sample_standard_deviation():
     assert null.spread == pytest.approx(np.sqrt(7 / 3))
 
 
-@pytest.mark.parametrize("kind", [Binning, Gaussian, KDE, KSG, LNC, Latent, Renyi, VInformation, Critic])
+@pytest.mark.parametrize("kind", [Binning, Gaussian, KDE, KSG, LNC, Latent, Renyi, VInformation, Critic, Variates])
 @pytest.mark.parametrize("name", ["permutations", "subsamples"])
 def test_at_least_two_draws_are_required(kind, name):
     bound = {"bound": "nwj"} if kind is Critic else {}
@@ -185,6 +185,10 @@ def test_at_least_two_draws_are_required(kind, name):
         (Latent, "latent", 1),
         (Latent, "steps", 1),
         (Renyi, "batch_size", 4),
+        (Variates, "components", 1),
+        (Variates, "folds", 2),
+        (Variates, "k", 1),
+        (Variates, "variates", 1),
         (VInformation, "components", 1),
         (VInformation, "folds", 2),
         (VInformation, "hidden", 1),

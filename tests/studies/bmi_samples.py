@@ -12,11 +12,13 @@ draw the arrays `NAME/DRAW/t` and `NAME/DRAW/y`, (n, columns) float32.
 
 import argparse
 
-import bmi
 import numpy as np
 
 
 def main() -> None:
+    """Draw the samples and write the file."""
+    import bmi  # here, because pytest imports this file where the package is absent
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output")
     parser.add_argument("--n", type=int, default=500, help="samples of a draw")

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from bench.estimators import KSG, Critic, Estimator, Gaussian, Latent
+from bench.estimators import KSG, Critic, Estimator, Gaussian, Latent, Variates
 from bench.information.variables import Variable
 from bench.known_truth import AdditiveUniform, Benchmark, Blob, Student, Transformed
 from bench.known_truth import Gaussian as GaussianPairs
@@ -71,6 +71,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "gaussian": Gaussian(**NEIGHBOURS),
     "latent": Latent(**NEIGHBOURS),
     "infonce": Critic("infonce", permutations=2),
+    "variates": Variates(**NEIGHBOURS),
 }
 
 
