@@ -3,8 +3,9 @@
     python tests/studies/newest_estimators.py FILE.csv --n 500 --seeds 0 1 --bits 0 1 2
 
 Each row of the file is one estimate. Rows that the file has are not computed again. `--report` prints the tables of the
-file. The samples of `hidden` and `copies` have 2 informative columns on each side among many others:
+file. The samples of `hidden`, `waves` and `copies` have 2 informative columns on each side among many others:
 
+- `waves`: the target's columns are noisy waves of the columns of t, which no line fits, and the rest is as in `hidden`;
 - `hidden`: the other columns are independent noise of the same variance, and all columns are rotated;
 - `copies`: half of the columns are the informative ones and copies of them, half are noise, and all are rotated. Gowri
   et al. 2024, arXiv 2409.02732, have such columns, without the rotation.
@@ -22,6 +23,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from scipy.optimize import brentq
+from scipy.special import entr, ndtri
+from scipy.stats import norm
 
 from bench.estimators import KSG, Critic, Estimator, Gaussian, Latent, Variates
 from bench.information.variables import Variable
@@ -31,7 +35,6 @@ from bench.known_truth.scores import usable
 from bench.known_truth.transformed import random_rotation
 
 COORDINATES = 4  # of the compression by principal coordinates
-Sampler = Callable[[int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 
 class Hidden(GaussianPairs):
@@ -42,12 +45,36 @@ class Hidden(GaussianPairs):
         self.columns, self.copies = columns, copies
 
     def sample(self, n, rng):
-        return tuple(self._hidden(side, rng) for side in super().sample(n, rng))
+        return tuple(hidden(side, self.columns, self.copies, rng) for side in super().sample(n, rng))
 
-    def _hidden(self, side: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        copied = side[:, np.arange(self.copies) % self.dim]
-        noise = rng.normal(size=(len(side), self.columns - self.dim - self.copies))
-        return np.hstack([side, copied, noise]) @ random_rotation(self.columns, rng)
+
+class Waves(Benchmark):
+    """Normal columns x and columns √2 sin(3 x) with normal noise, among columns of noise, rotated."""
+
+    def __init__(self, bits: float, dim: int, columns: int):
+        super().__init__(bits, dim)
+        self.columns = columns
+        self.scale = brentq(lambda scale: wave_bits(scale) - bits / dim, 0.05, 100) if bits else np.inf
+
+    def sample(self, n, rng):
+        x, noise = rng.normal(size=(2, n, self.dim))
+        wave = 2**0.5 * np.sin(3 * x) + self.scale * noise if self.bits else noise
+        return tuple(hidden(side, self.columns, 0, rng) for side in (x, wave / wave.std(axis=0)))
+
+
+def wave_bits(scale: float) -> float:
+    """Compute I(x; √2 sin(3 x) + scale e) in bits: the entropy of the sum, by a grid, minus that of the noise."""
+    waves = 2**0.5 * np.sin(3 * ndtri((np.arange(2000) + 0.5) / 2000))
+    grid = np.linspace(-2 - 6 * scale, 2 + 6 * scale, 2001)
+    density = norm.pdf(grid[:, None], waves, scale).mean(axis=1)
+    return float((entr(density).sum() * (grid[1] - grid[0]) - norm.entropy(0, scale)) / np.log(2))
+
+
+def hidden(side: np.ndarray, columns: int, copies: int, rng: np.random.Generator) -> np.ndarray:
+    """Add copies of the columns and columns of normal noise, and rotate all of them."""
+    n, dim = side.shape
+    noise = rng.normal(size=(n, columns - dim - copies))
+    return np.hstack([side, side[:, np.arange(copies) % dim], noise]) @ random_rotation(columns, rng)
 
 
 FAMILIES: dict[str, Callable[[float], Benchmark]] = {
@@ -62,6 +89,8 @@ FAMILIES: dict[str, Callable[[float], Benchmark]] = {
     "hidden 1000": partial(Hidden, dim=2, columns=1000),
     "copies 100": partial(Hidden, dim=2, columns=100, copies=48),
     "copies 1000": partial(Hidden, dim=2, columns=1000, copies=498),
+    "waves 6": partial(Waves, dim=2, columns=6),
+    "waves 10": partial(Waves, dim=2, columns=10),
 }
 NEIGHBOURS = {"permutations": 5, "subsamples": 2}
 ESTIMATORS: dict[str, Estimator] = {
