@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from bench.estimators.base import above_zero, at_least, switch, variables_of
-from bench.estimators.resampled import Resampled, Statistic
+from bench.estimators.resampled import Resampled
+from bench.estimators.statistic import Statistic
 from bench.information.reductions import RowCodes
 from bench.information.variables import plug_in_entropy
 

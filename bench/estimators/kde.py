@@ -10,7 +10,8 @@ import numpy as np
 
 from bench.errors import EstimationError
 from bench.estimators.base import above_zero, at_least, switch, variables_of
-from bench.estimators.resampled import Resampled, Statistic
+from bench.estimators.resampled import Resampled
+from bench.estimators.statistic import Statistic
 from bench.information.reductions import Distances
 from bench.information.variables import Variable
 

@@ -12,7 +12,8 @@ from scipy.special import digamma
 from bench.errors import EstimationError
 from bench.estimators.base import above_zero, at_least, switch, variables_of
 from bench.estimators.neighbours import Cloud, Metric, clouds, equal_rows
-from bench.estimators.resampled import Resampled, Statistic
+from bench.estimators.resampled import Resampled
+from bench.estimators.statistic import Statistic
 from bench.information.reductions import Distances
 from bench.information.variables import Variable
 

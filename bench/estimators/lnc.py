@@ -11,7 +11,8 @@ from bench.errors import EstimationError
 from bench.estimators.base import above_zero, at_least, switch, variables_of
 from bench.estimators.ksg import require_continuous, require_samples, second_variant
 from bench.estimators.neighbours import Cloud, Columns
-from bench.estimators.resampled import Resampled, Statistic
+from bench.estimators.resampled import Resampled
+from bench.estimators.statistic import Statistic
 from bench.information.variables import Variable
 
 MOST_COLUMNS = 10  # of t and the target together

@@ -14,7 +14,8 @@ from bench.estimators.base import above_zero, at_least, variables_of
 from bench.estimators.gaussian import standardised, whitening
 from bench.estimators.ksg import ksg
 from bench.estimators.lnc import MOST_COLUMNS, lnc
-from bench.estimators.resampled import FunctionStatistic, Resampled
+from bench.estimators.resampled import Resampled
+from bench.estimators.statistic import FunctionStatistic
 
 STRONG = 6.0  # bits of a pair by KSG, above which LNC takes its place
 MOST_BITS = 12.0  # of the Gaussian information of a pair, which sets the scale of its columns

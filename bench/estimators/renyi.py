@@ -13,7 +13,8 @@ from bench.errors import EstimationError
 from bench.estimators.base import above_zero, at_least, switch, variables_of
 from bench.estimators.entropies import entropy_of_spectrum
 from bench.estimators.grams import Classes, Samples, aligned_width, entropy_of, median_width
-from bench.estimators.resampled import Resampled, Statistic
+from bench.estimators.resampled import Resampled
+from bench.estimators.statistic import Statistic
 from bench.information.reductions import Distances
 from bench.information.variables import Variable
 

@@ -5,7 +5,8 @@ import pytest
 
 from bench.errors import EstimationError
 from bench.estimators import KDE, KSG, LNC, Binning, Gaussian, Renyi
-from bench.estimators.resampled import FunctionStatistic, Resampled
+from bench.estimators.resampled import Resampled
+from bench.estimators.statistic import FunctionStatistic
 from bench.information.variables import Variable
 
 

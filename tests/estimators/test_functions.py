@@ -28,7 +28,8 @@ from bench.estimators import (
     probe,
     renyi,
 )
-from bench.estimators.resampled import FunctionStatistic, Resampled
+from bench.estimators.resampled import Resampled
+from bench.estimators.statistic import FunctionStatistic
 
 RNG = np.random.default_rng(0)
 C = RNG.normal(size=(90, 1))
