@@ -17,8 +17,8 @@ the interval and the ceiling of the number; `Estimator.estimate` has the argumen
 
 The classes are `Binning`, `Critic`, `Gaussian`, `KDE`, `KSG`, `Latent`, `LNC`, `Matched`, `VInformation` (of `probe`),
 `Renyi` and `Variates`, each an `Estimator`. To add an estimator, write a function and a subclass of
-`resampled.Resampled`, whose `statistic` is a `FunctionStatistic` of the function. If permutations should be fast, write
-a subclass of `resampled.Statistic` instead.
+`resampled.Resampled`, whose `statistic` is a `statistic.FunctionStatistic` of the function. If permutations should be
+fast, write a subclass of `statistic.Statistic` instead.
 """
 
 from bench.estimators.base import Estimator

@@ -10,7 +10,7 @@ import scipy  # it loads its modules when they are first used
 from scipy.special import ndtri
 
 from bench.errors import EstimationError
-from bench.estimators.base import above_zero, at_least, variables_of
+from bench.estimators.base import above_zero, at_least, switch, variables_of
 from bench.estimators.gaussian import standardised, whitening
 from bench.estimators.ksg import ksg
 from bench.estimators.lnc import MOST_COLUMNS, lnc
@@ -65,7 +65,7 @@ def matched(t, y, k: int = 3) -> float:
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Matched columns of both sides. Column i of t is matched with column i of y, as far as both have columns.
+    """Matched columns of both sides: column i of t with column i of y. Further columns of one side have no partner.
 
     Attributes:
         t: (n, d_t) columns.
@@ -162,6 +162,7 @@ class Matched(Resampled):
         noise: Standard deviation of a noise channel on t, in units of t's (`add_noise`). None means no channel.
         permutations: Number of permutations of the null.
         subsamples: Number of halves for the interval.
+        extrapolate: Whether to extrapolate to infinitely many samples (`Extrapolated`).
 
     Examples:
         >>> t, noise = np.random.default_rng(0).normal(size=(2, 500, 2))
@@ -171,15 +172,23 @@ class Matched(Resampled):
 
     diverges = True
 
-    def __init__(self, k: int = 3, noise: float | None = None, permutations: int = 20, subsamples: int = 20):
+    def __init__(
+        self,
+        k: int = 3,
+        noise: float | None = None,
+        permutations: int = 20,
+        subsamples: int = 20,
+        extrapolate: bool = False,
+    ):
         self.k = at_least("k", k, 1)
         self.noise = None if noise is None else above_zero("noise", noise)
         self.permutations = at_least("permutations", permutations, 2)
         self.subsamples = at_least("subsamples", subsamples, 2)
+        self.extrapolate = switch("extrapolate", extrapolate)
 
     @property
     def settings(self) -> dict:
-        return {"k": self.k, "noise": self.noise}
+        return {"k": self.k, "noise": self.noise, "extrapolate": self.extrapolate}
 
     def statistic(self, t, target, given=None):
         if target.labels is not None:

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from bench.errors import EstimationError
-from bench.estimators.base import above_zero, at_least, variables_of
+from bench.estimators.base import above_zero, at_least, switch, variables_of
+from bench.estimators.extrapolation import CUTS
 from bench.estimators.ksg import KSG
 from bench.estimators.resampled import Resampled
 from bench.estimators.statistic import Statistic
@@ -145,6 +146,7 @@ class Variates(Resampled):
         noise: Standard deviation of a noise channel on t, in units of t's (`add_noise`). None means no channel.
         permutations: Number of permutations of the null.
         subsamples: Number of halves for the interval.
+        extrapolate: Whether to extrapolate to infinitely many samples (`Extrapolated`).
 
     Examples:
         >>> t, noise = np.random.default_rng(0).normal(size=(2, 400, 1))
@@ -165,6 +167,7 @@ class Variates(Resampled):
         noise: float | None = None,
         permutations: int = 20,
         subsamples: int = 20,
+        extrapolate: bool = False,
     ):
         self.variates = at_least("variates", variates, 1)
         self.shrinkage = above_zero("shrinkage", shrinkage)
@@ -174,17 +177,21 @@ class Variates(Resampled):
         self.noise = None if noise is None else above_zero("noise", noise)
         self.permutations = at_least("permutations", permutations, 2)
         self.subsamples = at_least("subsamples", subsamples, 2)
+        self.extrapolate = switch("extrapolate", extrapolate)
 
     @property
     def settings(self) -> dict:
-        names = ["variates", "shrinkage", "components", "k", "folds", "noise"]
+        names = ["variates", "shrinkage", "components", "k", "folds", "noise", "extrapolate"]
         return {name: getattr(self, name) for name in names}
 
     def check(self, t, target, given=None):
         super().check(t, target, given)
-        groups, least = len(np.unique(t.groups)), GROUPS * self.folds
+        groups, least = len(np.unique(t.groups)), GROUPS * self.folds * (CUTS if self.extrapolate else 1)
         if groups < least:
-            raise EstimationError(f"got {groups} groups of samples, wanted at least {least} for {self.folds} folds")
+            parts = f" of {CUTS} parts, or extrapolate=false" if self.extrapolate else ""
+            raise EstimationError(
+                f"got {groups} groups of samples, wanted at least {least} for {self.folds} folds{parts}"
+            )
 
     def statistic(self, t, target, given=None):
         rows, labels = np.arange(t.n), target.labels

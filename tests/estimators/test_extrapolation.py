@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.errors import EstimationError
-from bench.estimators import KDE, KSG, LNC, Binning, Gaussian, Renyi
+from bench.estimators import KDE, KSG, LNC, Binning, Gaussian, Matched, Renyi, Variates
 from bench.estimators.resampled import Resampled
 from bench.estimators.statistic import FunctionStatistic
 from bench.information.variables import Variable
@@ -103,7 +103,7 @@ def test_permutations_and_orders_are_extrapolated_too():
     assert abs(without.reordered(Variable.of(t), Variable.of(y), orders, rng).mean()) < BIAS / 4
 
 
-@pytest.mark.parametrize("kind", [Binning, Gaussian, KDE, KSG, LNC, Renyi])
+@pytest.mark.parametrize("kind", [Binning, Gaussian, KDE, KSG, LNC, Matched, Renyi, Variates])
 def test_the_setting(kind):
     assert kind().settings["extrapolate"] is False
     assert kind(extrapolate=True).settings["extrapolate"] is True
@@ -111,7 +111,7 @@ def test_the_setting(kind):
         kind(extrapolate="no")
 
 
-@pytest.mark.parametrize("kind", [KSG, LNC, Gaussian])
+@pytest.mark.parametrize("kind", [KSG, LNC, Gaussian, Matched, Variates])
 def test_estimates_of_gaussians_remain_near_the_truth(kind):
     t, noise = np.random.default_rng(0).normal(size=(2, 400, 1))
     estimator = kind(permutations=5, subsamples=10, extrapolate=True)
@@ -119,3 +119,17 @@ def test_estimates_of_gaussians_remain_near_the_truth(kind):
     assert found.interval[0] < 0.5 < found.interval[1]
     assert found.bits == pytest.approx(0.5, abs=0.2)
     assert found.significant
+
+
+def test_each_part_has_enough_groups_for_the_folds_of_variates():
+    t, noise = np.random.default_rng(0).normal(size=(2, 127, 1))
+    with pytest.raises(EstimationError) as error:
+        Variates(extrapolate=True).estimate(t, t + noise, rng=np.random.default_rng(0))
+    assert str(error.value) == (
+        "got 127 groups of samples, wanted at least 128 for 8 folds of 4 parts, or extrapolate=false"
+    )
+    t, noise = np.random.default_rng(0).normal(size=(2, 128, 1))
+    found = Variates(extrapolate=True, permutations=2, subsamples=2).estimate(
+        t, t + noise, rng=np.random.default_rng(0)
+    )
+    assert np.isfinite(found.bits)

@@ -145,7 +145,7 @@ def test_excess_vanishes_under_independence_and_the_null_is_of_the_same_statisti
     found = [estimator.estimate(*rng.normal(size=(2, 120, 2)), rng=rng) for _ in range(12)]
     excesses = [estimate.excess for estimate in found]
     assert abs(np.mean(excesses)) < 3 * np.std(excesses) / np.sqrt(len(excesses))
-    assert found[0].settings == {"k": 3, "noise": None}
+    assert found[0].settings == {"k": 3, "noise": None, "extrapolate": False}
     assert found[0].ceiling == np.inf
 
 

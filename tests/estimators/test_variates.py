@@ -240,7 +240,7 @@ def test_the_function_returns_the_bits_of_the_class_and_depends_on_its_rng_alone
     estimate = Variates(**QUICK).estimate(Variable.of(t, groups), target, rng=np.random.default_rng(1))
     assert estimate.bits == one
     assert estimate.settings == {
-        "variates": 2, "shrinkage": 2.0, "components": 64, "k": 5, "folds": 8, "noise": None,
+        "variates": 2, "shrinkage": 2.0, "components": 64, "k": 5, "folds": 8, "noise": None, "extrapolate": False,
     }  # fmt: skip
 
 
