@@ -106,6 +106,7 @@ class UNet(nn.Module):
         self.skips = _skip_modes(skips, self.depth)
         self.decoder_widths = _decoder_widths(decoder_widths, self.widths)
         self.convs_per_level = checks.count("convs_per_level", convs_per_level)
+        self.up = up
         self.spatial_dims = spatial_dims
         self.multilabel = checks.choice("multilabel", multilabel, (True, False))
         self.pool = layer("MaxPool", spatial_dims)(2)

@@ -18,11 +18,10 @@ from bench.pruning.retraining.outputs import log_chosen, plot_kept_information, 
 from bench.pruning.retraining.protocol import metric_of
 from bench.pruning.retraining.study import Study, open_study
 from bench.pruning.retraining.verify import count_trainings, verify
-from bench.pruning.search.asker import choose_estimator_and_view
 from bench.pruning.search.counted import Counted
 from bench.pruning.search.proposals import Proposal, answers, propose_designs, ranked
 from bench.pruning.search.questions import expectation, of_search
-from bench.pruning.search.search import Search
+from bench.pruning.search.widths import WidthRule
 from bench.tracking import records
 from models import NnUnet
 
@@ -45,8 +44,9 @@ def propose(config: DictConfig) -> str:
         if isinstance(base.network, NnUnet):
             sys.stdout.write(training_by_nnunet(base, table["design"], retraining.folder / "plans"))
         if config.verify:
-            say(retraining.plan(count_trainings(config, proposals, len(retraining.seeds))))
-            verified = verify(config, proposals, retraining)
+            say(retraining.plan(count_trainings(config, proposals, retraining)))
+            verified = verify(study, proposals)
+            tracked.table(ranked(verified.proposals, base), "tables/proposals.csv")
             metric = metric_of(base.data.task)
             sys.stdout.write(
                 f"{verdict_report(verified, metric)}\n{closing(verified, metric)}\n{retraining.report()}\n"
@@ -69,10 +69,10 @@ def by_search(config: DictConfig, study: Study) -> tuple[list[Proposal], float]:
     """
     base = study.base
     with study.asker() as asker:
-        by = choose_estimator_and_view(config.ask.by, list(asker.estimators), list(asker.channels))
-        search = Search(asker, base.pricing, *by, config.ask.margin)
+        search = study.search(asker)
         say(expectation(asker, of_search(asker)))
-        proposals = propose_designs(search, base.design, config.target)
+        rules = [WidthRule(name) for name in config.ask.widths]
+        proposals = propose_designs(search, base.design, config.target, rules)
         study.tracked.table(answers(asker), "tables/answers.csv")
     if not proposals:
         raise InputError(

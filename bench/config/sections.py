@@ -115,6 +115,8 @@ class Deciding(Asking):
     rule: Annotated[str, Choice(("search", "filter_count"))] = MISSING
     by: Way = None
     margin: Annotated[float, Number(0, 1000)] = MISSING
+    widths: Annotated[list[str], Each(Choice(("pruned", "grown", "rank", "flat")))] = MISSING
+    rounds: Annotated[int, Number(0, 100)] = MISSING
     around: Annotated[list[float], Each(Number(0, 1000, (0,)), "factors above 0, such as [0.5, 1, 2]")] = MISSING
 
 

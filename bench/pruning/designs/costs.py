@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import log
 from typing import cast
@@ -82,3 +82,25 @@ class Pricing:
             candidates.append(design)
             low, high = (low, middle) if self(design)[kind] > wanted else (middle, high)
         return min(candidates, key=lambda design: abs(log(self(design)[kind] / wanted)))
+
+    def find_widest(self, target: Mapping[str, int], make: Callable[[float], Design], most: float) -> Design:
+        """Find the design of the largest x whose costs are all within a target.
+
+        Args:
+            target: Largest costs, by kind.
+            make: Function from x, 0 <= x <= most, to a design. The costs must grow with x.
+            most: Largest x.
+
+        Returns:
+            The design; that of x = 0 if even its costs exceed the target.
+        """
+        low, high = 0.0, most
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.is_within(make(middle), target) else (low, middle)
+        return make(low)
+
+    def is_within(self, design: Design, target: Mapping[str, int]) -> bool:
+        """Whether no cost of a design exceeds a target."""
+        costs = self(design)
+        return all(costs[kind] <= most for kind, most in target.items())

@@ -22,6 +22,7 @@ class UNetDesign:
         decoder_widths: Channels of each level of the decoder, full resolution first.
         skips: Mode of the skip of each level above the bottleneck, full resolution first.
         convs: Convolutions per level.
+        up: How the decoder doubles the sides, "transpose" or "interpolate".
 
     Examples:
         >>> design = UNetDesign((8, 16, 32), (8, 16), ("cat", "cat"), convs=2)
@@ -35,16 +36,19 @@ class UNetDesign:
     decoder_widths: tuple[int, ...]
     skips: tuple[str, ...]
     convs: int = 2
+    up: str = "transpose"
 
     @classmethod
     def of(cls, network: UNet) -> UNetDesign:
-        return cls(network.widths, network.decoder_widths, network.skips, network.convs_per_level)
+        return cls(network.widths, network.decoder_widths, network.skips, network.convs_per_level, network.up)
 
     def arguments(self) -> dict:
         return {
             "widths": list(self.widths),
             "decoder_widths": list(self.decoder_widths),
             "skips": list(self.skips),
+            "convs_per_level": self.convs,
+            "up": self.up,
         }
 
     @property
@@ -126,7 +130,12 @@ class UNetDesign:
         return removals
 
     def swaps(self) -> dict[str, UNetDesign]:
-        return {}
+        swaps = {}
+        if self.convs > 1:
+            swaps["1 convolution per level"] = replace(self, convs=1)
+        if self.up != "interpolate":
+            swaps["interpolation"] = replace(self, up="interpolate")
+        return swaps
 
     def shuffled(self, rng: np.random.Generator) -> UNetDesign:
         design = self

@@ -71,7 +71,9 @@ class NnunetRetraining(Retraining):
                 link.symlink_to(self.source / name)
         write_lean_plans(self.base, designs, self.preprocessed)
 
-    def train(self, names: Sequence[str], seeds: Sequence[int]) -> None:
+    def train(self, names: Sequence[str], seeds: Sequence[int], epochs: int | None = None) -> None:
+        if epochs is not None:
+            raise ValueError(f"epochs: got {epochs}, wanted None; the trainer of nnU-Net sets them")
         done = {(row.design, row.seed) for row in self.read(names, test=False).runs.itertuples()}
         for seed in seeds:
             for name in names:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf, isnan
+from math import isnan
 
 from omegaconf import DictConfig
 
@@ -17,13 +17,17 @@ These rules were written before any design was retrained.
 Information is estimated, and designs and proposals are chosen, with training and validation data alone.
 Base, proposals and baseline designs are retrained alike: seeds {seeds}{folds}; {epochs} epochs each; the best
 checkpoint by validation is kept. The baseline designs have the parameters or the FLOPs of the chosen proposal.
-If a target of cost has more than {finalists} proposals, {screening} seeds of each are trained first. The first
-{finalists} proposals by the rule below are then trained from all seeds.
-The chosen proposal is {rule}.
+{screened}The chosen proposal is {rule}.
 It is judged once, on the test data: {metric}, paired by seed and test image, with 95 % intervals over seeds and images
 or patients.
 Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Undecided: all other cases.
 Same design: the baseline design is equal to the chosen proposal.
+"""
+SCREENED = """\
+If there are more than {finalists} proposals, validation scores screen them. The {brief} with the lowest rank scores are
+trained for a third of the epochs from the first seed, and the best {whole} of these for all epochs. The best network is
+then measured again, {rounds} times, and each time {moves} designs with moved channels are trained like it. The best
+{twice} of all are trained from two seeds, and the best {finalists} from all seeds.
 """
 POOLED = """\
 The test images of all folds are pooled: each image of the data is a test image once for each seed. An image that tests
@@ -40,8 +44,11 @@ paired by repetition and case, with 95 % intervals over repetitions and cases.
 Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Undecided: all other cases.
 Same design: the baseline design is equal to the chosen proposal.
 """
-SCREENING = 2  # seeds
-FINALISTS = 2  # proposals
+BRIEF = 16  # proposals that are trained briefly, from the first seed
+WHOLE = 6  # proposals that are trained for all epochs, from the first seed
+MOVES = 2  # designs of each round that asks again
+TWICE = 3  # proposals that are trained from two seeds
+FINALISTS = 2  # proposals that are trained from all seeds
 
 
 def protocol(config: DictConfig, retraining: Retraining) -> str:
@@ -51,19 +58,20 @@ def protocol(config: DictConfig, retraining: Retraining) -> str:
         return PROTOCOL_OF_NNUNET.format(
             trainer=config.retrain.trainer, seeds=len(retraining.seeds), metric=metric, margin=config.retrain.margin
         )
-    first = "of the target's cost with the lowest rank score" if by_cost(config) else "with the fewest parameters"
-    rule = f"the proposal {first}"
-    if config.target.loss is not None:
-        rule += f" whose mean validation score is at most {config.target.loss} below the base's"
-        rule += ", else the proposal with the best score"
+    rule = "the proposal with the best mean validation score"
+    if not by_cost(config):
+        most = f"whose mean validation score is at most {config.target.loss} below the base's"
+        rule = f"the proposal with the fewest parameters {most}, else {rule}"
+    screened = SCREENED.format(
+        finalists=FINALISTS, brief=BRIEF, whole=WHOLE, rounds=rounds_of(config), moves=MOVES, twice=TWICE
+    )
     folds = ", ".join(map(str, retraining.folds))
     return PROTOCOL.format(
         folds=f", each with the folds {folds} of folds={config.retrain.folds}" if folds else "",
         seeds=", ".join(map(str, retraining.seeds)),
         epochs=retraining.epochs,
         rule=rule,
-        finalists=FINALISTS,
-        screening=SCREENING,
+        screened=screened if by_cost(config) else "",
         metric=metric,
         margin=config.retrain.margin,
     ) + (POOLED if retraining.folds else "")
@@ -96,8 +104,8 @@ def rank_by_validation(
 ) -> list[tuple[Proposal, float]]:
     """Order the proposals by the rule of choice, with validation data alone.
 
-    Proposals within target.loss come first. They are ordered by rank score if there is a target of cost, else by their
-    number of parameters. The other proposals follow by their validation loss.
+    With a target of cost, all proposals meet it, and their validation loss orders them. Else proposals within
+    target.loss come first, ordered by their number of parameters. The others follow by their validation loss.
 
     Returns:
         Each proposal with its loss of validation score against the base.
@@ -113,13 +121,11 @@ def rank_by_validation(
             "raise retrain.minutes or retrain.runs, or check the failed runs"
         )
     lost = {proposal.name: float(means["base"] - means[proposal.name]) for proposal in proposals}
-    most = inf if config.target.loss is None else config.target.loss
 
     def key(proposal: Proposal) -> tuple[bool, float]:
-        if lost[proposal.name] > most:
+        if by_cost(config) or lost[proposal.name] > config.target.loss:
             return True, lost[proposal.name]
-        rank = proposal.score.bits if by_cost(config) else proposal.costs.params
-        return False, inf if isnan(rank) else rank
+        return False, proposal.costs.params
 
     return [(proposal, lost[proposal.name]) for proposal in sorted(proposals, key=key)]
 
@@ -127,3 +133,8 @@ def rank_by_validation(
 def by_cost(config: DictConfig) -> bool:
     """Whether there is a target of cost. All proposals then meet it."""
     return config.target.params is not None or config.target.flops is not None
+
+
+def rounds_of(config: DictConfig) -> int:
+    """Return the number of rounds that ask retrained designs again."""
+    return config.ask.rounds if config.ask.rule == "search" else 0

@@ -17,8 +17,10 @@ from bench.errors import InputError
 from bench.estimators import Estimator
 from bench.pruning.retraining.nnunet import NnunetRetraining, check_nnunet
 from bench.pruning.retraining.training import Retraining
-from bench.pruning.search.asker import Asker, choose_estimator_and_view, select_views
+from bench.pruning.search.asker import Asker
 from bench.pruning.search.base import Base, build_base
+from bench.pruning.search.search import Search
+from bench.pruning.search.ways import choose_estimator_and_view, select_views
 from bench.tracking.records import find_run
 from bench.tracking.store import connect
 from bench.tracking.trust import trusted_by
@@ -43,9 +45,14 @@ class Study:
     retraining: Retraining
 
     @contextmanager
-    def asker(self) -> Iterator[Asker]:
-        """Build the Asker of the base. When the `with` block ends, also by an error, its questions are logged."""
-        base, ask = self.base, self.config.ask
+    def asker(self, base: Base | None = None, file: str = "asked.csv") -> Iterator[Asker]:
+        """Build the Asker of a network. When the `with` block ends, also by an error, its questions are logged.
+
+        Args:
+            base: The network, with its data and design. None takes the base.
+            file: The file to which the questions are logged.
+        """
+        base, ask = base or self.base, self.config.ask
         with Progress("measure parts", "questions") as progress:
             asker = Asker(
                 base.network, base.data, base.design, self.estimators,
@@ -54,7 +61,17 @@ class Study:
             try:
                 yield asker
             finally:
-                self.tracked.table(asker.asked, "asked.csv")
+                self.tracked.table(asker.asked, file)
+
+    def search(self, asker: Asker) -> Search:
+        """Build the search by the estimator and view that decide.
+
+        Raises:
+            InputError: The settings name no such estimator or view, or it finds no information in any layer.
+        """
+        ask = self.config.ask
+        by = choose_estimator_and_view(ask.by, list(asker.estimators), list(asker.channels))
+        return Search(asker, self.base.pricing, *by, ask.margin)
 
 
 @contextmanager
@@ -78,9 +95,10 @@ def open_study(config: DictConfig, command: str) -> Iterator[Study]:
 
     views = select_views(base.data, config.ask.views)
     if config.ask.get("rule") == "search":
-        by, _ = choose_estimator_and_view(config.ask.by, list(estimators), views)
+        by, view = choose_estimator_and_view(config.ask.by, list(estimators), views)
         if not estimators[by].conditional:
             raise InputError(f"ask.by: got {by}, which takes no third variable, wanted probe, renyi_2 or ksg")
+        config.ask.views = config.ask.views or [view]
 
     kind = Retraining
     if config.retrain.get("by") == "nnunet":

@@ -95,13 +95,16 @@ class Retraining:
         ended = jobs.count_ended(store, self.tracked.id)
         return self.budget.expectation(trainings, ended, self.seconds, self.at_once)
 
-    def __call__(self, designs: Mapping[str, Design], step: str, seeds: Sequence[int] | None = None) -> list[str]:
+    def __call__(
+        self, designs: Mapping[str, Design], step: str, seeds: Sequence[int] | None = None, epochs: int | None = None
+    ) -> list[str]:
         """Train designs until the budget is spent.
 
         Args:
             designs: Designs by name.
             step: Name of this step of retraining, to show the progress.
             seeds: Seeds of each design. None takes all seeds.
+            epochs: Number of epochs, if it is not that of all other trainings. These designs need names of their own.
 
         Returns:
             Descriptions of the trainings that were not run.
@@ -115,7 +118,7 @@ class Retraining:
         self.budget.add(each, seeds)
         if seeds:
             with self._shown(step), self.budget.timed():
-                self.train(list(designs), seeds)
+                self.train(list(designs), seeds, epochs)
         done = {
             (f"{row.design} fold {row.fold}" if self.folds else row.design, row.seed)
             for row in self.read(designs, test=False).runs.itertuples()
@@ -125,9 +128,11 @@ class Retraining:
             log.warning("not run because of the budget or a failure: %s", ", ".join(missing))
         return missing
 
-    def train(self, names: Sequence[str], seeds: Sequence[int]) -> None:
+    def train(self, names: Sequence[str], seeds: Sequence[int], epochs: int | None = None) -> None:
         """Train designs that `write` has written, until the time is spent."""
         overrides = self._launcher_overrides(self.config.overrides)
+        if epochs is not None:
+            overrides.append(f"train.epochs={epochs}")
         if self.folds:
             folds = self.config.folds
             given = folds if isinstance(folds, int) else quoted(folds)

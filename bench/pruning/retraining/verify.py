@@ -15,16 +15,15 @@ from bench.pruning.designs.baselines import Baseline, baseline_designs, count_ba
 from bench.pruning.retraining import judge
 from bench.pruning.retraining.protocol import (
     FINALISTS,
-    SCREENING,
-    by_cost,
     first_by_information,
     metric_of,
     protocol,
     rank_by_validation,
 )
 from bench.pruning.retraining.results import Retrained
+from bench.pruning.retraining.screening import Screening, count_screening, is_screened
+from bench.pruning.retraining.study import Study
 from bench.pruning.retraining.training import Retraining
-from bench.pruning.search.base import Base
 from bench.pruning.search.proposals import Proposal
 from bench.tracking import records
 
@@ -37,6 +36,7 @@ class Verified:
 
     Attributes:
         chosen: The chosen proposal.
+        proposals: All proposals, together with those of retrained designs that were asked again.
         designs: Table with a row per design.
         comparisons: Table of the chosen proposal against the base and the baseline designs.
         runs: Table with a row per design and seed.
@@ -44,20 +44,22 @@ class Verified:
     """
 
     chosen: Proposal
+    proposals: Sequence[Proposal]
     designs: pd.DataFrame
     comparisons: pd.DataFrame
     runs: pd.DataFrame
     baselines: Sequence[Baseline]
 
 
-def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retraining) -> Verified:
+def verify(study: Study, proposals: Sequence[Proposal]) -> Verified:
     """Retrain, choose and judge proposals, and log tables and figures."""
-    base, tracked = retraining.base, retraining.tracked
+    config, base, tracked, retraining = study.config, study.base, study.tracked, study.retraining
     tracked.text(protocol(config, retraining), "protocol.txt")
-    finalists, missing = screen_proposals(config, base, proposals, retraining)
-    first = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
+    screening = Screening(study, proposals)
+    finalists = screening.finalists()
+    first = {"base": base.design} | {proposal.name: proposal.design for proposal in screening.proposals}
     trained = ["base", *(proposal.name for proposal in finalists)]
-    missing += retraining({name: first[name] for name in trained}, "retrain base and proposals")
+    missing = screening.missing + retraining({name: first[name] for name in trained}, "retrain base and proposals")
     chosen = choose(config, finalists, retraining.read(trained, test=False))
 
     rng = named_rng(config.seed, "random designs")
@@ -83,7 +85,7 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     tracked.figure(plots.pareto(designs, metric_of(base.data.task), title), "figures/pareto.png")
     points = pd.concat(curves(tracked, results.runs[results.runs["design"] == name]) for name in kinds)
     tracked.figure(plots.training_curves(points, f"{base.data.name} · retrained designs"), "figures/training.png")
-    return Verified(chosen, designs, compared, results.runs, baselines)
+    return Verified(chosen, screening.proposals, designs, compared, results.runs, baselines)
 
 
 def choose(config: DictConfig, finalists: Sequence[Proposal], results: Retrained) -> Proposal:
@@ -97,39 +99,15 @@ def choose(config: DictConfig, finalists: Sequence[Proposal], results: Retrained
     return chosen
 
 
-def count_trainings(config: DictConfig, proposals: Sequence[Proposal], seeds: int) -> int:
+def count_trainings(config: DictConfig, proposals: Sequence[Proposal], retraining: Retraining) -> int:
     """Return the largest number of trainings to verify these proposals. Equal designs are trained once."""
+    seeds, baselines = len(retraining.seeds), count_baselines(config.retrain.randoms)
     if config.retrain.by == "nnunet":
-        return (2 + count_baselines(config.retrain.randoms)) * seeds
-    screened = is_screened(config, proposals)
-    first = (1 + len(proposals)) * (min(SCREENING, seeds) if screened else seeds)
-    finalists = (1 + FINALISTS) * max(0, seeds - SCREENING) if screened else 0
-    return first + finalists + count_baselines(config.retrain.randoms) * seeds
-
-
-def is_screened(config: DictConfig, proposals: Sequence[Proposal]) -> bool:
-    """Whether proposals are selected by their validation score from the first seeds."""
-    return by_cost(config) and len(proposals) > FINALISTS
-
-
-def screen_proposals(
-    config: DictConfig, base: Base, proposals: Sequence[Proposal], retraining: Retraining
-) -> tuple[Sequence[Proposal], list[str]]:
-    """Select the proposals to train from all seeds, by the validation score from the first seeds.
-
-    nnU-Net trains one proposal, which is selected by its information alone.
-
-    Returns:
-        The proposals, and descriptions of the trainings that were not run.
-    """
-    if config.retrain.by == "nnunet":
-        return [first_by_information(proposals)], []
+        return (2 + baselines) * seeds
     if not is_screened(config, proposals):
-        return proposals, []
-    designs = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
-    missing = retraining(designs, "screen proposals", retraining.seeds[:SCREENING])
-    ordered = rank_by_validation(config, proposals, retraining.read(designs, test=False))
-    return [proposal for proposal, _ in ordered[:FINALISTS]], missing
+        return (1 + len(proposals) + baselines) * seeds
+    finalists = FINALISTS * max(0, seeds - 2)  # they have two seeds from screening
+    return count_screening(config, len(proposals), retraining.epochs) + finalists + (1 + baselines) * seeds
 
 
 def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mapping[str, float]) -> pd.DataFrame:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import pairwise
+from math import ceil, log
 
 import numpy as np
 import pandas as pd
@@ -11,56 +13,18 @@ import torch
 
 from bench.datasets.data import Data
 from bench.datasets.progress import Progress
-from bench.errors import EstimationError, InputError
+from bench.errors import EstimationError
 from bench.estimators import Estimator
 from bench.information.estimate import Estimate
-from bench.layers.pixels import REACH
 from bench.layers.selection import named_rng, taps_of
 from bench.pruning.designs import Design, Part, search_taps
 from bench.pruning.search.channels import Channels, Selection
+from bench.pruning.search.loss import Loss
+from bench.pruning.search.ways import select_views
 
 READINGS = ("cut_and_narrowest", "cut", "pairs")
+SINGLY = 4  # below this width of a slot, each number of channels is asked
 CROWDING = 0.5  # share of the peak information that is charged if the narrowest slot has one channel
-LEAST_IMAGES = 32
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Information about the label that a design loses, in bits, with a 95 % interval.
-
-    Attributes:
-        bits: Information in the removed parts of the base, given the kept parts.
-        low, high: Ends of the interval.
-        reliable: Whether all estimates in it are reliable.
-    """
-
-    bits: float
-    low: float
-    high: float
-    reliable: bool
-
-    @classmethod
-    def total(cls, losses: Sequence[Loss]) -> Loss:
-        """Add losses. The intervals add up as those of independent errors."""
-        bits = sum(loss.bits for loss in losses)
-        below = np.sqrt(sum((loss.bits - loss.low) ** 2 for loss in losses))
-        above = np.sqrt(sum((loss.high - loss.bits) ** 2 for loss in losses))
-        return cls(bits, bits - float(below), bits + float(above), all(loss.reliable for loss in losses))
-
-
-def select_views(data: Data, views: Sequence[str] | None) -> list[str]:
-    """Return the views to measure in.
-
-    Raises:
-        InputError: The data have fewer than 32 images for training and validation, or they lack a view.
-    """
-    images = len(data.train) + len(data.val)
-    if images < LEAST_IMAGES:
-        raise InputError(
-            f"dataset {data.name}: got {images} images to train and validate on, wanted at least {LEAST_IMAGES}; add "
-            "images or raise the shares of these splits"
-        )
-    return views_of(data, views)
 
 
 class Asker:
@@ -175,7 +139,20 @@ class Asker:
         return self._taps(str(part), [pair.asked], [pair.given], estimator, view)
 
     def width(self, slot: str, width: int, estimator: str, view: str) -> Loss:
-        """Estimate the information in the channels of a slot beyond the first `width`, given these first channels."""
+        """Estimate the information in the channels of a slot beyond the first `width`, given these first channels.
+
+        The widths of `asked_widths` are asked. Between them, the loss is linear in the logarithm of the width.
+        """
+        if width >= len(self.order[slot]):
+            return Loss.total([])
+        wide, narrow = around(width, len(self.order[slot]))
+        loss = self._beyond(slot, narrow, estimator, view)
+        if width == narrow:
+            return loss
+        return loss.towards(self._beyond(slot, wide, estimator, view), log(width / narrow) / log(wide / narrow))
+
+    def _beyond(self, slot: str, width: int, estimator: str, view: str) -> Loss:
+        """Estimate the information in the channels of a slot beyond the first `width` from the samples."""
         order, tap = self.order[slot], self.tap_of[slot]
         if width >= len(order):
             return Loss.total([])
@@ -224,26 +201,29 @@ class Asker:
         )
 
 
-def views_of(data: Data, views: Sequence[str] | None) -> list[str]:
-    """Return the views that are asked for, or all views of the data: locations for masks, whole images otherwise."""
-    known = list(REACH) if data.task == "segmentation" else ["image"]
-    if unknown := set(views or known) - set(known):
-        raise InputError(f"ask.views: got {min(unknown)!r} for {data.task}, wanted any of {', '.join(known)}")
-    return list(dict.fromkeys(views or known))
-
-
-def choose_estimator_and_view(by: str | None, estimators: Sequence[str], views: Sequence[str]) -> tuple[str, str]:
-    """Select the estimator and view that decide about removals: those named, as `estimator.view`, or the first.
+def asked_widths(whole: int) -> list[int]:
+    """Return the widths at which the channels of a slot are asked: halves of the whole, and all below 4.
 
     Examples:
-        >>> choose_estimator_and_view("probe.patch", ["probe"], ["pixel", "patch"])
-        ('probe', 'patch')
+        >>> asked_widths(24), asked_widths(5)
+        ([12, 6, 3, 2, 1], [3, 2, 1])
     """
-    ways = {f"{estimator}.{view}": (estimator, view) for view in views for estimator in estimators}
-    by = by or next(iter(ways))
-    if by not in ways:
-        raise InputError(f"ask.by: got {by!r}, wanted one of {', '.join(ways)}")
-    return ways[by]
+    widths, width = [], whole
+    while width > 1:
+        width = ceil(width / 2) if width > SINGLY else width - 1
+        widths.append(width)
+    return widths
+
+
+def around(width: int, whole: int) -> tuple[int, int]:
+    """Return the neighbours of a width among those that are asked: one that is larger, one that is not.
+
+    Examples:
+        >>> around(5, 32), around(8, 32), around(20, 24)
+        ((8, 4), (16, 8), (24, 12))
+    """
+    steps = pairwise([whole, *asked_widths(whole)])
+    return next((wide, narrow) for wide, narrow in steps if narrow <= width)
 
 
 def _words(selection: Selection) -> str:

@@ -8,8 +8,8 @@ import pandas as pd
 
 from bench.errors import InputError
 from bench.pruning.designs import Slot
-from bench.pruning.search.asker import Loss
 from bench.pruning.search.base import Base
+from bench.pruning.search.loss import Loss
 from bench.pruning.search.proposals import Proposal
 from bench.pruning.search.search import Step
 

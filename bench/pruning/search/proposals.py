@@ -11,9 +11,11 @@ import pandas as pd
 from bench.errors import InputError
 from bench.pruning.designs import Design
 from bench.pruning.designs.costs import Costs
-from bench.pruning.search.asker import Asker, Loss
+from bench.pruning.search.asker import Asker
 from bench.pruning.search.base import Base
+from bench.pruning.search.loss import Loss
 from bench.pruning.search.search import Search, Step, last_step_of_each_part
+from bench.pruning.search.widths import WidthRule, flat_within, steps_to_widths
 
 LEANER = (2, 4)  # divisors of the parameters and FLOPs of the leanest design that the margin allows
 
@@ -57,50 +59,90 @@ class Proposal:
         return " ".join(_overrides("model", self.design.arguments()))
 
 
-def propose_designs(search: Search, base: Design, target: Mapping[str, float | None]) -> list[Proposal]:
+def propose_designs(
+    search: Search, base: Design, target: Mapping[str, float | None], rules: Sequence[WidthRule] = tuple(WidthRule)
+) -> list[Proposal]:
     """Propose leaner designs, ordered by falling number of parameters.
 
-    With a target, several structures are narrowed until they meet it. These are the structure of the base, the
-    structure after each part that may be removed and after each further bottom level, and each of them without its next
-    part. Bits rank designs of one structure better than they rank structures, so retraining chooses the structure.
+    With a target of cost, several structures get widths by several rules, as wide as the target allows. The structures
+    are that of the base, those after each part that may be removed and after each further bottom level, and each of
+    them without its next part. Bits rank designs of one structure better than they rank structures, so retraining
+    chooses the structure.
 
-    Without a target, the removals are those that the margin allows. Further designs have half and a quarter of the cost
-    of the leanest of these. Retraining then shows how much can be removed.
+    Without a target of cost, the removals are those that the margin allows. Further designs have half and a quarter of
+    the cost of the leanest of these. Retraining then shows how much can be removed.
 
     Args:
         search: Finds the removals.
         base: The design to start from.
         target: params and flops as shares of the costs of the base; None for no target.
+        rules: The rules of the widths, with a target of cost.
 
     Raises:
         InputError: Even one channel in each slot does not meet the target.
     """
-    costs = search.pricing(base)
-    wanted = {kind: max(1, int(share * costs[kind])) for kind, share in target.items() if kind != "loss" and share}
-    parts = list(search.parts(base))
-    if wanted:
-        removed = [*parts, *search.bottoms(_last_design(parts, base))]
-        structures = [removed[:count] for count in range(len(removed) + 1)]
-        _check_met(_narrow(structures[-1], base, search, wanted), base, search, wanted, target)
-        structures += [[*removed, *search.next_part(_last_design(removed, base))] for removed in structures]
-        found = [_narrow(removed, base, search, wanted) for removed in structures]
-        found = [steps for steps in found if _exceeded_cost(_last_design(steps, base), search, wanted) is None]
-    else:
-        allowed = [*parts, *search.channels(_last_design(parts, base))]
-        start = _last_design(allowed, base)
-        halves = ({kind: search.pricing(start)[kind] // times for kind in ("params", "flops")} for times in LEANER)
-        found = [parts, allowed, *([*allowed, *search.channels(start, most)] for most in halves)]
+    wanted = costs_of(target, search.pricing(base))
+    found = _within_target(search, base, target, wanted, rules) if wanted else _within_margin(search, base)
     distinct = {_last_design(steps, base): steps for steps in reversed(found) if steps}
     ranked = sorted(distinct, key=lambda design: -search.pricing(design).params)
     narrower = [
         Proposal(f"lean_{rank}", design, distinct[design], search.pricing(design), *search.losses(design))
         for rank, design in enumerate(ranked, 1)
     ]
+    return narrower + _swapped(search, base, wanted)
+
+
+def costs_of(target: Mapping[str, float | None], whole: Costs) -> dict[str, int]:
+    """Return the largest costs that a target allows, by kind."""
+    return {kind: max(1, int(share * whole[kind])) for kind, share in target.items() if kind != "loss" and share}
+
+
+def _within_margin(search: Search, base: Design) -> list[list[Step]]:
+    """Remove what the margin allows, and further channels down to half and a quarter of the costs."""
+    parts = list(search.parts(base))
+    allowed = [*parts, *search.channels(_last_design(parts, base))]
+    start = _last_design(allowed, base)
+    halves = ({kind: search.pricing(start)[kind] // times for kind in ("params", "flops")} for times in LEANER)
+    return [parts, allowed, *([*allowed, *search.channels(start, most)] for most in halves)]
+
+
+def _within_target(
+    search: Search,
+    base: Design,
+    target: Mapping[str, float | None],
+    wanted: Mapping[str, int],
+    rules: Sequence[WidthRule],
+) -> list[list[Step]]:
+    """Give several structures widths within the target, by each rule. Those that exceed it nevertheless are left out."""
+    parts = list(search.parts(base))
+    removed = [*parts, *search.bottoms(_last_design(parts, base))]
+    structures = [removed[:count] for count in range(len(removed) + 1)]
+    _check_met(_last_design(removed, base), search, wanted, target)
+    structures += [[*steps, *search.next_part(_last_design(steps, base))] for steps in structures]
+    found = [
+        [*steps, *steps_to_widths(rule, _last_design(steps, base), search, wanted)]
+        for rule in rules
+        for steps in structures
+    ]
+    return [steps for steps in found if search.pricing.is_within(_last_design(steps, base), wanted)]
+
+
+def _swapped(search: Search, base: Design, wanted: Mapping[str, int]) -> list[Proposal]:
+    """Propose the designs in which a smaller version replaces a part, with flat widths if a target needs narrower ones.
+
+    The versions replace parts of the base, and of the base without the parts that may be removed.
+    """
+    structures = [base, *(step.design for step in [*search.parts(base)][-1:])]
+    swaps = [swap for structure in structures for swap in structure.swaps().items()]
+    fitted = {
+        design if search.pricing.is_within(design, wanted) else flat_within(design, search.pricing, wanted): words
+        for words, design in swaps
+    }
     unknown = Loss(nan, nan, nan, False)
-    return narrower + [
-        Proposal(f"swap_{rank}", design, (), search.pricing(design), unknown, unknown, swap)
-        for rank, (swap, design) in enumerate(base.swaps().items(), 1)
-        if _exceeded_cost(design, search, wanted) is None
+    affordable = [(design, words) for design, words in fitted.items() if search.pricing.is_within(design, wanted)]
+    return [
+        Proposal(f"swap_{rank}", design, (), search.pricing(design), unknown, unknown, words)
+        for rank, (design, words) in enumerate(affordable, 1)
     ]
 
 
@@ -120,28 +162,19 @@ def _last_design(steps: Sequence[Step], base: Design) -> Design:
     return steps[-1].design if steps else base
 
 
-def _narrow(removed: Sequence[Step], base: Design, search: Search, wanted: Mapping[str, int]) -> list[Step]:
-    """Narrow the slots after these removals until the target is met."""
-    return [*removed, *search.channels(_last_design(removed, base), wanted)]
-
-
-def _exceeded_cost(design: Design, search: Search, wanted: Mapping[str, int]) -> str | None:
-    """Return the first kind of cost that exceeds its target, or None."""
-    costs = search.pricing(design)
-    return next((kind for kind, most in wanted.items() if costs[kind] > most), None)
-
-
 def _check_met(
-    steps: Sequence[Step], base: Design, search: Search, wanted: Mapping[str, int], target: Mapping[str, float | None]
+    structure: Design, search: Search, wanted: Mapping[str, int], target: Mapping[str, float | None]
 ) -> None:
-    """Raise InputError if the design after these steps does not meet the target."""
-    leanest = _last_design(steps, base)
-    if kind := _exceeded_cost(leanest, search, wanted):
-        costs, whole, loss = search.pricing(leanest), search.pricing(base), search.losses(leanest)[0]
-        raise InputError(
-            f"target.{kind}: got {target[kind]}, wanted at least {costs[kind] / whole[kind]:.3g}, as "
-            f"the leanest design has ({leanest.arguments()}); it loses {loss.bits:.3f} of {search.peak:.3f} bits"
-        )
+    """Raise InputError if no widths of a structure meet the target."""
+    leanest = structure.with_widths([1] * len(structure.slots()))
+    costs, whole = search.pricing(leanest), search.pricing(search.asker.base)
+    for kind, most in wanted.items():
+        if costs[kind] > most:
+            loss = search.losses(leanest)[0]
+            raise InputError(
+                f"target.{kind}: got {target[kind]}, wanted at least {costs[kind] / whole[kind]:.3g}, as "
+                f"the leanest design has ({leanest.arguments()}); it loses {loss.bits:.3f} of {search.peak:.3f} bits"
+            )
 
 
 def ranked(proposals: Sequence[Proposal], base: Base) -> pd.DataFrame:

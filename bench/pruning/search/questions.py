@@ -6,14 +6,13 @@ from collections.abc import Iterable
 
 from bench.datasets.progress import duration
 from bench.pruning.designs import Cut, Design
-from bench.pruning.search.asker import Asker
-from bench.pruning.search.search import narrower
+from bench.pruning.search.asker import Asker, around, asked_widths
 
 
 def of_search(asker: Asker) -> int:
     """Return the largest number of questions of a search by one estimator and view, and of the table of answers."""
     parts = len(asker.pairs) * (len(asker.pairs) + 1) // 2  # each removal leaves one part less to ask for
-    return _of_base(asker) + parts + sum(_steps(slot.width) for slot in asker.base.slots())
+    return _of_base(asker) + parts + sum(len(asked_widths(slot.width)) for slot in asker.base.slots())
 
 
 def of_designs(asker: Asker, designs: Iterable[Design]) -> int:
@@ -22,7 +21,11 @@ def of_designs(asker: Asker, designs: Iterable[Design]) -> int:
     widths: set[tuple[str, int]] = set()
     cuts: set[Cut] = set()
     for design in designs:
-        widths |= {(slot.name, slot.width) for slot in design.slots() if slot.width < whole[slot.name]}
+        for slot in design.slots():
+            if slot.width < whole[slot.name]:
+                wide, narrow = around(slot.width, whole[slot.name])
+                asked = {narrow} if slot.width == narrow else {narrow, wide} - {whole[slot.name]}
+                widths |= {(slot.name, width) for width in asked}
         cuts.add(design.cut(asker.base))
     cuts -= {Cut(), *(Cut((pair.asked,), (pair.given,)) for pair in asker.pairs.values())}
     return _of_base(asker) + len(list(asker.diagnostics())) * (len(widths) + len(cuts))
@@ -38,11 +41,3 @@ def expectation(asker: Asker, most: int) -> str:
 def _of_base(asker: Asker) -> int:
     """Return the number of questions about each part and each slot of the base alone."""
     return len(list(asker.diagnostics())) * (len(asker.tap_of) + len(asker.pairs))
-
-
-def _steps(width: int) -> int:
-    """Return the number of steps that narrow a slot to one channel."""
-    count = 0
-    while (width := narrower(width)) >= 1:
-        count += 1
-    return count

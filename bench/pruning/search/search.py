@@ -9,7 +9,8 @@ from math import ceil, inf, isnan, log
 from bench.errors import InputError
 from bench.pruning.designs import Design, PartKind, Slot
 from bench.pruning.designs.costs import Pricing
-from bench.pruning.search.asker import Asker, Loss
+from bench.pruning.search.asker import Asker
+from bench.pruning.search.loss import Loss
 
 NARROWING = 0.8  # factor of a width in one step
 EVENLY = {"params": 1.0, "flops": 1.0}
@@ -127,28 +128,38 @@ class Search:
                 be removed.
         """
         while True:
-            costs = self.pricing(design)
-            if target and all(costs[kind] <= most for kind, most in target.items()):
+            if target and self.pricing.is_within(design, target):
                 yield from self._restore_channels(design, target)
                 return
+            costs = self.pricing(design)
             far = {kind: log(costs[kind] / most) for kind, most in target.items()} if target else EVENLY
             prices = {}
-            for before, step in self._narrower(design):
+            for slots, step in self._narrower(design):
                 left = self.pricing(step.design)
                 saved = sum(max(0, weight) * log(costs[kind] / left[kind]) for kind, weight in far.items())
                 if saved > 0 and (target or step.removable):
-                    prices[step] = max(self._step_loss(design, before, step), LEAST_LOSS) / saved
+                    prices[step] = max(self.lost_between(slots, design, step.design), LEAST_LOSS) / saved
             if not prices:
                 return
             step = min(prices, key=lambda option: prices[option])
             yield step
             design = step.design
 
-    def _step_loss(self, design: Design, before: Loss, step: Step) -> float:
-        """Return the bits that a step loses and the charge that it adds; inf if it can't be estimated."""
-        charges = [self.asker.charge(either, *self.by) for either in (step.design, design)]
-        lost = step.information_loss.bits - before.bits + charges[0] - charges[1]
+    def lost_between(self, slots: Sequence[Slot], wide: Design, narrow: Design) -> float:
+        """Return the bits that tied slots lose between two designs, and the added charge for the narrowest slot.
+
+        Returns:
+            Bits; inf if they can't be estimated.
+        """
+        losses = [self.channel_loss(slots, width_in(design, slots)).bits for design in (narrow, wide)]
+        charges = [self.asker.charge(design, *self.by) for design in (narrow, wide)]
+        lost = losses[0] - losses[1] + charges[0] - charges[1]
         return inf if isnan(lost) else lost
+
+    def with_widths(self, design: Design, words: str) -> Step:
+        """Build the step that gives all slots the widths of a design, which `words` describe."""
+        loss = Loss.total([self.asker.width(slot.name, slot.width, *self.by) for slot in design.slots()])
+        return self.step("widths", f"{words}: the channels without a place have", design, loss)
 
     def _without_a_part(self, design: Design, *kinds: PartKind) -> Iterator[Step]:
         """Yield the removal of each part of these kinds, or of each part."""
@@ -156,31 +167,29 @@ class Search:
             if not kinds or part.kind in kinds:
                 removed = leaner.removed_parts(self.asker.base)
                 change = f"without {' and '.join(map(str, removed))}: {'it has' if len(removed) == 1 else 'they have'}"
-                yield self._step(str(part), change, leaner, self.asker.structure(leaner, *self.by))
+                yield self.step(str(part), change, leaner, self.asker.structure(leaner, *self.by))
 
-    def _narrower(self, design: Design) -> Iterator[tuple[Loss, Step]]:
-        """Yield (loss of the channels removed before, the step) for each group of tied slots that can be narrower."""
+    def _narrower(self, design: Design) -> Iterator[tuple[Sequence[Slot], Step]]:
+        """Yield each group of tied slots that can be narrower, with the step that narrows it."""
         for slots in design.tied():
-            width = slots[0].width
-            fewer = narrower(width)
+            fewer = narrower(slots[0].width)
             if fewer >= 1:
-                yield self._channel_loss(slots, width), self._resized(design, slots, fewer)
+                yield slots, self._resized(design, slots, fewer)
 
     def _restore_channels(self, design: Design, target: Mapping[str, int]) -> Iterator[Step]:
         """Restore channels while the design still meets the target, one at a time, the narrowest slots first."""
         while True:
             for slots in sorted(design.tied(), key=lambda slots: slots[0].width):
                 wider = slots[0].width + 1
-                left = _with_width(design, slots, wider)
-                costs = self.pricing(left)
-                if wider < self.whole[slots[0].name] and all(costs[kind] <= most for kind, most in target.items()):
+                left = with_width(design, slots, wider)
+                if wider < self.whole[slots[0].name] and self.pricing.is_within(left, target):
                     yield self._resized(design, slots, wider)
                     design = left
                     break
             else:
                 return
 
-    def _channel_loss(self, slots: Sequence[Slot], width: int) -> Loss:
+    def channel_loss(self, slots: Sequence[Slot], width: int) -> Loss:
         """Estimate the information in the channels of these slots beyond the first `width`."""
         return Loss.total([self.asker.width(slot.name, width, *self.by) for slot in slots])
 
@@ -188,14 +197,19 @@ class Search:
         """Build the step that gives these slots another width."""
         part = " and ".join(slot.name for slot in slots)
         change = f"{part} with {width} of {self.whole[slots[0].name]} channels: the others have"
-        return self._step(part, change, _with_width(design, slots, width), self._channel_loss(slots, width))
+        return self.step(part, change, with_width(design, slots, width), self.channel_loss(slots, width))
 
-    def _step(self, part: str, change: str, design: Design, loss: Loss) -> Step:
+    def step(self, part: str, change: str, design: Design, loss: Loss) -> Step:
         """Build a step and compare its loss with the margin."""
         return Step(part, change, design, loss, loss.reliable and loss.high < self.most)
 
 
-def _with_width(design: Design, slots: Sequence[Slot], width: int) -> Design:
+def with_width(design: Design, slots: Sequence[Slot], width: int) -> Design:
     """Give these slots another width."""
     names = [slot.name for slot in slots]
     return design.with_widths([width if slot.name in names else slot.width for slot in design.slots()])
+
+
+def width_in(design: Design, slots: Sequence[Slot]) -> int:
+    """Return the width that tied slots have in a design."""
+    return next(slot.width for slot in design.slots() if slot.name == slots[0].name)

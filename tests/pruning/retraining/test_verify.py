@@ -16,7 +16,7 @@ from bench.pruning.retraining.protocol import protocol, rank_by_validation
 from bench.pruning.retraining.results import Retrained
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.retraining.verify import Verified, choose, comparisons, count_trainings, screen_proposals
-from bench.pruning.search.asker import Loss
+from bench.pruning.search.loss import Loss
 from bench.pruning.search.proposals import Proposal
 
 PROPOSALS = [

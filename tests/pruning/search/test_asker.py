@@ -9,7 +9,9 @@ from bench.datasets.splits import Split
 from bench.errors import EstimationError, InputError
 from bench.estimators import VInformation
 from bench.pruning.designs import Part, PartKind, design_of
-from bench.pruning.search.asker import READINGS, Asker, Loss, select_views
+from bench.pruning.search.asker import READINGS, Asker
+from bench.pruning.search.loss import Loss
+from bench.pruning.search.ways import select_views
 from bench.pruning.search.questions import of_designs
 from models import UNet
 

@@ -1,14 +1,17 @@
 """The greedy search with known information, without a network."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
 from bench.errors import InputError
 from bench.pruning.designs import UNetDesign
 from bench.pruning.designs.costs import Pricing
-from bench.pruning.search.asker import Loss
+from bench.pruning.search.loss import Loss
 from bench.pruning.search.proposals import Proposal, answers, propose_designs
-from bench.pruning.search.search import Search, Step, last_step_of_each_part
+from bench.pruning.search.search import Search, Step, last_step_of_each_part, with_width
 
 BASE = UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"))
 MODEL = OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "norm": "batch"})
@@ -34,6 +37,10 @@ class KnownAsker:
     def __init__(self, bits, twins=(), error=0.001, unreliable=()):
         self.bits, self.twins, self.error, self.unreliable = bits, set(twins), error, set(unreliable)
         self.base = BASE
+        self.tap_of = {slot.name: slot.tap for slot in BASE.slots()}
+        rng = np.random.default_rng(0)
+        columns = {slot.tap: rng.normal(size=(200, slot.width, 1)) for slot in BASE.slots()}
+        self.channels = {"pixel": SimpleNamespace(columns=columns)}
 
     def peak_information(self, *_):
         return 1.0
@@ -148,7 +155,8 @@ def test_targets_are_met(target):
     found = propose_designs(search(asker), BASE, target)
     whole = PRICING(BASE)
     assert any(all(p.costs[kind] <= share * whole[kind] for kind, share in target.items()) for p in found)
-    assert [p.costs.params for p in found] == sorted((p.costs.params for p in found), reverse=True)
+    params = [p.costs.params for p in found if not p.swap]
+    assert params == sorted(params, reverse=True)
     assert any(not p.within_margin for p in found)
 
 
@@ -197,17 +205,18 @@ def test_a_design_is_within_the_margin_if_all_its_removals_are():
 
 def test_without_a_target_two_more_designs_have_half_and_a_quarter_of_the_cost_of_the_leanest_allowed_one():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
-    allowed, half, quarter = [proposal.costs.params for proposal in propose_designs(search(asker), BASE, {})][-3:]
+    found = propose_designs(search(asker), BASE, {})
+    allowed, half, quarter = [proposal.costs.params for proposal in found if not proposal.swap][-3:]
     assert 0.4 * allowed < half <= 0.5 * allowed
     assert 0.2 * allowed < quarter <= 0.25 * allowed
 
 
-def test_the_loss_of_a_step_is_its_information_and_the_change_of_the_charge():
+def test_the_loss_between_two_designs_is_that_of_the_channels_and_the_change_of_the_charge():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
-    narrower = BASE.with_widths([min(slot.width, 2) for slot in BASE.slots()])
-    step = Step("all", "narrower", narrower, Loss(0.3, 0.2, 0.4, True), True)
-    lost = search(asker)._step_loss(BASE, Loss(0.1, 0.0, 0.2, True), step)
-    assert lost == pytest.approx(0.3 - 0.1 + 0.01 / 2 - 0.01 / 4)  # the narrowest layer has 2 channels instead of 4
+    deepest = BASE.tied()[-1]
+    narrow = with_width(BASE, deepest, 2)  # the narrowest layer has 2 channels instead of 4
+    lost = search(asker).lost_between(deepest, with_width(BASE, deepest, 8), narrow)
+    assert lost == pytest.approx(0.1 * (8 - 2) / 16 + 0.01 / 2 - 0.01 / 4)
 
 
 def test_every_part_and_every_slot_is_measured_by_every_diagnostic():

@@ -1,0 +1,136 @@
+"""Screening: train many proposals briefly and few to their end, and ask the best retrained ones again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil, inf, isnan, nan
+
+from omegaconf import DictConfig
+
+from bench.pruning.retraining.protocol import (
+    BRIEF,
+    FINALISTS,
+    MOVES,
+    TWICE,
+    WHOLE,
+    by_cost,
+    first_by_information,
+    rounds_of,
+)
+from bench.pruning.retraining.study import Study
+from bench.pruning.search.base import Base
+from bench.pruning.search.loss import Loss
+from bench.pruning.search.moves import moves
+from bench.pruning.search.proposals import Proposal, costs_of
+
+SHARE = 1 / 3  # of the epochs, in brief trainings
+UNKNOWN = Loss(nan, nan, nan, False)
+
+
+class Screening:
+    """Select the proposals to train from all seeds, by their validation scores alone.
+
+    Args:
+        study: The base, the settings and the trainer.
+        proposals: The proposals.
+
+    Attributes:
+        proposals: All proposals, together with those that asking again has added.
+        missing: Descriptions of the trainings that were not run.
+    """
+
+    def __init__(self, study: Study, proposals: Sequence[Proposal]):
+        self.study = study
+        self.proposals = list(proposals)
+        self.missing: list[str] = []
+
+    def finalists(self) -> Sequence[Proposal]:
+        """Train proposals, more of them briefly than to their end, and return those to train from all seeds.
+
+        nnU-Net trains one proposal, which is selected by its information alone.
+        """
+        config, epochs = self.study.config, self.study.retraining.epochs
+        if config.retrain.by == "nnunet":
+            return [first_by_information(self.proposals)]
+        if not is_screened(config, self.proposals):
+            return self.proposals
+        best = by_information(self.proposals)[:BRIEF]
+        if brief_epochs(epochs) < epochs:
+            best = self._best(best, 1, brief_epochs(epochs))[:WHOLE]
+        best = self._best(best[:WHOLE], 1)
+        for number in range(1, rounds_of(config) + 1):
+            added = self._asked_again(best[0], number)
+            if not added:
+                break
+            self.proposals += added
+            best = self._best([*best, *added], 1)
+        return self._best(best[:TWICE], 2)[:FINALISTS]
+
+    def _best(self, proposals: Sequence[Proposal], seeds: int, epochs: int | None = None) -> list[Proposal]:
+        """Train proposals from the first seeds, and order them by falling validation score.
+
+        Proposals whose training failed or was not run come last.
+        """
+        retraining = self.study.retraining
+        named = {_named(each, epochs): each for each in proposals}
+        designs = {name: each.design for name, each in named.items()}
+        self.missing += retraining(designs, "screen proposals", retraining.seeds[:seeds], epochs)
+        means = retraining.read(designs, test=False).runs.groupby("design")["val_score"].mean()
+        return [named[name] for name in sorted(named, key=lambda name: -means.get(name, -inf))]
+
+    def _asked_again(self, proposal: Proposal, number: int) -> list[Proposal]:
+        """Measure a retrained proposal, and move channels between its slots."""
+        study, retraining = self.study, self.study.retraining
+        runs = retraining.read([proposal.name], test=False).runs
+        if runs.empty:
+            return []
+        lean = Base.of_run(study.tracked.store, runs["run"].iloc[0], study.base.trust)
+        pricing = study.base.pricing
+        target = costs_of(study.config.target, pricing(study.base.design))
+        with study.asker(lean, f"asked_{proposal.name}.csv") as asker:
+            steps = moves(study.search(asker), target, MOVES)
+        known = {each.design for each in self.proposals}
+        steps = [
+            replace(step, part=f"again {number}", change=f"{proposal.name}, retrained and asked again: {step.change}")
+            for step in steps
+            if step.design not in known
+        ]
+        return [
+            Proposal(
+                f"again_{number}_{rank}", step.design, [*proposal.steps, step], pricing(step.design), UNKNOWN, UNKNOWN
+            )
+            for rank, step in enumerate(steps, 1)
+        ]
+
+
+def is_screened(config: DictConfig, proposals: Sequence[Proposal]) -> bool:
+    """Whether proposals are selected by their validation score from the first seeds."""
+    return by_cost(config) and len(proposals) > FINALISTS
+
+
+def count_screening(config: DictConfig, proposals: int, epochs: int) -> int:
+    """Return the largest number of trainings to screen this number of proposals."""
+    brief = min(BRIEF, proposals) if brief_epochs(epochs) < epochs else 0
+    whole = min(WHOLE, proposals) + MOVES * rounds_of(config)
+    return brief + whole + min(TWICE, whole)
+
+
+def by_information(proposals: Sequence[Proposal]) -> list[Proposal]:
+    """Order proposals by rising rank score. Those without one come first, as nothing speaks against them."""
+    return sorted(proposals, key=lambda each: -inf if isnan(each.score.bits) else each.score.bits)
+
+
+def brief_epochs(epochs: int) -> int:
+    """Return the number of epochs of a brief training.
+
+    Examples:
+        >>> brief_epochs(30), brief_epochs(1)
+        (10, 1)
+    """
+    return ceil(SHARE * epochs)
+
+
+def _named(proposal: Proposal, epochs: int | None) -> str:
+    """Return the name of a design, or of its training with fewer epochs."""
+    return proposal.name if epochs is None else f"{proposal.name}_{epochs}_epochs"

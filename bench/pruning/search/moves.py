@@ -1,0 +1,73 @@
+"""Moves: shift channels of a lean network from slots whose last channels tell least to those where they tell most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from math import isinf
+
+from bench.pruning.designs import Design, Slot
+from bench.pruning.search.search import Search, Step, narrower, width_in, with_width
+from bench.pruning.search.widths import WIDEST, added_cost
+
+
+def moves(search: Search, target: Mapping[str, int], most: int) -> list[Step]:
+    """Move width between the slots of the network that was measured, within a target of cost.
+
+    A slot is worth the information about the label in its last channels, given its others, per saved cost. A slot of
+    little worth is narrowed by one step. A slot of large worth is then widened as far as the target allows. Channels
+    that do not exist can't be measured, so the worth of the last ones stands for theirs.
+
+    Args:
+        search: Measures the information in the channels of the network.
+        target: Largest costs, by kind.
+        most: Largest number of designs. Each widens another slot.
+
+    Returns:
+        The moves. The information loss of each is that of the channels that it removes.
+    """
+    return list(islice(_moves(search, target), most))
+
+
+def _moves(search: Search, target: Mapping[str, int]) -> Iterator[Step]:
+    """Yield the moves, those to the slot of the largest worth first."""
+    design = search.asker.base
+    ranked = _by_worth(search, target, design)
+    for receiver in reversed(ranked):
+        for giver in ranked:
+            if giver is not receiver:
+                fewer = narrower(giver[0].width)
+                option = _widened(search, target, with_width(design, giver, fewer), receiver)
+                if width_in(option, receiver) > receiver[0].width:
+                    change = f"{_change(receiver, option)}, {_change(giver, option)}, which have"
+                    yield search.step(_name(receiver), change, option, search.channel_loss(giver, fewer))
+                    break
+
+
+def _by_worth(search: Search, target: Mapping[str, int], design: Design) -> list[Sequence[Slot]]:
+    """Return the tied slots that can be narrowed and measured, by rising worth."""
+    worth = {}
+    groups = [slots for slots in design.tied() if narrower(slots[0].width) >= 1]
+    for number, slots in enumerate(groups):
+        option = with_width(design, slots, narrower(slots[0].width))
+        lost = search.lost_between(slots, design, option)
+        if not isinf(lost):
+            worth[number] = lost / added_cost(search.pricing, target, option, design)
+    return [groups[number] for number in sorted(worth, key=lambda each: worth[each])]
+
+
+def _widened(search: Search, target: Mapping[str, int], design: Design, slots: Sequence[Slot]) -> Design:
+    """Widen tied slots as far as the target allows."""
+    width = slots[0].width
+    return search.pricing.find_widest(
+        target, lambda more: with_width(design, slots, width + int(more)), (WIDEST - 1) * float(width)
+    )
+
+
+def _change(slots: Sequence[Slot], design: Design) -> str:
+    """Describe the new width of tied slots."""
+    return f"{_name(slots)} from {slots[0].width} to {width_in(design, slots)} channels"
+
+
+def _name(slots: Sequence[Slot]) -> str:
+    return " and ".join(slot.name for slot in slots)
