@@ -138,5 +138,6 @@ class Judging(Retraining):
 
     by: Annotated[str, Choice(("bench", "nnunet"))] = MISSING
     trainer: Annotated[str, Text("the name of a trainer class of nnU-Net")] = MISSING
+    teacher: Flag = MISSING
     randoms: Annotated[int, Number(0, 1000)] = MISSING
     margin: Margin = MISSING

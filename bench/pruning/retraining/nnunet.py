@@ -78,7 +78,8 @@ class NnunetRetraining(Retraining):
         for seed in seeds:
             for name in names:
                 if (name, seed) not in done and (self.budget.left is None or self.budget.left > 0):
-                    self._train(name, seed)
+                    with self.budget.timed():
+                        self._train(name, seed)
 
     def _train(self, name: str, seed: int) -> None:
         """Train a design by nnU-Net, and track the result."""

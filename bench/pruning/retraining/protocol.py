@@ -17,17 +17,20 @@ These rules were written before any design was retrained.
 Information is estimated, and designs and proposals are chosen, with training and validation data alone.
 Base, proposals and baseline designs are retrained alike: seeds {seeds}{folds}; {epochs} epochs each; the best
 checkpoint by validation is kept. The baseline designs have the parameters or the FLOPs of the chosen proposal.
-{screened}The chosen proposal is {rule}.
+{taught}{screened}The chosen proposal is {rule}.
 It is judged once, on the test data: {metric}, paired by seed and test image, with 95 % intervals over seeds and images
 or patients.
 Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Undecided: all other cases.
 Same design: the baseline design is equal to the chosen proposal.
 """
 SCREENED = """\
-If there are more than {finalists} proposals, validation scores screen them. The {brief} with the lowest rank scores are
-trained for a third of the epochs from the first seed, and the best {whole} of these for all epochs. The best network is
-then measured again, {rounds} times, and each time {moves} designs with moved channels are trained like it. The best
-{twice} of all are trained from two seeds, and the best {finalists} from all seeds.
+If there are more than {finalists} proposals, validation scores screen them. All are trained for a third of the epochs
+from the first seed, and the best {whole} of these for all epochs. The best network is then measured again, {rounds}
+times, and each time {moves} designs with moved channels are trained like it. The best {twice} of all are trained from
+two seeds, and the best {finalists} from all seeds.
+"""
+TAUGHT = """\
+All but the base learn the probabilities of the base in place of the labels.
 """
 POOLED = """\
 The test images of all folds are pooled: each image of the data is a test image once for each seed. An image that tests
@@ -44,7 +47,6 @@ paired by repetition and case, with 95 % intervals over repetitions and cases.
 Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Undecided: all other cases.
 Same design: the baseline design is equal to the chosen proposal.
 """
-BRIEF = 16  # proposals that are trained briefly, from the first seed
 WHOLE = 6  # proposals that are trained for all epochs, from the first seed
 MOVES = 2  # designs of each round that asks again
 TWICE = 3  # proposals that are trained from two seeds
@@ -63,7 +65,7 @@ def protocol(config: DictConfig, retraining: Retraining) -> str:
         most = f"whose mean validation score is at most {config.target.loss} below the base's"
         rule = f"the proposal with the fewest parameters {most}, else {rule}"
     screened = SCREENED.format(
-        finalists=FINALISTS, brief=BRIEF, whole=WHOLE, rounds=rounds_of(config), moves=MOVES, twice=TWICE
+        finalists=FINALISTS, whole=WHOLE, rounds=rounds_of(config), moves=MOVES, twice=TWICE
     )
     folds = ", ".join(map(str, retraining.folds))
     return PROTOCOL.format(
@@ -71,6 +73,7 @@ def protocol(config: DictConfig, retraining: Retraining) -> str:
         seeds=", ".join(map(str, retraining.seeds)),
         epochs=retraining.epochs,
         rule=rule,
+        taught=TAUGHT if config.retrain.get("teacher") else "",
         screened=screened if by_cost(config) else "",
         metric=metric,
         margin=config.retrain.margin,

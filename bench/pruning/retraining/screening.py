@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import ceil, inf, isnan, nan
+from math import ceil, inf, nan
 
 from omegaconf import DictConfig
 
 from bench.pruning.retraining.protocol import (
-    BRIEF,
     FINALISTS,
     MOVES,
     TWICE,
@@ -55,7 +54,7 @@ class Screening:
             return [first_by_information(self.proposals)]
         if not is_screened(config, self.proposals):
             return self.proposals
-        best = by_information(self.proposals)[:BRIEF]
+        best = self.proposals
         if brief_epochs(epochs) < epochs:
             best = self._best(best, 1, brief_epochs(epochs))[:WHOLE]
         best = self._best(best[:WHOLE], 1)
@@ -111,14 +110,9 @@ def is_screened(config: DictConfig, proposals: Sequence[Proposal]) -> bool:
 
 def count_screening(config: DictConfig, proposals: int, epochs: int) -> int:
     """Return the largest number of trainings to screen this number of proposals."""
-    brief = min(BRIEF, proposals) if brief_epochs(epochs) < epochs else 0
+    brief = proposals if brief_epochs(epochs) < epochs else 0
     whole = min(WHOLE, proposals) + MOVES * rounds_of(config)
     return brief + whole + min(TWICE, whole)
-
-
-def by_information(proposals: Sequence[Proposal]) -> list[Proposal]:
-    """Order proposals by rising rank score. Those without one come first, as nothing speaks against them."""
-    return sorted(proposals, key=lambda each: -inf if isnan(each.score.bits) else each.score.bits)
 
 
 def brief_epochs(epochs: int) -> int:

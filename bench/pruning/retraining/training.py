@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -56,6 +56,7 @@ class Retraining:
         self.folder = folder
         self.seeds = list(range(seed, seed + config.seeds))
         self.folds = folds_of(config.get("folds"), base)
+        check_teacher(config, base)
         self.budget = Budget(config.minutes, config.runs)
         self.planned = 0
         self.seconds = 0.0
@@ -117,7 +118,7 @@ class Retraining:
         seeds = self.budget.affordable(each, wanted)
         self.budget.add(each, seeds)
         if seeds:
-            with self._shown(step), self.budget.timed():
+            with self._shown(step):
                 self.train(list(designs), seeds, epochs)
         done = {
             (f"{row.design} fold {row.fold}" if self.folds else row.design, row.seed)
@@ -137,7 +138,20 @@ class Retraining:
             folds = self.config.folds
             given = folds if isinstance(folds, int) else quoted(folds)
             overrides += [f"folds={given}", f"fold={','.join(map(str, self.folds))}"]
-        retrain(self.folder, names, seeds, self.tracked, overrides, self.budget.left)
+        for some, taught in self._by_teacher(names):
+            with self.budget.timed():
+                retrain(self.folder, some, seeds, self.tracked, [*overrides, *taught], self.budget.left)
+
+    def _by_teacher(self, names: Sequence[str]) -> Iterator[tuple[list[str], list[str]]]:
+        """Yield designs that are trained alike, with the overrides that set their teacher.
+
+        With `retrain.teacher`, all designs but the base learn from the base.
+        """
+        taught = [name for name in names if name != "base"] if self.config.get("teacher") else []
+        if taught:
+            yield taught, [f"train.teacher={self.base.run}"]
+        if plain := [name for name in names if name not in taught]:
+            yield plain, []
 
     def _launcher_overrides(self, overrides: Sequence[str]) -> list[str]:
         """Return overrides of a child that permit what this call permits. The config of a teacher needs them."""
@@ -177,6 +191,23 @@ def folds_of(folds: int | str | None, base: Base) -> list[int]:
         return sorted(set(assign_folds(base.data, folds, **folds_from(base.config.dataset)).tolist()))
     except InputError as error:
         raise InputError(f"retrain.{error}" if str(error).startswith("folds") else str(error)) from error
+
+
+def check_teacher(config: DictConfig, base: Base) -> None:
+    """Check that the base can teach the designs.
+
+    Raises:
+        InputError: With folds, the base has learned from images that test the designs. nnU-Net has no teacher.
+    """
+    if not config.get("teacher"):
+        return
+    if config.get("folds") is not None or base.config.get("folds") is not None:
+        raise InputError(
+            "retrain.teacher: got true with folds, where the base has learned from test images of other folds; leave "
+            "out retrain.folds, or set retrain.teacher=false"
+        )
+    if config.get("by") == "nnunet":
+        raise InputError("retrain.teacher: got true with retrain.by=nnunet, which has no teacher; set retrain.by=bench")
 
 
 def write_designs(folder: Path, designs: Mapping[str, Design], pricing: Pricing, base: DictConfig) -> None:

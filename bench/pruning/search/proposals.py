@@ -17,6 +17,7 @@ from bench.pruning.search.loss import Loss
 from bench.pruning.search.search import Search, Step, last_step_of_each_part
 from bench.pruning.search.widths import WidthRule, flat_within, steps_to_widths
 
+MOST = 16  # proposals
 LEANER = (2, 4)  # divisors of the parameters and FLOPs of the leanest design that the margin allows
 
 
@@ -66,8 +67,8 @@ def propose_designs(
 
     With a target of cost, several structures get widths by several rules, as wide as the target allows. The structures
     are that of the base, those after each part that may be removed and after each further bottom level, and each of
-    them without its next part. Bits rank designs of one structure better than they rank structures, so retraining
-    chooses the structure.
+    them without its next part. The designs with the lowest rank scores are proposed, 16 at most. Bits rank designs of
+    one structure better than they rank structures, so retraining chooses the structure.
 
     Without a target of cost, the removals are those that the margin allows. Further designs have half and a quarter of
     the cost of the leanest of these. Retraining then shows how much can be removed.
@@ -83,13 +84,15 @@ def propose_designs(
     """
     wanted = costs_of(target, search.pricing(base))
     found = _within_target(search, base, target, wanted, rules) if wanted else _within_margin(search, base)
+    swapped = _swapped(search, base, wanted)
     distinct = {_last_design(steps, base): steps for steps in reversed(found) if steps}
-    ranked = sorted(distinct, key=lambda design: -search.pricing(design).params)
-    narrower = [
-        Proposal(f"lean_{rank}", design, distinct[design], search.pricing(design), *search.losses(design))
+    losses = {design: search.losses(design) for design in distinct}
+    best = sorted(distinct, key=lambda design: losses[design][1].bits)[: MOST - len(swapped)]
+    ranked = sorted(best, key=lambda design: -search.pricing(design).params)
+    return [
+        Proposal(f"lean_{rank}", design, distinct[design], search.pricing(design), *losses[design])
         for rank, design in enumerate(ranked, 1)
-    ]
-    return narrower + _swapped(search, base, wanted)
+    ] + swapped
 
 
 def costs_of(target: Mapping[str, float | None], whole: Costs) -> dict[str, int]:

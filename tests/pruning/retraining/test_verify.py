@@ -15,7 +15,7 @@ from bench.pruning.retraining.closing import closing
 from bench.pruning.retraining.protocol import protocol, rank_by_validation
 from bench.pruning.retraining.results import Retrained
 from bench.pruning.retraining.training import Retraining
-from bench.pruning.retraining.verify import Verified, choose, comparisons, count_trainings, screen_proposals
+from bench.pruning.retraining.verify import Verified, choose, comparisons, count_trainings
 from bench.pruning.search.loss import Loss
 from bench.pruning.search.proposals import Proposal
 
@@ -34,52 +34,20 @@ def chosen(wanted, proposals, scores):
     return rank_by_validation(wanted, proposals, retrained(scores))[0]
 
 
-class KnownRetraining:
-    """Replacement for a Retraining, in which every design reaches a known validation score."""
-
-    seeds = (0, 1, 2, 3, 4)
-
-    def __init__(self, scores):
-        self.scores, self.calls = scores, []
-
-    def __call__(self, designs, step, seeds=None):
-        self.calls.append((list(designs), list(seeds or self.seeds)))
-        return []
-
-    def read(self, names, test):
-        assert not test
-        return retrained({name: self.scores[name] for name in names if name in self.scores})
-
-
-class KnownBase:
-    """Replacement for a base; screening needs only its design."""
-
-    design = None
-
-
 def target(params=None, flops=None, loss=0.01):
-    return OmegaConf.create({"target": {"params": params, "flops": flops, "loss": loss}, "retrain": {"by": "bench"}})
+    return OmegaConf.create(
+        {
+            "target": {"params": params, "flops": flops, "loss": loss},
+            "ask": {"rule": "search", "rounds": 2},
+            "retrain": {"by": "bench"},
+        }
+    )
 
 
-def test_two_seeds_screen_many_proposals():
-    """Proposals that lose too much are removed; the rank score orders the others."""
-    training = KnownRetraining({"base": 0.9, "lean_1": 0.7, "lean_2": 0.892, "lean_3": 0.899, "lean_4": 0.91})
-    finalists, _ = screen_proposals(target(params=0.99), KnownBase, PROPOSALS[1:], training)
-    assert [proposal.name for proposal in finalists] == ["lean_2", "lean_3"]
-    assert training.calls == [(["base", "lean_2", "lean_3", "lean_4"], [0, 1])]
-
-
-@pytest.mark.parametrize(("wanted", "count"), [(target(), 4), (target(params=0.5), 2)])
-def test_there_is_no_screening_without_a_target_of_cost_or_with_few_proposals(wanted, count):
-    training = KnownRetraining({})
-    assert screen_proposals(wanted, KnownBase, PROPOSALS[:count], training) == (PROPOSALS[:count], [])
-    assert not training.calls
-
-
-def test_the_rank_score_decides_among_proposals_within_the_target_loss():
+def test_with_a_target_of_cost_the_best_validation_score_decides():
     scores = {"base": 0.9, "lean_1": 0.95, "lean_2": 0.892, "lean_3": 0.895, "lean_4": 0.91}
-    assert chosen(target(params=0.99), PROPOSALS[1:], scores) == (PROPOSALS[1], pytest.approx(0.008))
-    assert chosen(target(params=0.99, loss=0.001), PROPOSALS[1:], scores)[0] == PROPOSALS[3]
+    assert chosen(target(params=0.99), PROPOSALS[1:], scores) == (PROPOSALS[3], pytest.approx(-0.01))
+    assert chosen(target(params=0.99, loss=None), PROPOSALS[1:], scores)[0] == PROPOSALS[3]
 
 
 def test_the_best_proposal_is_chosen_if_none_meets_the_target_loss():
@@ -128,7 +96,8 @@ def test_the_protocol_names_seeds_epochs_target_and_margin(requested, epochs):
         OmegaConf.merge(target(params=0.1), retrain), Retraining(retrain.retrain, base, None, Path("designs"), seed=3)
     )
     assert f"seeds 3, 4; {epochs} epochs each" in text
-    assert "the target's cost with the lowest rank score whose mean validation score is at most 0.01 below" in text
+    assert "The chosen proposal is the proposal with the best mean validation score." in text
+    assert "measured again, 2\ntimes" in text
     assert "No worse: above -0.02." in text
     assert "test data: Dice," in text
 
@@ -138,12 +107,14 @@ def test_the_protocol_names_seeds_epochs_target_and_margin(requested, epochs):
     [
         (target(), 3, 4 * 5 + 8 * 5),  # base and proposals, then 8 baseline designs
         (target(params=0.5), 2, 3 * 5 + 8 * 5),
-        (target(params=0.5), 4, 5 * 2 + 3 * 3 + 8 * 5),  # two seeds screen, then base and two finalists
+        # brief, whole, moved, second seed, then base and two finalists
+        (target(params=0.5), 4, 4 + 4 + 2 * 2 + 3 + 5 + 2 * 3 + 8 * 5),
     ],
 )
 def test_the_number_of_trainings_is_counted_before_the_first(wanted, count, trainings):
     config = OmegaConf.merge(wanted, {"retrain": {"by": "bench", "randoms": 1}})
-    assert count_trainings(config, PROPOSALS[:count], seeds=5) == trainings
+    retraining = SimpleNamespace(seeds=[0, 1, 2, 3, 4], epochs=30)
+    assert count_trainings(config, PROPOSALS[:count], retraining) == trainings
 
 
 BASELINES = [Baseline(BaselineKind.FLAT, "flops", None), Baseline(BaselineKind.RANDOM, "params", None, 1)]
@@ -198,12 +169,10 @@ def not_run(name):
 def test_the_closing_sentences_say_what_was_won_and_lost(rows, sentence):
     columns = ["baseline", "gain", "low", "high", "verdict", "params_ratio", "flops_ratio"]
     compared = pd.DataFrame(rows, columns=columns)
-    verified = Verified(PROPOSALS[0], pd.DataFrame(), compared, pd.DataFrame(), BASELINES)
+    verified = Verified(PROPOSALS[0], PROPOSALS, pd.DataFrame(), compared, pd.DataFrame(), BASELINES)
     assert closing(verified, "Dice") == sentence
 
 
-def test_nnunet_trains_the_proposal_with_the_lowest_rank_score_and_no_score_chooses():
-    wanted, training = OmegaConf.merge(target(params=0.99), {"retrain": {"by": "nnunet"}}), KnownRetraining({})
-    finalists, missing = screen_proposals(wanted, KnownBase, PROPOSALS[::-1], training)
-    assert ([proposal.name for proposal in finalists], missing, training.calls) == (["lean_1"], [], [])
+def test_for_nnunet_no_score_of_a_retrained_design_chooses():
+    wanted = OmegaConf.merge(target(params=0.99), {"retrain": {"by": "nnunet"}})
     assert choose(wanted, PROPOSALS[::-1], retrained({"lean_1": 0.1, "lean_2": 0.9})).name == "lean_1"

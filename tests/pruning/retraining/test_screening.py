@@ -1,0 +1,153 @@
+"""Screening: which proposals are trained briefly, to their end, and from which seeds, by validation scores alone."""
+
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+
+from bench.pruning.designs import UNetDesign
+from bench.pruning.designs.costs import Costs
+from bench.pruning.retraining import screening
+from bench.pruning.retraining.results import Retrained
+from bench.pruning.retraining.screening import Screening, brief_epochs, count_screening
+from bench.pruning.search.loss import Loss
+from bench.pruning.search.proposals import Proposal
+from bench.pruning.search.search import Step
+
+
+def proposal(number):
+    design = UNetDesign((4, number), (4,), ("cat",))
+    return Proposal(f"lean_{number}", design, (), Costs(1000 // number, 100), *2 * [Loss(number, 0, 0, True)])
+
+
+PROPOSALS = [proposal(number) for number in range(1, 11)]
+
+
+class KnownRetraining:
+    """Replacement for a Retraining, in which the validation score grows with the number of the design.
+
+    Args:
+        brief: Scores of brief trainings that differ from those of whole ones, by design.
+    """
+
+    seeds = (0, 1, 2, 3, 4)
+    epochs = 30
+
+    def __init__(self, brief=None):
+        self.brief, self.calls, self.trained = brief or {}, [], {}
+
+    def __call__(self, designs, step, seeds=None, epochs=None):
+        self.calls.append((sorted(designs), list(seeds), epochs))
+        for name, design in designs.items():
+            score = design.widths[1] / 100
+            self.trained[name] = (list(seeds), self.brief.get(name, score))
+        return []
+
+    def read(self, names, test):
+        assert not test
+        rows = [
+            {"design": name, "seed": seed, "val_score": self.trained[name][1], "run": name}
+            for name in names
+            if name in self.trained
+            for seed in self.trained[name][0]
+        ]
+        return Retrained(pd.DataFrame(rows, columns=["design", "seed", "val_score", "run"]), pd.DataFrame())
+
+
+def study(retraining, params=0.5, rounds=0, by="bench"):
+    config = OmegaConf.create(
+        {
+            "target": {"params": params, "flops": None, "loss": 0.01},
+            "ask": {"rule": "search", "rounds": rounds},
+            "retrain": {"by": by},
+        }
+    )
+    return SimpleNamespace(config=config, retraining=retraining)
+
+
+def names(proposals):
+    return [each.name for each in proposals]
+
+
+def test_many_are_trained_briefly_and_few_from_two_seeds():
+    training = KnownRetraining(brief={"lean_10_10_epochs": 0.0})
+    assert names(Screening(study(training), PROPOSALS).finalists()) == ["lean_9", "lean_8"]
+    brief, whole, twice = training.calls
+    assert brief == (sorted(f"lean_{number}_10_epochs" for number in range(1, 11)), [0], 10)
+    assert whole == ([f"lean_{number}" for number in range(4, 10)], [0], None)  # the score of 10 epochs excludes lean_10
+    assert twice == (["lean_7", "lean_8", "lean_9"], [0, 1], None)
+    assert sum(len(named) for named, *_ in training.calls) == count_screening(study(training).config, 10, epochs=30)
+
+
+def test_a_training_of_one_epoch_has_no_brief_form():
+    training = KnownRetraining()
+    training.epochs = 1
+    Screening(study(training), PROPOSALS).finalists()
+    assert [epochs for *_, epochs in training.calls] == [None, None]
+    assert len(training.calls[0][0]) == 6
+
+
+@pytest.mark.parametrize(("params", "count"), [(None, 10), (0.5, 2)])
+def test_there_is_no_screening_without_a_target_of_cost_or_with_few_proposals(params, count):
+    training = KnownRetraining()
+    assert Screening(study(training, params), PROPOSALS[:count]).finalists() == PROPOSALS[:count]
+    assert not training.calls
+
+
+def test_nnunet_trains_the_proposal_with_the_lowest_rank_score():
+    training = KnownRetraining()
+    assert names(Screening(study(training, by="nnunet"), PROPOSALS[::-1]).finalists()) == ["lean_1"]
+    assert not training.calls
+
+
+def test_a_design_that_was_not_trained_comes_last():
+    training = KnownRetraining()
+    train = training.__call__
+
+    class OutOfTime(KnownRetraining):
+        def __call__(self, designs, *args):
+            return train({name: design for name, design in designs.items() if "lean_9" not in name}, *args)
+
+    stopped = OutOfTime()
+    stopped.trained = training.trained
+    assert names(Screening(study(stopped), PROPOSALS).finalists()) == ["lean_10", "lean_8"]
+
+
+def test_the_best_network_is_measured_again_and_its_moves_compete(monkeypatch):
+    """Each round moves channels of the best design so far; a move that is known already is not trained again."""
+    training = KnownRetraining()
+    asked = []
+
+    def base_of(store, run, trust):
+        asked.append(run)
+        return run
+
+    def moves(search, target, most):
+        assert target == {"params": 500}
+        wider = 10 + 5 * len(asked)
+        steps = [Step("decoder 1", "moved", proposal(width).design, Loss(0, 0, 0, True), True) for width in (wider, 3)]
+        return steps[:most]
+
+    @contextmanager
+    def asker(lean, file):
+        assert file == f"asked_{lean}.csv"
+        yield None
+
+    monkeypatch.setattr(screening, "Base", SimpleNamespace(of_run=base_of))
+    monkeypatch.setattr(screening, "moves", moves)
+    studied = study(training, rounds=2)
+    studied.base = SimpleNamespace(design=None, trust=(), pricing=lambda design: Costs(1000, 100))
+    studied.tracked, studied.asker, studied.search = SimpleNamespace(store=None), asker, lambda asker: None
+    screened = Screening(studied, PROPOSALS)
+    assert names(screened.finalists()) == ["again_2_1", "again_1_1"]
+    assert asked == ["lean_10", "again_1_1"]
+    assert names(screened.proposals) == [*names(PROPOSALS), "again_1_1", "again_2_1"]
+    last = screened.proposals[-1]
+    assert [step.part for step in last.steps] == ["again 1", "again 2"]
+    assert last.reasons().startswith("lean_10, retrained and asked again: moved")
+
+
+def test_a_brief_training_has_a_third_of_the_epochs():
+    assert [brief_epochs(epochs) for epochs in (30, 31, 2, 1)] == [10, 11, 1, 1]
