@@ -64,9 +64,7 @@ def protocol(config: DictConfig, retraining: Retraining) -> str:
     if not by_cost(config):
         most = f"whose mean validation score is at most {config.target.loss} below the base's"
         rule = f"the proposal with the fewest parameters {most}, else {rule}"
-    screened = SCREENED.format(
-        finalists=FINALISTS, whole=WHOLE, rounds=rounds_of(config), moves=MOVES, twice=TWICE
-    )
+    screened = SCREENED.format(finalists=FINALISTS, whole=WHOLE, rounds=rounds_of(config), moves=MOVES, twice=TWICE)
     folds = ", ".join(map(str, retraining.folds))
     return PROTOCOL.format(
         folds=f", each with the folds {folds} of folds={config.retrain.folds}" if folds else "",

@@ -116,7 +116,7 @@ def _within_target(
     wanted: Mapping[str, int],
     rules: Sequence[WidthRule],
 ) -> list[list[Step]]:
-    """Give several structures widths within the target, by each rule. Those that exceed it nevertheless are left out."""
+    """Give several structures widths within the target, by each rule. Those that exceed it are left out."""
     parts = list(search.parts(base))
     removed = [*parts, *search.bottoms(_last_design(parts, base))]
     structures = [removed[:count] for count in range(len(removed) + 1)]

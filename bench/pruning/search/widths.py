@@ -22,6 +22,7 @@ class WidthRule(StrEnum):
     RANK = "rank"  # in proportion to the effective rank of the channels of the base
     FLAT = "flat"  # one width for all slots
 
+
 WORDS = {
     WidthRule.GROWN: "widths grown by information per cost",
     WidthRule.RANK: "widths in proportion to the effective rank",

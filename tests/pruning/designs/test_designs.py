@@ -176,3 +176,18 @@ def test_other_networks_are_refused():
 
 def test_a_chain_of_filters_has_no_swaps():
     assert design_of(CHAIN).swaps() == {}
+
+
+def test_the_swaps_of_a_unet_are_other_networks_of_less_cost():
+    base = UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"))
+    swaps = base.swaps()
+    assert list(swaps) == ["1 convolution per level", "interpolation"]
+    assert swaps["1 convolution per level"].swaps() == {
+        "interpolation": UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"), 1, "interpolate")
+    }
+    pricing = Pricing(OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1}), (1, 16, 16))
+    for swap in swaps.values():
+        assert pricing(swap).params < pricing(base).params
+        assert pricing(swap).flops < pricing(base).flops
+        network = UNet(1, 1, **swap.arguments())
+        assert UNetDesign.of(network) == swap

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
+from bench.errors import InputError
 from bench.pruning.retraining import budget, processes, training
 from bench.pruning.retraining.results import Retrained
 
@@ -106,6 +107,34 @@ def test_a_budget_of_minutes_holds_over_all_sweeps_together(sweeps, monkeypatch)
         retraining({step: None}, step)
     assert limits == [600, 360, 120]  # no time remains for a further sweep
     assert retraining.budget.report(["finished"] * 6) == "retraining took 10.0 of 10 minutes and 6 runs (6 finished)"
+
+
+def test_with_a_teacher_all_designs_but_the_base_learn_from_the_base(sweeps, monkeypatch):
+    taught = {}
+
+    def sweep(folder, names, seeds, parent, launcher, seconds):
+        taught.update(dict.fromkeys(names, [each for each in launcher if each.startswith("train.")]))
+
+    monkeypatch.setattr(training, "retrain", sweep)
+    config = {"seeds": 2, "epochs": 9, "minutes": None, "runs": None, "overrides": [], "teacher": True, "folds": None}
+    base = SimpleNamespace(trust=(), run="0123", config={})
+    retraining = training.Retraining(OmegaConf.create(config), base, None, Path(), seed=0)
+    retraining(dict.fromkeys(("base", "lean_1", "flat")), "retrain", epochs=3)
+    assert taught == {
+        "lean_1": ["train.epochs=3", "train.teacher=0123"],
+        "flat": ["train.epochs=3", "train.teacher=0123"],
+        "base": ["train.epochs=3"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "of_base", "found"),
+    [({"folds": 3}, {}, "folds"), ({}, {"folds": 3}, "folds"), ({"by": "nnunet"}, {}, "nnU-Net")],
+)
+def test_a_teacher_is_refused_where_it_would_know_test_images_or_can_not_teach(given, of_base, found):
+    base = SimpleNamespace(config=OmegaConf.create(of_base))
+    with pytest.raises(InputError, match=f"retrain.teacher: got true with .*{found}"):
+        training.check_teacher(OmegaConf.create({"teacher": True, "folds": None} | given), base)
 
 
 def test_the_expected_duration_of_a_training_has_the_epochs_that_are_asked_for():

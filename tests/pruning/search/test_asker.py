@@ -11,8 +11,8 @@ from bench.estimators import VInformation
 from bench.pruning.designs import Part, PartKind, design_of
 from bench.pruning.search.asker import READINGS, Asker
 from bench.pruning.search.loss import Loss
-from bench.pruning.search.ways import select_views
 from bench.pruning.search.questions import of_designs
+from bench.pruning.search.ways import select_views
 from models import UNet
 
 NETWORK = UNet(1, 1, widths=(4, 4, 4), norm="none")
@@ -160,3 +160,11 @@ def test_with_32_images_both_views_are_selected():
     data = Data("made", "segmentation", ("background", "bright"), split, split, split)
     assert select_views(data, None) == ["pixel", "patch"]
     assert select_views(data, ["patch"]) == ["patch"]
+
+
+def test_between_asked_widths_the_loss_is_linear_in_the_logarithm(asker, monkeypatch):
+    asker.order["decoder 1"] = list(range(16))
+    known = {8: 1.0, 4: 2.0, 3: 5.0}
+    monkeypatch.setattr(asker, "_beyond", lambda slot, width, *_: Loss(known[width], 0.0, 0.0, True))
+    bits = [asker.width("decoder 1", width, "probe", "pixel").bits for width in (8, 6, 4, 3)]
+    assert bits == pytest.approx([1.0, 2 - np.log(6 / 4) / np.log(8 / 4), 2.0, 5.0])
