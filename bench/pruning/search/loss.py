@@ -30,8 +30,11 @@ class Loss:
             >>> Loss(0.0, 0.0, 0.0, True).towards(Loss(4.0, 2.0, 6.0, True), 0.25)
             Loss(bits=1.0, low=0.5, high=1.5, reliable=True)
         """
-        ends = zip((self.bits, self.low, self.high), (other.bits, other.low, other.high), strict=True)
-        return Loss(*((1 - share) * one + share * two for one, two in ends), self.reliable and other.reliable)
+        bits, low, high = (
+            (1 - share) * one + share * two
+            for one, two in ((self.bits, other.bits), (self.low, other.low), (self.high, other.high))
+        )
+        return Loss(bits, low, high, self.reliable and other.reliable)
 
     @classmethod
     def total(cls, losses: Sequence[Loss]) -> Loss:

@@ -113,7 +113,8 @@ def test_with_a_teacher_all_designs_but_the_base_learn_from_the_base(sweeps, mon
     taught = {}
 
     def sweep(folder, names, seeds, parent, launcher, seconds):
-        taught.update(dict.fromkeys(names, [each for each in launcher if each.startswith("train.")]))
+        settings = [each for each in launcher if each.startswith("train.")]
+        taught.update({name: settings for name in names})
 
     monkeypatch.setattr(training, "retrain", sweep)
     config = {"seeds": 2, "epochs": 9, "minutes": None, "runs": None, "overrides": [], "teacher": True, "folds": None}
@@ -129,7 +130,7 @@ def test_with_a_teacher_all_designs_but_the_base_learn_from_the_base(sweeps, mon
 
 @pytest.mark.parametrize(
     ("given", "of_base", "found"),
-    [({"folds": 3}, {}, "folds"), ({}, {"folds": 3}, "folds"), ({"by": "nnunet"}, {}, "nnU-Net")],
+    [({"folds": 3}, {}, "folds"), ({}, {"folds": 3}, "folds"), ({"by": "nnunet"}, {}, "nnunet")],
 )
 def test_a_teacher_is_refused_where_it_would_know_test_images_or_can_not_teach(given, of_base, found):
     base = SimpleNamespace(config=OmegaConf.create(of_base))
