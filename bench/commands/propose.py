@@ -46,7 +46,11 @@ def propose(config: DictConfig) -> str:
         if config.verify:
             say(retraining.plan(count_trainings(config, proposals, retraining)))
             verified = verify(study, proposals)
-            tracked.table(ranked(verified.proposals, base), "tables/proposals.csv")
+            moved = verified.proposals[len(proposals) :]
+            table = ranked(verified.proposals, base)
+            tracked.table(table, "tables/proposals.csv")
+            write_proposals(retraining, moved)
+            sys.stdout.write(described(table[len(proposals) :], retraining.folder))
             metric = metric_of(base.data.task)
             sys.stdout.write(
                 f"{verdict_report(verified, metric)}\n{closing(verified, metric)}\n{retraining.report()}\n"
@@ -114,6 +118,14 @@ def proposal_report(proposals: pd.DataFrame, folder: Path, peak: float) -> str:
         folder: Folder of the yaml files.
         peak: Information about the label in the most informative layer of the base, in bits.
     """
+    return (
+        f"{described(proposals, folder)}\nratio: cost of the base / cost of the design\n"
+        f"bits: information about the label; the layer of the base with the most has {peak:.3f}\n"
+    )
+
+
+def described(proposals: pd.DataFrame, folder: Path) -> str:
+    """Format each proposal with its cost, its reasons and the command that trains it."""
     lines = []
     for row in proposals.itertuples():
         lines.append(
@@ -124,10 +136,6 @@ def proposal_report(proposals: pd.DataFrame, folder: Path, peak: float) -> str:
             f"  {row.overrides}\n"
         )
         lines += [f"  - {reason}\n" for reason in row.why.splitlines()]
-    lines.append(
-        "\nratio: cost of the base / cost of the design\n"
-        f"bits: information about the label; the layer of the base with the most has {peak:.3f}\n"
-    )
     return "".join(lines)
 
 
