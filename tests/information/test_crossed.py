@@ -63,7 +63,7 @@ def test_coverage_of_crossed_intervals(of_seeds, of_groups):
 @pytest.mark.parametrize("shape", [(1, 5), (5, 1)])
 def test_one_seed_or_one_group_has_no_verdict(shape):
     with pytest.raises(InputError, match=rf"got {shape[0]} seeds and {shape[1]} .*no verdict"):
-        Crossed.of(np.zeros(shape)).interval
+        Crossed.of(np.zeros(shape))
 
 
 def drawn(rng, found, seeds, groups):

@@ -22,12 +22,18 @@ If a target of cost has more than {finalists} proposals, {screening} seeds of ea
 The chosen proposal is {rule}.
 It is judged once, on the test data: {metric}, paired by seed and test image, with 95 % intervals over seeds and images
 or patients.
-Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Undecided: all other cases.
-Same design: the baseline design is equal to the chosen proposal.
-"""
+{families}"""
 POOLED = """\
 The test images of all folds are pooled: each image of the data is a test image once for each seed. An image that tests
 the designs in one fold trains or validates them in others, so that the choice is not independent of the test data.
+"""
+FAMILIES = """\
+Better: the gain is above 0. No worse: above -{margin}. Worse: below 0. Undecided: all other cases.
+Same design: the baseline design is equal to the chosen proposal.
+The comparison with the base is the primary one. It is judged alone: each verdict holds if the 95 % interval lies there.
+The comparisons with all baseline designs are one family, because any of them could seem better or worse by chance. By
+Holm's correction, the probability of one or more false verdicts among them is at most 5 %. Equal designs count once.
+Intervals are not corrected.
 """
 PROTOCOL_OF_NNUNET = """\
 These rules were written before any design was retrained.
@@ -37,19 +43,17 @@ Base, chosen proposal and baseline designs are retrained by {trainer} of nnU-Net
 checkpoint is judged. The baseline designs have the parameters or the FLOPs of the chosen proposal.
 It is judged once, on the validation cases of the fold, which nnU-Net does not train on: {metric} of summary.json,
 paired by repetition and case, with 95 % intervals over repetitions and cases.
-Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Undecided: all other cases.
-Same design: the baseline design is equal to the chosen proposal.
-"""
+{families}"""
 SCREENING = 2  # seeds
 FINALISTS = 2  # proposals
 
 
 def protocol(config: DictConfig, retraining: Retraining) -> str:
     """Describe the rules of this run in words."""
-    metric = metric_of(retraining.base.data.task)
+    metric, families = metric_of(retraining.base.data.task), FAMILIES.format(margin=config.retrain.margin)
     if config.retrain.by == "nnunet":
         return PROTOCOL_OF_NNUNET.format(
-            trainer=config.retrain.trainer, seeds=len(retraining.seeds), metric=metric, margin=config.retrain.margin
+            trainer=config.retrain.trainer, seeds=len(retraining.seeds), metric=metric, families=families
         )
     first = "of the target's cost with the lowest rank score" if by_cost(config) else "with the fewest parameters"
     rule = f"the proposal {first}"
@@ -65,7 +69,7 @@ def protocol(config: DictConfig, retraining: Retraining) -> str:
         finalists=FINALISTS,
         screening=SCREENING,
         metric=metric,
-        margin=config.retrain.margin,
+        families=families,
     ) + (POOLED if retraining.folds else "")
 
 

@@ -13,6 +13,7 @@ from bench import plots, tracking
 from bench.layers.selection import named_rng
 from bench.pruning.designs.baselines import Baseline, baseline_designs, count_baselines
 from bench.pruning.retraining import judge
+from bench.pruning.retraining.comparing import comparisons
 from bench.pruning.retraining.protocol import (
     FINALISTS,
     SCREENING,
@@ -152,35 +153,6 @@ def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mappi
     for cost in plots.COSTS:
         table[f"front.{cost}"] = judge.pareto(table, cost) & table["design"].map(judge.learned(results.runs))
     return table
-
-
-def comparisons(
-    results: Retrained, chosen: Proposal, references: Mapping[str, str], config: DictConfig
-) -> pd.DataFrame:
-    """Compare the chosen proposal with base and baseline designs: gain with interval, verdict, ratios of costs.
-
-    `references` has the name under which each of these designs was trained, because equal designs are trained once.
-    """
-    rows = []
-    costs = results.runs.groupby("design")[["params", "flops"]].first()
-    for name, trained in references.items():
-        if results.runs[results.runs["design"] == trained]["seed"].nunique() < 2:
-            rows.append({"proposal": chosen.name, "baseline": name, "gain": float("nan"), "verdict": "not run"})
-            continue
-        gain = judge.paired(results.images, chosen.name, trained)
-        rows.append(
-            {
-                "proposal": chosen.name,
-                "baseline": name,
-                "gain": gain.mean,
-                "low": gain.low,
-                "high": gain.high,
-                "verdict": "same design" if trained == chosen.name else judge.verdict(gain, config.retrain.margin),
-                "params_ratio": costs["params"][trained] / chosen.costs.params,
-                "flops_ratio": costs["flops"][trained] / chosen.costs.flops,
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def curves(tracked: tracking.Run, runs: pd.DataFrame) -> pd.DataFrame:
