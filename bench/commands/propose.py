@@ -15,6 +15,7 @@ from bench.pruning.retraining.closing import closing
 from bench.pruning.retraining.comparing import describe_undecided
 from bench.pruning.retraining.export import require_onnx
 from bench.pruning.retraining.failures import describe_failures
+from bench.pruning.retraining.limits import require_runs
 from bench.pruning.retraining.nnunet import training_by_nnunet
 from bench.pruning.retraining.outputs import log_chosen, plot_kept_information, write_proposals
 from bench.pruning.retraining.protocol import metric_of
@@ -47,6 +48,8 @@ def propose(config: DictConfig) -> str:
         if isinstance(base.network, NnUnet):
             sys.stdout.write(training_by_nnunet(base, table["design"], retraining.folder / "plans"))
         if config.verify:
+            if config.retrain.by == "bench":  # nnU-Net trains one proposal
+                require_runs(retraining, 1 + len(proposals), f"base and {len(proposals)} proposals")
             say(retraining.plan(count_trainings(config, proposals, len(retraining.seeds))))
             verified = verify(config, proposals, retraining)
             metric = metric_of(base.data.task)

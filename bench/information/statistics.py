@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import ceil, floor, log10
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -33,6 +34,17 @@ class Interval(NamedTuple):
     def bounds(self) -> tuple[float, float]:
         """Return the lower and the upper end."""
         return self.low, self.high
+
+
+def round_up(value: float, digits: int = 2) -> float:
+    """Round a number above 0 up to this number of significant digits.
+
+    Examples:
+        >>> round_up(0.01234), round_up(0.2), round_up(0.012345, digits=3)
+        (0.013, 0.2, 0.0124)
+    """
+    places = digits - 1 - floor(log10(value))
+    return round(ceil(round(value * 10.0**places, 6)) / 10.0**places, places)
 
 
 # SciPy's `sem` adds the values of some two-dimensional arrays in another order, which changes the last digit.

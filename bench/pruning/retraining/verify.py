@@ -10,10 +10,13 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from bench import plots, tracking
+from bench.datasets.progress import say
 from bench.layers.selection import named_rng
 from bench.pruning.designs.baselines import Baseline, baseline_designs, count_baselines
 from bench.pruning.retraining import judge
 from bench.pruning.retraining.comparing import comparisons
+from bench.pruning.retraining.limits import require_learned
+from bench.pruning.retraining.planning import seeds_for_margin
 from bench.pruning.retraining.protocol import (
     FINALISTS,
     SCREENING,
@@ -58,6 +61,9 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     finalists, missing = screen_proposals(config, base, proposals, retraining)
     first = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
     trained = ["base", *(proposal.name for proposal in finalists)]
+    if config.retrain.by == "bench":  # nnU-Net has no validation images beside those that judge
+        say(seeds_for_margin(config, {name: first[name] for name in trained}, retraining))
+        require_learned(retraining.read(first, test=False).runs, proposals, base)
     missing += retraining({name: first[name] for name in trained}, "retrain base and proposals")
     chosen = choose(config, finalists, retraining.read(trained, test=False))
 

@@ -16,7 +16,7 @@ from bench.information.crossed import Crossed
 from bench.pruning.retraining import training
 from bench.pruning.retraining.judge import for_all_seeds, in_common, paired, spread
 from bench.pruning.retraining.protocol import protocol
-from bench.pruning.retraining.results import KEPT, Retrained, _scores, results_of
+from bench.pruning.retraining.results import KEPT, Retrained, results_of, scores_of
 
 FOLDS, IMAGES = 3, 12  # image i tests fold i % 3
 
@@ -86,7 +86,7 @@ def test_weights_are_those_of_the_pooled_images():
         "name": list("abcdef"), "group": range(6), "class": [0, 0, 0, 1, 1, 0], "correct": [1, 1, 0, 1, 0, 0],
         "design": "base", "seed": 0, "fold": [0, 0, 0, 0, 1, 1],
     })  # fmt: skip
-    scored = _scores(test)
+    scored = scores_of(test)
     assert scored["weight"].tolist() == pytest.approx([1 / 8, 1 / 8, 1 / 8, 1 / 4, 1 / 4, 1 / 8])
     assert (scored["weight"] * scored["score"]).sum() == pytest.approx((2 / 4 + 1 / 2) / 2)
     assert scored["fold"].tolist() == test["fold"].tolist()
