@@ -16,7 +16,7 @@ from bench.information.statistics import NORMAL_QUANTILE, Interval, t_half_width
 LEVEL = 0.05  # of two-sided tests, as that of a 95 % interval
 POWER = 0.8
 MOST_SEEDS = 1000
-CERTAIN = 30.0  # a margin of more standard errors is found with certainty; SciPy's noncentral t is exact below
+CERTAIN = 100.0  # times the quantile of the test: a margin of as many standard errors is found with certainty
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,7 @@ class Components(NamedTuple):
             degrees = np.where(spread > 0, np.maximum(1, total**2 / spread), 1)
             away = np.where(total > 0, margin / np.sqrt(total / (seeds * groups)), np.inf)
         quantile = scipy.stats.t.ppf(1 - level / 2, degrees)
-        found = scipy.stats.nct.sf(quantile, degrees, np.minimum(away, CERTAIN))
-        return np.where(away - quantile > CERTAIN / 2, 1.0, found)
+        return scipy.stats.nct.sf(quantile, degrees, np.minimum(away, CERTAIN * quantile))
 
     def seeds_needed(self, margin: float, groups: int, level: float = LEVEL) -> int | None:
         """Return the smallest number of seeds with a power of 80 %, or None if no number up to 1000 has it."""
@@ -163,10 +162,28 @@ class Components(NamedTuple):
         enough = np.flatnonzero(self.power(margin, seeds, groups, level) >= POWER)
         return int(seeds[enough[0]]) if len(enough) else None
 
-    def of_groups_alone(self, groups: int) -> tuple[float, float]:
-        """Return half the width of the interval with any number of seeds, and the least margin with a power of 80 %."""
-        error = sqrt(self.groups / groups)
-        return NORMAL_QUANTILE * error, (NORMAL_QUANTILE + float(scipy.stats.norm.ppf(POWER))) * error
+    def margin_decided(self, seeds: int, groups: int) -> float:
+        """Return the smallest margin that this number of seeds decides with a power of 80 %.
+
+        Examples:
+            >>> found = Components(0.01**2, 0.05**2, 0.1**2)
+            >>> round(found.margin_decided(9, groups=100), 3), round(found.margin_decided(1000, groups=100), 3)
+            (0.02, 0.014)
+        """
+
+        def missing(margin: float) -> float:
+            return POWER - float(self.power(margin, np.array([seeds]), groups)[0])
+
+        if sum(self) == 0:
+            return 0.0
+        most = 1e-6
+        while missing(most) > 0:
+            most *= 10
+        return float(scipy.optimize.brentq(missing, 0.0, most, xtol=1e-9))
+
+    def half_width_of_groups(self, groups: int) -> float:
+        """Return half the width of the interval with any number of seeds, because of the groups alone."""
+        return NORMAL_QUANTILE * sqrt(self.groups / groups)
 
     def of_folds(self, folds: int) -> Components:
         """Return the variances if each seed trains one network per fold: their errors average out over the folds."""

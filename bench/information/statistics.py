@@ -37,12 +37,14 @@ class Interval(NamedTuple):
 
 
 def round_up(value: float, digits: int = 2) -> float:
-    """Round a number above 0 up to this number of significant digits.
+    """Round a number of at least 0 up to this number of significant digits.
 
     Examples:
         >>> round_up(0.01234), round_up(0.2), round_up(0.012345, digits=3)
         (0.013, 0.2, 0.0124)
     """
+    if value == 0:
+        return 0.0
     places = digits - 1 - floor(log10(value))
     return round(ceil(round(value * 10.0**places, 6)) / 10.0**places, places)
 

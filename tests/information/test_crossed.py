@@ -116,16 +116,27 @@ def test_the_needed_seeds_reach_the_power_in_a_simulation(found, margin, groups,
 
 def test_groups_alone_can_leave_a_margin_undecided():
     found = Components(0.01**2, 0.05**2, 0.1**2)
-    reach, least = found.of_groups_alone(100)
-    assert reach == pytest.approx(1.96 * 0.005, rel=1e-3)
+    assert found.half_width_of_groups(100) == pytest.approx(1.96 * 0.005)
+    least = found.margin_decided(10**9, 100)
+    assert least == pytest.approx((1.984 + 0.845) * 0.005, rel=2e-3)  # quantiles of t with 99 degrees of freedom
     assert found.seeds_needed(0.99 * least, 100) is None
     assert found.seeds_needed(1.02 * least, 100) > 100
     assert found.seeds_needed(0.99 * least, 400) < 100
 
 
+def test_the_margin_that_seeds_decide_needs_these_seeds():
+    found = Components(0.01**2, 0.02**2, 0.03**2)
+    for seeds in (3, 5, 20):
+        margin = found.margin_decided(seeds, 30)
+        assert found.power(margin, np.array([seeds]), 30) == pytest.approx(POWER)
+        assert found.seeds_needed(1.001 * margin, 30) == seeds
+        assert found.seeds_needed(0.97 * margin, 30) > seeds
+
+
 @pytest.mark.filterwarnings("error")
 def test_values_without_spread_need_two_seeds():
     assert Components(0.0, 0.0, 0.0).seeds_needed(0.01, 30) == 2
+    assert Components(0.0, 0.0, 0.0).margin_decided(2, 30) == 0
 
 
 def test_a_stricter_level_needs_more_seeds():

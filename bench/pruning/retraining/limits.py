@@ -12,6 +12,7 @@ from bench.datasets.data import Data
 from bench.datasets.progress import duration
 from bench.datasets.storage import loaded
 from bench.errors import InputError
+from bench.pruning.designs.baselines import EQUAL
 from bench.pruning.retraining import judge
 from bench.pruning.retraining.budget import seconds_of_training
 from bench.pruning.retraining.training import Retraining
@@ -19,7 +20,7 @@ from bench.pruning.search.base import Base
 from bench.pruning.search.proposals import Proposal
 from bench.sweeps import jobs
 from bench.tracking.store import Store
-from bench.training.collapse import REMEDY
+from bench.training.collapse import REMEDY, SHORT
 
 SEEDS = 2  # the least for a verdict
 ONE_SIDED = 1.645  # 95 % of the standard normal distribution
@@ -68,12 +69,16 @@ def require_minutes(retraining: Retraining) -> None:
 def require_trained_base(base: Base, store: Store) -> None:
     """Check that the training of the base has taught the network something.
 
+    A training of fewer than 3 epochs may be at its beginning, as in a first trial of a command. It is not checked.
+
     Raises:
         InputError: Its training collapsed, or its balanced accuracy on validation data can't be told from chance.
     """
     assert base.run is not None  # the base is trained before
     metrics = store.client.get_run(base.run).data.metrics
     score, found = metrics.get("summary/val_score", float("nan")), f"run: got the base {base.run}"
+    if base.config.train.epochs < SHORT:
+        return
     if metrics.get("summary/collapsed") == 1:
         raise InputError(
             f"{found}, whose training taught the network nothing (validation score {score:.3f}); wanted a base that "
@@ -97,30 +102,28 @@ def chance(data: Data) -> float:
     return share + ONE_SIDED * error
 
 
-def require_learned(runs: pd.DataFrame, proposals: Sequence[Proposal], base: Base) -> None:
-    """Check that a training of a proposal has taught the network something.
+def require_learned(runs: pd.DataFrame, proposals: Sequence[Proposal], base: Base, epochs: int) -> None:
+    """Check that a training of a proposal has taught the network something, if it had 3 epochs or more.
 
     Args:
         runs: Rows with design and collapsed, of base and proposals.
         proposals: The proposals.
         base: The base.
+        epochs: Number of epochs of each training.
 
     Raises:
         InputError: All proposals failed to train.
     """
     learned, names = judge.learned(runs), {proposal.name for proposal in proposals}
     tried = runs[runs["design"].isin(names)]
-    if tried.empty or learned[tried["design"].unique()].any():
+    if epochs < SHORT or tried.empty or learned[tried["design"].unique()].any():
         return
     of_base, whole = runs[runs["design"] == "base"]["collapsed"], base.pricing(base.design)
-    widest = max((proposal for proposal in proposals if proposal.name in set(tried["design"])), key=_parameters)
-    shares = " and ".join(f"{widest.costs[kind] / whole[kind]:.2g} of the {kind}" for kind in ("params", "flops"))
+    known = [proposal for proposal in proposals if proposal.name in set(tried["design"])]
+    widest = max(known, key=lambda proposal: proposal.costs.params)
+    shares = " and ".join(f"{widest.costs[kind] / whole[kind]:.2g} of the {words}" for kind, words in EQUAL.items())
     raise InputError(
         f"retrain: all {tried['design'].nunique()} proposals failed to train (base: {int(of_base.sum())} of "
         f"{len(of_base)} runs); the widest, {widest.name}, has {shares} of the base; wanted a higher target.params or "
         f"target.flops, or more epochs (retrain.epochs)"
     )
-
-
-def _parameters(proposal: Proposal) -> int:
-    return proposal.costs.params

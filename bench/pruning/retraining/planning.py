@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from bench.config.build import build_data, build_stored
 from bench.datasets.data import SPLITS, Data
-from bench.information.crossed import Components
+from bench.information.crossed import MOST_SEEDS, Components
 from bench.information.statistics import round_up
 from bench.pruning.designs import Design
 from bench.pruning.retraining import judge
@@ -22,6 +22,7 @@ from bench.training.evaluate import evaluate
 from models.tracing import device_of
 
 FOLDS = 5  # that are suggested where seeds do not suffice
+ANY = 10**9  # seeds, after which only images or patients vary
 
 
 def seeds_for_margin(config: DictConfig, designs: Mapping[str, Design], retraining: Retraining) -> str:
@@ -72,20 +73,21 @@ def describe_need(found: Components, margin: float, seeds: int, folds: Collectio
     tested = whole if folds else len(set(data.whole("test").groups))
     folded = found.of_folds(FOLDS).seeds_needed(margin, whole) if not folds and whole >= FOLDS else None
     by_folds = f"set retrain.folds={FOLDS} ({whole} test {units}), which needs about {folded} seeds"
-    needed = found.seeds_needed(margin, tested)
-    if needed is None:
-        reach, _ = found.of_groups_alone(tested)
-        _, least = found.of_groups_alone(whole)
-        nearest = f"wanted more {units}, or a margin of at least {round_up(least):g}"
-        nearest += "" if folds else f" with retrain.folds={FOLDS}"
-        return (
-            f"no number of seeds decides a margin of {margin:g}: {tested} test {units} alone give ±{reach:.2g}; "
-            f"{by_folds if folded else nearest}"
-        )
-    line = f"a margin of {margin:g} needs about {needed} seeds ({seeds} given)"
-    if needed <= seeds:
-        return line
-    return f"{line}; raise retrain.seeds{f', or {by_folds}' if folded and folded < needed else ''}"
+    needed, nearest = found.seeds_needed(margin, tested), round_up(found.margin_decided(seeds, tested))
+    given = f"{seeds} given, which decide a margin of {nearest:g}"
+    if needed is not None and needed <= seeds:
+        return f"a margin of {margin:g} needs about {needed} seeds ({given})"
+    if needed is not None:
+        advice = f"raise retrain.seeds{f', or {by_folds}' if folded and folded < needed else ''}"
+        return f"a margin of {margin:g} needs about {needed} seeds ({given}); {advice}"
+    if found.margin_decided(ANY, tested) <= margin:
+        advice = by_folds if folded else "wanted a larger margin, or a training that varies less"
+        return f"a margin of {margin:g} needs more than {MOST_SEEDS} seeds ({given}); {advice}"
+    advice = by_folds if folded else f"wanted more {units} or a larger margin"
+    return (
+        f"no number of seeds decides a margin of {margin:g} ({given}): {tested} test {units} alone give "
+        f"±{found.half_width_of_groups(tested):.2g}; {advice}"
+    )
 
 
 def validation_images(runs: pd.DataFrame, retraining: Retraining) -> pd.DataFrame:

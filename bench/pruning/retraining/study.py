@@ -99,9 +99,9 @@ def open_study(config: DictConfig, command: str) -> Iterator[Study]:
         if not base.run:
             retraining.train_base()
         base = retraining.base
+        tracked.tag("base", base.run)
         require_trained_base(base, store)
         if verified and kind is Retraining:
             require_minutes(retraining)
         base.network.to(device)
-        tracked.tag("base", base.run)
         yield Study(config, base, estimators, tracked, retraining)

@@ -63,7 +63,7 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     trained = ["base", *(proposal.name for proposal in finalists)]
     if config.retrain.by == "bench":  # nnU-Net has no validation images beside those that judge
         say(seeds_for_margin(config, {name: first[name] for name in trained}, retraining))
-        require_learned(retraining.read(first, test=False).runs, proposals, base)
+        require_learned(retraining.read(first, test=False).runs, proposals, base, retraining.epochs)
     missing += retraining({name: first[name] for name in trained}, "retrain base and proposals")
     chosen = choose(config, finalists, retraining.read(trained, test=False))
 
