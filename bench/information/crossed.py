@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from bench.information.statistics import NORMAL_QUANTILE, Interval, t_half_width
 
 LEVEL = 0.05  # of two-sided tests, as that of a 95 % interval
 POWER = 0.8
+SHARES = (np.arange(200) + 0.5) / 200  # probabilities whose quantiles stand for a distribution
 MOST_SEEDS = 1000
 CERTAIN = 100.0  # times the quantile of the test: a margin of as many standard errors is found with certainty
 
@@ -103,6 +105,29 @@ class Crossed:
             return 0.0 if distance > 0 else 1.0
         return min(1.0, 2 * float(scipy.special.stdtr(self.degrees, -distance / error)))
 
+    def tail_p_value(self, bound: float = 0.0, above: bool = True) -> float:
+        """Compute a p value that also holds far in the tail and for few seeds, where `p_value` is too small.
+
+        The mean square of the seeds has few degrees of freedom, and it may be small by chance. The p value of Student's
+        t, with the degrees of freedom of the groups, is therefore averaged over the true values that this mean square
+        allows: it times its degrees of freedom over the quantiles of their chi-square distribution.
+
+        References:
+            Tsui & Weerahandi 1989, Journal of the American Statistical Association 84:602 (generalised p values).
+
+        Examples:
+            >>> effect = Crossed(0.1, (0.02, 0.01, 0.005), 3, 20)
+            >>> round(effect.p_value(), 4), round(effect.tail_p_value(), 4)
+            (0.0021, 0.0238)
+        """
+        if self.error == 0:
+            return self.p_value(bound, above)
+        of_seeds, of_groups, of_rest = self.squares
+        allowed = of_seeds / _spread_of_mean_squares(self.seeds - 1)
+        errors = np.sqrt(np.maximum(allowed + of_groups - of_rest, of_rest) / (self.seeds * self.groups))
+        distance = self.mean - bound if above else bound - self.mean
+        return min(1.0, 2 * float(scipy.special.stdtr(self.groups - 1, -distance / errors).mean()))
+
     @property
     def components(self) -> Components:
         """The variances that the mean squares estimate, at least 0."""
@@ -114,6 +139,12 @@ class Crossed:
         """The signed mean squares whose sum is the variance of the mean times S G."""
         of_seeds, of_groups, of_rest = self.squares
         return (of_seeds, of_groups, -of_rest) if of_seeds + of_groups > of_rest else (0.0, 0.0, of_rest)
+
+
+@cache
+def _spread_of_mean_squares(degrees: int) -> np.ndarray:
+    """Return quantiles of a mean square of these degrees of freedom, divided by its expectation: (200,)."""
+    return scipy.special.chdtri(degrees, SHARES) / degrees
 
 
 class Components(NamedTuple):

@@ -150,3 +150,22 @@ def test_folds_average_the_errors_of_trainings():
     means = rng.normal(0, 0.05, (4000, 5)).mean(axis=1)
     assert alone.of_folds(5).seeds == pytest.approx(means.var(), rel=0.08)
     assert sum(alone.of_folds(5)) == pytest.approx(sum(alone))
+
+
+@pytest.mark.parametrize("seeds", [2, 5])
+def test_tail_p_values_hold_for_few_seeds(seeds):
+    """Values of mean 0: a p value below a level occurs at most as often as the level says, far in the tail too."""
+    rng, times = np.random.default_rng(0), 1500
+    found = [Crossed.of(drawn(rng, Components(0.02**2, 0.03**2, 0.03**2), seeds, 30)) for _ in range(times)]
+    above = np.array([[effect.tail_p_value(), effect.p_value()] for effect in found])
+    for level in (0.05, 0.01):
+        assert np.mean(above[:, 0] < level) <= level / 2 + 2 * np.sqrt(level / 2 / times)
+    if seeds == 2:
+        assert np.mean(above[:, 1] < 0.01) > 0.015  # of Student's t with Satterthwaite's degrees of freedom
+
+
+def test_tail_p_values_are_those_of_student_t_if_there_are_many_seeds_and_groups():
+    effect = Crossed(0.02, (0.02, 0.02, 0.01), 500, 500)
+    bound = 0.02 - 2 * effect.error
+    assert effect.tail_p_value(bound) == pytest.approx(effect.p_value(bound), rel=0.02)
+    assert effect.tail_p_value(bound, above=False) == 1

@@ -30,10 +30,10 @@ the designs in one fold trains or validates them in others, so that the choice i
 FAMILIES = """\
 Better: the gain is above 0. No worse: above -{margin}. Worse: below 0. Undecided: all other cases.
 Same design: the baseline design is equal to the chosen proposal.
-The comparison with the base is the primary one. It is judged alone: each verdict holds if the 95 % interval lies there.
-The comparisons with all baseline designs are one family, because any of them could seem better or worse by chance. By
-Holm's correction, the probability of one or more false verdicts among them is at most 5 %. Equal designs count once.
-Intervals are not corrected.
+The comparison with the base, which the proposal is to replace, is the primary one. It is judged alone, by the 95 %
+interval of the gain. The comparisons with all baseline designs are one family, because any of them could seem better or
+worse by chance. By Holm's correction, the probability of one or more false verdicts among them is at most 5 %. Equal
+designs count once. Intervals are not corrected.
 """
 PROTOCOL_OF_NNUNET = """\
 These rules were written before any design was retrained.
