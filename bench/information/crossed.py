@@ -118,7 +118,7 @@ class Crossed:
         Examples:
             >>> effect = Crossed(0.1, (0.02, 0.01, 0.005), 3, 20)
             >>> round(effect.p_value(), 4), round(effect.tail_p_value(), 4)
-            (0.0021, 0.0238)
+            (0.0158, 0.036)
         """
         if self.error == 0:
             return self.p_value(bound, above)

@@ -23,8 +23,8 @@ def test_holm_by_hand(given, wanted):
 
 
 def effect(mean, error=0.01):
-    """Return an effect of 3 seeds and 20 groups with this mean and standard error."""
-    return Crossed(mean, (30 * error**2, 60 * error**2, 30 * error**2), 3, 20)
+    """Return an effect of 12 seeds and 60 groups with this mean and standard error."""
+    return Crossed(mean, (432 * error**2, 432 * error**2, 144 * error**2), 12, 60)
 
 
 def test_a_family_of_one_has_the_verdict_of_its_interval():
@@ -38,12 +38,12 @@ def test_a_family_of_one_has_the_verdict_of_its_interval():
 
 
 def test_more_comparisons_need_clearer_differences():
-    alone = judged({"flat": effect(0.03)}, margin=0.01)
-    among = judged({"flat": effect(0.03), "random": effect(0.0), "uniform": effect(0.0)}, margin=0.01)
-    beside = judged({"flat": effect(0.03), "random": effect(0.3), "uniform": effect(0.3)}, margin=0.01)
+    alone = judged({"flat": effect(0.024)}, margin=0.01)
+    among = judged({"flat": effect(0.024), "random": effect(0.0), "uniform": effect(0.0)}, margin=0.01)
+    beside = judged({"flat": effect(0.024), "random": effect(0.3), "uniform": effect(0.3)}, margin=0.01)
     assert [table.loc["flat", "verdict"] for table in (alone, among, beside)] == ["better", "no worse", "better"]
-    assert among.loc["flat", "p_value"] == pytest.approx(3 * effect(0.03).tail_p_value())
-    assert beside.loc["flat", "p_value"] == pytest.approx(effect(0.03).tail_p_value())
+    assert among.loc["flat", "p_value"] == pytest.approx(3 * effect(0.024).tail_p_value())
+    assert beside.loc["flat", "p_value"] == pytest.approx(effect(0.024).tail_p_value())
 
 
 def test_a_design_that_is_better_is_no_worse():
@@ -97,5 +97,5 @@ def test_without_a_correction_there_are_more_false_verdicts(seeds):
 def test_student_t_alone_is_not_enough_for_two_seeds():
     """Holm's correction of `p_value`: why the p values of a family are those of `tail_p_value`."""
     drawn = families([0.0] * 8, seeds=2)
-    false = [holm(np.array([each.p_value() for each in effects.values()])).min() < LEVEL / 2 for effects in drawn]
-    assert np.mean(false) > 2 * LEVEL
+    false = [holm(np.array([each.p_value() for each in effects.values()])).min() < LEVEL for effects in drawn]
+    assert np.mean(false) > 1.5 * LEVEL  # half of the level is wanted, because only gains are counted
