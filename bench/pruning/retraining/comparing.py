@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig
@@ -49,7 +50,7 @@ def comparisons(
     judgements = pd.concat([judged(family, margin) for family in families])
     rows = []
     for baseline, trained in references.items():
-        row = {"proposal": name, "baseline": baseline}
+        row: dict[str, Any] = {"proposal": name, "baseline": baseline}
         if seeds.get(trained, 0) < 2:
             rows.append(row | {"gain": float("nan"), "verdict": "not run"})
             continue
