@@ -12,10 +12,13 @@ from omegaconf import DictConfig
 from bench.datasets.progress import say
 from bench.errors import InputError
 from bench.pruning.retraining.closing import closing
+from bench.pruning.retraining.comparing import describe_undecided
 from bench.pruning.retraining.export import require_onnx
+from bench.pruning.retraining.failures import describe_failures
 from bench.pruning.retraining.nnunet import training_by_nnunet
 from bench.pruning.retraining.outputs import log_chosen, plot_kept_information, write_proposals
 from bench.pruning.retraining.protocol import metric_of
+from bench.pruning.retraining.screening import require_runs_of_screening
 from bench.pruning.retraining.study import Study, open_study
 from bench.pruning.retraining.verify import count_trainings, verify
 from bench.pruning.search.counted import Counted
@@ -44,6 +47,7 @@ def propose(config: DictConfig) -> str:
         if isinstance(base.network, NnUnet):
             sys.stdout.write(training_by_nnunet(base, table["design"], retraining.folder / "plans"))
         if config.verify:
+            require_runs_of_screening(config, proposals, retraining)
             say(retraining.plan(count_trainings(config, proposals, retraining)))
             verified = verify(study, proposals)
             moved = verified.proposals[len(proposals) :]
@@ -53,7 +57,9 @@ def propose(config: DictConfig) -> str:
             sys.stdout.write(described(table[len(proposals) :], retraining.folder))
             metric = metric_of(base.data.task)
             sys.stdout.write(
-                f"{verdict_report(verified, metric)}\n{closing(verified, metric)}\n{retraining.report()}\n"
+                f"{verdict_report(verified, metric)}{describe_failures(verified.runs)}"
+                f"{describe_undecided(verified.comparisons, len(retraining.seeds))}\n"
+                f"{closing(verified, metric)}\n{retraining.report()}\n"
             )
             log_chosen(tracked, base, verified)
             kept = plot_kept_information(base, verified, study.estimators, config.ask.samples, config.seed, tracked)
@@ -162,10 +168,12 @@ def verdict_report(verified, metric: str) -> str:
     ].round(4)
     scores["params"] = scores["params"].map("{:,.0f}".format)
     scores["flops"] = (scores["flops"] / 1e6).map("{:,.1f} M".format)
-    verdicts = verified.comparisons.drop(columns="proposal").set_index("baseline").rename_axis(None).round(4)
+    verdicts = verified.comparisons.drop(columns=["proposal", "p_margin", "failed_p"]).set_index("baseline")
+    verdicts = verdicts.rename_axis(None).round(4)
     return (
         f"\n{scores.rename_axis(None).to_string()}\n{metric} on test data with 95 % intervals over other seeds and "
         f"images, or over images alone\n\n{verdicts.to_string()}\n"
         f"gain of {verified.chosen.name}, chosen by validation, over each of these designs\n"
+        "p_value: of a difference; those of the baseline designs, and all verdicts on them, are corrected by Holm\n"
         f"ratio: cost of this design / cost of {verified.chosen.name}\n"
     )

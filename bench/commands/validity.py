@@ -14,6 +14,7 @@ from bench.errors import InputError
 from bench.pruning.designs import widths_of
 from bench.pruning.designs.costs import Pricing
 from bench.pruning.designs.study import study_set
+from bench.pruning.retraining.limits import require_runs
 from bench.pruning.retraining.ranking import agreement, ceiling
 from bench.pruning.retraining.results import Retrained, cell_of
 from bench.pruning.retraining.study import open_study
@@ -30,6 +31,7 @@ def validity(config: DictConfig) -> str:
     with open_study(config, "validity") as study:
         base, tracked, retraining = study.base, study.tracked, study.retraining
         designs = study_set(base.design, config.seed)
+        require_runs(retraining, len(designs), f"{len(designs)} designs")
         say(retraining.plan(len(designs) * len(retraining.seeds)))
         tracked.text("\n".join(retraining(designs, "retrain designs")), "not_run.txt")
         losses = losses_of(retraining.read(designs, test=True), config.judged_on)

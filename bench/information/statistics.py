@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import ceil, floor, log10
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import scipy  # it loads its modules when they are first used; scipy.stats takes a second
-
-from bench.errors import InputError
 
 TAILS = (0.025, 0.975)  # probabilities at the ends of a 95 % interval
 NORMAL_QUANTILE = 1.96  # 97.5 % of the standard normal distribution
@@ -35,6 +34,19 @@ class Interval(NamedTuple):
     def bounds(self) -> tuple[float, float]:
         """Return the lower and the upper end."""
         return self.low, self.high
+
+
+def round_up(value: float, digits: int = 2) -> float:
+    """Round a number of at least 0 up to this number of significant digits.
+
+    Examples:
+        >>> round_up(0.01234), round_up(0.2), round_up(0.012345, digits=3)
+        (0.013, 0.2, 0.0124)
+    """
+    if value == 0:
+        return 0.0
+    places = digits - 1 - floor(log10(value))
+    return round(ceil(round(value * 10.0**places, 6)) / 10.0**places, places)
 
 
 # SciPy's `sem` adds the values of some two-dimensional arrays in another order, which changes the last digit.
@@ -105,53 +117,6 @@ def normal_interval(mean: float, error: float) -> Interval:
         (-1.96, 1.96)
     """
     return Interval.around(mean, NORMAL_QUANTILE * error)
-
-
-def crossed_interval(values: np.ndarray) -> Interval:
-    """Compute the mean with an interval that holds for other seeds and other groups.
-
-    Seeds and groups are crossed random effects. The variance of the mean is (A + B - C) / (S G) for S seeds and G
-    groups. A, B and C are the mean squares between seeds, between groups and of the residuals. Satterthwaite's formula
-    gives the degrees of freedom, which are at least 1. Where C exceeds A + B, the variance is C / (S G).
-
-    Args:
-        values: shape (seeds, groups), at least 2 of each.
-
-    Returns:
-        The interval, of width 0 where all values are equal.
-
-    Raises:
-        InputError: for fewer than 2 seeds or 2 groups.
-
-    References:
-        Searle, Casella & McCulloch 1992, Variance Components, sections 4.3 and 4.7.
-
-    Examples:
-        >>> crossed_interval(np.array([[0.0, 2.0], [2.0, 4.0]])).mean
-        2.0
-    """
-    seeds, groups = values.shape
-    if seeds < 2 or groups < 2:
-        raise InputError(
-            f"seeds: got {seeds} seeds and {groups} test images or patients, wanted at least 2 of each: "
-            "without spread there is no verdict"
-        )
-    mean = values.mean()
-    of_seeds, of_groups = values.mean(axis=1) - mean, values.mean(axis=0) - mean
-    residuals = values - mean - of_seeds[:, None] - of_groups[None]
-    squares = (
-        (of_seeds**2).sum() * groups / (seeds - 1),
-        (of_groups**2).sum() * seeds / (groups - 1),
-        (residuals**2).sum() / ((seeds - 1) * (groups - 1)),
-    )
-    degrees = (seeds - 1, groups - 1, (seeds - 1) * (groups - 1))
-    signs = (1, 1, -1) if squares[0] + squares[1] > squares[2] else (0, 0, 1)
-    variance = sum(sign * square for sign, square in zip(signs, squares, strict=True)) / (seeds * groups)
-    if variance <= 0:
-        return Interval(float(mean), float(mean), float(mean))
-    terms = sum((sign * square) ** 2 / df for sign, square, df in zip(signs, squares, degrees, strict=True))
-    satterthwaite = max(1.0, (variance * seeds * groups) ** 2 / terms)
-    return Interval.around(mean, t_half_width(np.sqrt(variance), satterthwaite))
 
 
 def random_halves(groups: np.ndarray, count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:

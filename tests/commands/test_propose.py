@@ -85,6 +85,7 @@ def test_figures_protocol_and_tables_are_logged(verified):
     for name in ("pareto", "training", "kept_information"):
         assert is_drawing(artifact(folder, parent, f"figures/{name}.png"))
     assert "No worse: above -0.01" in artifact(folder, parent, "protocol.txt").read_text()
+    assert "one family" in artifact(folder, parent, "protocol.txt").read_text()
     assert {"asked.csv", "proposals", "tables", "layers", "proposal.onnx"} <= artifacts(folder, parent)
 
 
@@ -124,6 +125,7 @@ def test_a_tracked_run_as_the_base(verified, tmp_path):
         (["ask.views=[image]", "target.params=0.5"], ["ask.views"]),
         (["dataset.n=[8,8,8]"], ["got 16 images to train and validate on, wanted at least 32"]),
         (["target.params=0.0001", "verify=false"], ["target.params: got 0.0001, wanted at least", "loses"]),
+        (["retrain.minutes=0.0001"], ["retrain.minutes: got 0.0001", "base and one proposal", "wanted at least"]),
     ],
 )
 def test_bad_input_is_one_line(verified, overrides, parts, tmp_path):

@@ -23,10 +23,24 @@ def test_a_chain_loses_filters_and_a_repeated_command_trains_no_run_again(tmp_pa
     assert len(runs(tmp_path, "propose")) == before + 1  # only the parent is new
 
 
-@pytest.mark.slow
-def test_a_budget_too_small_for_two_seeds_is_refused(tmp_path):
-    ended = propose(tmp_path, *MASKS, "target.params=0.5", "retrain.seeds=2", "retrain.randoms=0", "retrain.runs=3")
-    assert_refused(ended._replace(out=""), "retrain: got 1 seeds for which", "wanted 2 or more")
+@pytest.mark.parametrize(
+    ("budget", "parts"),
+    [
+        (["retrain.runs=3"], ["retrain.runs: got 3, wanted at least 4: base and one proposal from 2 seeds each"]),
+        (["retrain.runs=11", "retrain.folds=3"], ["retrain.runs: got 11, wanted at least 12", "each on 3 folds"]),
+    ],
+)
+def test_a_budget_too_small_for_one_comparison_is_refused_before_a_base_is_trained(tmp_path, budget, parts):
+    assert_refused(propose(tmp_path, *MASKS, "target.params=0.5", *budget), *parts)
+    assert [run for run in runs(tmp_path, "propose") if "design" in run.data.tags] == []
+
+
+def test_a_base_that_did_not_learn_is_refused_before_measuring(tmp_path):
+    ended = propose(tmp_path, *MASKS, "target.params=0.5", "verify=false", "train.epochs=3")
+    base = parent_of(tmp_path).data.tags["base"]
+    assert_refused(ended._replace(out=""), f"run: got the base {base}, whose training taught the network nothing")
+    again = command(tmp_path, "propose", *SMALL, "target.params=0.5", f"run={base}")
+    assert_refused(again, f"run: got the base {base}, whose", "wanted a base that learns: lower train.optimizer.lr")
 
 
 @pytest.mark.slow

@@ -5,12 +5,9 @@ import pytest
 from scipy.stats import bootstrap, norm, sem, spearmanr
 from scipy.stats import t as student
 
-from bench.errors import InputError
 from bench.information.statistics import (
-    Interval,
     bootstrap_rows,
     clustered_standard_error,
-    crossed_interval,
     jackknife_standard_error,
     normal_interval,
     percentile_interval,
@@ -40,63 +37,6 @@ def test_half_widths_of_arrays_with_different_degrees_of_freedom():
 
 def test_normal_interval_against_scipy():
     assert normal_interval(3.0, 0.5) == pytest.approx((3.0, *norm.interval(0.95, 3.0, 0.5)), abs=1e-4)
-
-
-def test_crossed_variance_by_hand():
-    # rows 1, 3 and columns 1, 3 around 2: mean squares of seeds 2·(1+1)/1 = 4, groups 4, rest 0; (4 + 4 - 0) / 4 = 2
-    # degrees 8² / (4² + 4²) = 2, t = 4.3027
-    effect = crossed_interval(np.array([[0.0, 2.0], [2.0, 4.0]]))
-    assert effect.mean == 2
-    assert effect.high - 2 == pytest.approx(4.30265 * np.sqrt(2), rel=1e-5)
-    assert 2 - effect.low == pytest.approx(effect.high - 2)
-
-
-def test_crossed_variance_and_degrees_against_loops():
-    values = np.array([[0.0, 2.0, 4.0], [2.0, 4.0, 9.0]])
-    mean, seeds, groups = values.mean(), values.mean(axis=1), values.mean(axis=0)
-    a = sum(3 * (seed - mean) ** 2 for seed in seeds) / 1
-    b = sum(2 * (group - mean) ** 2 for group in groups) / 2
-    c = sum((values[i, j] - seeds[i] - groups[j] + mean) ** 2 for i in range(2) for j in range(3)) / 2
-    degrees = (a + b - c) ** 2 / (a**2 / 1 + b**2 / 2 + c**2 / 2)
-    half_width = student.ppf(0.975, degrees) * np.sqrt((a + b - c) / 6)
-    assert crossed_interval(values) == pytest.approx(Interval(mean, mean - half_width, mean + half_width))
-
-
-@pytest.mark.parametrize(
-    ("of_seeds", "of_groups", "of_rest", "variance"),
-    [
-        (0.0, 0.0, 1.0, 1.0),
-        (0.5, 0.5, 2.0, 4.0),  # residuals above the sum of both effects are used alone
-        (1.0, 1.0, 1.3, 1 + 1 - 1.3**2),  # degrees of freedom by Satterthwaite would be 0.02
-    ],
-)
-def test_crossed_intervals_have_at_least_one_degree_of_freedom(of_seeds, of_groups, of_rest, variance):
-    """For 2 x 2 values, each mean square is 4 times the square of its effect and has one degree of freedom."""
-    signs = np.array([1.0, -1.0])
-    values = of_seeds * signs[:, None] + of_groups * signs + of_rest * np.outer(signs, signs)
-    assert crossed_interval(values).high == pytest.approx(12.7062047 * np.sqrt(variance))
-
-
-@pytest.mark.filterwarnings("error")
-def test_scores_that_are_all_equal_have_an_interval_of_no_width():
-    assert crossed_interval(np.full((2, 3), 1.5)) == Interval(1.5, 1.5, 1.5)
-
-
-@pytest.mark.parametrize(("of_seeds", "of_groups"), [(0.01, 0.02), (0.01, 0.0), (0.0, 0.02)])
-def test_coverage_of_crossed_intervals(of_seeds, of_groups):
-    rng = np.random.default_rng(0)
-    covered = 0
-    for _ in range(400):
-        seeds, groups = rng.normal(0, of_seeds, (5, 1)), rng.normal(0, of_groups, (1, 40))
-        effect = crossed_interval(seeds + groups + rng.normal(0, 0.03, (5, 40)))
-        covered += effect.low <= 0 <= effect.high
-    assert 0.92 < covered / 400 <= 1  # 3 standard errors below 95 %; without an effect, intervals are wider
-
-
-@pytest.mark.parametrize("shape", [(1, 5), (5, 1)])
-def test_one_seed_or_one_group_has_no_verdict(shape):
-    with pytest.raises(InputError, match=rf"got {shape[0]} seeds and {shape[1]} .*no verdict"):
-        crossed_interval(np.zeros(shape))
 
 
 def test_coverage_of_the_clustered_standard_error():

@@ -5,7 +5,7 @@ import pytest
 from running import artifact, assert_refused, children, command, parents, runs, tiny
 
 from bench.pruning.retraining import judge
-from bench.pruning.retraining.results import _scores
+from bench.pruning.retraining.results import scores_of
 
 pytestmark = pytest.mark.processes
 
@@ -41,7 +41,7 @@ def test_each_image_is_a_test_image_once_for_each_design_and_seed(folder):
     names = [sorted(pd.concat(tables)["name"]) for tables in tests.values()]
     assert all(each == names[0] for each in names)
     assert len(set(names[0])) == len(names[0]) == 16
-    images = pd.concat([_scores(pd.concat(tables)) for tables in tests.values()])
+    images = pd.concat([scores_of(pd.concat(tables)) for tables in tests.values()])
     ended = command(folder, "compare")
     assert ended.code == 0, ended.err
     assert "folds: 0, 1; their test images are pooled" in ended.out

@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from bench.information.statistics import Interval, crossed_interval, t_half_width
+from bench.information.crossed import Crossed
+from bench.information.statistics import Interval, t_half_width
 
 SCORES, GAINS = (0.0, 1.0), (-1.0, 1.0)  # Dice and shares of correct images, and their differences
 SEEDS, IMAGES = "seeds and images", "images alone"  # sources of variation that an interval covers
@@ -37,7 +38,7 @@ def verdict(difference: Interval, margin: float) -> Verdict:
 def paired(images: pd.DataFrame, design: str, baseline: str) -> Interval:
     """Compute how much higher a design scores than a baseline design.
 
-    The mean is over the images of `in_common`. The interval is that of `crossed_interval`,
+    The mean is over the images of `in_common`. The interval is that of `Crossed`,
     also for 2 seeds, where t is up to 12.7, so that a verdict holds for other seeds. It ends at -1 and 1. This changes
     no verdict for margins below 1.
 
@@ -46,7 +47,12 @@ def paired(images: pd.DataFrame, design: str, baseline: str) -> Interval:
         design: Name of the design.
         baseline: Name of the baseline design.
     """
-    return _within(_over_seeds_and_groups(in_common(images, design, baseline), "gain"), GAINS)
+    return within(effect_of(images, design, baseline).interval, GAINS)
+
+
+def effect_of(images: pd.DataFrame, design: str, baseline: str) -> Crossed:
+    """Compute the effect over seeds and groups whose interval `paired` returns."""
+    return _over_seeds_and_groups(in_common(images, design, baseline), "gain")
 
 
 def in_common(images: pd.DataFrame, design: str, baseline: str) -> pd.DataFrame:
@@ -73,14 +79,14 @@ def for_all_seeds(images: pd.DataFrame) -> pd.DataFrame:
 def spread(images: pd.DataFrame, design: str) -> tuple[Interval, str]:
     """Compute the mean score of a design with its interval, and what the interval is over: SEEDS or IMAGES.
 
-    With 3 or more seeds, the interval is that of `crossed_interval`. Two seeds do not show how much seeds vary: t is
+    With 3 or more seeds, the interval is that of `Crossed`. Two seeds do not show how much seeds vary: t is
     12.7, and the interval is often wider than the scale. The interval is then over groups alone (`over_groups`), for
     the networks of these seeds, and does not hold for other seeds. It ends at 0 and 1.
     """
     rows = for_all_seeds(images[images["design"] == design])
     if rows["seed"].nunique() < LEAST_SEEDS:
         return over_groups(rows), IMAGES
-    return _within(_over_seeds_and_groups(rows, "score"), SCORES), SEEDS
+    return within(_over_seeds_and_groups(rows, "score").interval, SCORES), SEEDS
 
 
 def over_groups(images: pd.DataFrame) -> Interval:
@@ -99,18 +105,18 @@ def over_groups(images: pd.DataFrame) -> Interval:
     means, parts = _parts(images, "score")
     share = pd.Series(parts.mean(axis=0))  # of the deviation of each group from the mean, over the seeds
     half_width = t_half_width(share.std(ddof=1), len(share) - 1) * np.sqrt(len(share))
-    return _within(Interval.around(means.mean(), half_width), SCORES)
+    return within(Interval.around(means.mean(), half_width), SCORES)
 
 
-def _within(interval: Interval, ends: tuple[float, float]) -> Interval:
+def within(interval: Interval, ends: tuple[float, float]) -> Interval:
     """Cut an interval at the ends of its scale. The truth lies between them, so that the coverage does not change."""
     return Interval(interval.mean, max(interval.low, ends[0]), min(interval.high, ends[1]))
 
 
-def _over_seeds_and_groups(rows: pd.DataFrame, column: str) -> Interval:
-    """Compute the weighted mean of a column with its interval over seeds and groups."""
+def _over_seeds_and_groups(rows: pd.DataFrame, column: str) -> Crossed:
+    """Compute the weighted mean of a column as an effect over seeds and groups."""
     means, parts = _parts(rows, column)
-    return crossed_interval(means[:, None] + parts * parts.shape[1])
+    return Crossed.of(means[:, None] + parts * parts.shape[1])
 
 
 def _parts(rows: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:

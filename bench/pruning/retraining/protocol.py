@@ -20,9 +20,7 @@ checkpoint by validation is kept. The baseline designs have the parameters or th
 {taught}{screened}The chosen proposal is {rule}.
 It is judged once, on the test data: {metric}, paired by seed and test image, with 95 % intervals over seeds and images
 or patients.
-Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Undecided: all other cases.
-Same design: the baseline design is equal to the chosen proposal.
-"""
+{families}"""
 SCREENED = """\
 If there are more than {finalists} proposals, validation scores screen them. All are trained for a third of the epochs
 from the first seed, and the best {whole} of these for all epochs. The best network is then measured again, {rounds}
@@ -36,6 +34,14 @@ POOLED = """\
 The test images of all folds are pooled: each image of the data is a test image once for each seed. An image that tests
 the designs in one fold trains or validates them in others, so that the choice is not independent of the test data.
 """
+FAMILIES = """\
+Better: the gain is above 0. No worse: above -{margin}. Worse: below 0. Undecided: all other cases.
+Same design: the baseline design is equal to the chosen proposal.
+The comparison with the base, which the proposal is to replace, is the primary one. It is judged alone, by the 95 %
+interval of the gain. The comparisons with all baseline designs are one family, because any of them could seem better or
+worse by chance. By Holm's correction, the probability of one or more false verdicts among them is at most 5 %. Equal
+designs count once. Intervals are not corrected.
+"""
 PROTOCOL_OF_NNUNET = """\
 These rules were written before any design was retrained.
 Information is estimated with training and validation data alone, which are the training cases of the fold in nnU-Net.
@@ -44,9 +50,7 @@ Base, chosen proposal and baseline designs are retrained by {trainer} of nnU-Net
 checkpoint is judged. The baseline designs have the parameters or the FLOPs of the chosen proposal.
 It is judged once, on the validation cases of the fold, which nnU-Net does not train on: {metric} of summary.json,
 paired by repetition and case, with 95 % intervals over repetitions and cases.
-Better: the interval of the gain lies above 0. No worse: above -{margin}. Worse: below 0. Undecided: all other cases.
-Same design: the baseline design is equal to the chosen proposal.
-"""
+{families}"""
 WHOLE = 6  # proposals that are trained for all epochs, from the first seed
 MOVES = 2  # designs of each round that asks again
 TWICE = 3  # proposals that are trained from two seeds
@@ -55,10 +59,10 @@ FINALISTS = 2  # proposals that are trained from all seeds
 
 def protocol(config: DictConfig, retraining: Retraining) -> str:
     """Describe the rules of this run in words."""
-    metric = metric_of(retraining.base.data.task)
+    metric, families = metric_of(retraining.base.data.task), FAMILIES.format(margin=config.retrain.margin)
     if config.retrain.by == "nnunet":
         return PROTOCOL_OF_NNUNET.format(
-            trainer=config.retrain.trainer, seeds=len(retraining.seeds), metric=metric, margin=config.retrain.margin
+            trainer=config.retrain.trainer, seeds=len(retraining.seeds), metric=metric, families=families
         )
     rule = "the proposal with the best mean validation score"
     if not by_cost(config):
@@ -74,7 +78,7 @@ def protocol(config: DictConfig, retraining: Retraining) -> str:
         taught=TAUGHT if config.retrain.get("teacher") else "",
         screened=screened if by_cost(config) else "",
         metric=metric,
-        margin=config.retrain.margin,
+        families=families,
     ) + (POOLED if retraining.folds else "")
 
 

@@ -111,7 +111,7 @@ def results_of(store: Store, designs: Mapping[str, str], test: bool, folds: Coll
             )
     columns = ["design", "seed", *(["fold"] if any("fold" in row for row in rows) else [])]
     columns += ["run", *KEPT.values(), "collapsed"]
-    images = [_scores(pd.concat(several, ignore_index=True)) for several in tests.values()]
+    images = [scores_of(pd.concat(several, ignore_index=True)) for several in tests.values()]
     return Retrained(pd.DataFrame(rows, columns=columns), pd.concat(images) if images else pd.DataFrame())
 
 
@@ -125,7 +125,7 @@ def fold_of(params: Mapping[str, str]) -> dict[str, int]:
     return {"fold": int(params["fold"])} if params.get("fold", "").isdecimal() else {}
 
 
-def _scores(test: pd.DataFrame) -> pd.DataFrame:
+def scores_of(test: pd.DataFrame) -> pd.DataFrame:
     """Compute the score and the weight of each test image of a design and seed, over all of its folds.
 
     The score is Dice, or 1 for a correct and 0 for a wrong class. Classes have equal weight.

@@ -8,6 +8,8 @@ from math import ceil, inf, nan
 
 from omegaconf import DictConfig
 
+from bench.errors import InputError
+from bench.pruning.retraining.limits import SEEDS, require_runs
 from bench.pruning.retraining.protocol import (
     FINALISTS,
     MOVES,
@@ -18,6 +20,7 @@ from bench.pruning.retraining.protocol import (
     rounds_of,
 )
 from bench.pruning.retraining.study import Study
+from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.base import Base
 from bench.pruning.search.loss import Loss
 from bench.pruning.search.moves import moves
@@ -113,6 +116,24 @@ def count_screening(config: DictConfig, proposals: int, epochs: int) -> int:
     brief = proposals if brief_epochs(epochs) < epochs else 0
     whole = min(WHOLE, proposals) + MOVES * rounds_of(config)
     return brief + whole + min(TWICE, whole)
+
+
+def require_runs_of_screening(config: DictConfig, proposals: Sequence[Proposal], retraining: Retraining) -> None:
+    """Check that `retrain.runs` allows the screening and 2 seeds of the base. Without screening, 2 seeds of all.
+
+    Raises:
+        InputError: It does not.
+    """
+    if config.retrain.by == "nnunet":  # which trains one proposal
+        return
+    if not is_screened(config, proposals):
+        return require_runs(retraining, 1 + len(proposals), f"base and {len(proposals)} proposals")
+    least = (count_screening(config, len(proposals), retraining.epochs) + SEEDS) * max(1, len(retraining.folds))
+    if retraining.budget.runs is not None and retraining.budget.runs < least:
+        raise InputError(
+            f"retrain.runs: got {retraining.budget.runs}, wanted at least {least}: the screening of {len(proposals)} "
+            f"proposals and the base from {SEEDS} seeds; raise it, or set ask.rounds=0 and fewer ask.widths"
+        )
 
 
 def brief_epochs(epochs: int) -> int:

@@ -15,6 +15,7 @@ from bench.config.prepare import prepare, prepare_training
 from bench.datasets.progress import Progress
 from bench.errors import InputError
 from bench.estimators import Estimator
+from bench.pruning.retraining.limits import require_minutes, require_runs, require_trained_base
 from bench.pruning.retraining.nnunet import NnunetRetraining, check_nnunet
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.asker import Asker
@@ -79,7 +80,8 @@ def open_study(config: DictConfig, command: str) -> Iterator[Study]:
     """Load the base of a tracked run, or train a new base as the first child of the new run.
 
     Raises:
-        InputError: A setting does not fit the base. The check comes before any training.
+        InputError: A setting does not fit the base, or the budget is too small for one comparison. These checks come
+            before any training. Also if the base did not learn.
     """
     device = prepare(config)
     estimators = build_each(config.estimator, "estimator", Estimator)
@@ -109,9 +111,15 @@ def open_study(config: DictConfig, command: str) -> Iterator[Study]:
     with tracking.started(store, name, {tracking.SWEEP: "parent"}) as tracked:
         tracked.config(config)
         retraining = kind(config.retrain, base, tracked, Path(config.folder) / tracked.id, config.seed)
+        verified = config.get("verify", True)
+        if verified:
+            require_runs(retraining)
         if not base.run:
             retraining.train_base()
         base = retraining.base
-        base.network.to(device)
         tracked.tag("base", base.run)
+        require_trained_base(base, store)
+        if verified and kind is Retraining:
+            require_minutes(retraining)
+        base.network.to(device)
         yield Study(config, base, estimators, tracked, retraining)

@@ -117,17 +117,21 @@ class Retraining:
         each = [f"{name} fold {fold}" for name in designs for fold in self.folds] or list(designs)
         seeds = self.budget.affordable(each, wanted)
         self.budget.add(each, seeds)
-        if seeds:
+        if not self._done(designs) >= {(name, seed) for name in each for seed in seeds}:
             with self._shown(step):
                 self.train(list(designs), seeds, epochs)
-        done = {
-            (f"{row.design} fold {row.fold}" if self.folds else row.design, row.seed)
-            for row in self.read(designs, test=False).runs.itertuples()
-        }
+        done = self._done(designs)
         missing = [f"{name} seed {seed}" for seed in wanted for name in each if (name, seed) not in done]
         if missing:
             log.warning("not run because of the budget or a failure: %s", ", ".join(missing))
         return missing
+
+    def _done(self, designs: Collection[str]) -> set[tuple[str, int]]:
+        """Return the trainings of these designs that have ended, as (design and fold, seed)."""
+        return {
+            (f"{row.design} fold {row.fold}" if self.folds else row.design, row.seed)
+            for row in self.read(designs, test=False).runs.itertuples()
+        }
 
     def train(self, names: Sequence[str], seeds: Sequence[int], epochs: int | None = None) -> None:
         """Train designs that `write` has written, until the time is spent."""

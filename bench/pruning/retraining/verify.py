@@ -10,9 +10,13 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from bench import plots, tracking
+from bench.datasets.progress import say
 from bench.layers.selection import named_rng
 from bench.pruning.designs.baselines import Baseline, baseline_designs, count_baselines
 from bench.pruning.retraining import judge
+from bench.pruning.retraining.comparing import comparisons
+from bench.pruning.retraining.limits import require_learned
+from bench.pruning.retraining.planning import seeds_for_margin
 from bench.pruning.retraining.protocol import (
     FINALISTS,
     first_by_information,
@@ -59,6 +63,9 @@ def verify(study: Study, proposals: Sequence[Proposal]) -> Verified:
     finalists = screening.finalists()
     first = {"base": base.design} | {proposal.name: proposal.design for proposal in screening.proposals}
     trained = ["base", *(proposal.name for proposal in finalists)]
+    if config.retrain.by == "bench":  # nnU-Net has no validation images beside those that judge
+        require_learned(retraining.read(first, test=False).runs, screening.proposals, base, retraining.epochs)
+        say(seeds_for_margin(config, {name: first[name] for name in trained}, retraining))
     missing = screening.missing + retraining({name: first[name] for name in trained}, "retrain base and proposals")
     chosen = choose(config, finalists, retraining.read(trained, test=False))
 
@@ -130,35 +137,6 @@ def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mappi
     for cost in plots.COSTS:
         table[f"front.{cost}"] = judge.pareto(table, cost) & table["design"].map(judge.learned(results.runs))
     return table
-
-
-def comparisons(
-    results: Retrained, chosen: Proposal, references: Mapping[str, str], config: DictConfig
-) -> pd.DataFrame:
-    """Compare the chosen proposal with base and baseline designs: gain with interval, verdict, ratios of costs.
-
-    `references` has the name under which each of these designs was trained, because equal designs are trained once.
-    """
-    rows = []
-    costs = results.runs.groupby("design")[["params", "flops"]].first()
-    for name, trained in references.items():
-        if results.runs[results.runs["design"] == trained]["seed"].nunique() < 2:
-            rows.append({"proposal": chosen.name, "baseline": name, "gain": float("nan"), "verdict": "not run"})
-            continue
-        gain = judge.paired(results.images, chosen.name, trained)
-        rows.append(
-            {
-                "proposal": chosen.name,
-                "baseline": name,
-                "gain": gain.mean,
-                "low": gain.low,
-                "high": gain.high,
-                "verdict": "same design" if trained == chosen.name else judge.verdict(gain, config.retrain.margin),
-                "params_ratio": costs["params"][trained] / chosen.costs.params,
-                "flops_ratio": costs["flops"][trained] / chosen.costs.flops,
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def curves(tracked: tracking.Run, runs: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from math import nan
 import pandas as pd
 
 from bench.errors import InputError
+from bench.information.statistics import round_up
 from bench.pruning.designs import Design
 from bench.pruning.designs.costs import Costs
 from bench.pruning.search.asker import Asker
@@ -174,9 +175,11 @@ def _check_met(
     for kind, most in wanted.items():
         if costs[kind] > most:
             loss = search.losses(leanest)[0]
+            nearest = {each: round_up(costs[each] / whole[each], digits=3) for each in ("params", "flops")}
             raise InputError(
-                f"target.{kind}: got {target[kind]}, wanted at least {costs[kind] / whole[kind]:.3g}, as "
-                f"the leanest design has ({leanest.arguments()}); it loses {loss.bits:.3f} of {search.peak:.3f} bits"
+                f"target.{kind}: got {target[kind]}, wanted at least {nearest[kind]:g}: the leanest design has "
+                f"{nearest['params']:g} of the parameters and {nearest['flops']:g} of the FLOPs of the base "
+                f"({leanest.arguments()}), and loses {loss.bits:.3f} of {search.peak:.3f} bits"
             )
 
 

@@ -6,7 +6,8 @@ import pytest
 from scipy.stats import sem
 from scipy.stats import t as student
 
-from bench.information.statistics import Interval, crossed_interval
+from bench.information.crossed import Crossed
+from bench.information.statistics import Interval
 from bench.pruning.retraining.judge import IMAGES, SEEDS, over_groups, paired, pareto, spread, verdict
 
 
@@ -40,7 +41,7 @@ def test_the_number_of_images_of_a_patient_does_not_change_the_interval():
     effect, over = spread(pd.DataFrame(rows), "base")
     assert over == SEEDS
     assert effect.mean == pytest.approx(0.91)
-    alone = crossed_interval(np.array([[0.9] * 3, [0.91] * 3, [0.92] * 3]))
+    alone = Crossed.of(np.array([[0.9] * 3, [0.91] * 3, [0.92] * 3])).interval
     assert (effect.low, effect.high) == (pytest.approx(alone.low), pytest.approx(alone.high))
 
 

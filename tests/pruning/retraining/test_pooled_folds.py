@@ -12,11 +12,11 @@ from omegaconf import OmegaConf
 from bench.commands.validity import losses_of
 from bench.datasets.phantoms import phantoms
 from bench.errors import InputError
-from bench.information.statistics import crossed_interval
+from bench.information.crossed import Crossed
 from bench.pruning.retraining import training
 from bench.pruning.retraining.judge import for_all_seeds, in_common, paired, spread
 from bench.pruning.retraining.protocol import protocol
-from bench.pruning.retraining.results import KEPT, Retrained, _scores, results_of
+from bench.pruning.retraining.results import KEPT, Retrained, results_of, scores_of
 
 FOLDS, IMAGES = 3, 12  # image i tests fold i % 3
 
@@ -44,7 +44,7 @@ def test_gains_are_paired_by_image_over_all_folds():
     scores = drawn()
     gains = scores["lean"] - scores["base"]
     found = paired(pooled(scores), "lean", "base")
-    assert found == pytest.approx(crossed_interval(gains))
+    assert found == pytest.approx(Crossed.of(gains).interval)
     assert found.mean == pytest.approx(gains.mean())
 
 
@@ -53,7 +53,9 @@ def test_images_of_a_missing_fold_do_not_count_for_any_seed():
     table = pooled(scores, without=[("lean", 1, 2)])
     kept = np.arange(IMAGES) % FOLDS != 2
     assert set(in_common(table, "lean", "base")["fold"]) == {0, 1}
-    assert paired(table, "lean", "base") == pytest.approx(crossed_interval((scores["lean"] - scores["base"])[:, kept]))
+    assert paired(table, "lean", "base") == pytest.approx(
+        Crossed.of((scores["lean"] - scores["base"])[:, kept]).interval
+    )
     assert spread(table, "lean")[0].mean == pytest.approx(scores["lean"][:, kept].mean())
     assert spread(table, "base")[0].mean == pytest.approx(scores["base"].mean())
 
@@ -66,14 +68,14 @@ def test_without_folds_all_images_count():
 def test_the_interval_covers_the_mean_if_trainings_of_folds_differ():
     """The error of a training is shared by the test images of its fold; images and seeds have effects too.
 
-    With 3 seeds, the coverage of `crossed_interval` is 0.93 to 0.94 without such errors too.
+    With 3 seeds, the coverage of `Crossed` is 0.93 to 0.94 without such errors too.
     """
     rng, seeds, images, folds, covered, times = np.random.default_rng(1), 3, 40, 5, 0, 1500
     fold = np.arange(images) % folds
     for _ in range(times):
         of_training = rng.normal(0, 1, (seeds, folds))[:, fold]
         values = rng.normal(0, 1, images) + of_training + rng.normal(0, 0.3, (seeds, 1))
-        interval = crossed_interval(values + rng.normal(0, 1, (seeds, images)))
+        interval = Crossed.of(values + rng.normal(0, 1, (seeds, images))).interval
         covered += interval.low <= 0 <= interval.high
     assert covered / times > 0.92
 
@@ -84,7 +86,7 @@ def test_weights_are_those_of_the_pooled_images():
         "name": list("abcdef"), "group": range(6), "class": [0, 0, 0, 1, 1, 0], "correct": [1, 1, 0, 1, 0, 0],
         "design": "base", "seed": 0, "fold": [0, 0, 0, 0, 1, 1],
     })  # fmt: skip
-    scored = _scores(test)
+    scored = scores_of(test)
     assert scored["weight"].tolist() == pytest.approx([1 / 8, 1 / 8, 1 / 8, 1 / 4, 1 / 4, 1 / 8])
     assert (scored["weight"] * scored["score"]).sum() == pytest.approx((2 / 4 + 1 / 2) / 2)
     assert scored["fold"].tolist() == test["fold"].tolist()

@@ -15,7 +15,7 @@ from bench.pruning.retraining.closing import closing
 from bench.pruning.retraining.protocol import protocol, rank_by_validation
 from bench.pruning.retraining.results import Retrained
 from bench.pruning.retraining.training import Retraining
-from bench.pruning.retraining.verify import Verified, choose, comparisons, count_trainings
+from bench.pruning.retraining.verify import Verified, choose, count_trainings
 from bench.pruning.search.loss import Loss
 from bench.pruning.search.proposals import Proposal
 
@@ -69,20 +69,6 @@ def test_without_a_target_of_cost_the_nearest_proposal_is_chosen_if_none_meets_t
 def test_one_seed_is_refused():
     with pytest.raises(InputError, match=r"got 1 seeds .* wanted 2 or more"):
         rank_by_validation(target(), PROPOSALS, retrained({"base": 0.9, "lean_1": 0.9}, seeds=(0,)))
-
-
-def test_a_baseline_equal_to_the_proposal_is_marked_as_the_same_design():
-    images = pd.DataFrame(
-        [("lean_1", seed, name, name, 0.9, 0.5) for seed in (0, 1) for name in "ab"]
-        + [("flat", seed, name, name, 0.8, 0.5) for seed in (0, 1) for name in "ab"],
-        columns=["design", "seed", "name", "group", "score", "weight"],
-    )
-    runs = images[["design", "seed"]].drop_duplicates().assign(params=1000, flops=100)
-    baselines = {"uniform_at_params": "lean_1", "flat_at_params": "flat"}
-    wanted = OmegaConf.create({"retrain": {"by": "bench", "margin": 0.01}})
-    compared = comparisons(Retrained(runs, images), PROPOSALS[0], baselines, wanted).set_index("baseline")
-    assert compared["verdict"].to_dict() == {"uniform_at_params": "same design", "flat_at_params": "better"}
-    assert compared["gain"].to_dict() == pytest.approx({"uniform_at_params": 0, "flat_at_params": 0.1})
 
 
 @pytest.mark.parametrize(("requested", "epochs"), [(None, 30), (10, 10)])

@@ -1,0 +1,59 @@
+"""Trainings that failed: their share in each design, with exact intervals and tests."""
+
+from __future__ import annotations
+
+import pandas as pd
+import scipy  # it loads its modules when they are first used
+
+from bench.information.statistics import TAILS, Interval
+
+
+def share(failed: int, trained: int) -> Interval:
+    """Compute the share of trainings that failed, with its exact 95 % interval.
+
+    References:
+        Clopper & Pearson 1934, Biometrika 26:404.
+
+    Examples:
+        >>> share(0, 5).low, round(share(0, 5).high, 4)
+        (0.0, 0.5218)
+    """
+    low = scipy.stats.beta.ppf(TAILS[0], failed, trained - failed + 1) if failed else 0.0
+    high = scipy.stats.beta.ppf(TAILS[1], failed + 1, trained - failed) if failed < trained else 1.0
+    return Interval(failed / trained, float(low), float(high))
+
+
+def difference(runs: pd.DataFrame, design: str, baseline: str) -> dict[str, float]:
+    """Compare the shares of trainings that failed by Fisher's exact test.
+
+    Args:
+        runs: Rows with design and collapsed (1, 0, or NaN if it is not known).
+        design: Name of the design.
+        baseline: Name of the baseline design.
+
+    Returns:
+        `failed`: the share of the design minus that of the baseline design; `failed_p`: the two-sided p value. NaN if
+        one of them has no training that tells.
+    """
+    sides = [runs.loc[runs["design"] == side, "collapsed"].dropna() for side in (design, baseline)]
+    if any(side.empty for side in sides):
+        return {"failed": float("nan"), "failed_p": float("nan")}
+    table = [[side.sum(), len(side) - side.sum()] for side in sides]
+    p_value = float(scipy.stats.fisher_exact(table).pvalue)
+    return {"failed": float(sides[0].mean() - sides[1].mean()), "failed_p": p_value}
+
+
+def describe_failures(runs: pd.DataFrame) -> str:
+    """Describe in a line the designs of which a training failed; empty if none did.
+
+    Examples:
+        >>> describe_failures(pd.DataFrame({"design": "base", "collapsed": [1, 0, 0, 0, 0]}))
+        'failed to train: base 1 of 5 (95 %: 1 to 72 %)\\n'
+    """
+    known = runs.dropna(subset="collapsed").groupby("design", sort=False)["collapsed"]
+    parts = []
+    for design, collapsed in known:
+        if failed := int(collapsed.sum()):
+            low, high = share(failed, len(collapsed)).bounds
+            parts.append(f"{design} {failed} of {len(collapsed)} (95 %: {100 * low:.0f} to {100 * high:.0f} %)")
+    return f"failed to train: {', '.join(parts)}\n" if parts else ""
