@@ -24,11 +24,13 @@ POWER: dict[tuple[str, str], dict[int, tuple[float, float, float, float]]] = {
 }
 
 
-def power_line(rows: pd.DataFrame) -> str:
+def power_line(rows: pd.DataFrame, patients: int | None = None) -> str:
     """Say in a line which information so few samples can show, by the layer that needs most of them.
 
     Args:
         rows: Rows of one estimator and view about the label, with n and dim. Rows without an estimate do not count.
+        patients: Number of patients, or of other groups, if they have several images each. In the image view they are
+            counted in place of images.
 
     Returns:
         The line; an empty text if n is enough for the smallest dose, or if the study has no such estimator or view.
@@ -39,6 +41,8 @@ def power_line(rows: pd.DataFrame) -> str:
         '300 images show 0.25 bits or more (gaussian, image view); 0.1 bits need about 500: docs/results/power.md\\n'
         >>> power_line(rows.assign(n=500))
         ''
+        >>> power_line(rows, patients=44)[:70]
+        '44 patients (groups of images) do not show 1 bit (gaussian, image view'
     """
     rows = rows[rows["bits"].notna() & rows["n"].notna() & rows["dim"].notna()]
     if rows.empty:
@@ -47,6 +51,9 @@ def power_line(rows: pd.DataFrame) -> str:
     by_columns = POWER.get((view, estimator), {})
     if not by_columns:
         return ""
+    samples = SAMPLES[view]
+    if view == "image" and patients is not None and patients < n:
+        n, samples = patients, "patients (groups of images)"
     nearest = {min(by_columns, key=lambda columns: abs(np.log(columns / dim))) for dim in rows["dim"]}
     needed = np.max([by_columns[columns] for columns in nearest], axis=0)
     if n >= needed[0]:
@@ -55,6 +62,5 @@ def power_line(rows: pd.DataFrame) -> str:
     shows = f"show {seen[0]:g} bits or more" if seen else f"do not show {DOSES[-1]:g} bit"
     need = f"more than {MOST:,}" if needed[0] > MOST else f"about {needed[0]:,.0f}"
     return (
-        f"{n:,.0f} {SAMPLES[view]} {shows} ({estimator}, {view} view); {DOSES[0]:g} bits need {need}: "
-        "docs/results/power.md\n"
+        f"{n:,.0f} {samples} {shows} ({estimator}, {view} view); {DOSES[0]:g} bits need {need}: docs/results/power.md\n"
     )
