@@ -45,9 +45,7 @@ ESTIMATORS: dict[str, Estimator] = {
 }
 
 
-def activations(
-    asked: argparse.Namespace,
-) -> Iterator[tuple[str, dict[str, Variable], dict[str, Variable]]]:
+def activations(asked: argparse.Namespace) -> Iterator[tuple[str, dict[str, Variable], dict[str, Variable]]]:
     """Train a network on each data set; yield its name, the Variables of the layers, and the targets by quantity."""
     if "phantoms" in asked.data:
         phantoms = datasets.phantoms("segmentation", 2, [160, 128, 64], 64, 1, 0.5, 0)
@@ -76,7 +74,7 @@ def unet(data: Data) -> Module:
     return UNet(data.train.loaded().images.shape[1], 1, [8, 16, 32, 64, 128], norm="batch")
 
 
-def estimates(t: Variable, target: Variable, draws: int, rng: np.random.Generator):
+def estimates(t: Variable, target: Variable, names: Sequence[str], draws: int, rng: np.random.Generator):
     """Plant 0 bits and 1 bit `draws` times along directions of their own; yield the answer of each estimator."""
     t = replace(t, deterministic=False)  # the planted information is finite
     columns = t.coordinates(COORDINATES)
@@ -87,7 +85,8 @@ def estimates(t: Variable, target: Variable, draws: int, rng: np.random.Generato
             values = target_values(target, rng)
             planted.append((dose, across, values, *Channel.of(across, values, target, rng).order(dose, rng)))
     orders = nulls + [order for *_, order, _ in planted]
-    for name, estimator in ESTIMATORS.items():
+    for name in names:
+        estimator = ESTIMATORS[name]
         if name == "probe" and target.labels is None:
             continue
         found = estimator.reordered(t, target, orders, rng)
@@ -128,6 +127,7 @@ def main() -> None:
     parser.add_argument("--calibrated", action="store_true")
     parser.add_argument("--data", nargs="+", choices=DATA, default=DATA)
     parser.add_argument("--images", type=int, default=2000, help="images of MedNIST")
+    parser.add_argument("--estimators", nargs="+", choices=list(ESTIMATORS), default=list(ESTIMATORS))
     parser.add_argument("--about", nargs="+", choices=[I_XT, I_TY], default=[I_XT, I_TY])
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -142,7 +142,7 @@ def main() -> None:
                     if asked.calibrated and target.labels is not None:
                         rows += [here | row for row in calibrated(t, target, asked.draws, rng)]
                     elif not asked.calibrated:
-                        rows += [here | row for row in estimates(t, target, asked.draws, rng)]
+                        rows += [here | row for row in estimates(t, target, asked.estimators, asked.draws, rng)]
                     pd.DataFrame(rows).to_csv(asked.out, index=False)
     frame = pd.DataFrame(rows)
     keys = ["n", "layer", "quantity", "dose", "estimator"]
