@@ -6,15 +6,16 @@ import numpy as np
 import pandas as pd
 
 DOSES = (0.1, 0.25, 0.5, 1.0)  # bits
-MOST = 2000  # samples of the largest draws of the study
+MOST = 2000  # samples of the largest draws of the whole study
 MORE = np.inf  # not seen with so many samples
 SAMPLES = {"image": "images", "pixel": "locations"}
 
-# The least n of 64, 128, 256, 500, 1000 and 2000 from which a dose is significant in 80 % of draws, for each of DOSES,
-# by (view, estimator) and the columns of the layer. Measured by tests/studies/power.py: docs/results/power.md
+# The least n of 64, 128, 256, 500, 1000 and 2000 (one cell: 5000) from which a dose is significant in 80 % of draws, for
+# each of DOSES, by (view, estimator) and the columns of the layer. Measured by tests/studies/power.py:
+# docs/results/power.md
 POWER: dict[tuple[str, str], dict[int, tuple[float, float, float, float]]] = {
     ("image", "ksg_mixture"): {64: (500, 128, 64, 64), 16384: (1000, 256, 128, 64), 65536: (2000, 500, 128, 64)},
-    ("image", "probe"): {64: (1000, 500, 128, 64), 16384: (MORE, MORE, 1000, 256), 65536: (MORE, MORE, 1000, 256)},
+    ("image", "probe"): {64: (1000, 500, 128, 64), 16384: (MORE, 5000, 1000, 256), 65536: (MORE, MORE, 1000, 256)},
     ("image", "renyi_2"): {64: (256, 128, 64, 64), 16384: (500, 256, 128, 64), 65536: (500, 500, 128, 64)},
     ("image", "gaussian"): {64: (500, 256, 64, 64), 16384: (500, 256, 128, 64), 65536: (500, 500, 128, 128)},
     ("pixel", "ksg_mixture"): {8: (1000, 256, 64, 64), 32: (1000, 256, 128, 64), 128: (1000, 256, 128, 64)},
