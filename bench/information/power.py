@@ -10,8 +10,8 @@ MOST = 2000  # samples of the largest draws of the whole study
 MORE = np.inf  # not seen with so many samples
 SAMPLES = {"image": "images", "pixel": "locations"}
 
-# The least n of 64, 128, 256, 500, 1000 and 2000 (one cell: 5000) from which a dose is significant in 80 % of draws, for
-# each of DOSES, by (view, estimator) and the columns of the layer. Measured by tests/studies/power.py:
+# The least n of 64, 128, 256, 500, 1000 and 2000 (one cell: 5000) from which a dose is significant in 80 % of draws,
+# for each of DOSES, by (view, estimator) and the columns of the layer. Measured by tests/studies/power.py:
 # docs/results/power.md
 POWER: dict[tuple[str, str], dict[int, tuple[float, float, float, float]]] = {
     ("image", "ksg_mixture"): {64: (500, 128, 64, 64), 16384: (1000, 256, 128, 64), 65536: (2000, 500, 128, 64)},
