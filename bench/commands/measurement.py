@@ -119,6 +119,7 @@ class Measurement:
         tracked.table(images, "test.csv")
         main = "dice" if "dice" in test else "accuracy"
         table.skips = any(tap.role == "skip" for tap in taps_of(model))
+        table.patients = len(set(self.probe.samples.groups)) if self.probe else None
         table.about = f"{self.data.name} · {design} · test {main} {test[main]:.3f}"
         costs = cost(model, self.data.test.images[:batch_size])
         sample = "patch" if self.data.volumes else "image"

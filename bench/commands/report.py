@@ -113,7 +113,7 @@ def layers_report(table: LayerTable) -> str:
         return f"\n{table.estimators[0]}, {table.views[0]} view: no estimate; layers.csv has the reasons\n"
     found = set(verdicts(best[best["bits"].notna()]))
     legend = "".join(f"  {verdict}: {meaning}\n" for verdict, meaning in MEANINGS.items() if verdict in found)
-    power = power_line(best[best["quantity"] == I_TY])
+    power = power_line(best[best["quantity"] == I_TY], table.patients)
     return "".join([*parts, legend, sentences(table), power, others(table)])
 
 

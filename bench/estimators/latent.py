@@ -14,9 +14,10 @@ from bench.estimators.base import Answer, Estimator, above_zero, at_least, null_
 from bench.estimators.held_out import features, generator_of, split
 from bench.estimators.ksg import KSG
 from bench.estimators.statistic import Statistic
+from bench.information.permutations import permuted_groups
 from bench.information.reductions import Distances
 from bench.information.statistics import normal_interval
-from bench.information.variables import Variable, permuted_groups
+from bench.information.variables import Variable
 
 LEAST_GROUPS = 40  # so that the parts for training, stopping and testing hold several groups each
 SHARES = (3, 1)  # of the groups of the other folds, for training and stopping

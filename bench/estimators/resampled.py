@@ -12,8 +12,9 @@ import scipy  # it loads its modules when they are first used
 from bench.estimators.base import Answer, Estimator, null_of
 from bench.estimators.extrapolation import Extrapolated
 from bench.estimators.statistic import Statistic
+from bench.information.permutations import permuted_groups
 from bench.information.statistics import normal_interval
-from bench.information.variables import Variable, permuted_groups
+from bench.information.variables import Variable
 
 NEIGHBOURS = 5
 COLUMNS = 16  # of the given variable, which neighbours are found by

@@ -73,22 +73,23 @@ class LayerTable:
     Some of the columns are
 
     - weights: `epoch` (in training), `best` (best checkpoint by validation) or `untrained` (initialised from `seed`);
-    - relative_depth: 0 at the input, 50 at the bottleneck, 100 at the output;
+    - relative_depth: 0 at the input, 50 at the bottleneck, 100 at the output; reason: why a row has no bits;
     - planted: bits of known truth; recovered: the excess of the estimator on it; recovered_ok: whether it is
-      significant and within a factor of 2 of the truth;
-    - reason: why a row has no bits.
+      significant and within a factor of 2 of the truth.
 
     Attributes:
         rows: The rows as dictionaries.
         details: Rows of other tables that diagnostics keep beside it, by name.
         about: Data, design and score of the network, for the titles of figures; empty if they are unknown.
         skips: Whether the network has skips, by which information bypasses the bottleneck.
+        patients: Number of patients or other groups of the images; None if it is not known.
     """
 
     def __init__(self, rows: Iterable[dict] = (), about: str = ""):
         self.rows = list(rows)
         self.about = about
         self.skips = False
+        self.patients: int | None = None
         self.details: dict[str, list[dict]] = {}
 
     def extend(self, rows: Iterable[dict], name: str = LAYERS) -> None:
@@ -210,8 +211,7 @@ class LayerTable:
             rows = self.profile(estimator, view)
             name = estimator if view == "image" else f"{estimator}.{view}"
             bits = rows["excess"].fillna(rows["bits"])
-            names = rows["quantity"].map(keys) + f".{name}"
-            points += zip(names, bits, rows["relative_depth"], strict=True)
+            points += zip(rows["quantity"].map(keys) + f".{name}", bits, rows["relative_depth"], strict=True)
         return points
 
     def to_csv(self, path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.errors import EstimationError
 from bench.information.coordinates import leading_coordinates, scaled_coordinates
+from bench.information.permutations import donor_rows, permuted_groups
 from bench.information.reductions import COLUMNS_PER_FOLD, Distances, Reduction, distinct_rows
 
 
@@ -173,8 +174,7 @@ class Variable:
 
     def shuffled(self, rng: np.random.Generator, discrete: bool) -> np.ndarray:
         """Return partners (n,) after a permutation of whole groups: labels if read as discrete, else row numbers."""
-        order = permuted_groups(self.groups, rng)
-        return self.numbered()[order] if discrete else order
+        return self.numbered()[donor_rows(self.groups, rng)] if discrete else permuted_groups(self.groups, rng)
 
     def reordered(self, order: np.ndarray) -> Variable:
         """Return the samples in another order. The groups stay in place."""
@@ -205,21 +205,6 @@ def finish_or_refuse(reduction: Reduction, total: Folded) -> Folded:
         return reduction.finish(total)
     except EstimationError as error:
         return Refused(str(error))
-
-
-def permuted_groups(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw a permutation that moves whole groups. Row i gets the partner of row order[i].
-
-    The groups are concatenated in a random order. If each sample is a group, this is a uniform permutation.
-
-    Returns:
-        order: (n,) row numbers.
-    """
-    names, group = np.unique(groups, return_inverse=True)
-    place = np.argsort(rng.permutation(len(names)))  # of each group in the random order
-    order = np.empty(len(groups), dtype=np.int64)
-    order[np.argsort(group, kind="stable")] = np.argsort(place[group], kind="stable")
-    return order
 
 
 def plug_in_entropy(symbols: np.ndarray) -> float:

@@ -12,7 +12,8 @@ import torch
 from bench.datasets.data import Data
 from bench.datasets.splits import Loaded, Split
 from bench.errors import EstimationError, InputError
-from bench.information.variables import Variable, permuted_groups, require_finite
+from bench.information.permutations import donor_rows
+from bench.information.variables import Variable, require_finite
 from bench.layers.capture import Captured, run_batches
 from bench.layers.hooks import Shapes, tap_shapes
 from models import Tap
@@ -104,7 +105,7 @@ class PixelLabels(Variable):
     patients: np.ndarray
 
     def shuffled(self, rng, discrete):
-        order = permuted_groups(self.patients, rng)
+        order = donor_rows(self.patients, rng)
         return self.label_maps[np.arange(self.n), order[self.images]]
 
     @classmethod

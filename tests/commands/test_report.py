@@ -120,3 +120,10 @@ def test_too_few_samples_have_a_line():
     text = layers_report(LayerTable(rows(n=300, dim=8)))
     assert [line for line in text.splitlines() if line.startswith("300 locations show")]
     assert "locations show" not in layers_report(LayerTable(rows(n=2000, dim=8)))
+
+
+def test_too_few_patients_have_a_line_also_if_they_have_many_images():
+    table = LayerTable(rows(n=2000, dim=64, view="image"))
+    assert "do not show" not in layers_report(table)
+    table.patients = 44
+    assert [line for line in layers_report(table).splitlines() if line.startswith("44 patients (groups of images) do")]

@@ -11,8 +11,9 @@ from bench.errors import EstimationError
 from bench.estimators import KDE, KSG, LNC, Binning, Critic, Gaussian, Latent, Renyi, Variates, VInformation
 from bench.estimators.base import Answer, null_of
 from bench.information.estimate import Null
+from bench.information.permutations import donor_rows, permuted_groups
 from bench.information.reductions import RowCodes
-from bench.information.variables import Variable, permuted_groups
+from bench.information.variables import Variable
 
 ESTIMATORS = [
     KDE(noise_variance=1.0),
@@ -117,6 +118,30 @@ def test_permuting_groups_preserves_dependence_within_groups():
             false_alarms[grouped] += KDE(1.0).estimate(variable, y, rng=rng).significant
     assert false_alarms[True] <= 6
     assert false_alarms[False] >= 20
+
+
+@pytest.mark.parametrize("others", [0.0, 0.3])
+def test_labels_of_patients_with_different_numbers_of_images_have_no_false_alarms(others):
+    # a permuted patient has the labels of one patient again: else the null is too low, and most draws are significant
+    rng = np.random.default_rng(0)
+    patients = np.repeat(np.arange(24), rng.permutation(np.arange(24) + 5))
+    found = 0
+    for _ in range(20):
+        t = rng.normal(size=(24, 8))[patients] + 0.3 * rng.normal(size=(len(patients), 8))
+        y = rng.permutation(np.arange(24) % 2)[patients]
+        y = np.where(rng.random(len(y)) < others, rng.integers(0, 2, len(y)), y)
+        found += KSG("mixture", k=5).estimate(Variable.of(t, patients), y, rng=rng).significant
+    assert found <= 5
+
+
+def test_each_group_has_one_donor_and_groups_of_equal_size_are_permuted():
+    groups = np.array(["b", "a", "a", "c", "b", "c", "d", "d", "d"])
+    for seed in range(20):
+        order = donor_rows(groups, np.random.default_rng(seed))
+        donors = {group: set(groups[order[groups == group]]) for group in "abcd"}
+        assert sorted(donor for names in donors.values() for donor in names) == list("abcd")
+        equal = permuted_groups(groups[:6], np.random.default_rng(seed))
+        assert donor_rows(groups[:6], np.random.default_rng(seed)).tolist() == equal.tolist()
 
 
 def test_binning_counts_distinct_rows():

@@ -49,6 +49,17 @@ def test_the_layer_that_needs_most_samples_decides():
     assert "more than 2,000" in wide
 
 
+def test_patients_count_in_place_of_their_images():
+    rows = pd.DataFrame([ROW | {"n": 20 * NEEDED[0]}])
+    line = power_line(rows, patients=44)
+    assert line.startswith("44 patients (groups of images) do not show 1 bit (probe, image view); 0.1 bits need about")
+    assert power_line(rows, patients=NEEDED[0]) == ""
+    single = pd.DataFrame([ROW])  # a group for each image
+    assert power_line(single, patients=200) == power_line(single)
+    locations = pd.DataFrame([ROW | {"view": "pixel", "dim": 8}])
+    assert power_line(locations, patients=44).startswith("200 locations")
+
+
 def test_the_numbers_are_those_of_the_page():
     parts = re.split(r"^## ", PAGE.read_text(), flags=re.M)
     for view, title in (("image", "Image view"), ("pixel", "Pixel view")):

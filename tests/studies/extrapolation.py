@@ -43,7 +43,9 @@ QUESTIONS = {
     "gaussian": CONTINUOUS | LABELS,
     "infonce": {"gaussian d=3, 2 bits": Gaussian(2, 3)},
 }
-QUESTIONS |= {name: LABELS for name in ("binning", "kde", "probe")}
+FEW = {name: benchmark for name, benchmark in CONTINUOUS.items() if "d=10" not in name}  # at most 10 columns together
+QUESTIONS |= {"lnc": FEW, "matched": FEW, "variates": CONTINUOUS | LABELS}
+QUESTIONS |= {name: LABELS for name in ("binning", "kde", "probe", "renyi_2")}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """One planted bit in the image view, about the label and about the image, with 128, 670 and 2,000 images.
 
     python tests/studies/image_view.py DATA/nuclei DATA/mednist/mednist.npz OUT.csv [--calibrated]
+    python tests/studies/image_view.py DATA/nuclei DATA/mednist/mednist.npz OUT.csv --data mednist --images 5000
 
 Truth is planted at two layers of networks that the script trains: a U-Net on phantoms (128 images are measured), the
 same on nuclei (670), and a CNN on MedNIST (2,000). `oracle` knows the planted directions. With --calibrated, the bits
@@ -24,6 +25,7 @@ from torch.nn import Module
 from bench import datasets
 from bench.datasets.data import Data
 from bench.estimators import KSG, Estimator, Gaussian, Renyi, Variates, VInformation
+from bench.information.tables import I_TY, I_XT
 from bench.information.variables import Variable
 from bench.known_truth import with_calibrated_bits
 from bench.known_truth.planted import COORDINATES, Channel, target_values
@@ -32,7 +34,7 @@ from bench.training.train import fit, loss_function
 from models import UNet
 
 LAYERS = {"unet": ("bottleneck.conv2", "dec1.conv2"), "cnn": ("conv3", "conv1")}
-MEDNIST = 2000
+DATA = ("phantoms", "nuclei", "mednist")
 CALIBRATED = ("variates", "ksg_mixture", "gaussian")
 ESTIMATORS: dict[str, Estimator] = {
     "ksg_mixture": KSG("mixture", k=5),
@@ -43,14 +45,17 @@ ESTIMATORS: dict[str, Estimator] = {
 }
 
 
-def activations(nuclei: Path, mednist: Path) -> Iterator[tuple[str, dict[str, Variable], dict[str, Variable]]]:
+def activations(asked: argparse.Namespace) -> Iterator[tuple[str, dict[str, Variable], dict[str, Variable]]]:
     """Train a network on each data set; yield its name, the Variables of the layers, and the targets by quantity."""
-    phantoms = datasets.phantoms("segmentation", 2, [160, 128, 64], 64, 1, 0.5, 0)
-    yield "phantoms", *measured(phantoms, unet(phantoms), LAYERS["unet"], epochs=3, split="val")
-    data = datasets.image_folder(root=str(nuclei), size=64, channels=3)
-    yield "nuclei", *measured(data, unet(data), LAYERS["unet"], epochs=4, split="all")
-    data = datasets.medmnist(file=str(mednist))
-    yield "mednist", *measured(data, cnn(), LAYERS["cnn"], epochs=1, split="all", n=MEDNIST)
+    if "phantoms" in asked.data:
+        phantoms = datasets.phantoms("segmentation", 2, [160, 128, 64], 64, 1, 0.5, 0)
+        yield "phantoms", *measured(phantoms, unet(phantoms), LAYERS["unet"], epochs=3, split="val")
+    if "nuclei" in asked.data:
+        data = datasets.image_folder(root=str(asked.nuclei), size=64, channels=3)
+        yield "nuclei", *measured(data, unet(data), LAYERS["unet"], epochs=4, split="all")
+    if "mednist" in asked.data:
+        data = datasets.medmnist(file=str(asked.mednist))
+        yield "mednist", *measured(data, cnn(), LAYERS["cnn"], epochs=1, split="all", n=asked.images)
 
 
 def measured(data: Data, network: Module, taps: Sequence[str], epochs: int, split: str, n: int | None = None):
@@ -69,7 +74,7 @@ def unet(data: Data) -> Module:
     return UNet(data.train.loaded().images.shape[1], 1, [8, 16, 32, 64, 128], norm="batch")
 
 
-def estimates(t: Variable, target: Variable, draws: int, rng: np.random.Generator):
+def estimates(t: Variable, target: Variable, names: Sequence[str], draws: int, rng: np.random.Generator):
     """Plant 0 bits and 1 bit `draws` times along directions of their own; yield the answer of each estimator."""
     t = replace(t, deterministic=False)  # the planted information is finite
     columns = t.coordinates(COORDINATES)
@@ -80,7 +85,8 @@ def estimates(t: Variable, target: Variable, draws: int, rng: np.random.Generato
             values = target_values(target, rng)
             planted.append((dose, across, values, *Channel.of(across, values, target, rng).order(dose, rng)))
     orders = nulls + [order for *_, order, _ in planted]
-    for name, estimator in ESTIMATORS.items():
+    for name in names:
+        estimator = ESTIMATORS[name]
         if name == "probe" and target.labels is None:
             continue
         found = estimator.reordered(t, target, orders, rng)
@@ -119,19 +125,24 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--draws", type=int, default=10, help="directions of each seed")
     parser.add_argument("--calibrated", action="store_true")
+    parser.add_argument("--data", nargs="+", choices=DATA, default=DATA)
+    parser.add_argument("--images", type=int, default=2000, help="images of MedNIST")
+    parser.add_argument("--estimators", nargs="+", choices=list(ESTIMATORS), default=list(ESTIMATORS))
+    parser.add_argument("--about", nargs="+", choices=[I_XT, I_TY], default=[I_XT, I_TY])
     asked = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
-    for data, layers, targets in activations(asked.nuclei, asked.mednist):
+    for data, layers, targets in activations(asked):
         for layer, t in layers.items():
-            for quantity, target in targets.items():
+            for quantity in asked.about:
+                target = targets[quantity]
                 for seed in asked.seeds:
                     rng = np.random.default_rng([seed, *data.encode(), *layer.encode(), *quantity.encode()])
                     here = {"data": data, "n": t.n, "layer": layer, "quantity": quantity, "seed": seed}
                     if asked.calibrated and target.labels is not None:
                         rows += [here | row for row in calibrated(t, target, asked.draws, rng)]
                     elif not asked.calibrated:
-                        rows += [here | row for row in estimates(t, target, asked.draws, rng)]
+                        rows += [here | row for row in estimates(t, target, asked.estimators, asked.draws, rng)]
                     pd.DataFrame(rows).to_csv(asked.out, index=False)
     frame = pd.DataFrame(rows)
     keys = ["n", "layer", "quantity", "dose", "estimator"]
