@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -199,6 +200,11 @@ def write_designs(folder: Path, designs: Mapping[str, Design], pricing: Pricing,
         **SILENT,
     }
     _write(folder / "experiment" / "retrain.yaml", HEADER + OmegaConf.to_yaml(OmegaConf.create(retrain)))
+
+
+def training_command(folder: Path, name: str) -> str:
+    """Return the command that trains a design of a folder of `write_designs`."""
+    return f"python -m bench --config-dir {shlex.quote(str(folder))} +experiment=retrain model={name}"
 
 
 def _write(path: Path, text: str) -> None:
