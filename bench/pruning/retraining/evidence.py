@@ -12,7 +12,7 @@ from bench.pruning.designs.baselines import EQUAL
 from bench.pruning.retraining.closing import SIMILAR, describe_ratio
 from bench.pruning.retraining.protocol import metric_of
 from bench.pruning.retraining.verify import Verified
-from bench.pruning.search.base import LATENCY_BATCH, Base
+from bench.pruning.search.base import Base
 
 
 @dataclass(frozen=True)
@@ -84,15 +84,15 @@ def tiles(name: str, evidence: Evidence) -> list[dict[str, str]]:
         {
             "name": words if kind == "params" else f"{words} an image",
             "value": _count(row[kind]),
-            "compared": f"{describe_ratio(whole[kind] / row[kind], '').strip()} than the base ({_count(whole[kind])})",
+            "compared": f"{describe_ratio(whole[kind] / row[kind], '').strip()} than the base; {_count(whole[kind])}",
         }
         for kind, words in EQUAL.items()
     ]
     found.append(
         {
-            "name": f"latency on this machine, CPU, {LATENCY_BATCH} images",
+            "name": "latency on this machine",
             "value": f"{row['latency_ms']:.3g} ms",
-            "compared": f"{speed} the base ({evidence.latency_ms:.3g} ms)",
+            "compared": f"{speed} the base; {evidence.latency_ms:.3g} ms",
         }
     )
     score, of_base = evidence.retrained(name), evidence.retrained("base")
@@ -137,7 +137,7 @@ def _measured(name: str, evidence: Evidence) -> list[list[str]]:
         return [[f"measured loss of {evidence.metric}", "", "", "not retrained from 2 seeds or more"]]
     test = f"measured loss of {evidence.metric}, test data"
     if gain is None:
-        lost = [test, f"{of_base['score'] - score['score']:.3f}", "", "difference of the means; not the chosen design"]
+        lost = [test, f"{of_base['score'] - score['score']:.3f}", "", "difference of the means"]
     else:
         lost = [test, f"{-gain['gain']:.3f}", between(-gain[["low", "high"]], "high", "low"), gain["verdict"]]
     validated = f"{of_base['val_score'] - score['val_score']:.3f}"

@@ -17,6 +17,7 @@ from bench.pruning.retraining.evidence import Evidence
 from bench.pruning.retraining.nnunet import training_by_nnunet
 from bench.pruning.retraining.results import best_run
 from bench.pruning.retraining.training import training_command
+from bench.pruning.search.base import LATENCY_BATCH
 from bench.pruning.search.proposals import Proposal
 from models import NnUnet
 
@@ -29,6 +30,8 @@ TERMS = {
     "interval": "It contains the true value with 95 % confidence, unless another level stands beside it.",
     "information loss": "Information about the label in what is removed, given what is kept, estimated in the trained "
     "base. The rank score adds a charge for the narrowest layer, because layers of few channels train badly.",
+    "latency": f"Median time of a forward pass of {LATENCY_BATCH} images on the CPU. Other processes on the machine "
+    "disturb the measurement.",
     "gain": "Score of the chosen design minus that of another design, paired by seed and test image.",
     "better, no worse, worse": "The interval of the gain lies above 0; above minus the margin; below 0. All other "
     "differences are undecided, which does not mean equal.",
