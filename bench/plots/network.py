@@ -26,7 +26,7 @@ INCHES = 12  # largest width of two networks side by side
 NARROWEST = 4.2  # of one network
 
 # sizes in inches
-PITCH, DROP, THICK, WIDEST = 0.43, 0.66, 0.32, 1.05  # of a U: between columns, between rows, boxes
+PITCH, DROP, THICK, WIDEST = 0.43, 0.66, 0.32, 0.8  # of a U: between columns, between rows, boxes
 MARGIN = 1.2  # beside a U, for its texts
 STEP, BAR, TALLEST = 0.95, 0.42, 1.3  # of a chain: between boxes, boxes
 LINE = 0.145
@@ -44,7 +44,7 @@ def networks(panels: Mapping[str, pd.DataFrame], unit: str = "bits") -> Figure:
 
     Args:
         panels: A table for each network by its title. The rows are slots in the order of the forward pass: `slot`, its
-            name; `level`, 1 = full resolution; `channels`, 0 if the slot is removed; `whole`, its channels in the base;
+            name; `level`, its row, from 1; `channels`, 0 if the slot is removed; `whole`, its channels in the base;
             `bits`, NaN if they are unknown; `reliable`; `skip`, the slot to which its skip leads, or None; and
             `skip_kept`.
         unit: Label of the scale of colours.
@@ -87,14 +87,14 @@ def _size(table: pd.DataFrame, is_chain: bool) -> tuple[float, float]:
     if is_chain:
         return max(NARROWEST, len(table) * STEP + 0.4), HEAD + TALLEST + 4 * LINE + 0.2
     rows = table["level"].max() - table["level"].min()
-    return max(NARROWEST, 2 * MARGIN + (len(table) - 1) * PITCH), HEAD + rows * DROP + THICK + 4 * LINE + 0.15
+    return max(NARROWEST, 2 * MARGIN + _columns(table)[0].max() * PITCH), HEAD + rows * DROP + THICK + 4 * LINE + 0.15
 
 
 def _draw_u(axes: Axes, table: pd.DataFrame, scale: cm.ScalarMappable) -> None:
     """Draw the slots of each level in a row, connected from the input to the output."""
-    top, deepest = table["level"].min(), int(table["level"].to_numpy().argmax())
-    centres = _spread(axes, len(table), PITCH)
-    middles = -HEAD - THICK / 2 - DROP * (table["level"].to_numpy() - top)
+    columns, deepest = _columns(table)
+    centres = _spread(axes, columns, PITCH)
+    middles = -HEAD - THICK / 2 - DROP * (table["level"].to_numpy() - table["level"].min())
     widths = _lengths(table, WIDEST)
     edges = {}
     for place, (row, x, y) in enumerate(zip(table.itertuples(), centres, middles, strict=True)):
@@ -121,7 +121,7 @@ def _draw_u(axes: Axes, table: pd.DataFrame, scale: cm.ScalarMappable) -> None:
 def _draw_chain(axes: Axes, table: pd.DataFrame, scale: cm.ScalarMappable) -> None:
     """Draw the slots from left to right."""
     heights, middle = _lengths(table, TALLEST), -HEAD - TALLEST / 2
-    centres = _spread(axes, len(table), STEP)
+    centres = _spread(axes, np.arange(len(table)), STEP)
     for place, (row, x) in enumerate(zip(table.itertuples(), centres, strict=True)):
         whole, kept = (length[place] for length in heights)
         _draw_box(axes, (x, middle), (BAR, whole), (BAR, kept), row, scale)
@@ -130,9 +130,19 @@ def _draw_chain(axes: Axes, table: pd.DataFrame, scale: cm.ScalarMappable) -> No
         _arrow(axes, (x + BAR / 2 + 0.03, middle), (x + STEP - BAR / 2 - 0.03, middle))
 
 
-def _spread(axes: Axes, count: int, pitch: float) -> np.ndarray:
+def _columns(table: pd.DataFrame) -> tuple[np.ndarray, int]:
+    """Return the column of each slot of a U, and the place of the first slot of the deepest level.
+
+    A slot after the deepest level is as many columns behind it as it is rows above it.
+    """
+    levels, places = table["level"].to_numpy(), np.arange(len(table))
+    deepest = int(levels.argmax())
+    return np.where(places <= deepest, places, deepest + levels[deepest] - levels), deepest
+
+
+def _spread(axes: Axes, columns: np.ndarray, pitch: float) -> np.ndarray:
     """Return the places of columns in the middle of a panel."""
-    return axes.get_xlim()[1] / 2 + pitch * (np.arange(count) - (count - 1) / 2)
+    return axes.get_xlim()[1] / 2 + pitch * (columns - columns.max() / 2)
 
 
 def _lengths(table: pd.DataFrame, longest: float) -> tuple[np.ndarray, np.ndarray]:

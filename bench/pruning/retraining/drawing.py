@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from bench.information.tables import I_TY
 from bench.layers.selection import taps_of
 from bench.pruning.designs import Design, PartKind
 from bench.pruning.search.base import Base
+from models import Tap
 
 BITS = ["bits", "low", "high", "reliable"]
 
@@ -26,14 +29,14 @@ def slots_table(design: Design, base: Base, information: pd.DataFrame) -> pd.Dat
     """
     taps = {tap.name: tap for tap in taps_of(base.network)}
     slots, kept = base.design.slots(), {slot.name: slot.width for slot in design.slots()}
-    is_chain = {taps[slot.tap].role for slot in slots} <= {"feature", "classifier"}
+    rows_of = _rows([taps[slot.tap] for slot in slots])
     decoders = {taps[slot.tap].level: slot.name for slot in slots if taps[slot.tap].role == "decoder"}
     skips = {pair.asked: pair.part.level for pair in base.design.pairs() if pair.part.kind == PartKind.SKIP}
     remaining = {part.level for part in design.removals() if part.kind == PartKind.SKIP}
     rows = [
         {
             "slot": slot.name,
-            "level": 1 if is_chain else taps[slot.tap].level,
+            "level": rows_of[slot.tap],
             "channels": kept.get(slot.name, 0),
             "whole": slot.width,
             "skip": decoders[skips[slot.tap]] if slot.tap in skips else None,
@@ -43,6 +46,20 @@ def slots_table(design: Design, base: Base, information: pd.DataFrame) -> pd.Dat
     ]
     known = information[BITS].reindex([slot.name if slot.name in kept else None for slot in slots])
     return pd.DataFrame(rows).join(known.reset_index(drop=True))
+
+
+def _rows(taps: Sequence[Tap]) -> dict[str, int]:
+    """Return the row of each tap in the drawing: one row for a chain, one for each level otherwise.
+
+    Each tap of an encoder is one row lower than the tap before it, also if it has the same resolution. A tap of a
+    decoder is beside that of the encoder with its resolution.
+    """
+    if {tap.role for tap in taps} <= {"feature", "classifier"}:
+        return dict.fromkeys((tap.name for tap in taps), 1)
+    down = [tap for tap in taps if tap.role != "decoder"]
+    rows = {tap.name: row for row, tap in enumerate(down, 1)}
+    beside = {tap.level: rows[tap.name] for tap in reversed(down)}
+    return rows | {tap.name: beside.get(tap.level, tap.level) for tap in taps if tap.role == "decoder"}
 
 
 def information_of_slots(layers: pd.DataFrame, design: Design) -> pd.DataFrame:

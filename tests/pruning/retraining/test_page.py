@@ -1,5 +1,6 @@
 """The page of a proposal: every number stands on it, every text is escaped, and the network is drawn slot by slot."""
 
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -256,6 +257,25 @@ def test_skips_and_removed_slots_of_a_u_net():
     assert shorter["channels"].to_dict() == {
         "encoder 1": 4, "encoder 2": 8, "encoder 3": 0, "decoder 2": 0, "decoder 1": 4,
     }  # fmt: skip
+
+
+def test_boxes_of_equal_width_do_not_overlap():
+    base = base_of()
+    flat = base.design.with_widths([16] * 5)
+    nothing = pd.DataFrame(columns=["bits", "low", "high", "reliable"])
+    table = slots_table(flat, base, nothing).assign(whole=16)
+    (axes,) = networks({"flat": table}).axes
+    sides = sorted((patch.get_y(), patch.get_x(), patch.get_width()) for patch in axes.patches if patch.get_gid())
+    assert len(sides) == 5
+    for (y, x, width), (next_y, next_x, _) in pairwise(sides):
+        assert y != next_y or x + width < next_x
+
+
+@pytest.mark.parametrize(("kind", "rows"), [("CNN", [1, 1, 1]), ("Monai", [1, 2, 3]), ("Smp", [3, 2, 1])])
+def test_the_rows_of_networks_of_other_shapes(kind, rows):
+    base = base_of(kind)
+    nothing = pd.DataFrame(columns=["bits", "low", "high", "reliable"])
+    assert slots_table(base.design, base, nothing)["level"].tolist() == rows
 
 
 def test_one_scale_of_colours_for_both_networks():
