@@ -127,7 +127,9 @@ def cost_axis(axes: Axes, cost: str, values: pd.Series) -> None:
 
 @styled
 def gains(compared: pd.DataFrame, score: str, margin: float, title: str = "") -> Figure:
-    """Draw the gain of a design over other designs with its interval, and the range in which it is no worse.
+    """Draw the gain of a design over other designs with its interval. The grey range is the margin.
+
+    Intervals that are much wider than the gains go beyond the axis.
 
     Args:
         compared: Rows with name, gain, low, high and verdict.
@@ -139,7 +141,8 @@ def gains(compared: pd.DataFrame, score: str, margin: float, title: str = "") ->
     figure = Figure(figsize=(WIDTH, 0.24 * len(rows) + 0.75), layout="constrained")
     axes, places = figure.subplots(), np.arange(len(rows))[::-1]
     gain, low, high = (rows[column].to_numpy(dtype=float) for column in ("gain", "low", "high"))
-    reach = 1.25 * max(margin, np.abs(gain).max(), min(np.abs([low, high]).max(), 3 * np.abs(gain).max() + 2 * margin))
+    largest, widest = np.abs(gain).max(), np.nan_to_num(np.abs([low, high])).max()
+    reach = 1.25 * max(margin, largest, min(widest, 3 * largest + 2 * margin))
     axes.axvspan(-margin, 0, color=UNTRAINED, alpha=0.5, lw=0, zorder=0)
     axes.axvline(0, color="0.3", lw=0.7, zorder=1)
     axes.errorbar(gain, places, xerr=[gain - low, high - gain], fmt="o", elinewidth=1.2, color=TRAINED)

@@ -74,17 +74,17 @@ class Table:
     marked: int | None = None
 
 
-def tiles(name: str, evidence: Evidence) -> list[dict[str, str]]:
+def list_costs(name: str, evidence: Evidence) -> list[dict[str, str]]:
     """Return the costs of a proposal, and its score if it was retrained, each compared with the base."""
     row, base = evidence.proposed(name), evidence.base
     whole = base.pricing(base.design)
     faster = evidence.latency_ms / row["latency_ms"]
-    speed = "about as fast as" if max(faster, 1 / faster) < SIMILAR else f"{faster:.2g} times the speed of"
+    speed = "about as fast" if max(faster, 1 / faster) < SIMILAR else f"{faster:.2g} times as fast"
     found = [
         {
             "name": words if kind == "params" else f"{words} an image",
             "value": _count(row[kind]),
-            "compared": f"{describe_ratio(whole[kind] / row[kind], '').strip()} than the base; {_count(whole[kind])}",
+            "compared": f"{describe_ratio(whole[kind] / row[kind], '').strip()} (base {_count(whole[kind])})",
         }
         for kind, words in EQUAL.items()
     ]
@@ -92,7 +92,7 @@ def tiles(name: str, evidence: Evidence) -> list[dict[str, str]]:
         {
             "name": "latency on this machine",
             "value": f"{row['latency_ms']:.3g} ms",
-            "compared": f"{speed} the base; {evidence.latency_ms:.3g} ms",
+            "compared": f"{speed} (base {evidence.latency_ms:.3g} ms)",
         }
     )
     score, of_base = evidence.retrained(name), evidence.retrained("base")
@@ -101,13 +101,13 @@ def tiles(name: str, evidence: Evidence) -> list[dict[str, str]]:
             {
                 "name": f"{evidence.metric} on test data",
                 "value": f"{score['score']:.3f}",
-                "compared": f"{between(score)}; base {of_base['score']:.3f}",
+                "compared": f"{between(score)} (base {of_base['score']:.3f})",
             }
         )
     return found
 
 
-def predictions(name: str, evidence: Evidence) -> Table:
+def describe_losses(name: str, evidence: Evidence) -> Table:
     """Return the losses of a proposal: what was estimated before retraining, and what was measured after it."""
     row, metric = evidence.proposed(name), evidence.metric
     rows = []
@@ -121,7 +121,7 @@ def predictions(name: str, evidence: Evidence) -> Table:
         remark += f"; {allowed}{doubt}"
         rows.append(["information loss", f"{row['information_loss']:.3f} bits", between(row), remark])
         charged = between(row, "score_low", "score_high")
-        rows.append(["rank score", f"{row['rank_score']:.3f} bits", charged, "the lowest is the first choice"])
+        rows.append(["rank score", f"{row['rank_score']:.3f} bits", charged, "with a charge for the narrowest layer"])
     if pd.notna(row.get("predicted")):
         known = between(row, "predicted_low", "predicted_high")
         rows.append([f"predicted loss of {metric}", f"{row['predicted']:.3f}", f"{known} (90 %)", "before retraining"])
@@ -148,7 +148,7 @@ def _measured(name: str, evidence: Evidence) -> list[list[str]]:
     ]
 
 
-def comparisons(evidence: Evidence) -> pd.DataFrame:
+def named_comparisons(evidence: Evidence) -> pd.DataFrame:
     """Return the comparisons of the chosen design, with the words for each other design as `name`."""
     assert evidence.verified is not None  # pages before retraining compare nothing
     words = {each.name: each.words for each in evidence.verified.baselines}
@@ -156,11 +156,11 @@ def comparisons(evidence: Evidence) -> pd.DataFrame:
     return table.assign(name=[words.get(name, name) for name in table["baseline"]])
 
 
-def compared_with(evidence: Evidence) -> Table:
+def compare_chosen(evidence: Evidence) -> Table:
     """Return the comparisons of the chosen design with the base and the baseline designs."""
     assert evidence.verified is not None  # pages before retraining compare nothing
     rows = []
-    for row in comparisons(evidence).to_dict("records"):
+    for row in named_comparisons(evidence).to_dict("records"):
         score = evidence.retrained(row["baseline"])
         known = "" if score is None else f"{score['score']:.3f} ({between(score)})"
         gain = "" if pd.isna(row["gain"]) else f"{row['gain']:+.3f} ({between(row)})"
@@ -171,7 +171,7 @@ def compared_with(evidence: Evidence) -> Table:
     return Table((f"{chosen} against", evidence.metric, f"gain of {chosen}", "verdict", *ratio), rows)
 
 
-def retrained_designs(name: str, evidence: Evidence) -> Table:
+def compare_designs(name: str, evidence: Evidence) -> Table:
     """Return the scores and costs of all retrained designs, with that of one design marked."""
     assert evidence.verified is not None  # pages before retraining compare nothing
     table = evidence.verified.designs
@@ -193,7 +193,7 @@ def retrained_designs(name: str, evidence: Evidence) -> Table:
     return Table(columns, rows, names.index(name) if name in names else None)
 
 
-def layers_table(drawn: Mapping[str, pd.DataFrame]) -> Table:
+def describe_layers(drawn: Mapping[str, pd.DataFrame]) -> Table:
     """Return channels and information of each slot, of the base and of the proposal."""
     (_, before), (name, after) = drawn.items()
     known = after["bits"].notna().any()

@@ -10,10 +10,17 @@ import pandas as pd
 
 from bench import plots, tracking
 from bench.pruning.designs.baselines import EQUAL
-from bench.pruning.retraining import evidence as known
 from bench.pruning.retraining.closing import closing, describe_ratio
 from bench.pruning.retraining.drawing import information_of_slots, slots_table
-from bench.pruning.retraining.evidence import Evidence
+from bench.pruning.retraining.evidence import (
+    Evidence,
+    compare_chosen,
+    compare_designs,
+    describe_layers,
+    describe_losses,
+    list_costs,
+    named_comparisons,
+)
 from bench.pruning.retraining.nnunet import training_by_nnunet
 from bench.pruning.retraining.results import best_run
 from bench.pruning.retraining.training import training_command
@@ -52,23 +59,23 @@ def page(proposal: Proposal, evidence: Evidence) -> str:
     gain = evidence.gain(name)
     shown = {}
     if verified is not None:
-        shown["compared"] = known.retrained_designs(name, evidence) if gain is None else known.compared_with(evidence)
+        shown["compared"] = compare_designs(name, evidence) if gain is None else compare_chosen(evidence)
         shown["pareto"] = plots.svg(plots.pareto(verified.designs, evidence.metric))
     if gain is not None:
-        shown["gains"] = plots.svg(plots.gains(known.comparisons(evidence), evidence.metric, evidence.margin))
+        shown["gains"] = plots.svg(plots.gains(named_comparisons(evidence), evidence.metric, evidence.margin))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         dict.fromkeys(("compared", "pareto", "gains")) | shown,
         title=f"{name}: {savings(proposal, evidence)}",
         origin=f"A leaner design of the network of run {base.run} on {base.data.name}",
         summary=summary(name, evidence),
-        tiles=known.tiles(name, evidence),
+        tiles=list_costs(name, evidence),
         network=plots.svg(plots.networks(drawn, UNIT)),
         caption=caption,
-        layers=known.layers_table(drawn),
+        layers=describe_layers(drawn),
         reasons=proposal.reasons().splitlines(),
         peak=f"The most informative layer of the base has {evidence.peak:.3f} bits.",
-        predictions=known.predictions(name, evidence),
+        predictions=describe_losses(name, evidence),
         margin=f"{evidence.margin:g}",
         uses=uses(name, evidence),
         terms=TERMS,

@@ -12,7 +12,7 @@ from parsing import Page
 
 from bench.config.build import build
 from bench.information.tables import COLUMNS
-from bench.plots import networks
+from bench.plots import gains, networks
 from bench.pruning.designs import Part, PartKind, design_of
 from bench.pruning.designs.baselines import Baseline, BaselineKind
 from bench.pruning.designs.costs import Pricing
@@ -152,7 +152,7 @@ def test_a_page_without_retraining_has_costs_reasons_information_and_commands(fo
     row = before.table.iloc[0]
     assert f"{row['params']:,}" in text
     assert f"{base.pricing(base.design).params:,}" in text
-    assert "4 times the speed of the base; 8 ms" in text
+    assert "4 times as fast (base 8 ms)" in text
     assert REASON in text
     assert "0.005 bits -0.001 to 0.011 1.0% of the most informative layer; below the margin" in text
     assert "0.020 bits 0.010 to 0.030" in text
@@ -289,6 +289,20 @@ def test_one_scale_of_colours_for_both_networks():
     assert first["slot stage 1"].get_facecolor() == second["slot stage 1"].get_facecolor()  # both 0 bits
     assert first["slot fc 1"].get_facecolor() != second["slot fc 1"].get_facecolor()
     assert [first[name].get_hatch() for name in first] == [None, None, "////"]
+
+
+def test_gains_are_drawn_with_their_intervals_and_verdicts():
+    """A design that was not run is left out, and an interval that is unknown or very wide does not set the axis."""
+    nan = float("nan")
+    rows = [("base", -0.004, -0.009, 0.001, "no worse"), ("flat", 0.02, nan, nan, "undecided"),
+            ("random", 0.01, -1.0, 1.0, "undecided"), ("uniform", nan, nan, nan, "not run")]  # fmt: skip
+    figure = gains(pd.DataFrame(rows, columns=["name", "gain", "low", "high", "verdict"]), "Dice", 0.01)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["base", "flat", "random"]
+    assert [text.get_text() for text in axes.texts] == ["no worse", "undecided", "undecided"]
+    assert axes.lines[1].get_xdata().tolist() == [-0.004, 0.02, 0.01]
+    assert 0.02 < axes.get_xlim()[1] == -axes.get_xlim()[0] < 0.15
 
 
 def test_layers_without_a_null_have_no_bits():
