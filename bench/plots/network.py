@@ -18,7 +18,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from bench.plots.shared import SEQUENTIAL, STYLE, styled
+from bench.plots.shared import CHARACTER, SEQUENTIAL, STYLE, styled
 
 INK, FAINT = "#000000", "#868d95"  # in a page, `svg` draws the first in the colour of its text
 FRAME = "#4d4d4d"  # axes in the style of this package
@@ -27,7 +27,7 @@ NARROWEST = 4.2  # of one network
 
 # sizes in inches
 PITCH, DROP, THICK, WIDEST = 0.43, 0.66, 0.32, 0.8  # of a U: between columns, between rows, boxes
-MARGIN = 1.2  # beside a U, for its texts
+MARGIN = 1.2  # least margin beside a U, for its texts
 STEP, BAR, TALLEST = 0.95, 0.42, 1.3  # of a chain: between boxes, boxes
 LINE = 0.145
 HEAD, FOOT = 0.5, 0.75
@@ -87,7 +87,9 @@ def _size(table: pd.DataFrame, is_chain: bool) -> tuple[float, float]:
     if is_chain:
         return max(NARROWEST, len(table) * STEP + 0.4), HEAD + TALLEST + 4 * LINE + 0.2
     rows = table["level"].max() - table["level"].min()
-    return max(NARROWEST, 2 * MARGIN + _columns(table)[0].max() * PITCH), HEAD + rows * DROP + THICK + 4 * LINE + 0.15
+    longest = CHARACTER * max(len(name) for name in table["slot"])
+    margin = max(MARGIN, WIDEST / 2 + longest + 0.1)
+    return max(NARROWEST, 2 * margin + _columns(table)[0].max() * PITCH), HEAD + rows * DROP + THICK + 4 * LINE + 0.15
 
 
 def _draw_u(axes: Axes, table: pd.DataFrame, scale: cm.ScalarMappable) -> None:

@@ -271,6 +271,17 @@ def test_boxes_of_equal_width_do_not_overlap():
         assert y != next_y or x + width < next_x
 
 
+def test_long_names_are_inside_the_figure():
+    base = base_of()
+    nothing = pd.DataFrame(columns=["bits", "low", "high", "reliable"])
+    table = slots_table(base.design, base, nothing)
+    figure = networks({"base": table.assign(slot=[f"features_per_stage[{i}]" for i in range(5)], skip=None)})
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert min(box.x0 for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= figure.bbox.width
+
+
 @pytest.mark.parametrize(("kind", "rows"), [("CNN", [1, 1, 1]), ("Monai", [1, 2, 3]), ("Smp", [3, 2, 1])])
 def test_the_rows_of_networks_of_other_shapes(kind, rows):
     base = base_of(kind)
