@@ -30,7 +30,10 @@ from models import NnUnet
 
 TEMPLATE = Path(__file__).with_name("page.html")
 UNIT = "information about the label above the null [bits]"
-ALONE = "Only layers whose number of channels can be chosen are drawn."
+SIZES = (
+    "The size of a box grows with the square root of its channels. Dashed: removed. Hatched: not reliable. Only layers "
+    "whose number of channels can be chosen are drawn."
+)
 TERMS = {
     "bits": "Information about the label in the activations of a layer, above the null: the estimate for permuted "
     "labels. Bits are not a score; they rank designs.",
@@ -127,7 +130,7 @@ def networks_of(proposal: Proposal, evidence: Evidence) -> tuple[dict[str, pd.Da
         "base": slots_table(base.design, base, before),
         name: slots_table(proposal.design, base, after),
     }
-    return drawn, f"{measured} The size of a box grows with the square root of its channels. Dashed: removed. {ALONE}"
+    return drawn, f"{measured} {SIZES}"
 
 
 def uses(name: str, evidence: Evidence) -> list[dict[str, str]]:
