@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,10 +13,13 @@ from bench.datasets.progress import say
 from bench.errors import InputError
 from bench.pruning.retraining.closing import closing
 from bench.pruning.retraining.comparing import describe_undecided
+from bench.pruning.retraining.evidence import Evidence
 from bench.pruning.retraining.export import require_onnx
 from bench.pruning.retraining.failures import describe_failures
+from bench.pruning.retraining.files import training_command
 from bench.pruning.retraining.nnunet import training_by_nnunet
 from bench.pruning.retraining.outputs import log_chosen, plot_kept_information, write_proposals
+from bench.pruning.retraining.page import log_pages, note
 from bench.pruning.retraining.protocol import metric_of
 from bench.pruning.retraining.screening import require_runs_of_screening
 from bench.pruning.retraining.study import Study, open_study
@@ -39,10 +42,15 @@ def propose(config: DictConfig) -> str:
         require_onnx("verify=true")  # checked here, because retraining takes hours
     with open_study(config, "propose") as study:
         base, tracked, retraining = study.base, study.tracked, study.retraining
-        proposals, peak_bits = RULES[config.ask.rule](config, study)
+        proposals, peak_bits, parts = RULES[config.ask.rule](config, study)
         table = ranked(proposals, base)
         tracked.table(table, "tables/proposals.csv")
         write_proposals(retraining, proposals)
+        evidence = Evidence(
+            base, table, parts, peak_bits, retraining.folder, base.latency_ms(base.design), config.retrain.margin
+        )
+        log_pages(tracked, proposals, evidence)
+        tracked.note(note(evidence))
         sys.stdout.write(proposal_report(table, retraining.folder, peak_bits))
         if isinstance(base.network, NnUnet):
             sys.stdout.write(training_by_nnunet(base, table["design"], retraining.folder / "plans"))
@@ -62,17 +70,23 @@ def propose(config: DictConfig) -> str:
                 f"{closing(verified, metric)}\n{retraining.report()}\n"
             )
             log_chosen(tracked, base, verified)
-            kept = plot_kept_information(base, verified, study.estimators, config.ask.samples, config.seed, tracked)
+            kept, layers = plot_kept_information(
+                base, verified, study.estimators, config.ask.samples, config.seed, tracked
+            )
             tracked.figure(kept, "figures/kept_information.png")
+            evidence = replace(evidence, table=table, verified=verified, layers=layers)
+            log_pages(tracked, verified.proposals, evidence)
+            tracked.note(note(evidence))
     sys.stdout.write(f"run {tracked.id} in {tracked.store.uri}\n")
     return tracked.id
 
 
-def by_search(config: DictConfig, study: Study) -> tuple[list[Proposal], float]:
+def by_search(config: DictConfig, study: Study) -> tuple[list[Proposal], float, pd.DataFrame]:
     """Propose designs by a search that measures the remaining parts again after each removal.
 
     Returns:
-        The proposals, and the information about the label in the most informative layer of the base, in bits.
+        The proposals; the information about the label in the most informative layer of the base, in bits; and the
+            information in each of its parts, by the estimator and view that decide.
 
     Raises:
         InputError: If the margin allows no removal.
@@ -83,20 +97,23 @@ def by_search(config: DictConfig, study: Study) -> tuple[list[Proposal], float]:
         say(expectation(asker, of_search(asker)))
         rules = [WidthRule(name) for name in config.ask.widths]
         proposals = propose_designs(search, base.design, config.target, rules)
-        study.tracked.table(answers(asker), "tables/answers.csv")
+        parts = answers(asker)
+        study.tracked.table(parts, "tables/answers.csv")
     if not proposals:
         raise InputError(
             f"ask.margin: got {config.ask.margin}, which allows no part to be removed; raise it, or set target.params "
             "or target.flops"
         )
-    return proposals, search.peak
+    estimator, view = search.by
+    return proposals, search.peak, parts[parts["estimator"].eq(estimator) & parts["view"].eq(view)]
 
 
-def by_filter_count(config: DictConfig, study: Study) -> tuple[list[Proposal], float]:
+def by_filter_count(config: DictConfig, study: Study) -> tuple[list[Proposal], float, pd.DataFrame]:
     """Propose designs from the numbers of filters that the run of the base recommends.
 
     Returns:
-        The proposals, and the information about the label in the most informative layer of the base, in bits.
+        The proposals; the information about the label in the most informative layer of the base, in bits; and the
+            information in each of its parts, by the estimator and view that decide.
 
     Raises:
         InputError: If no proposal has fewer filters than the base.
@@ -110,7 +127,7 @@ def by_filter_count(config: DictConfig, study: Study) -> tuple[list[Proposal], f
     proposals = counted.proposals(config.ask.around)
     if not proposals:
         raise InputError("ask.around: got counts that are nowhere below the base's, wanted a smaller factor")
-    return proposals, counted.peak
+    return proposals, counted.peak, counted.information()
 
 
 RULES = {"search": by_search, "filter_count": by_filter_count}
@@ -138,7 +155,7 @@ def described(proposals: pd.DataFrame, folder: Path) -> str:
             f"\n{row.design}: {row.params:,} parameters (ratio {row.params_ratio:.1f}), "
             f"{row.flops / 1e6:,.1f} MFLOPs an image (ratio {row.flops_ratio:.1f}), {row.latency_ms:.1f} ms\n"
             f"{_rank(row)}\n"
-            f"  python -m bench --config-dir {shlex.quote(str(folder))} +experiment=retrain model={row.design}\n"
+            f"  {training_command(folder, row.design)}\n"
             f"  {row.overrides}\n"
         )
         lines += [f"  - {reason}\n" for reason in row.why.splitlines()]

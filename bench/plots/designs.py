@@ -126,6 +126,35 @@ def cost_axis(axes: Axes, cost: str, values: pd.Series) -> None:
 
 
 @styled
+def gains(compared: pd.DataFrame, score: str, margin: float, title: str = "") -> Figure:
+    """Draw the gain of a design over other designs with its interval. The grey range is the margin.
+
+    Intervals that are much wider than the gains go beyond the axis.
+
+    Args:
+        compared: Rows with name, gain, low, high and verdict.
+        score: Name of the score.
+        margin: Margin of the verdict "no worse".
+        title: Title of the figure.
+    """
+    rows = compared[compared["gain"].notna()]
+    figure = Figure(figsize=(WIDTH, 0.24 * len(rows) + 0.75), layout="constrained")
+    axes, places = figure.subplots(), np.arange(len(rows))[::-1]
+    gain, low, high = (rows[column].to_numpy(dtype=float) for column in ("gain", "low", "high"))
+    largest, widest = np.abs(gain).max(), np.nan_to_num(np.abs([low, high])).max()
+    reach = 1.25 * max(margin, largest, min(widest, 3 * largest + 2 * margin))
+    axes.axvspan(-margin, 0, color=UNTRAINED, alpha=0.5, lw=0, zorder=0)
+    axes.axvline(0, color="0.3", lw=0.7, zorder=1)
+    axes.errorbar(gain, places, xerr=[gain - low, high - gain], fmt="o", elinewidth=1.2, color=TRAINED)
+    axes.set(xlim=(-reach, reach), ylim=(-0.6, len(rows) - 0.4), xlabel=f"gain in {score} over this design")
+    axes.set_yticks(places, rows["name"].tolist())
+    axes.tick_params(axis="y", length=0)
+    for place, verdict in zip(places, rows["verdict"], strict=True):
+        axes.text(1.02, place, verdict, transform=axes.get_yaxis_transform(), va="center")
+    return finish(figure, title)
+
+
+@styled
 def training_curves(curves: pd.DataFrame, title: str = "") -> Figure:
     """Draw the mean and the range over seeds of the validation score against the epoch, one panel for each design.
 

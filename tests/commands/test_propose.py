@@ -7,6 +7,7 @@ import onnx
 import pandas as pd
 import pytest
 import torch
+from parsing import Page
 from proposing import MASKS, SMALL, assert_verdicts, parent_of, propose
 from running import artifact, artifacts, assert_refused, command, is_drawing, runs, store, uri
 
@@ -87,6 +88,24 @@ def test_figures_protocol_and_tables_are_logged(verified):
     assert "No worse: above -0.01" in artifact(folder, parent, "protocol.txt").read_text()
     assert "one family" in artifact(folder, parent, "protocol.txt").read_text()
     assert {"asked.csv", "proposals", "tables", "layers", "proposal.onnx"} <= artifacts(folder, parent)
+
+
+def test_each_proposal_has_a_page_and_the_run_a_description(verified):
+    folder, ended, parent = verified
+    table = pd.read_csv(artifact(folder, parent, "tables/proposals.csv"))
+    pages = {}
+    for name in table["design"]:
+        parsed = Page(artifact(folder, parent, f"pages/{name}.html").read_text(encoding="utf-8"))
+        assert parsed.open == parsed.loaded == []
+        pages[name] = " ".join(" ".join(parsed.text).split())
+        assert f"+experiment=retrain model={name}" in pages[name]
+    chosen = [name for name, text in pages.items() if f"{name} was chosen by validation data." in text]
+    sentence = re.search(r"^lean_\d has .* compared with the base; its Dice is .*$", ended.out, re.M)[0]
+    assert [name for name, text in pages.items() if sentence in text] == chosen == [sentence.split()[0]]
+    assert "Both networks are retrained" in pages[chosen[0]]
+    note = parent.data.tags["mlflow.note.content"]
+    assert sentence in note
+    assert all(f"pages/{name}.html" in note for name in pages)
 
 
 def test_the_chosen_network_is_exported_as_onnx(verified):

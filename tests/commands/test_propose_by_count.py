@@ -31,6 +31,8 @@ def test_the_recommended_numbers_of_filters_are_proposed(tmp_path):
     else:
         assert ended.code == 0, ended.err
         assert f"model.filters='[{filters[0]},{filters[1]}]'" in ended.out
+        (proposed,) = runs(tmp_path, "propose")
+        assert "Measured by renyi_2 in the image view" in artifact(tmp_path, proposed, "pages/lean_1.html").read_text()
 
 
 def test_a_missing_run_or_a_run_without_filter_counts_is_refused(tmp_path):

@@ -64,6 +64,9 @@ def test_without_verification_only_the_base_is_trained(tmp_path):
     assert ended.code == 0, ended.err
     trained = [run.data.tags["design"] for run in runs(tmp_path, "propose") if "design" in run.data.tags]
     assert trained == ["base"]
+    (parent,) = (run for run in runs(tmp_path, "propose") if run.data.tags.get("sweep") == "parent")
+    assert "lean_1 has not been retrained" in artifact(tmp_path, parent, "pages/lean_1.html").read_text()
+    assert "They were not retrained" in parent.data.tags["mlflow.note.content"]
 
 
 def test_a_network_whose_parts_cannot_be_switched_off_is_refused(tmp_path):

@@ -27,7 +27,7 @@ def _against_base(chosen: str, base: pd.Series, metric: str) -> str:
     """Describe ratios of costs and the difference of scores between the chosen design and the base."""
     if base["verdict"] == "not run":
         return f"{chosen} has no verdict against the base, which was not retrained from 2 seeds or more."
-    costs = " and ".join(_ratio(base[f"{kind}_ratio"], name) for kind, name in EQUAL.items())
+    costs = " and ".join(describe_ratio(base[f"{kind}_ratio"], name) for kind, name in EQUAL.items())
     return f"{chosen} has {costs} compared with the base; its {metric} is {_difference(base)}."
 
 
@@ -44,11 +44,11 @@ def _against_baselines(rows: pd.DataFrame, words: dict[str, str], metric: str) -
     return f"Against the {name} its {metric} is {_difference(best)}."
 
 
-def _ratio(ratio: float, name: str) -> str:
+def describe_ratio(ratio: float, name: str) -> str:
     """Describe the ratio of a cost of the base to that of the design.
 
     Examples:
-        >>> _ratio(91.04, "parameters"), _ratio(0.5, "FLOPs"), _ratio(1.01, "FLOPs")
+        >>> describe_ratio(91.04, "parameters"), describe_ratio(0.5, "FLOPs"), describe_ratio(1.01, "FLOPs")
         ('91 times fewer parameters', '2.0 times more FLOPs', 'about as many FLOPs')
     """
     larger = max(ratio, 1 / ratio)

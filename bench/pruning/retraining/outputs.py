@@ -17,6 +17,7 @@ from bench.pruning.designs.baselines import BaselineKind
 from bench.pruning.retraining.export import to_onnx
 from bench.pruning.retraining.nnunet import write_lean_plans
 from bench.pruning.retraining.protocol import metric_of
+from bench.pruning.retraining.results import best_run
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.retraining.verify import Verified
 from bench.pruning.search.base import Base
@@ -49,24 +50,12 @@ def log_chosen(tracked: tracking.Run, base: Base, verified: Verified) -> None:
     colour_runs(tracked.store, dict(zip(verified.runs["run"], verified.runs["design"], strict=True)))
     run = best_run(verified.runs, verified.chosen.name)
     tracked.tag("proposal", run)
-    tracked.note(
-        f"**Leaner designs of {base.run}** on {base.data.name}. The chosen design is {verified.chosen.name}; the best "
-        f"is run {run}.\n\n*tables/comparisons.csv* compares it with the base and with baseline designs "
-        "of equal cost, on test data. *figures/pareto.png* shows all scores and costs, and "
-        "*figures/kept_information.png* the information that is kept."
-    )
     tracked.file(to_onnx(load(run, tracked.store.uri, base.trust), base.data.val.images[:2]), "proposal.onnx")
-
-
-def best_run(runs: pd.DataFrame, design: str) -> str:
-    """Return the run of a design with the highest validation score."""
-    runs = runs[runs["design"] == design]
-    return runs.loc[runs["val_score"].idxmax(), "run"]
 
 
 def plot_kept_information(
     base: Base, verified: Verified, estimators: Mapping[str, Estimator], samples: int, seed: int, tracked: tracking.Run
-) -> Figure:
+) -> tuple[Figure, dict[str, pd.DataFrame]]:
     """Plot I(T;Y) above its null of the base, the chosen proposal and a baseline design, with untrained references.
 
     The baseline design is the flat design of as many parameters as the proposal. With folds, the networks are those of
@@ -79,6 +68,9 @@ def plot_kept_information(
         samples: Largest number of images to measure on.
         seed: Seed of the measurement.
         tracked: The run to which the tables of layers are logged.
+
+    Returns:
+        The figure; and the information in each layer of these networks, as rows of a LayerTable by design.
     """
     flat = [each.name for each in verified.baselines if each.kind == BaselineKind.FLAT and each.cost == "params"]
     shown = ["base", verified.chosen.name, *(name for name in flat if name in verified.designs["design"].values)]
@@ -88,7 +80,7 @@ def plot_kept_information(
         runs = runs[runs["fold"] == runs["fold"].min()]
         data = build_data(records.saved_network(best_run(runs, "base"), tracked.store.uri, base.trust)[0])
     images = min(samples, len(data.split("trainval")))
-    profiles = {}
+    profiles, measured = {}, {}
     for name in shown:
         run = best_run(runs, name)
         config, weights = records.saved_network(run, tracked.store.uri, base.trust)
@@ -99,11 +91,11 @@ def plot_kept_information(
         table.extend(probe.measure(build_network(config.model, config.seed), Moment(0, Weights.UNTRAINED, config.seed)))
         table.extend(probe.measure(network, Moment(1, Weights.BEST, config.seed)))
         tracked.table(table.frame, f"layers/{name}.csv")
-        profiles[name] = table.profile_and_untrained(first)
+        profiles[name], measured[name] = table.profile_and_untrained(first), table.best(first)
     scores = verified.designs.set_index("design")["score"]
     score = ", ".join(f"{name} {scores[name]:.3f}" for name in shown if name in scores)
     title = plots.heading(
         f"{base.data.name} · test {metric_of(base.data.task)}: {score}",
         f"estimator {first}, {view} view, {images} training and validation images",
     )
-    return plots.overlaid(profiles, title, plots.design_styles(verified.runs["design"]))
+    return plots.overlaid(profiles, title, plots.design_styles(verified.runs["design"])), measured

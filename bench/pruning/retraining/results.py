@@ -115,6 +115,12 @@ def results_of(store: Store, designs: Mapping[str, str], test: bool, folds: Coll
     return Retrained(pd.DataFrame(rows, columns=columns), pd.concat(images) if images else pd.DataFrame())
 
 
+def best_run(runs: pd.DataFrame, design: str) -> str:
+    """Return the run of a design with the highest validation score."""
+    runs = runs[runs["design"] == design]
+    return runs.loc[runs["val_score"].idxmax(), "run"]
+
+
 def fold_of(params: Mapping[str, str]) -> dict[str, int]:
     """Return the fold in the parameters of a run as a mapping, which is empty without folds.
 

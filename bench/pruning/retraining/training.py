@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from bench import tracking
 from bench.config.build import folds_from
@@ -16,8 +16,8 @@ from bench.datasets.folds import assign_folds
 from bench.datasets.progress import say
 from bench.errors import InputError
 from bench.pruning.designs import Design
-from bench.pruning.designs.costs import Pricing
 from bench.pruning.retraining.budget import Budget, seconds_of_training, trainings_at_once
+from bench.pruning.retraining.files import write_designs
 from bench.pruning.retraining.processes import retrain
 from bench.pruning.retraining.results import Retrained, retrained
 from bench.pruning.search.base import Base
@@ -25,12 +25,6 @@ from bench.sweeps import jobs
 from bench.sweeps.watching import watched
 
 log = logging.getLogger(__name__)
-
-HEADER = "# @package _global_\n# Data and training of the base. Only accuracy and cost are measured.\n"
-SILENT = {
-    "calibration": False,
-    "probe": {"epochs": [], "untrained_seeds": 0},
-}
 
 
 class Retraining:
@@ -212,36 +206,3 @@ def check_teacher(config: DictConfig, base: Base) -> None:
         )
     if config.get("by") == "nnunet":
         raise InputError("retrain.teacher: got true with retrain.by=nnunet, which has no teacher; set retrain.by=bench")
-
-
-def write_designs(folder: Path, designs: Mapping[str, Design], pricing: Pricing, base: DictConfig) -> None:
-    """Write a folder for Hydra's `--config-dir`: a model yaml for each design, and data and training of the base.
-
-    `python -m bench --config-dir FOLDER +experiment=retrain model=NAME` then trains a design as the base was trained.
-    """
-    for name, design in designs.items():
-        config = pricing.config(design)
-        with_line = f"# {name}: {', '.join(f'{key} {value}' for key, value in design.arguments().items())}\n"
-        _write(folder / "model" / f"{name}.yaml", with_line + OmegaConf.to_yaml(config))
-    _write(folder / "dataset" / "of_base.yaml", "# The base's data.\n" + OmegaConf.to_yaml(base.dataset))
-    retrain = {
-        "defaults": [
-            {"override /dataset": "of_base"},
-            {"override /estimator": []},
-            {"override /diagnostic": []},
-            "_self_",
-        ],
-        "device": base.device,
-        "threads": base.get("threads", 1),
-        "folds": base.get("folds"),
-        "fold": base.get("fold"),
-        "train": OmegaConf.to_container(base.train, resolve=True),
-        **SILENT,
-    }
-    _write(folder / "experiment" / "retrain.yaml", HEADER + OmegaConf.to_yaml(OmegaConf.create(retrain)))
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file, and create its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)

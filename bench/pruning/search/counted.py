@@ -32,6 +32,7 @@ class Counted:
 
     def __init__(self, base: Base, found: pd.DataFrame, curves: pd.DataFrame, estimator: str):
         self.base = base
+        self.estimator = estimator
         asked = "estimator == @estimator and about == 'Y' and order == 'random'"
         self.recommended = found.query(asked).set_index("tap")["recommended"].dropna().astype(int)
         self.curves = curves.query(asked).set_index(["tap", "count"]).sort_index()
@@ -56,6 +57,12 @@ class Counted:
             lost = self._largest_loss(distinct[design])
             found.append(Proposal(f"lean_{rank}", design, distinct[design], self.base.pricing(design), lost, lost))
         return found
+
+    def information(self) -> pd.DataFrame:
+        """Build the table of the information in each slot: part, estimator, view, bits, low, high, reliable."""
+        found = {slot.name: self._excess(slot, slot.width) for slot in self.slots}
+        by = {"estimator": self.estimator, "view": "image"}
+        return pd.DataFrame({"part": slot, **by, **vars(bits)} for slot, bits in found.items())
 
     def _steps(self, factor: float) -> list[Step]:
         """Narrow each slot to the recommended number times the factor."""
