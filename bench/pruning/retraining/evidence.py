@@ -165,10 +165,11 @@ def compare_chosen(evidence: Evidence) -> Table:
         known = "" if score is None else f"{score['score']:.3f} ({between(score)})"
         gain = "" if pd.isna(row["gain"]) else f"{row['gain']:+.3f} ({between(row)})"
         ratios = ["" if pd.isna(row.get(f"{kind}_ratio")) else f"{row[f'{kind}_ratio']:.3g}" for kind in EQUAL]
-        rows.append([row["name"], known, gain, row["verdict"], *ratios])
+        p_value = "" if pd.isna(row.get("p_value")) else f"{row['p_value']:.3f}"
+        rows.append([row["name"], known, gain, row["verdict"], p_value, *ratios])
     chosen = evidence.verified.chosen.name
     ratio = [f"{words} / those of {chosen}" for words in EQUAL.values()]
-    return Table((f"{chosen} against", evidence.metric, f"gain of {chosen}", "verdict", *ratio), rows)
+    return Table((f"{chosen} against", evidence.metric, f"gain of {chosen}", "verdict", "p value", *ratio), rows)
 
 
 def compare_designs(name: str, evidence: Evidence) -> Table:
