@@ -19,6 +19,7 @@ OPTIONAL = {
     "nibabel": ("nibabel", "nifti"),
     "onnx": ("onnx", "onnx"),
     "onnxscript": ("onnxscript", "onnx"),
+    "optuna": ("optuna", "optuna"),
     "pydicom": ("pydicom", "dicom"),
     "segmentation_models_pytorch": ("segmentation-models-pytorch", "smp"),
     "tifffile": ("tifffile", "tiff"),

@@ -11,6 +11,7 @@ from bench.config.rules import PATH, Choice, Each, Folds, Number, Switch, Text
 
 EPOCHS, BATCH, SAMPLES = 10**6, 10**6, 10**9
 A_VIEW = "any of image, pixel, patch"
+A_RIVAL = "any of random, flat, tpe"
 
 Names = list[str] | None
 Flag = Annotated[Any, Switch()]  # not bool, because Hydra would convert 2 to true
@@ -137,4 +138,5 @@ class Judging(Retraining):
     by: Annotated[str, Choice(("bench", "nnunet"))] = MISSING
     trainer: Annotated[str, Text("the name of a trainer class of nnU-Net")] = MISSING
     randoms: Annotated[int, Number(0, 1000)] = MISSING
+    rivals: Annotated[list[str], Each(Choice(("random", "flat", "tpe")), A_RIVAL, least=0)] = MISSING
     margin: Margin = MISSING

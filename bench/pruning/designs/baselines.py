@@ -88,7 +88,7 @@ def baseline_designs(
     for kind, number, start, narrowed, most in starts:
         for cost in EQUAL:
             wanted = pricing(proposal)[cost]
-            narrowing = narrowed(_affordable(start, cost, wanted, pricing))
+            narrowing = narrowed(affordable(start, cost, wanted, pricing))
             baseline = Baseline(kind, cost, pricing.find_equal_cost(cost, wanted, narrowing, most), number)
             baselines.append(baseline)
             ratio = pricing(baseline.design)[cost] / wanted
@@ -103,7 +103,7 @@ def count_baselines(randoms: int) -> int:
     return len(EQUAL) * (len(BaselineKind) - 1 + randoms)
 
 
-def _affordable(design: Design, cost: str, wanted: int, pricing: Pricing) -> Design:
+def affordable(design: Design, cost: str, wanted: int, pricing: Pricing) -> Design:
     """Remove parts until narrowing alone can reach a cost. The part that saves most is removed first."""
     while pricing(flat(design, 1))[cost] > wanted and (leaner := design.removals()):
         design = min(leaner.values(), key=lambda without: pricing(without)[cost])

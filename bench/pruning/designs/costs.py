@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import log
 from typing import cast
@@ -82,3 +82,27 @@ class Pricing:
             candidates.append(design)
             low, high = (low, middle) if self(design)[kind] > wanted else (middle, high)
         return min(candidates, key=lambda design: abs(log(self(design)[kind] / wanted)))
+
+    def find_within(self, limits: Mapping[str, int], make: Callable[[float], Design], most: float) -> Design | None:
+        """Find the design of largest x whose costs are all within their limits.
+
+        Args:
+            limits: Largest costs by kind, params or flops.
+            make: Function from x, 0 < x <= most, to a design. The costs must not fall with x.
+            most: Largest x.
+
+        Returns:
+            The design, or None if no design is within the limits.
+        """
+        found, low, high = None, 0.0, 2 * most  # the first middle is `most`
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            design = make(middle)
+            costs = self(design)
+            if all(costs[kind] <= limit for kind, limit in limits.items()):
+                found, low = design, middle
+                if middle == most:
+                    break
+            else:
+                high = middle
+        return found

@@ -136,7 +136,8 @@ def check_nnunet(config: DictConfig, base: Base) -> None:
 
     Raises:
         InputError: The base is no network of nnU-Net, its plans are not in the folder of the preprocessed data, the
-            dataset has a test set, `retrain.folds` or `retrain.epochs` is set, or nnU-Net is not installed.
+            dataset has a test set, `retrain.folds`, `retrain.epochs` or `retrain.rivals` is set, or nnU-Net is not
+            installed.
     """
     if not isinstance(base.network, NnUnet) or base.config.dataset.get("fold") is None:
         raise InputError(
@@ -152,6 +153,11 @@ def check_nnunet(config: DictConfig, base: Base) -> None:
         raise InputError(
             f"retrain.epochs: got {config.epochs} with retrain.by=nnunet, where the trainer's class sets the epochs; "
             "set retrain.trainer, such as nnUNetTrainer_50epochs"
+        )
+    if config.get("rivals"):
+        raise InputError(
+            f"retrain.rivals: got {list(config.rivals)} with retrain.by=nnunet, where no validation scores can select "
+            "among designs; leave rivals out"
         )
     if any((Path(base.data.source) / "labelsTs").glob("*")):
         raise InputError(

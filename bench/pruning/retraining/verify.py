@@ -23,6 +23,7 @@ from bench.pruning.retraining.protocol import (
     rank_by_validation,
 )
 from bench.pruning.retraining.results import Retrained
+from bench.pruning.retraining.rivals import Rival, best_rivals, equal_trainings, protocol_of_rivals
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.base import Base
 from bench.pruning.search.proposals import Proposal
@@ -40,20 +41,20 @@ class Verified:
         designs: Table with a row per design.
         comparisons: Table of the chosen proposal against the base and the baseline designs.
         runs: Table with a row per design and seed.
-        baselines: The baseline designs of the chosen proposal.
+        baselines: The baseline designs of the chosen proposal, and the rivals.
     """
 
     chosen: Proposal
     designs: pd.DataFrame
     comparisons: pd.DataFrame
     runs: pd.DataFrame
-    baselines: Sequence[Baseline]
+    baselines: Sequence[Baseline | Rival]
 
 
 def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retraining) -> Verified:
     """Retrain, choose and judge proposals, and log tables and figures."""
     base, tracked = retraining.base, retraining.tracked
-    tracked.text(protocol(config, retraining), "protocol.txt")
+    tracked.text(protocol(config, retraining) + protocol_of_rivals(config, retraining), "protocol.txt")
     finalists, missing = screen_proposals(config, base, proposals, retraining)
     first = {"base": base.design} | {proposal.name: proposal.design for proposal in proposals}
     trained = ["base", *(proposal.name for proposal in finalists)]
@@ -61,7 +62,10 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     chosen = choose(config, finalists, retraining.read(trained, test=False))
 
     rng = named_rng(config.seed, "random designs")
-    baselines = baseline_designs(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
+    equal_cost = baseline_designs(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
+    trainings = equal_trainings([proposal.name for proposal in proposals], retraining)
+    rivals, not_run = best_rivals(config, chosen, first, trainings, retraining)
+    baselines, missing = [*equal_cost, *rivals], missing + not_run
     known = [(name, first[name]) for name in trained] + [(each.name, each.design) for each in baselines]
     trained_as = {design: name for name, design in reversed(known)}  # equal designs are trained once
     new = {each.name: each.design for each in baselines if trained_as[each.design] == each.name}
@@ -104,7 +108,8 @@ def count_trainings(config: DictConfig, proposals: Sequence[Proposal], seeds: in
     screened = is_screened(config, proposals)
     first = (1 + len(proposals)) * (min(SCREENING, seeds) if screened else seeds)
     finalists = (1 + FINALISTS) * max(0, seeds - SCREENING) if screened else 0
-    return first + finalists + count_baselines(config.retrain.randoms) * seeds
+    rivals = len(config.retrain.rivals) * (first + finalists - seeds)
+    return first + finalists + rivals + count_baselines(config.retrain.randoms) * seeds
 
 
 def is_screened(config: DictConfig, proposals: Sequence[Proposal]) -> bool:
