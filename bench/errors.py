@@ -24,6 +24,7 @@ OPTIONAL = {
     "segmentation_models_pytorch": ("segmentation-models-pytorch", "smp"),
     "tifffile": ("tifffile", "tiff"),
     "timm": ("timm", "timm"),
+    "torch_pruning": ("torch-pruning", "pruning"),
     "zarr": ("zarr", "zarr"),
 }
 # errors that constructors of components and plugins raise for settings that they reject

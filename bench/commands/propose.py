@@ -16,7 +16,7 @@ from bench.pruning.retraining.export import require_onnx
 from bench.pruning.retraining.nnunet import training_by_nnunet
 from bench.pruning.retraining.outputs import log_chosen, plot_kept_information, write_proposals
 from bench.pruning.retraining.protocol import metric_of
-from bench.pruning.retraining.rivals import require_rivals
+from bench.pruning.retraining.rivals import check_rivals, require_rivals
 from bench.pruning.retraining.study import Study, open_study
 from bench.pruning.retraining.verify import count_trainings, verify
 from bench.pruning.search.asker import choose_estimator_and_view
@@ -39,6 +39,7 @@ def propose(config: DictConfig) -> str:
         require_rivals(config.retrain.rivals)
     with open_study(config, "propose") as study:
         base, tracked, retraining = study.base, study.tracked, study.retraining
+        check_rivals(config.retrain, base)
         proposals, peak_bits = RULES[config.ask.rule](config, study)
         table = ranked(proposals, base)
         tracked.table(table, "tables/proposals.csv")

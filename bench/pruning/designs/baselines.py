@@ -42,12 +42,14 @@ class Baseline:
         cost: The cost that equals the proposal's, `params` or `flops`.
         design: The design.
         number: Number of a random design.
+        start: Id of the run from whose weights it is trained; None for random weights.
     """
 
     kind: BaselineKind
     cost: str
     design: Design
     number: int | None = None
+    start: str | None = None
 
     @property
     def name(self) -> str:

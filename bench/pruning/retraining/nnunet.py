@@ -71,7 +71,8 @@ class NnunetRetraining(Retraining):
                 link.symlink_to(self.source / name)
         write_lean_plans(self.base, designs, self.preprocessed)
 
-    def train(self, names: Sequence[str], seeds: Sequence[int]) -> None:
+    def train(self, names: Sequence[str], seeds: Sequence[int], overrides: Sequence[str] = ()) -> None:
+        assert not overrides  # nnU-Net does not read them
         done = {(row.design, row.seed) for row in self.read(names, test=False).runs.itertuples()}
         for seed in seeds:
             for name in names:

@@ -1,19 +1,29 @@
-"""Rivals: searches without information that train as many designs as `propose`, and select one by validation."""
+"""Rivals: what a user would try instead of `propose`: searches of equal training time, and pruning of the base."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from omegaconf import DictConfig
 
-from bench.layers.selection import named_rng
+from bench.errors import InputError
 from bench.pruning.designs import Design
+from bench.pruning.designs.baselines import Baseline
 from bench.pruning.designs.space import Space
-from bench.pruning.retraining.tpe import require_optuna, search_by_tpe
+from bench.pruning.retraining.pruned import (
+    CRITERIA,
+    check_prunable,
+    log_pruned,
+    pruned_to,
+    require_torch_pruning,
+)
+from bench.pruning.retraining.pruned import WORDS as PRUNED
+from bench.pruning.retraining.searches import SEARCHES, FirstSeed, best_of
+from bench.pruning.retraining.tpe import require_optuna
 from bench.pruning.retraining.training import Retraining
+from bench.pruning.search.base import Base
 from bench.pruning.search.proposals import Proposal
 
 log = logging.getLogger(__name__)
@@ -23,86 +33,37 @@ Rivals ({kinds}): each trains designs of the target's cost from seed {seed}, wit
 of its best design, a rival trains as often as all proposals together. The design with the best validation score is
 judged as a baseline design.
 """
-WORDS = {"random": "random designs", "flat": "flat designs", "tpe": "designs by TPE"}
-SUGGESTED: Mapping[str, Callable[[Space, int, np.random.Generator], list[Design]]] = {
-    "random": Space.random_designs,
-    "flat": Space.flat_designs,
-}
+PROTOCOL_OF_PRUNING = """\
+Pruned rivals ({kinds}): channels of the trained base are removed until its costs are those of the target. The network
+is then fine-tuned from each seed, for as many epochs as each design is trained.
+"""
 
 
 @dataclass(frozen=True)
 class Rival:
-    """The best design of a search without information.
+    """A design that a rival found, to be judged as a baseline design.
 
     Attributes:
-        search: random, flat or tpe.
-        tried: Number of designs with a validation score.
-        design: The design with the best one.
+        name: Such as `best_of_12_random`.
+        words: Such as `best of 12 random designs`.
+        design: The design.
+        start: Id of the run from whose weights it is trained; None for random weights.
         kind: Kind in the table of designs.
         cost: The cost that it shares with the proposals.
-
-    Examples:
-        >>> rival = Rival("flat", 12, None)
-        >>> rival.name, rival.words
-        ('best_of_12_flat', 'best of 12 flat designs')
     """
 
-    search: str
-    tried: int
+    name: str
+    words: str
     design: Design
+    start: str | None = None
     kind: str = "rival"
     cost: str = "target"
 
-    @property
-    def name(self) -> str:
-        return f"best_of_{self.tried}_{self.search}"
 
-    @property
-    def words(self) -> str:
-        """Description of the search, such as `best of 12 random designs`."""
-        return f"best of {self.tried} {WORDS[self.search]}"
-
-
-class FirstSeed:
-    """Trains designs from the first seed, and reads their validation scores. Equal designs are trained once.
-
-    Args:
-        retraining: Trains designs.
-        trained: Designs that were trained before, by name.
-
-    Attributes:
-        missing: Descriptions of the trainings that were not run.
-        scores: Validation score of each design whose training finished: the mean over the folds, if there are folds.
-    """
-
-    def __init__(self, retraining: Retraining, trained: Mapping[str, Design]):
-        self.retraining = retraining
-        self.missing: list[str] = []
-        self.scores: dict[Design, float] = {}
-        self._read(trained)
-
-    def __call__(self, designs: Mapping[str, Design]) -> dict[str, float]:
-        """Train designs by name, and return the validation scores of those whose training finished."""
-        new = {name: design for name, design in designs.items() if design not in self.scores}
-        self.missing += self.retraining(new, "train rivals", self.retraining.seeds[:1])
-        self._read(new)
-        return {name: self.scores[design] for name, design in designs.items() if design in self.scores}
-
-    def _read(self, designs: Mapping[str, Design]) -> None:
-        """Read the scores of designs that were trained from the first seed, on all folds if there are folds."""
-        if not designs:
-            return
-        runs = self.retraining.read(list(designs), test=False).runs
-        of_first = runs[runs["seed"] == self.retraining.seeds[0]].groupby("design")["val_score"]
-        for name, scores in of_first:
-            if len(scores) >= max(1, len(self.retraining.folds)):
-                self.scores.setdefault(designs[name], float(scores.mean()))
-
-
-def best_rivals(
+def find_rivals(
     config: DictConfig, chosen: Proposal, trained: Mapping[str, Design], trainings: int, retraining: Retraining
 ) -> tuple[list[Rival], list[str]]:
-    """Run the searches of `retrain.rivals`, each with the same number of trainings. Test data are not read.
+    """Return the designs of `retrain.rivals`. Test data are not read.
 
     Args:
         config: The config of `propose`.
@@ -112,28 +73,52 @@ def best_rivals(
         retraining: Trains designs.
 
     Returns:
-        The best design of each search, and descriptions of the trainings that were not run.
+        The rivals, and descriptions of the trainings of searches that were not run.
     """
     if not config.retrain.rivals:
         return [], []
-    base = retraining.base
-    space = Space(base.design, base.pricing, limits_of(config, chosen, retraining))
     train = FirstSeed(retraining, trained)
+    limits = limits_of(config, chosen, retraining)
+    space = Space(retraining.base.design, retraining.base.pricing, limits)
     rivals = []
-    for search in config.retrain.rivals:
-        rng = named_rng(config.seed, "rival", search)
-        if search == "tpe":
-            designs = search_by_tpe(space, trainings, retraining.at_once, train, int(rng.integers(2**31)))
+    for rival in config.retrain.rivals:
+        if rival in CRITERIA:
+            rivals += pruned_rivals(rival, limits, config.seed, retraining)
         else:
-            designs = SUGGESTED[search](space, trainings, rng)
-            train({f"{search}_{number}_of_{trainings}": design for number, design in enumerate(designs, 1)})
-        scored = [design for design in designs if design in train.scores]
-        if len(scored) < trainings:
-            message = "retrain.rivals: %s has a score of %d designs, wanted %d; %d different designs were found"
-            log.warning(message, search, len(scored), trainings, len(designs))
-        if scored:
-            rivals.append(Rival(search, len(scored), max(scored, key=lambda design: train.scores[design])))
+            tried, design = best_of(rival, space, trainings, config.seed, train)
+            if design is not None:
+                words = f"best of {tried} {SEARCHES[rival]}"
+                rivals.append(Rival(f"best_of_{tried}_{rival}", words, design))
     return rivals, train.missing
+
+
+def pruned_rivals(rival: str, limits: Mapping[str, int], seed: int, retraining: Retraining) -> list[Rival]:
+    """Prune the trained base by each criterion of a rival, and log the networks whose weights are fine-tuned."""
+    rivals = []
+    for criterion in CRITERIA[rival]:
+        pruned = pruned_to(retraining.base, criterion, limits, seed)
+        if pruned is None:
+            message = "retrain.rivals: %s can't reach the target by %s, because parts would have to be removed"
+            log.warning(message, rival, criterion)
+            continue
+        design, network = pruned
+        run = log_pruned(retraining.base, design, network, retraining.tracked.store, criterion)
+        rivals.append(Rival(f"pruned_by_{criterion}", PRUNED[criterion], design, run))
+    return rivals
+
+
+def train_baselines(retraining: Retraining, baselines: Sequence[Baseline | Rival]) -> list[str]:
+    """Train baseline designs and rivals from random weights, and pruned rivals from theirs.
+
+    Returns:
+        Descriptions of the trainings that were not run.
+    """
+    from_random = {each.name: each.design for each in baselines if each.start is None}
+    missing = retraining(from_random, "retrain baseline designs")
+    for each in baselines:
+        if each.start is not None:
+            missing += retraining({each.name: each.design}, "fine-tune", overrides=[f"train.start={each.start}"])
+    return missing
 
 
 def limits_of(config: DictConfig, chosen: Proposal, retraining: Retraining) -> dict[str, int]:
@@ -157,6 +142,17 @@ def equal_trainings(proposals: Collection[str], retraining: Retraining) -> int:
     return max(1, trained - (len(retraining.seeds) - 1))
 
 
+def count_rivals(rivals: Sequence[str], of_proposals: int, seeds: int) -> int:
+    """Return the largest number of trainings of rivals.
+
+    Args:
+        rivals: Names of the rivals.
+        of_proposals: Number of trainings of all proposals together.
+        seeds: Number of seeds.
+    """
+    return sum(len(CRITERIA[rival]) * seeds if rival in CRITERIA else of_proposals for rival in rivals)
+
+
 def require_rivals(rivals: Collection[str]) -> None:
     """Check that the packages of the rivals are installed.
 
@@ -165,9 +161,33 @@ def require_rivals(rivals: Collection[str]) -> None:
     """
     if "tpe" in rivals:
         require_optuna("retrain.rivals")
+    if CRITERIA.keys() & set(rivals):
+        require_torch_pruning("retrain.rivals")
+
+
+def check_rivals(config: DictConfig, base: Base) -> None:
+    """Check that the rivals fit the base and the folds.
+
+    Args:
+        config: Section `retrain` of the config.
+        base: The base.
+
+    Raises:
+        InputError: The base can't be pruned, or its training images are test images of the folds.
+    """
+    pruning = [rival for rival in config.rivals if rival in CRITERIA]
+    if pruning and config.folds is not None:
+        raise InputError(
+            f"retrain.rivals: got {pruning[0]} with retrain.folds, where test images of a fold have trained the "
+            "weights that it keeps; leave one of them out"
+        )
+    if pruning:
+        check_prunable(pruning, base)
 
 
 def protocol_of_rivals(config: DictConfig, retraining: Retraining) -> str:
     """Describe the rules of the rivals in words; an empty text without rivals."""
-    kinds = ", ".join(config.retrain.rivals)
-    return PROTOCOL.format(kinds=kinds, seed=retraining.seeds[0]) if kinds else ""
+    searches = [rival for rival in config.retrain.rivals if rival in SEARCHES]
+    pruning = [rival for rival in config.retrain.rivals if rival in CRITERIA]
+    text = PROTOCOL.format(kinds=", ".join(searches), seed=retraining.seeds[0]) if searches else ""
+    return text + (PROTOCOL_OF_PRUNING.format(kinds=", ".join(pruning)) if pruning else "")

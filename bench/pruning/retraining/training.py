@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -95,13 +96,20 @@ class Retraining:
         ended = jobs.count_ended(store, self.tracked.id)
         return self.budget.expectation(trainings, ended, self.seconds, self.at_once)
 
-    def __call__(self, designs: Mapping[str, Design], step: str, seeds: Sequence[int] | None = None) -> list[str]:
+    def __call__(
+        self,
+        designs: Mapping[str, Design],
+        step: str,
+        seeds: Sequence[int] | None = None,
+        overrides: Sequence[str] = (),
+    ) -> list[str]:
         """Train designs until the budget is spent.
 
         Args:
             designs: Designs by name.
             step: Name of this step of retraining, to show the progress.
             seeds: Seeds of each design. None takes all seeds.
+            overrides: Further overrides of these trainings, such as train.start=ID.
 
         Returns:
             Descriptions of the trainings that were not run.
@@ -115,7 +123,7 @@ class Retraining:
         self.budget.add(each, seeds)
         if seeds:
             with self._shown(step), self.budget.timed():
-                self.train(list(designs), seeds)
+                self.train(list(designs), seeds, overrides)
         done = {
             (f"{row.design} fold {row.fold}" if self.folds else row.design, row.seed)
             for row in self.read(designs, test=False).runs.itertuples()
@@ -125,9 +133,9 @@ class Retraining:
             log.warning("not run because of the budget or a failure: %s", ", ".join(missing))
         return missing
 
-    def train(self, names: Sequence[str], seeds: Sequence[int]) -> None:
+    def train(self, names: Sequence[str], seeds: Sequence[int], overrides: Sequence[str] = ()) -> None:
         """Train designs that `write` has written, until the time is spent."""
-        overrides = self._launcher_overrides(self.config.overrides)
+        overrides = [*self._launcher_overrides(self.config.overrides), *overrides]
         if self.folds:
             folds = self.config.folds
             given = folds if isinstance(folds, int) else quoted(folds)
@@ -195,7 +203,7 @@ def write_designs(folder: Path, designs: Mapping[str, Design], pricing: Pricing,
         "threads": base.get("threads", 1),
         "folds": base.get("folds"),
         "fold": base.get("fold"),
-        "train": OmegaConf.to_container(base.train, resolve=True),
+        "train": {**cast(dict, OmegaConf.to_container(base.train, resolve=True)), "start": None},
         **SILENT,
     }
     _write(folder / "experiment" / "retrain.yaml", HEADER + OmegaConf.to_yaml(OmegaConf.create(retrain)))

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from bench import plots, tracking
 from bench.layers.selection import named_rng
+from bench.pruning.designs import Design
 from bench.pruning.designs.baselines import Baseline, baseline_designs, count_baselines
 from bench.pruning.retraining import judge
 from bench.pruning.retraining.protocol import (
@@ -23,7 +24,14 @@ from bench.pruning.retraining.protocol import (
     rank_by_validation,
 )
 from bench.pruning.retraining.results import Retrained
-from bench.pruning.retraining.rivals import Rival, best_rivals, equal_trainings, protocol_of_rivals
+from bench.pruning.retraining.rivals import (
+    Rival,
+    count_rivals,
+    equal_trainings,
+    find_rivals,
+    protocol_of_rivals,
+    train_baselines,
+)
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.base import Base
 from bench.pruning.search.proposals import Proposal
@@ -64,18 +72,19 @@ def verify(config: DictConfig, proposals: Sequence[Proposal], retraining: Retrai
     rng = named_rng(config.seed, "random designs")
     equal_cost = baseline_designs(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
     trainings = equal_trainings([proposal.name for proposal in proposals], retraining)
-    rivals, not_run = best_rivals(config, chosen, first, trainings, retraining)
-    baselines, missing = [*equal_cost, *rivals], missing + not_run
-    known = [(name, first[name]) for name in trained] + [(each.name, each.design) for each in baselines]
-    trained_as = {design: name for name, design in reversed(known)}  # equal designs are trained once
-    new = {each.name: each.design for each in baselines if trained_as[each.design] == each.name}
-    missing += retraining(new, "retrain baseline designs")
+    rivals, not_run = find_rivals(config, chosen, first, trainings, retraining)
+    baselines: list[Baseline | Rival] = [*equal_cost, *rivals]
+    known: list[tuple[str, tuple[Design, str | None]]] = [(name, (first[name], None)) for name in trained]
+    known += [(each.name, (each.design, each.start)) for each in baselines]
+    trained_as = {of: name for name, of in reversed(known)}  # designs of equal start are trained once
+    new = {each.name: each.design for each in baselines if trained_as[each.design, each.start] == each.name}
+    missing += not_run + train_baselines(retraining, [each for each in baselines if each.name in new])
     tracked.text("\n".join(missing), "not_run.txt")
     results = retraining.read([*first, *new], test=True)
     kinds = {name: "proposal" for name in first} | {"base": "base", chosen.name: "chosen"}
     kinds |= {each.name: each.kind for each in baselines if each.name in new}
     designs = designs_table(results, kinds, {name: base.latency_ms(design) for name, design in (first | new).items()})
-    references = {"base": "base"} | {each.name: trained_as[each.design] for each in baselines}
+    references = {"base": "base"} | {each.name: trained_as[each.design, each.start] for each in baselines}
     compared = comparisons(results, chosen, references, config)
     tracked.table(results.runs, "tables/runs.csv")
     tracked.table(designs, "tables/designs.csv")
@@ -108,7 +117,7 @@ def count_trainings(config: DictConfig, proposals: Sequence[Proposal], seeds: in
     screened = is_screened(config, proposals)
     first = (1 + len(proposals)) * (min(SCREENING, seeds) if screened else seeds)
     finalists = (1 + FINALISTS) * max(0, seeds - SCREENING) if screened else 0
-    rivals = len(config.retrain.rivals) * (first + finalists - seeds)
+    rivals = count_rivals(config.retrain.rivals, first + finalists - seeds, seeds)
     return first + finalists + rivals + count_baselines(config.retrain.randoms) * seeds
 
 

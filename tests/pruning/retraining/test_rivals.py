@@ -5,23 +5,30 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from bench.errors import InputError
 from bench.pruning.designs import UNetDesign
+from bench.pruning.designs.baselines import Baseline
 from bench.pruning.designs.costs import Costs
 from bench.pruning.retraining.results import Retrained
 from bench.pruning.retraining.rivals import (
-    FirstSeed,
-    best_rivals,
+    Rival,
+    check_rivals,
+    count_rivals,
     equal_trainings,
+    find_rivals,
     limits_of,
     protocol_of_rivals,
     require_rivals,
+    train_baselines,
 )
+from bench.pruning.retraining.searches import FirstSeed
 from bench.pruning.retraining.tpe import require_optuna, search_by_tpe
 from bench.pruning.search.asker import Loss
 from bench.pruning.search.proposals import Proposal
+from models import UNet
 
 BASE = UNetDesign((8, 16, 32), (8, 16), ("cat", "cat"))
 LEAN = BASE.with_widths([4, 4, 4, 4, 4])
@@ -52,7 +59,7 @@ class KnownRetraining:
             self.designs[name] = (design, seeds)
 
     def __call__(self, designs, step, seeds=None):
-        assert not set(designs) & set(self.designs)
+        assert not set(designs) & set(self.designs), "trained twice"
         self.batches.append(list(designs))
         self.designs |= {name: (design, seeds) for name, design in designs.items() if name not in self.failing}
         return [f"{name} seed {seed}" for name in designs if name in self.failing for seed in seeds]
@@ -84,7 +91,7 @@ def chosen(design=LEAN):
 
 
 def run(rivals, trainings, retraining, trained=None, **settings):
-    return best_rivals(config(rivals, **settings), chosen(), trained or {}, trainings, retraining)
+    return find_rivals(config(rivals, **settings), chosen(), trained or {}, trainings, retraining)
 
 
 @pytest.mark.parametrize("search", SEARCHES)
@@ -142,7 +149,7 @@ def test_a_design_that_was_trained_before_has_its_score_and_is_not_trained_again
     retraining = KnownRetraining(trained=[("lean_1", known["lean_1"], (3, 4))])
     (best,), _ = run(["flat"], 4, retraining, trained=known)
     assert retraining.batches == [["flat_2_of_4", "flat_3_of_4", "flat_4_of_4"]]
-    assert best.tried == 4
+    assert best.name == "best_of_4_flat"
 
 
 def test_equal_designs_of_two_searches_are_trained_once():
@@ -200,6 +207,45 @@ def test_without_rivals_nothing_is_trained_and_the_protocol_is_unchanged():
     assert retraining.batches == []
     assert protocol_of_rivals(config([]), retraining) == ""
     assert protocol_of_rivals(config(["random", "tpe"]), retraining).startswith("Rivals (random, tpe): each trains ")
+
+
+@pytest.mark.parametrize(
+    ("network", "task", "rivals", "message"),
+    [
+        (UNet(1, 1, (2, 4), skips="add"), "segmentation", ["torch_pruning"], "that adds its skips, wanted skips that"),
+        (UNet(1, 1, (2, 4), norm="instance"), "segmentation", ["torch_pruning"], "wanted norm=batch or norm=none"),
+        (UNet(1, 1, (2, 4)), "segmentation", ["cmi"], "got cmi for segmentation by UNet, wanted a CNN"),
+        (torch.nn.Linear(1, 1), "classification", ["torch_pruning"], "for a base of Linear, wanted one of models.UNet"),
+    ],
+)
+def test_a_base_that_cannot_be_pruned_is_refused(network, task, rivals, message):
+    base = SimpleNamespace(network=network, data=SimpleNamespace(task=task))
+    settings = OmegaConf.create({"rivals": ["flat", *rivals], "folds": None})
+    with pytest.raises(InputError, match=message):
+        check_rivals(settings, base)
+    check_rivals(OmegaConf.merge(settings, {"rivals": ["flat", "tpe"]}), base)
+
+
+def test_pruned_weights_are_refused_with_folds():
+    with pytest.raises(InputError, match=r"got torch_pruning with retrain.folds, where test images of a fold"):
+        check_rivals(OmegaConf.create({"rivals": ["torch_pruning"], "folds": 5}), None)
+
+
+def test_pruned_rivals_are_trained_from_their_weights_and_others_from_random_weights():
+    calls = []
+
+    def retraining(designs, step, overrides=()):
+        calls.append((list(designs), overrides))
+        return [f"{name} seed 0" for name in designs]
+
+    pruned = Rival("pruned_by_l1", "", LEAN, start="0123")
+    missing = train_baselines(retraining, [Baseline("flat", "params", LEAN), pruned, Rival("best_of_2_tpe", "", BASE)])
+    assert calls == [(["flat_at_params", "best_of_2_tpe"], ()), (["pruned_by_l1"], ["train.start=0123"])]
+    assert missing == ["flat_at_params seed 0", "best_of_2_tpe seed 0", "pruned_by_l1 seed 0"]
+
+
+def test_the_trainings_of_rivals_are_counted():
+    assert count_rivals(["random", "torch_pruning", "cmi"], of_proposals=14, seeds=5) == 14 + 2 * 5 + 5
 
 
 def test_without_optuna_the_error_names_the_extra(monkeypatch):
