@@ -19,10 +19,12 @@ OPTIONAL = {
     "nibabel": ("nibabel", "nifti"),
     "onnx": ("onnx", "onnx"),
     "onnxscript": ("onnxscript", "onnx"),
+    "optuna": ("optuna", "optuna"),
     "pydicom": ("pydicom", "dicom"),
     "segmentation_models_pytorch": ("segmentation-models-pytorch", "smp"),
     "tifffile": ("tifffile", "tiff"),
     "timm": ("timm", "timm"),
+    "torch_pruning": ("torch-pruning", "pruning"),
     "zarr": ("zarr", "zarr"),
 }
 # errors that constructors of components and plugins raise for settings that they reject

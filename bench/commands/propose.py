@@ -21,6 +21,7 @@ from bench.pruning.retraining.nnunet import training_by_nnunet
 from bench.pruning.retraining.outputs import log_chosen, plot_kept_information, write_proposals
 from bench.pruning.retraining.page import log_pages, note
 from bench.pruning.retraining.protocol import metric_of
+from bench.pruning.retraining.rivals import check_rivals, require_rivals
 from bench.pruning.retraining.screening import require_runs_of_screening
 from bench.pruning.retraining.study import Study, open_study
 from bench.pruning.retraining.verify import count_trainings, verify
@@ -40,8 +41,10 @@ def propose(config: DictConfig) -> str:
     """
     if config.verify:
         require_onnx("verify=true")  # checked here, because retraining takes hours
+        require_rivals(config.retrain.rivals)
     with open_study(config, "propose") as study:
         base, tracked, retraining = study.base, study.tracked, study.retraining
+        check_rivals(config.retrain, base)
         proposals, peak_bits, parts = RULES[config.ask.rule](config, study)
         table = ranked(proposals, base)
         tracked.table(table, "tables/proposals.csv")

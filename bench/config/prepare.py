@@ -71,16 +71,20 @@ def prepare_training(
     """Build the arguments of `fit` from the config, and check them by a step of training (`check_training`).
 
     Args:
-        config: Section `train` of the config. The beginning of the id of a teacher's run is replaced by the whole id.
-        model: Network to train.
+        config: Section `train` of the config. The beginning of a run's id in `teacher` or `start` is replaced by the
+            whole id.
+        model: Network to train. It gets the weights of `start`.
         data: Data to train on.
-        uri: Address of the store that holds the run of a teacher.
+        uri: Address of the store that holds the runs of `teacher` and `start`.
         trust: Packages or full names that the config of that run may name.
 
     Raises:
-        InputError: If a setting is refused, or if the teacher does not fit the data.
+        InputError: If a setting is refused, if the teacher does not fit the data, or if the weights of `start` do not
+            fit the network.
     """
     loss = loss_function(config.loss, data)
+    if config.get("start"):
+        _load_start(config, model, uri, trust)
     teacher = config.teacher and _teacher(config, uri, trust, device_of(model), data)
     check_batches(data, config.sampler, config.patches, config.workers)
     trained_on = loss if teacher is None else soft_loss(data)
@@ -125,6 +129,23 @@ def _teacher(
     return teacher
 
 
+def _load_start(config: DictConfig, model: torch.nn.Module, uri: str | None, trust: Sequence[str]) -> None:
+    """Load the weights of a run into the network, as the start of its training."""
+    from bench.tracking.records import saved_network, whole_id  # imported here, because MLflow takes seconds to load
+
+    try:
+        config.start = whole_id(config.start, uri)
+        _, weights = saved_network(config.start, uri, trust)
+        model.load_state_dict(weights)
+    except InputError as error:
+        raise InputError(f"train.start: {str(error).removeprefix('run: ')}") from error
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"train.start: got run {config.start}, wanted one of a network with the same layers ({reason})"
+        ) from error
+
+
 def fingerprint_of(config: DictConfig, data: Data, weights: str = "") -> str:
     """Hash everything that determines the numbers of a run: config without tracking, data and package version.
 
@@ -137,6 +158,8 @@ def fingerprint_of(config: DictConfig, data: Data, weights: str = "") -> str:
     for key in ("tracking", "resume", "checkpoint_minutes", "objectives", "trust"):
         settings.pop(key, None)
     settings.get("train", {}).pop("workers", None)
+    if settings.get("train", {}).get("start", 0) is None:  # as before this setting was known
+        settings["train"].pop("start")
     for key in ("cache", "cache_folder"):  # the numbers do not depend on them
         settings["dataset"].pop(key, None)
     content = json.dumps(

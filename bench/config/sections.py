@@ -11,6 +11,8 @@ from bench.config.rules import PATH, Choice, Each, Folds, Number, Switch, Text
 
 EPOCHS, BATCH, SAMPLES = 10**6, 10**6, 10**9
 A_VIEW = "any of image, pixel, patch"
+RIVALS = ("random", "flat", "tpe", "torch_pruning", "cmi")
+A_RIVAL = f"any of {', '.join(RIVALS)}"
 
 Names = list[str] | None
 Flag = Annotated[Any, Switch()]  # not bool, because Hydra would convert 2 to true
@@ -35,6 +37,7 @@ class Training:
     schedule: Any = None
     loss: Annotated[str, Text("the name of a loss")] = MISSING
     teacher: RunId = None
+    start: RunId = None
     patches: Annotated[int, Number(1, 10**5)] = 1
     sampler: Annotated[str, Choice(("shuffle", "balanced"))] = "shuffle"
     workers: Annotated[int, Number(0, 1024)] = 0
@@ -140,4 +143,5 @@ class Judging(Retraining):
     trainer: Annotated[str, Text("the name of a trainer class of nnU-Net")] = MISSING
     teacher: Flag = MISSING
     randoms: Annotated[int, Number(0, 1000)] = MISSING
+    rivals: Annotated[list[str], Each(Choice(RIVALS), A_RIVAL, least=0)] = MISSING
     margin: Margin = MISSING

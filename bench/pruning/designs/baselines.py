@@ -42,12 +42,14 @@ class Baseline:
         cost: The cost that equals the proposal's, `params` or `flops`.
         design: The design.
         number: Number of a random design.
+        start: Id of the run from whose weights it is trained; None for random weights.
     """
 
     kind: BaselineKind
     cost: str
     design: Design
     number: int | None = None
+    start: str | None = None
 
     @property
     def name(self) -> str:
@@ -88,7 +90,7 @@ def baseline_designs(
     for kind, number, start, narrowed, most in starts:
         for cost in EQUAL:
             wanted = pricing(proposal)[cost]
-            narrowing = narrowed(_affordable(start, cost, wanted, pricing))
+            narrowing = narrowed(affordable(start, cost, wanted, pricing))
             baseline = Baseline(kind, cost, pricing.find_equal_cost(cost, wanted, narrowing, most), number)
             baselines.append(baseline)
             ratio = pricing(baseline.design)[cost] / wanted
@@ -103,7 +105,7 @@ def count_baselines(randoms: int) -> int:
     return len(EQUAL) * (len(BaselineKind) - 1 + randoms)
 
 
-def _affordable(design: Design, cost: str, wanted: int, pricing: Pricing) -> Design:
+def affordable(design: Design, cost: str, wanted: int, pricing: Pricing) -> Design:
     """Remove parts until narrowing alone can reach a cost. The part that saves most is removed first."""
     while pricing(flat(design, 1))[cost] > wanted and (leaner := design.removals()):
         design = min(leaner.values(), key=lambda without: pricing(without)[cost])

@@ -88,12 +88,14 @@ class Pricing:
 
         Args:
             target: Largest costs, by kind.
-            make: Function from x, 0 <= x <= most, to a design. The costs must grow with x.
+            make: Function from x, 0 <= x <= most, to a design. The costs must not fall with x.
             most: Largest x.
 
         Returns:
             The design; that of x = 0 if even its costs exceed the target.
         """
+        if self.is_within(make(most), target):
+            return make(most)
         low, high = 0.0, most
         for _ in range(HALVINGS):
             middle = (low + high) / 2

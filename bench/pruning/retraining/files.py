@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -39,7 +40,7 @@ def write_designs(folder: Path, designs: Mapping[str, Design], pricing: Pricing,
         "threads": base.get("threads", 1),
         "folds": base.get("folds"),
         "fold": base.get("fold"),
-        "train": OmegaConf.to_container(base.train, resolve=True),
+        "train": {**cast(dict, OmegaConf.to_container(base.train, resolve=True)), "start": None},
         **SILENT,
     }
     _write(folder / "experiment" / "retrain.yaml", HEADER + OmegaConf.to_yaml(OmegaConf.create(retrain)))

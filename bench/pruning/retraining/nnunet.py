@@ -71,9 +71,8 @@ class NnunetRetraining(Retraining):
                 link.symlink_to(self.source / name)
         write_lean_plans(self.base, designs, self.preprocessed)
 
-    def train(self, names: Sequence[str], seeds: Sequence[int], epochs: int | None = None) -> None:
-        if epochs is not None:
-            raise ValueError(f"epochs: got {epochs}, wanted None; the trainer of nnU-Net sets them")
+    def train(self, names: Sequence[str], seeds: Sequence[int], overrides: Sequence[str] = ()) -> None:
+        assert not overrides  # nnU-Net does not read them
         done = {(row.design, row.seed) for row in self.read(names, test=False).runs.itertuples()}
         for seed in seeds:
             for name in names:
@@ -139,7 +138,8 @@ def check_nnunet(config: DictConfig, base: Base) -> None:
 
     Raises:
         InputError: The base is no network of nnU-Net, its plans are not in the folder of the preprocessed data, the
-            dataset has a test set, `retrain.folds` or `retrain.epochs` is set, or nnU-Net is not installed.
+            dataset has a test set, `retrain.folds`, `retrain.epochs` or `retrain.rivals` is set, or nnU-Net is not
+            installed.
     """
     if not isinstance(base.network, NnUnet) or base.config.dataset.get("fold") is None:
         raise InputError(
@@ -155,6 +155,11 @@ def check_nnunet(config: DictConfig, base: Base) -> None:
         raise InputError(
             f"retrain.epochs: got {config.epochs} with retrain.by=nnunet, where the trainer's class sets the epochs; "
             "set retrain.trainer, such as nnUNetTrainer_50epochs"
+        )
+    if config.get("rivals"):
+        raise InputError(
+            f"retrain.rivals: got {list(config.rivals)} with retrain.by=nnunet, where no validation scores can select "
+            "among designs; leave rivals out"
         )
     if any((Path(base.data.source) / "labelsTs").glob("*")):
         raise InputError(

@@ -44,8 +44,8 @@ TERMS = {
     "disturb the measurement.",
     "gain": "Score of the chosen design minus that of another design, paired by seed and test image.",
     "better, no worse, worse": "The gain is above 0; above minus the margin; below 0. Against the base, the interval "
-    "decides. Against the baseline designs, Holm's correction makes one or more false verdicts 5 % probable at most. All "
-    "other differences are undecided, which does not mean equal.",
+    "decides. Against the baseline designs, Holm's correction makes one or more false verdicts 5 % probable at most. "
+    "All other differences are undecided, which does not mean equal.",
     "failed trainings": "Trainings that have taught the network nothing. They remain in the means.",
 }
 

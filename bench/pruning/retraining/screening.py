@@ -40,12 +40,14 @@ class Screening:
     Attributes:
         proposals: All proposals, together with those that asking again has added.
         missing: Descriptions of the trainings that were not run.
+        brief: The brief trainings on each fold, as a number of whole trainings.
     """
 
     def __init__(self, study: Study, proposals: Sequence[Proposal]):
         self.study = study
         self.proposals = list(proposals)
         self.missing: list[str] = []
+        self.brief = 0.0
 
     def finalists(self) -> Sequence[Proposal]:
         """Train proposals, more of them briefly than to their end, and return those to train from all seeds.
@@ -77,8 +79,12 @@ class Screening:
         retraining = self.study.retraining
         named = {_named(each, epochs): each for each in proposals}
         designs = {name: each.design for name, each in named.items()}
-        self.missing += retraining(designs, "screen proposals", retraining.seeds[:seeds], epochs)
-        means = retraining.read(designs, test=False).runs.groupby("design")["val_score"].mean()
+        overrides = [] if epochs is None else [f"train.epochs={epochs}"]
+        self.missing += retraining(designs, "screen proposals", retraining.seeds[:seeds], overrides)
+        runs = retraining.read(designs, test=False).runs
+        if epochs is not None:
+            self.brief += len(runs) / max(1, len(retraining.folds)) * epochs / retraining.epochs
+        means = runs.groupby("design")["val_score"].mean()
         return [named[name] for name in sorted(named, key=lambda name: -means.get(name, -inf))]
 
     def _asked_again(self, proposal: Proposal, number: int) -> list[Proposal]:
@@ -113,9 +119,18 @@ def is_screened(config: DictConfig, proposals: Sequence[Proposal]) -> bool:
 
 def count_screening(config: DictConfig, proposals: int, epochs: int) -> int:
     """Return the largest number of trainings to screen this number of proposals."""
-    brief = proposals if brief_epochs(epochs) < epochs else 0
+    return count_brief(proposals, epochs) + count_whole(config, proposals)
+
+
+def count_brief(proposals: int, epochs: int) -> int:
+    """Return the number of brief trainings of this number of proposals."""
+    return proposals if brief_epochs(epochs) < epochs else 0
+
+
+def count_whole(config: DictConfig, proposals: int) -> int:
+    """Return the largest number of trainings of all epochs in the screening of this number of proposals."""
     whole = min(WHOLE, proposals) + MOVES * rounds_of(config)
-    return brief + whole + min(TWICE, whole)
+    return whole + min(TWICE, whole)
 
 
 def require_runs_of_screening(config: DictConfig, proposals: Sequence[Proposal], retraining: Retraining) -> None:

@@ -91,7 +91,11 @@ class Retraining:
         return self.budget.expectation(trainings, ended, self.seconds, self.at_once)
 
     def __call__(
-        self, designs: Mapping[str, Design], step: str, seeds: Sequence[int] | None = None, epochs: int | None = None
+        self,
+        designs: Mapping[str, Design],
+        step: str,
+        seeds: Sequence[int] | None = None,
+        overrides: Sequence[str] = (),
     ) -> list[str]:
         """Train designs until the budget is spent.
 
@@ -99,7 +103,7 @@ class Retraining:
             designs: Designs by name.
             step: Name of this step of retraining, to show the progress.
             seeds: Seeds of each design. None takes all seeds.
-            epochs: Number of epochs, if it is not that of all other trainings. These designs need names of their own.
+            overrides: Further overrides of these trainings, such as train.start=ID.
 
         Returns:
             Descriptions of the trainings that were not run.
@@ -113,7 +117,7 @@ class Retraining:
         self.budget.add(each, seeds)
         if not self._done(designs) >= {(name, seed) for name in each for seed in seeds}:
             with self._shown(step):
-                self.train(list(designs), seeds, epochs)
+                self.train(list(designs), seeds, overrides)
         done = self._done(designs)
         missing = [f"{name} seed {seed}" for seed in wanted for name in each if (name, seed) not in done]
         if missing:
@@ -127,11 +131,9 @@ class Retraining:
             for row in self.read(designs, test=False).runs.itertuples()
         }
 
-    def train(self, names: Sequence[str], seeds: Sequence[int], epochs: int | None = None) -> None:
+    def train(self, names: Sequence[str], seeds: Sequence[int], overrides: Sequence[str] = ()) -> None:
         """Train designs that `write` has written, until the time is spent."""
-        overrides = self._launcher_overrides(self.config.overrides)
-        if epochs is not None:
-            overrides.append(f"train.epochs={epochs}")
+        overrides = [*self._launcher_overrides(self.config.overrides), *overrides]
         if self.folds:
             folds = self.config.folds
             given = folds if isinstance(folds, int) else quoted(folds)

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from bench import plots, tracking
 from bench.datasets.progress import say
 from bench.layers.selection import named_rng
+from bench.pruning.designs import Design
 from bench.pruning.designs.baselines import Baseline, baseline_designs, count_baselines
 from bench.pruning.retraining import judge
 from bench.pruning.retraining.comparing import comparisons
@@ -25,7 +26,15 @@ from bench.pruning.retraining.protocol import (
     rank_by_validation,
 )
 from bench.pruning.retraining.results import Retrained
-from bench.pruning.retraining.screening import Screening, count_screening, is_screened
+from bench.pruning.retraining.rivals import (
+    Rival,
+    count_rivals,
+    equal_trainings,
+    find_rivals,
+    protocol_of_rivals,
+    train_baselines,
+)
+from bench.pruning.retraining.screening import Screening, brief_epochs, count_brief, count_whole, is_screened
 from bench.pruning.retraining.study import Study
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.proposals import Proposal
@@ -44,7 +53,7 @@ class Verified:
         designs: Table with a row per design.
         comparisons: Table of the chosen proposal against the base and the baseline designs.
         runs: Table with a row per design and seed.
-        baselines: The baseline designs of the chosen proposal.
+        baselines: The baseline designs of the chosen proposal, and the rivals.
     """
 
     chosen: Proposal
@@ -52,13 +61,13 @@ class Verified:
     designs: pd.DataFrame
     comparisons: pd.DataFrame
     runs: pd.DataFrame
-    baselines: Sequence[Baseline]
+    baselines: Sequence[Baseline | Rival]
 
 
 def verify(study: Study, proposals: Sequence[Proposal]) -> Verified:
     """Retrain, choose and judge proposals, and log tables and figures."""
     config, base, tracked, retraining = study.config, study.base, study.tracked, study.retraining
-    tracked.text(protocol(config, retraining), "protocol.txt")
+    tracked.text(protocol(config, retraining) + protocol_of_rivals(config, retraining), "protocol.txt")
     screening = Screening(study, proposals)
     finalists = screening.finalists()
     first = {"base": base.design} | {proposal.name: proposal.design for proposal in screening.proposals}
@@ -70,17 +79,21 @@ def verify(study: Study, proposals: Sequence[Proposal]) -> Verified:
     chosen = choose(config, finalists, retraining.read(trained, test=False))
 
     rng = named_rng(config.seed, "random designs")
-    baselines = baseline_designs(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
-    known = [(name, first[name]) for name in trained] + [(each.name, each.design) for each in baselines]
-    trained_as = {design: name for name, design in reversed(known)}  # equal designs are trained once
-    new = {each.name: each.design for each in baselines if trained_as[each.design] == each.name}
-    missing += retraining(new, "retrain baseline designs")
+    equal_cost = baseline_designs(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
+    trainings = equal_trainings([each.name for each in screening.proposals], retraining, screening.brief)
+    rivals, not_run = find_rivals(config, chosen, first, trainings, retraining)
+    baselines: list[Baseline | Rival] = [*equal_cost, *rivals]
+    known: list[tuple[str, tuple[Design, str | None]]] = [(name, (first[name], None)) for name in trained]
+    known += [(each.name, (each.design, each.start)) for each in baselines]
+    trained_as = {of: name for name, of in reversed(known)}  # designs of equal start are trained once
+    new = {each.name: each.design for each in baselines if trained_as[each.design, each.start] == each.name}
+    missing += not_run + train_baselines(retraining, [each for each in baselines if each.name in new])
     tracked.text("\n".join(missing), "not_run.txt")
     results = retraining.read([*first, *new], test=True)
     kinds = {name: "proposal" for name in first} | {"base": "base", chosen.name: "chosen"}
     kinds |= {each.name: each.kind for each in baselines if each.name in new}
     designs = designs_table(results, kinds, {name: base.latency_ms(design) for name, design in (first | new).items()})
-    references = {"base": "base"} | {each.name: trained_as[each.design] for each in baselines}
+    references = {"base": "base"} | {each.name: trained_as[each.design, each.start] for each in baselines}
     compared = comparisons(results, chosen, references, config)
     tracked.table(results.runs, "tables/runs.csv")
     tracked.table(designs, "tables/designs.csv")
@@ -108,13 +121,16 @@ def choose(config: DictConfig, finalists: Sequence[Proposal], results: Retrained
 
 def count_trainings(config: DictConfig, proposals: Sequence[Proposal], retraining: Retraining) -> int:
     """Return the largest number of trainings to verify these proposals. Equal designs are trained once."""
-    seeds, baselines = len(retraining.seeds), count_baselines(config.retrain.randoms)
+    seeds, count, rivals = len(retraining.seeds), len(proposals), config.retrain.rivals
+    others = (1 + count_baselines(config.retrain.randoms)) * seeds  # the base and the baseline designs
     if config.retrain.by == "nnunet":
-        return (2 + baselines) * seeds
+        return seeds + others
     if not is_screened(config, proposals):
-        return (1 + len(proposals) + baselines) * seeds
-    finalists = FINALISTS * max(0, seeds - 2)  # they have two seeds from screening
-    return count_screening(config, len(proposals), retraining.epochs) + finalists + (1 + baselines) * seeds
+        return count * seeds + others + count_rivals(rivals, count * seeds, seeds)
+    whole = count_whole(config, count) + FINALISTS * max(0, seeds - 2)  # they have two seeds from screening
+    brief = count_brief(count, retraining.epochs)
+    long = whole + round(brief * brief_epochs(retraining.epochs) / retraining.epochs)
+    return brief + whole + others + count_rivals(rivals, long, seeds)
 
 
 def designs_table(results: Retrained, kinds: Mapping[str, str], latencies: Mapping[str, float]) -> pd.DataFrame:

@@ -34,12 +34,13 @@ class KnownRetraining:
 
     seeds = (0, 1, 2, 3, 4)
     epochs = 30
+    folds = ()
 
     def __init__(self, brief=None):
         self.brief, self.calls, self.trained = brief or {}, [], {}
 
-    def __call__(self, designs, step, seeds=None, epochs=None):
-        self.calls.append((sorted(designs), list(seeds), epochs))
+    def __call__(self, designs, step, seeds=None, overrides=()):
+        self.calls.append((sorted(designs), list(seeds), list(overrides)))
         for name, design in designs.items():
             score = design.widths[1] / 100
             self.trained[name] = (list(seeds), self.brief.get(name, score))
@@ -75,13 +76,13 @@ def test_many_are_trained_briefly_and_few_from_two_seeds():
     training = KnownRetraining(brief={"lean_10_10_epochs": 0.0})
     assert names(Screening(study(training), PROPOSALS).finalists()) == ["lean_9", "lean_8"]
     brief, whole, twice = training.calls
-    assert brief == (sorted(f"lean_{number}_10_epochs" for number in range(1, 11)), [0], 10)
+    assert brief == (sorted(f"lean_{number}_10_epochs" for number in range(1, 11)), [0], ["train.epochs=10"])
     assert whole == (
         [f"lean_{number}" for number in range(4, 10)],
         [0],
         None,
     )  # the score of 10 epochs excludes lean_10
-    assert twice == (["lean_7", "lean_8", "lean_9"], [0, 1], None)
+    assert twice == (["lean_7", "lean_8", "lean_9"], [0, 1], [])
     assert sum(len(named) for named, *_ in training.calls) == count_screening(study(training).config, 10, epochs=30)
 
 
@@ -89,7 +90,7 @@ def test_a_training_of_one_epoch_has_no_brief_form():
     training = KnownRetraining()
     training.epochs = 1
     Screening(study(training), PROPOSALS).finalists()
-    assert [epochs for *_, epochs in training.calls] == [None, None]
+    assert [overrides for *_, overrides in training.calls] == [[], []]
     assert len(training.calls[0][0]) == 6
 
 

@@ -120,7 +120,7 @@ def test_with_a_teacher_all_designs_but_the_base_learn_from_the_base(sweeps, mon
     config = {"seeds": 2, "epochs": 9, "minutes": None, "runs": None, "overrides": [], "teacher": True, "folds": None}
     base = SimpleNamespace(trust=(), run="0123", config={})
     retraining = training.Retraining(OmegaConf.create(config), base, None, Path(), seed=0)
-    retraining(dict.fromkeys(("base", "lean_1", "flat")), "retrain", epochs=3)
+    retraining(dict.fromkeys(("base", "lean_1", "flat")), "retrain", overrides=["train.epochs=3"])
     assert taught == {
         "lean_1": ["train.epochs=3", "train.teacher=0123"],
         "flat": ["train.epochs=3", "train.teacher=0123"],

@@ -89,16 +89,18 @@ def test_the_protocol_names_seeds_epochs_target_and_margin(requested, epochs):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "count", "trainings"),
+    ("wanted", "count", "rivals", "trainings"),
     [
-        (target(), 3, 4 * 5 + 8 * 5),  # base and proposals, then 8 baseline designs
-        (target(params=0.5), 2, 3 * 5 + 8 * 5),
+        (target(), 3, [], 4 * 5 + 8 * 5),  # base and proposals, then 8 baseline designs
+        (target(params=0.5), 2, [], 3 * 5 + 8 * 5),
         # brief, whole, moved, second seed, then base and two finalists
-        (target(params=0.5), 4, 4 + 4 + 2 * 2 + 3 + 5 + 2 * 3 + 8 * 5),
+        (target(params=0.5), 4, [], 4 + 4 + 2 * 2 + 3 + 5 + 2 * 3 + 8 * 5),
+        # a search trains as long as all proposals: 4 / 3 + 4 + 4 + 3 + 6 whole trainings
+        (target(params=0.5), 4, ["random", "tpe"], 4 + 4 + 2 * 2 + 3 + 5 + 2 * 3 + 2 * 18 + 8 * 5),
     ],
 )
-def test_the_number_of_trainings_is_counted_before_the_first(wanted, count, trainings):
-    config = OmegaConf.merge(wanted, {"retrain": {"by": "bench", "randoms": 1}})
+def test_the_number_of_trainings_is_counted_before_the_first(wanted, count, rivals, trainings):
+    config = OmegaConf.merge(wanted, {"retrain": {"by": "bench", "randoms": 1, "rivals": rivals}})
     retraining = SimpleNamespace(seeds=[0, 1, 2, 3, 4], epochs=30)
     assert count_trainings(config, PROPOSALS[:count], retraining) == trainings
 
