@@ -77,11 +77,7 @@ def test_many_are_trained_briefly_and_few_from_two_seeds():
     assert names(Screening(study(training), PROPOSALS).finalists()) == ["lean_9", "lean_8"]
     brief, whole, twice = training.calls
     assert brief == (sorted(f"lean_{number}_10_epochs" for number in range(1, 11)), [0], ["train.epochs=10"])
-    assert whole == (
-        [f"lean_{number}" for number in range(4, 10)],
-        [0],
-        None,
-    )  # the score of 10 epochs excludes lean_10
+    assert whole == ([f"lean_{number}" for number in range(4, 10)], [0], [])  # the score of 10 epochs excludes lean_10
     assert twice == (["lean_7", "lean_8", "lean_9"], [0, 1], [])
     assert sum(len(named) for named, *_ in training.calls) == count_screening(study(training).config, 10, epochs=30)
 
