@@ -159,7 +159,7 @@ class Search:
     def with_widths(self, design: Design, words: str) -> Step:
         """Build the step that gives all slots the widths of a design, which `words` describe."""
         loss = Loss.total([self.asker.width(slot.name, slot.width, *self.by) for slot in design.slots()])
-        return self.step("widths", f"{words}: the channels without a place have", design, loss)
+        return self.step("widths", f"{words}: the other channels of the base have", design, loss)
 
     def _without_a_part(self, design: Design, *kinds: PartKind) -> Iterator[Step]:
         """Yield the removal of each part of these kinds, or of each part."""
