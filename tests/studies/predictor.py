@@ -63,7 +63,7 @@ def left_out(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def judge(predicted: pd.DataFrame) -> pd.DataFrame:
-    """Compute a row for each data set: coverage, and correlations of scores with the loss over all and near the base."""
+    """Compute a row for each data set: coverage, and correlations with the loss over all and near the base."""
     rows = []
     for name, of in predicted.groupby("set", sort=False):
         near = of[of["loss"] <= NEAR]
