@@ -41,7 +41,7 @@ SLICES = ("dataset.size=32", "dataset.channels=1", "dataset.split=null", "datase
 FOLDER = ("dataset=image_folder", *SLICES, "dataset.n=[112,72,8]", *U_NET)
 PHANTOMS = ("dataset=phantoms", "dataset.size=32", "dataset.n=[112,72,8]", *U_NET)
 VOLUMES = ("dataset=decathlon", "dataset.spacing=2", "dataset.n=[64,14,2]", *U_NET, "dataset.cache=memory")
-FASHION = ("dataset=fashion_mnist", "dataset.n=[800,400,8]", *CNN, "train.epochs=3")
+FASHION = ("dataset=fashion_mnist", "dataset.n=[800,400,8]", *CNN, "train.epochs=10")
 ARRAYS = ("dataset=medmnist", *CNN)
 SETS = {
     "fashion": ("dataset.root={}/fashion_mnist", *FASHION),
@@ -50,7 +50,7 @@ SETS = {
     "phantoms 0.5": ("dataset.difficulty=0.5", *PHANTOMS),
     "hippocampus": ("dataset.root={}/decathlon", *VOLUMES),
     "phantoms 0.9": ("dataset.difficulty=0.9", *PHANTOMS),
-    "mednist": ("dataset.file={}/mednist/mednist.npz", *ARRAYS, "dataset.n=[320,200,8]", "train.epochs=5"),
+    "mednist": ("dataset.file={}/mednist/mednist.npz", *ARRAYS, "dataset.n=[320,200,8]", "train.epochs=10"),
     "phantoms 0.1": ("dataset.difficulty=0.1", *PHANTOMS),
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -78,7 +77,6 @@ class Predictor:
         self._failing = failing.fit(left_out, table["collapsed"], sample_weight=share)
 
     @classmethod
-    @cache
     def shipped(cls) -> Self:
         """Fit the predictor to the table of the package."""
         return cls(pd.read_csv(SHIPPED))
