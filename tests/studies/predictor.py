@@ -46,7 +46,8 @@ def collect(path: Path, runs: Sequence[str], uri: str | None, estimator: str) ->
         found = records.table_of(store, records.find_run(store.client, store.uri, run), "tables/features.csv")
         if not (found["judged_on"] == "val").all():
             sys.exit(f"{word}: got losses on test data, wanted a run with judged_on=val")
-        found = found[found["estimator"] == estimator].drop_duplicates("design").assign(set=name)  # of the first view
+        found = found[(found["estimator"] == estimator) & (found["design"] != "base")]
+        found = found.drop_duplicates("design").assign(set=name)  # of the first view
         tables = [table[table["set"] != name] for table in tables] + [found]
     table = pd.concat(tables)[list(COLUMNS)]
     table.to_csv(path, index=False, float_format="%.5g")
@@ -54,8 +55,8 @@ def collect(path: Path, runs: Sequence[str], uri: str | None, estimator: str) ->
 
 
 def left_out(table: pd.DataFrame) -> pd.DataFrame:
-    """Predict the designs of each data set by a predictor that is fitted to the others. The base is left out."""
-    table = table[table["design"] != "base"].dropna(subset=list(FEATURES))
+    """Predict the designs of each data set by a predictor that is fitted to the others."""
+    table = table.dropna(subset=list(FEATURES))
     parts = []
     for name, rows in table.groupby("set", sort=False):
         parts.append(rows.join(Predictor(table[table["set"] != name]).predict(rows)))

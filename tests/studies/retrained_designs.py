@@ -94,6 +94,8 @@ def rows_of(name: str, data: str, minutes: float) -> pd.DataFrame:
     by = next(iter(asker.diagnostics()))
     rows, whole = [], np.array(scores[base.design][0])
     for design, (reached, collapsed) in scores.items():
+        if design == base.design:
+            continue
         losses = whole - np.array(reached)
         rows.append(
             {

@@ -20,6 +20,7 @@ FEATURES = ("structure", "channels", "params", "flops", "narrowest", "base_narro
 
 SHIPPED = Path(__file__).with_name("retrained_designs.csv")
 SCALE = 0.01  # score; errors of losses below are alike, those of larger losses grow in proportion to the loss
+MOST = 1.0  # loss of score: Dice and accuracy are between 0 and 1
 OUTSIDE = 0.1  # share of the losses of a new data set that may lie outside the interval
 LEAST_SETS = 3
 SMALL = 0.05  # share of the peak information; larger losses of information count by their logarithm
@@ -28,8 +29,8 @@ SMALL = 0.05  # share of the peak information; larger losses of information coun
 class Predictor:
     """Predict the loss of score of designs from retrained designs of several data sets.
 
-    The loss is SCALE·sinh(Σ w_j t_j). The terms t_j are 0 for the base and grow with the information that is lost,
-    the costs that are saved and the narrowness of the narrowest slot. The weights w_j are at least 0, so that the
+    The loss is SCALE·sinh(Σ w_j t_j), at most 1. The terms t_j are 0 for the base and grow with the information that is
+    lost, the costs that are saved and the narrowness of the narrowest slot. The weights w_j are at least 0, so that the
     predicted loss never falls if one of these grows. They are fitted by least squares to asinh(loss / SCALE). All data
     sets have equal weight. The probability of failing is an isotonic regression on the prediction of designs whose data
     set is left out.
@@ -39,8 +40,8 @@ class Predictor:
     error that falls with the number of data sets. Designs of one data set may depend on each other.
 
     Args:
-        table: Rows with set, FEATURES, loss, and collapsed: the share of the trainings that failed. Rows without
-            information are not used.
+        table: Rows with set, FEATURES, loss, and collapsed: the share of the trainings that failed. It has no bases,
+            which lose nothing. Rows without information are not used.
 
     Attributes:
         weights: (terms,).
@@ -51,7 +52,7 @@ class Predictor:
 
     References:
         CV+: Barber et al. 2021, arXiv 1905.02928. Data sets in place of samples: Dunn et al. 2022, arXiv 1809.07441,
-        method 1.
+        pooled distributions.
 
     Examples:
         >>> predictor = Predictor.shipped()
@@ -104,7 +105,7 @@ class Predictor:
             low = -_upper_quantile(-likely, self._share, OUTSIDE / 2)
             high = _upper_quantile(likely, self._share, OUTSIDE / 2)
             ends = np.stack([centre, np.minimum(low, centre), np.maximum(high, centre)], axis=1)
-            found.loc[known, found.columns[:3]] = SCALE * np.sinh(ends)
+            found.loc[known, found.columns[:3]] = np.minimum(MOST, SCALE * np.sinh(ends))
             found.loc[known, "failure"] = self._failing.predict(centre)
         return found
 

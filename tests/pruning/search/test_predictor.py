@@ -46,6 +46,7 @@ def test_known_weights_are_found_and_exact_losses_have_no_interval():
     predictor = Predictor(drawn)
     assert predictor.weights == pytest.approx(WEIGHTS, abs=1e-9)
     new = table(1, rng, WEIGHTS)
+    new = new[new["loss"] < 1]
     for column in PREDICTIONS[:3]:
         assert predictor.predict(new)[column].to_numpy() == pytest.approx(new["loss"].to_numpy(), rel=1e-6)
 
@@ -79,6 +80,11 @@ def test_a_leaner_design_never_has_a_smaller_predicted_loss_or_failure(feature, 
             assert (more[PREDICTIONS] >= less[PREDICTIONS] - 1e-12).all(axis=None)
 
 
+def test_no_design_loses_more_than_the_whole_score():
+    worst = designs(1, np.random.default_rng(0)).assign(structure=99, channels=99, params=1e6, flops=1e6, narrowest=1)
+    assert (Predictor.shipped().predict(worst)[PREDICTIONS] <= 1).all(axis=None)
+
+
 def test_the_base_loses_nothing():
     base = designs(1, np.random.default_rng(0)).assign(structure=0, channels=0, params=1, flops=1, narrowest=8)
     found = Predictor.shipped().predict(base).iloc[0]
@@ -87,15 +93,14 @@ def test_the_base_loses_nothing():
 
 
 def test_intervals_have_nine_of_ten_losses_of_a_new_data_set():
-    """Nine data sets with random factors, as many as in the package: the mean over 60 draws of all of them."""
+    """Nine data sets with random factors and a tenth one: the mean coverage over 60 draws of all of them."""
     inside = []
     for seed in range(60):
         rng = np.random.default_rng(2000 + seed)
         predictor = Predictor(table(9, rng, WEIGHTS, spread=0.4, noise=0.5))
         new = table(1, rng, WEIGHTS, spread=0.4, noise=0.5)
-        new["loss"] = SCALE * np.sinh(terms_of(new) @ WEIGHTS * np.exp(0.4 * rng.normal()) + 0.5 * rng.normal(size=20))
         found = predictor.predict(new)
-        inside.append(new["loss"].between(found["predicted_low"], found["predicted_high"]).mean())
+        inside.append(new["loss"].clip(upper=1).between(found["predicted_low"], found["predicted_high"]).mean())
     assert 0.85 < np.mean(inside) < 0.95
 
 
@@ -128,7 +133,7 @@ def test_the_table_of_the_package_has_designs_of_several_data_sets():
     assert not shipped.duplicated(["set", "design"]).any()
     assert (shipped["seeds"] >= 2).all()
     assert shipped["collapsed"].between(0, 1).all()
-    assert (shipped[shipped["design"] == "base"]["loss"] == 0).all()
+    assert "base" not in set(shipped["design"])
     pd.testing.assert_frame_equal(Predictor(shipped).predict(shipped), Predictor.shipped().predict(shipped))
 
 
