@@ -19,6 +19,7 @@ from bench.pruning.retraining.ranking import agreement, ceiling
 from bench.pruning.retraining.results import Retrained, cell_of
 from bench.pruning.retraining.study import open_study
 from bench.pruning.search.asker import READINGS, Asker
+from bench.pruning.search.predictor import features_of
 from bench.pruning.search.questions import of_designs
 
 
@@ -34,13 +35,17 @@ def validity(config: DictConfig) -> str:
         require_runs(retraining, len(designs), f"{len(designs)} designs")
         say(retraining.plan(len(designs) * len(retraining.seeds)))
         tracked.text("\n".join(retraining(designs, "retrain designs")), "not_run.txt")
-        losses = losses_of(retraining.read(designs, test=True), config.judged_on)
+        results = retraining.read(designs, test=True)
+        losses = losses_of(results, config.judged_on)
         tracked.table(losses.reset_index(), "tables/losses.csv")
 
         with study.asker() as asker:
             retrained = {name: design for name, design in designs.items() if name in losses.index}
             asker.progress.total = of_designs(asker, retrained.values())
             scored = pd.DataFrame([*scores(asker, retrained), *baseline_scores(base.pricing, retrained)])
+            found = features(asker, base.pricing, retrained)
+        found = found.merge(outcomes(results, losses), on="design").assign(judged_on=config.judged_on)
+        tracked.table(found, "tables/features.csv")
         board = leaderboard(scored, losses, config.seed)
         tracked.table(scored.assign(loss=scored["design"].map(losses.mean(axis=1))), "tables/scores.csv")
         tracked.table(board, "tables/validity.csv")
@@ -95,6 +100,29 @@ def scores(asker: Asker, designs: dict) -> list[dict]:
         for reading in (READINGS if asker.pairs else READINGS[:2])
         for name, design in designs.items()
     ]
+
+
+def features(asker: Asker, pricing: Pricing, designs: dict) -> pd.DataFrame:
+    """Build the table of what is known of each design before it is trained, by each estimator and view."""
+    return pd.DataFrame(
+        {"estimator": estimator, "view": view, "design": name, "arguments": str(design.arguments())}
+        | features_of(design, asker.base, pricing, asker, estimator, view)
+        for estimator, view in asker.diagnostics()
+        for name, design in designs.items()
+    )
+
+
+def outcomes(results: Retrained, losses: pd.DataFrame) -> pd.DataFrame:
+    """Build the table of results: mean loss of score, its standard error, number of seeds, share that collapsed."""
+    runs = results.runs[results.runs["seed"].isin(losses.columns)]
+    return pd.DataFrame(
+        {
+            "loss": losses.mean(axis=1),
+            "standard_error": losses.sem(axis=1),
+            "seeds": losses.shape[1],
+            "collapsed": runs.groupby("design")["collapsed"].mean(),
+        }
+    ).reset_index(names="design")
 
 
 def baseline_scores(pricing: Pricing, designs: dict) -> list[dict]:

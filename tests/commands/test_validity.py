@@ -11,6 +11,7 @@ from bench.pruning.designs import UNetDesign, scaled
 from bench.pruning.designs.costs import Pricing
 from bench.pruning.retraining.results import Retrained
 from bench.pruning.search.asker import READINGS
+from bench.pruning.search.predictor import FEATURES
 
 SMALL = (
     *QUICK_SEARCH,
@@ -44,6 +45,16 @@ def test_diagnostics_are_ranked_by_their_agreement_with_retraining(tmp_path):
     assert len(losses) >= 10
     assert (board["designs"] <= len(losses)).all()
     assert (board[board["estimator"] == "baseline"]["designs"] == len(losses)).all()
+    features = pd.read_csv(artifact(tmp_path, parent, "tables/features.csv"))
+    assert len(features) == 2 * len(losses)  # both views
+    assert features[list(FEATURES)].notna().any(axis=None)
+    base = features[features["design"] == "base"]
+    assert (base[["structure", "channels", "loss"]] == 0).all(axis=None)
+    assert (base[["params", "flops"]] == 1).all(axis=None)
+    of = features.drop_duplicates("design").set_index("design")
+    assert of.loc[losses.index, "loss"].to_numpy() == pytest.approx(losses.mean(axis=1).to_numpy())
+    assert (of["seeds"] == 2).all()
+    assert of["collapsed"].between(0, 1).all()
     assert is_drawing(artifact(tmp_path, parent, "figures/validity.png"))
     judged = "no diagnostic can be judged" if board["ceiling"].isna().all() else "a perfect diagnostic would reach"
     assert judged in ended.out
