@@ -157,7 +157,7 @@ def described(proposals: pd.DataFrame, folder: Path) -> str:
         lines.append(
             f"\n{row.design}: {row.params:,} parameters (ratio {row.params_ratio:.1f}), "
             f"{row.flops / 1e6:,.1f} MFLOPs an image (ratio {row.flops_ratio:.1f}), {row.latency_ms:.1f} ms\n"
-            f"{_rank(row)}\n"
+            f"{_rank(row)}\n{_predicted(row)}"
             f"  {training_command(folder, row.design)}\n"
             f"  {row.overrides}\n"
         )
@@ -173,6 +173,16 @@ def _rank(row) -> str:
         f"rank score {row.rank_score:.3f} ({row.score_low:.3f} to {row.score_high:.3f}): loses "
         f"{row.information_loss:.3f} bits{'' if row.within_margin else ', more than the margin allows'}"
         f"{'' if row.rank_score == row.information_loss else '; the rest is a penalty for its narrowest layer'}"
+    )
+
+
+def _predicted(row) -> str:
+    """Format the predicted loss of score of a proposal in a line; an empty text if there is none."""
+    if pd.isna(row.predicted):
+        return ""
+    return (
+        f"predicted loss of score {row.predicted:.3f} ({row.predicted_low:.3f} to {row.predicted_high:.3f} with 90 %), "
+        f"trainings that fail {row.failure:.0%}: docs/results/prediction.md\n"
     )
 
 

@@ -15,6 +15,7 @@ from bench.pruning.designs.costs import Costs
 from bench.pruning.search.asker import Asker
 from bench.pruning.search.base import Base
 from bench.pruning.search.loss import Loss
+from bench.pruning.search.predictor import FEATURES, Predictor, features_of
 from bench.pruning.search.search import Search, Step, last_step_of_each_part
 from bench.pruning.search.widths import WidthRule, flat_within, steps_to_widths
 
@@ -35,6 +36,7 @@ class Proposal:
         score: Loss with the charge for the narrowest slot, by which proposals are ranked.
         swap: The smaller version that replaces a part of the base. The base has no information about it, so loss and
             score are NaN.
+        features: What the predictor of the loss of score reads, as by `features_of`. None if the base does not tell.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Proposal:
     loss: Loss
     score: Loss
     swap: str | None = None
+    features: Mapping[str, float] | None = None
 
     @property
     def within_margin(self) -> bool:
@@ -90,8 +93,11 @@ def propose_designs(
     losses = {design: search.losses(design) for design in distinct}
     best = sorted(distinct, key=lambda design: losses[design][1].bits)[: MOST - len(swapped)]
     ranked = sorted(best, key=lambda design: -search.pricing(design).params)
+    features = {design: features_of(design, base, search.pricing, search.asker, *search.by) for design in ranked}
     return [
-        Proposal(f"lean_{rank}", design, distinct[design], search.pricing(design), *losses[design])
+        Proposal(
+            f"lean_{rank}", design, distinct[design], search.pricing(design), *losses[design], features=features[design]
+        )
         for rank, design in enumerate(ranked, 1)
     ] + swapped
 
@@ -184,9 +190,11 @@ def _check_met(
 
 
 def ranked(proposals: Sequence[Proposal], base: Base) -> pd.DataFrame:
-    """Build the table of proposals: design, costs, rank score with its interval, information loss and reasons."""
+    """Build the table of proposals: design, costs, rank score, information loss, predicted loss and reasons."""
     whole = base.pricing(base.design)
-    return pd.DataFrame(
+    features = [proposal.features or dict.fromkeys(FEATURES, nan) for proposal in proposals]
+    predicted = Predictor.shipped().predict(pd.DataFrame(features, columns=FEATURES))
+    table = pd.DataFrame(
         {
             "design": proposal.name,
             "overrides": proposal.overrides(),
@@ -207,6 +215,7 @@ def ranked(proposals: Sequence[Proposal], base: Base) -> pd.DataFrame:
         }
         for proposal in proposals
     )
+    return table.join(predicted)
 
 
 def answers(asker: Asker) -> pd.DataFrame:
