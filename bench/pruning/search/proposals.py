@@ -138,16 +138,13 @@ def _within_target(
 
 
 def _swapped(search: Search, base: Design, wanted: Mapping[str, int]) -> list[Proposal]:
-    """Propose the designs in which a smaller version replaces a part, with flat widths if a target needs narrower ones.
+    """Propose the designs in which a smaller version replaces a part, with flat widths if there is a target of cost.
 
     The versions replace parts of the base, and of the base without the parts that may be removed.
     """
     structures = [base, *(step.design for step in [*search.parts(base)][-1:])]
     swaps = [swap for structure in structures for swap in structure.swaps().items()]
-    fitted = {
-        design if search.pricing.is_within(design, wanted) else flat_within(design, search.pricing, wanted): words
-        for words, design in swaps
-    }
+    fitted = {flat_within(swap, search.pricing, wanted) if wanted else swap: words for words, swap in swaps}
     unknown = Loss(nan, nan, nan, False)
     affordable = [(design, words) for design, words in fitted.items() if search.pricing.is_within(design, wanted)]
     return [
