@@ -54,12 +54,15 @@ class Resampled(Estimator):
         null = None
         if self.pairs(target):
             if given is None:
-                discrete = self.discrete(target)
-                moved = (target.shuffled(rng, discrete) for _ in range(self.permutations))
+                moved = (self.shuffled(target, rng) for _ in range(self.permutations))
             else:
                 moved = permuted_given(given, t.groups, self.permutations, rng)
-            null = null_of([whole.bits(partners[whole.rows]) for partners in moved])
+            null = null_of([whole.permuted(partners) for partners in moved])
         return Answer(bits, normal_interval(bits, error).bounds, null, ceiling)
+
+    def shuffled(self, target: Variable, rng: np.random.Generator) -> np.ndarray:
+        """Return partners (n,) after a permutation of whole groups. Labels are repeated, row numbers are not."""
+        return target.shuffled(rng, True) if self.discrete(target) else permuted_groups(target.groups, rng)
 
     def bits_of_orders(self, t, target, orders, rng):
         statistic = self.final(t, target, None)
