@@ -28,12 +28,11 @@ from power import ESTIMATORS, PERMUTATIONS
 from power_patients import activations
 
 from bench.estimators.base import null_of
-from bench.estimators.resampled import permuted_given
 from bench.information.permutations import donor_rows, permuted_groups
 from bench.information.variables import Variable
 
 Draw = Callable[[np.random.Generator], tuple[Variable, np.ndarray]]
-SIZES = np.arange(24) + 5
+SIZES, EQUAL = np.arange(24) + 5, np.full(24, 16)
 DRAWS = 60
 
 
@@ -70,10 +69,10 @@ def normal(varying: float, rng: np.random.Generator) -> tuple[Variable, np.ndarr
     return similar(patients, 8, rng), y
 
 
-def numbers(sizes: np.ndarray, shared: float, rng: np.random.Generator) -> tuple[Variable, np.ndarray]:
-    """Draw columns, and two columns of numbers. Their means over patients have a correlation."""
+def numbers(sizes: np.ndarray, columns: int, shared: float, rng: np.random.Generator) -> tuple[Variable, np.ndarray]:
+    """Draw columns, and two columns of numbers whose means over patients are correlated with those of the first two."""
     patients = np.repeat(np.arange(len(sizes)), rng.permutation(sizes))
-    t = similar(patients, 8, rng)
+    t = similar(patients, columns, rng)
     means = np.stack([t.samples[patients == one, :2].mean(axis=0) for one in range(len(sizes))])
     other = shared * means + np.sqrt(1 - shared**2) * rng.normal(size=means.shape)
     return t, other[patients] + 0.3 * rng.normal(size=(t.n, 2))
@@ -85,17 +84,15 @@ def similar(patients: np.ndarray, columns: int, rng: np.random.Generator) -> Var
     return Variable.of(means[patients] + 0.3 * rng.normal(size=(len(patients), columns)), patients)
 
 
-def conditional(name: str, discrete: bool) -> float:
+def conditional(name: str, discrete: bool, sizes: np.ndarray) -> float:
     """Return the share of draws that are significant, of I(T;Y|C) where T and Y have nothing in common beside C."""
     found = []
     for rng in map(np.random.default_rng, range(DRAWS)):
-        patients = np.repeat(np.arange(len(SIZES)), rng.permutation(SIZES))
+        patients = np.repeat(np.arange(len(sizes)), rng.permutation(sizes))
         c = rng.integers(0, 2, len(patients)) if discrete else rng.normal(size=len(patients))
         columns = (c[:, None] + similar(patients, 2, rng).samples for _ in range(2))
         t, y, given = (Variable.of(side, patients) for side in (*columns, c))
-        statistic = ESTIMATORS[name].statistic(t, y, given).at(rng.permutation(t.n))
-        null = null_of([statistic.permuted(rows) for rows in permuted_given(given, patients, PERMUTATIONS, rng)])
-        found.append(statistic.observed() > null.quantile)
+        found.append(ESTIMATORS[name].estimate(t, y, given=given, rng=rng).significant)
     return float(np.mean(found))
 
 
@@ -107,10 +104,11 @@ def questions(kind: str, folder: Path | None) -> dict[str, Draw]:
             t = activations("cardiac", folder)["bottleneck.conv2"]
             drawn["cardiac"] = lambda rng: (t, rng.permutation(np.arange(44) * 4 // 44)[t.groups])
         return drawn
-    sizes = {"24 patients": SIZES}
+    sizes = {"24 patients": SIZES, "24 patients of equal size": EQUAL}
     if folder:
         sizes["patients of cardiac MRI"] = pd.read_csv(folder / "index.csv")["patient"].value_counts().to_numpy()
-    return {f"{name}, correlation {one}": partial(numbers, sizes[name], one) for name in sizes for one in (0.0, 0.9)}
+    kinds = product(sizes, (8, 2), (0.0, 0.9))
+    return {f"{name}, {d} columns, correlation {one}": partial(numbers, sizes[name], d, one) for name, d, one in kinds}
 
 
 def main() -> None:
@@ -120,9 +118,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?")
     asked = parser.parse_args()
     if asked.kind == "given":
-        for name, discrete in product(("renyi_2", "ksg_mixture"), (False, True)):
-            shown = f"{'label' if discrete else 'number'} given, {name}"
-            sys.stdout.write(f"{shown}: {conditional(name, discrete):.2f}\n")
+        for name, discrete, sizes in product(("renyi_2", "ksg_mixture"), (False, True), (SIZES, EQUAL)):
+            shown = f"{'label' if discrete else 'number'} given, {name}, {sizes.min()} to {sizes.max()} images"
+            sys.stdout.write(f"{shown}: {conditional(name, discrete, sizes):.2f}\n")
+            sys.stdout.flush()
         return
     for question, draw in questions(asked.kind, asked.folder).items():
         for name in ("gaussian", "renyi_2", "ksg_mixture"):
