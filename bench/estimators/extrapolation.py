@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -50,6 +50,9 @@ class Extrapolated(Statistic):
     def ceiling(self):
         """Return the ceiling of the statistic of all samples."""
         return self.whole.at(self.rows).ceiling()
+
+    def paired(self, rows, partners):
+        return replace(super().paired(rows, partners), whole=self.whole.paired(rows, partners))
 
     def with_error(self, groups, subsamples, rng):
         """Compute the statistic and its standard error, and check that the values lie on a straight line.

@@ -75,7 +75,8 @@ class Correlations(Statistic):
         if self.y is None:
             return own, indicators(self.partners[self.rows])
         table = np.zeros_like(self.y)
-        table[self.rows] = standardised(self.y[self.rows], "the target")
+        partners = self.partners[self.rows]
+        table[partners] = standardised(self.y[partners], "the target")
         return own, table
 
     @cached_property

@@ -186,7 +186,7 @@ class Latent(Estimator):
     def _permuted(self, folds: list[HeldOut], target: Variable, rng: np.random.Generator) -> float:
         """Return the mean bits of the folds after one permutation: of labels as the target draws it, else of a fold."""
         if target.labels is None:
-            return float(np.mean([one.statistic.bits(permuted_groups(one.groups, rng)) for one in folds]))
+            return float(np.mean([one.statistic.permuted(permuted_groups(one.groups, rng)) for one in folds]))
         labels = target.shuffled(rng, discrete=True)
         return float(np.mean([one.statistic.bits(labels[one.rows]) for one in folds]))
 

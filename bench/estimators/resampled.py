@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import numpy as np
@@ -54,12 +54,15 @@ class Resampled(Estimator):
         null = None
         if self.pairs(target):
             if given is None:
-                discrete = self.discrete(target)
-                moved = (target.shuffled(rng, discrete) for _ in range(self.permutations))
+                moved = (self.shuffled(target, rng) for _ in range(self.permutations))
             else:
-                moved = permuted_given(given, t.groups, self.permutations, rng)
-            null = null_of([whole.bits(partners[whole.rows]) for partners in moved])
+                moved = within_classes(given, permuted_given(given, t.groups, self.permutations, rng))
+            null = null_of([whole.permuted(partners) for partners in moved])
         return Answer(bits, normal_interval(bits, error).bounds, null, ceiling)
+
+    def shuffled(self, target: Variable, rng: np.random.Generator) -> np.ndarray:
+        """Return partners (n,) after a permutation of whole groups. Labels are repeated, row numbers are not."""
+        return target.shuffled(rng, True) if self.discrete(target) else permuted_groups(target.groups, rng)
 
     def bits_of_orders(self, t, target, orders, rng):
         statistic = self.final(t, target, None)
@@ -99,6 +102,15 @@ def permuted_given(given: Variable, groups: np.ndarray, count: int, rng: np.rand
         draw = partial(_within_neighbours, neighbours)
     for _ in range(count):
         yield draw(rng)
+
+
+def within_classes(given: Variable, draws: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield permutations (n,) of t without the rows that leave their class of a discrete given variable: -1 there.
+
+    Two groups may have different numbers of samples in a class. Rows of t in a wrong class would make the null too low.
+    """
+    for moved in draws:
+        yield moved if given.labels is None else np.where(given.labels[moved] == given.labels, moved, -1)
 
 
 def _within_classes(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

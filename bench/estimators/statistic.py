@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -42,6 +43,28 @@ class Statistic(ABC):
     def observed(self) -> float:
         """Compute the statistic of samples `rows` with their own partners, in bits."""
         return float(self.bits(self.partners[self.rows]))
+
+    def paired(self, rows: np.ndarray, partners: np.ndarray) -> Statistic:
+        """Return the same statistic of the samples `rows` (m,), as if these partners (m,) had been observed."""
+        observed = self.partners.copy()
+        observed[rows] = partners
+        return replace(self, rows=rows, partners=observed)
+
+    def permuted(self, partners: np.ndarray) -> float:
+        """Compute the statistic of samples `rows` for a null, with other partners (n,), in bits.
+
+        Some samples may have no partner: a number below 0. Without them the statistic has another bias. So it is
+        computed twice for the other samples, with these and with their own partners. The difference is added to the
+        statistic of all samples. If groups are independent, both have the same distribution without information.
+        """
+        rows = self.rows[partners[self.rows] >= 0]
+        if len(rows) == len(self.rows):
+            return float(self.bits(partners[rows]))
+        return self._bits + self.paired(rows, partners[rows]).observed() - self.at(rows).observed()
+
+    @cached_property
+    def _bits(self) -> float:
+        return self.observed()
 
     def with_error(self, groups: np.ndarray, subsamples: int, rng: np.random.Generator) -> tuple[float, float]:
         """Compute the statistic, and its standard error by the delete-half jackknife over groups, in bits.

@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.errors import EstimationError
 from bench.information.coordinates import leading_coordinates, scaled_coordinates
-from bench.information.permutations import donor_rows, permuted_groups
+from bench.information.permutations import donor_rows
 from bench.information.reductions import COLUMNS_PER_FOLD, Distances, Reduction, distinct_rows
 
 
@@ -173,8 +173,12 @@ class Variable:
         return held
 
     def shuffled(self, rng: np.random.Generator, discrete: bool) -> np.ndarray:
-        """Return partners (n,) after a permutation of whole groups: labels if read as discrete, else row numbers."""
-        return self.numbered()[donor_rows(self.groups, rng)] if discrete else permuted_groups(self.groups, rng)
+        """Return partners (n,) after a permutation of whole groups: labels if read as discrete, else row numbers.
+
+        Each group has one donor. A larger group gets some rows of its donor twice (`donor_rows`).
+        """
+        order = donor_rows(self.groups, rng)
+        return self.numbered()[order] if discrete else order
 
     def reordered(self, order: np.ndarray) -> Variable:
         """Return the samples in another order. The groups stay in place."""

@@ -43,8 +43,6 @@ QUESTIONS = {
     "gaussian": CONTINUOUS | LABELS,
     "infonce": {"gaussian d=3, 2 bits": Gaussian(2, 3)},
 }
-FEW = {name: benchmark for name, benchmark in CONTINUOUS.items() if "d=10" not in name}  # at most 10 columns together
-QUESTIONS |= {"lnc": FEW, "matched": FEW, "variates": CONTINUOUS | LABELS}
 QUESTIONS |= {name: LABELS for name in ("binning", "kde", "probe", "renyi_2")}
 
 
