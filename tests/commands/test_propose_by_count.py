@@ -17,7 +17,7 @@ def test_the_recommended_numbers_of_filters_are_proposed(tmp_path):
         "dataset.difficulty=0",
         "probe.views=null",
     )
-    ended = tiny(tmp_path, *data, "model=cnn", "model.filters=[4,6]", "train.epochs=4", *asked)
+    ended = tiny(tmp_path, *data, "model=cnn", "model.filters=[4,6]", "train.epochs=2", *asked)
     assert ended.code == 0, ended.err
     (run,) = runs(tmp_path)
     found = pd.read_csv(artifact(tmp_path, run, "tables/filter_count.csv"))
