@@ -91,7 +91,7 @@ def test_groups_of_equal_size_and_single_samples_are_permuted():
 
 @pytest.mark.parametrize("name", STATISTICS)
 def test_partners_may_come_from_samples_that_are_left_out(name):
-    # the same as a target in another order, of which some samples are taken
+    # the same as for some samples of a target in another order
     rng = np.random.default_rng(0)
     t = Variable.of(rng.normal(size=(120, 2)))
     target = Variable.of(t.samples + np.arange(120)[:, None] / 60 + rng.normal(size=(120, 2)))

@@ -14,7 +14,7 @@ import argparse
 import pickle
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +128,16 @@ def needed(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def kept(file: Path | None, make: Callable[[], dict[str, Variable]]) -> dict[str, Variable]:
+    """Return the activations that an earlier call of this script kept in a file, or make and keep them."""
+    if file and file.exists():
+        return pickle.loads(file.read_bytes())
+    layers = make()
+    if file:
+        file.write_bytes(pickle.dumps(layers))
+    return layers
+
+
 def main() -> None:
     """Measure one view, append the rows to a csv file as they come, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -140,12 +150,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a file in which the activations are kept for another call")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    if asked.keep and asked.keep.exists():
-        layers = pickle.loads(asked.keep.read_bytes())
-    else:
-        layers = activations(asked.view, asked.source, seed=0)
-        if asked.keep:
-            asked.keep.write_bytes(pickle.dumps(layers))
+    layers = kept(asked.keep, lambda: activations(asked.view, asked.source, seed=0))
     rows: list[dict] = []
     for n in asked.sizes:
         for layer in LAYERS[asked.view]:

@@ -13,7 +13,6 @@ keep patients together. The row `oracle` knows the direction, and reads one numb
 from __future__ import annotations
 
 import argparse
-import pickle
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from power import CLASSES, DOSES, ENOUGH, ESTIMATORS, PERMUTATIONS, answer, cnn
+from power import CLASSES, DOSES, ENOUGH, ESTIMATORS, PERMUTATIONS, answer, cnn, kept
 
 from bench import datasets
 from bench.information.permutations import permuted_groups
@@ -132,12 +131,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a file in which the activations are kept for another call")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    if asked.keep and asked.keep.exists():
-        layers = pickle.loads(asked.keep.read_bytes())
-    else:
-        layers = activations(asked.data, asked.source)
-        if asked.keep:
-            asked.keep.write_bytes(pickle.dumps(layers))
+    layers = kept(asked.keep, lambda: activations(asked.data, asked.source))
     for layer, t in layers.items():
         sys.stdout.write(f"{layer}: {share_between(t):.2f} of the variance is between patients\n")
     sys.stdout.flush()

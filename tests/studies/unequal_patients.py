@@ -62,7 +62,7 @@ def share(name: str, null: str, draw: Draw) -> float:
 
 
 def normal(varying: float, rng: np.random.Generator) -> tuple[Variable, np.ndarray]:
-    """Draw columns, and labels of two classes of which a share is random in each patient."""
+    """Draw columns, and labels of two classes. A share of the labels of each patient is random."""
     patients = np.repeat(np.arange(len(SIZES)), rng.permutation(SIZES))
     y = rng.permutation(np.arange(len(SIZES)) % 2)[patients]
     y = np.where(rng.random(len(y)) < varying, rng.integers(0, 2, len(y)), y)

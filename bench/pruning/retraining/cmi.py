@@ -10,6 +10,11 @@ from scipy.spatial.distance import pdist, squareform
 
 from bench.datasets.splits import Loaded
 from bench.estimators.grams import Classes, Samples
+from bench.layers.capture import run_batches
+from bench.layers.hooks import tap_shapes
+from bench.layers.maps import greedy
+from bench.layers.selection import taps_of
+from models import Tap
 
 ALPHA = 2.0  # order of the entropies
 H = 5.0  # factor of the kernel's width
@@ -18,7 +23,8 @@ H = 5.0  # factor of the kernel's width
 def remaining_information(network: torch.nn.Module, layers: Sequence[str], drawn: Loaded) -> dict[str, np.ndarray]:
     """Rank the channels of each layer by the information about the class that they add to the channels ranked before.
 
-    The channel that adds most is ranked next. Its importance is the information that all channels that are not ranked
+    The channel that adds most is ranked next (`greedy`, which orders 64 channels so and the others by their information
+    alone). The importance of a channel is the information that all channels that are not ranked
     yet have about the class, given those that are: I(Y; T | T_ranked), in bits. It falls with the rank. A channel is
     read after the module that contains its layer, with normalisation and activation.
 
@@ -34,24 +40,16 @@ def remaining_information(network: torch.nn.Module, layers: Sequence[str], drawn
         Vu-Van et al. 2024, arXiv 2411.18578, for each layer alone; at alpha 2 instead of 1.01. Kernel widths as in
         Yu et al. 2021, arXiv 1804.06537.
     """
-    blocks = {layer: network.get_submodule(layer.rpartition(".")[0]) for layer in layers}
-    read: dict[str, torch.Tensor] = {}
-    hooks = [
-        block.register_forward_hook(lambda module, given, output, layer=layer: read.update({layer: output.detach()}))
-        for layer, block in blocks.items()
-    ]
-    try:
-        with torch.no_grad():
-            network(drawn.images)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return {layer: rank_channels(_columns(read[layer]), drawn.targets.numpy()) for layer in layers}
+    layer_of = {layer.rpartition(".")[0]: layer for layer in layers}
+    taps = [tap for tap in taps_of(network) if tap.module in layer_of]
+    read: dict[str, list[np.ndarray]] = {tap.module: [] for tap in taps}
 
+    def receive(tap: Tap, _rows: slice, activation: torch.Tensor) -> None:
+        read[tap.module].append(activation.reshape(*activation.shape[:2], -1).clone().numpy())
 
-def _columns(activations: torch.Tensor) -> np.ndarray:
-    """Return activations (n, channels, ...) as (n, channels, cells)."""
-    return activations.reshape(*activations.shape[:2], -1).numpy()
+    run_batches(network, drawn, taps, receive, tap_shapes(network, taps, drawn.images[:1]))
+    targets = drawn.targets.numpy()
+    return {layer_of[module]: rank_channels(np.concatenate(batches), targets) for module, batches in read.items()}
 
 
 def rank_channels(channels: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -74,17 +72,14 @@ def rank_channels(channels: np.ndarray, labels: np.ndarray) -> np.ndarray:
     n, count, cells = channels.shape
     distances = np.stack([squareform(pdist(channels[:, i], "sqeuclidean")) for i in range(count)])
     width = H * n ** (-1 / (4 + cells))
-    every = _information(distances.sum(axis=0), width, labels)
-    ranked, importances, bits = np.zeros((n, n)), np.empty(count), 0.0
-    left = list(range(count))
-    least = np.inf
-    while left:
-        gained = {i: _information(ranked + distances[i], width, labels) for i in left}
-        best = max(left, key=lambda i: gained[i])
-        least = min(least, every - bits)
-        importances[best] = least - 1e-12 * (count - len(left))  # ties keep the order of the ranks
-        ranked, bits = ranked + distances[best], gained[best]
-        left.remove(best)
+
+    def bits(chosen: list[int]) -> float:
+        return _information(distances[chosen].sum(axis=0), width, labels) if chosen else 0.0
+
+    order = greedy(count, bits)
+    remaining = np.minimum.accumulate([bits(order) - bits(order[:rank]) for rank in range(count)])
+    importances = np.empty(count)
+    importances[order] = remaining - 1e-12 * np.arange(count)  # ties keep the order of the ranks
     return importances
 
 

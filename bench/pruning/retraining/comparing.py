@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from bench.information.crossed import LEVEL
 from bench.pruning.retraining import judge
-from bench.pruning.retraining.failures import difference
+from bench.pruning.retraining.failures import compare_failures
 from bench.pruning.retraining.family import judged
 from bench.pruning.retraining.results import Retrained
 from bench.pruning.search.proposals import Proposal
@@ -39,7 +39,7 @@ def comparisons(
         - seeds_needed: for undecided verdicts, the number of seeds that would decide if there were no difference; NaN
           if no number up to 1000 would.
         - params_ratio, flops_ratio: costs of the design, divided by those of the chosen proposal.
-        - failed, failed_p: difference of the shares of trainings that failed (`failures.difference`).
+        - failed, failed_p: difference of the shares of trainings that failed (`compare_failures`).
     """
     margin, name = config.retrain.margin, chosen.name
     costs = results.runs.groupby("design")[["params", "flops"]].first()
@@ -61,7 +61,7 @@ def comparisons(
             level = LEVEL / len(families[trained != "base"])
             row["seeds_needed"] = effects[trained].components.seeds_needed(margin, effects[trained].groups, level)
         row |= {f"{kind}_ratio": costs[kind][trained] / chosen.costs[kind] for kind in costs}
-        rows.append(row | difference(results.runs, name, trained))
+        rows.append(row | compare_failures(results.runs, name, trained))
     columns = ["proposal", "baseline", "gain", "low", "high", "p_value", "p_margin", "verdict", "seeds_needed"]
     columns += ["params_ratio", "flops_ratio", "failed", "failed_p"]
     return pd.DataFrame(rows, columns=columns).astype({"seeds_needed": float})

@@ -8,14 +8,14 @@ import scipy  # it loads its modules when they are first used
 from bench.information.statistics import TAILS, Interval
 
 
-def share(failed: int, trained: int) -> Interval:
+def share_of_failed(failed: int, trained: int) -> Interval:
     """Compute the share of trainings that failed, with its exact 95 % interval.
 
     References:
         Clopper & Pearson 1934, Biometrika 26:404.
 
     Examples:
-        >>> share(0, 5).low, round(share(0, 5).high, 4)
+        >>> share_of_failed(0, 5).low, round(share_of_failed(0, 5).high, 4)
         (0.0, 0.5218)
     """
     low = scipy.stats.beta.ppf(TAILS[0], failed, trained - failed + 1) if failed else 0.0
@@ -23,7 +23,7 @@ def share(failed: int, trained: int) -> Interval:
     return Interval(failed / trained, float(low), float(high))
 
 
-def difference(runs: pd.DataFrame, design: str, baseline: str) -> dict[str, float]:
+def compare_failures(runs: pd.DataFrame, design: str, baseline: str) -> dict[str, float]:
     """Compare the shares of trainings that failed by Fisher's exact test.
 
     Args:
@@ -44,7 +44,7 @@ def difference(runs: pd.DataFrame, design: str, baseline: str) -> dict[str, floa
 
 
 def describe_failures(runs: pd.DataFrame) -> str:
-    """Describe in a line the designs of which a training failed; empty if none did.
+    """Describe in a line the designs that have failed trainings. The text is empty if there are none.
 
     Examples:
         >>> describe_failures(pd.DataFrame({"design": "base", "collapsed": [1, 0, 0, 0, 0]}))
@@ -54,6 +54,6 @@ def describe_failures(runs: pd.DataFrame) -> str:
     parts = []
     for design, collapsed in known:
         if failed := int(collapsed.sum()):
-            low, high = share(failed, len(collapsed)).bounds
+            low, high = share_of_failed(failed, len(collapsed)).bounds
             parts.append(f"{design} {failed} of {len(collapsed)} (95 %: {100 * low:.0f} to {100 * high:.0f} %)")
     return f"failed to train: {', '.join(parts)}\n" if parts else ""

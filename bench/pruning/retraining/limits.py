@@ -60,7 +60,7 @@ def require_minutes(retraining: Retraining) -> None:
     if left < base:
         minutes = retraining.budget.minutes
         raise InputError(
-            f"retrain.minutes: got {minutes:g}, of which {duration(left)} are left; {COMPARISON} from {SEEDS} seeds "
+            f"retrain.minutes: got {minutes:g}, and {duration(left)} are left; {COMPARISON} from {SEEDS} seeds "
             f"each take about {duration(both)} ({duration(each)} a training, as the base); wanted at least "
             f"{ceil((both + retraining.budget.spent) / 60)}, or fewer retrain.epochs"
         )
@@ -72,7 +72,7 @@ def require_trained_base(base: Base, store: Store) -> None:
     A training of fewer than 3 epochs may be at its beginning, as in a first trial of a command. It is not checked.
 
     Raises:
-        InputError: Its training collapsed, or its balanced accuracy on validation data can't be told from chance.
+        InputError: Its training collapsed, or its balanced accuracy on validation data is not above chance.
     """
     assert base.run is not None  # the base is trained before
     metrics = store.client.get_run(base.run).data.metrics
@@ -94,7 +94,8 @@ def require_trained_base(base: Base, store: Store) -> None:
 def chance(data: Data) -> float:
     """Return the balanced accuracy on validation data that guessing exceeds in 5 % of cases.
 
-    It is the normal limit of guesses that are independent of the classes, of which those that occur count.
+    It is the limit of a normal distribution, for guesses that are independent of the classes. Only classes that occur
+    in the validation data count.
     """
     counts = np.unique(loaded(data.val.targets), return_counts=True)[1]
     share = 1 / len(data.classes)

@@ -14,13 +14,13 @@ from bench.information.crossed import MOST_SEEDS, Components
 from bench.information.statistics import round_up
 from bench.pruning.designs import Design
 from bench.pruning.retraining import judge
+from bench.pruning.retraining.limits import SEEDS
 from bench.pruning.retraining.results import scores_of
 from bench.pruning.retraining.training import Retraining
 from bench.tracking import records
 from bench.training.evaluate import evaluate
 from models.tracing import device_of
 
-SEEDS = 2  # from which the spread is estimated
 FOLDS = 5  # that are suggested where seeds do not suffice
 ANY = 10**9  # seeds, after which only images or patients vary
 

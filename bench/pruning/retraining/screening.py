@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil, inf, nan
@@ -25,6 +26,8 @@ from bench.pruning.search.base import Base
 from bench.pruning.search.loss import Loss
 from bench.pruning.search.moves import moves
 from bench.pruning.search.proposals import Proposal, costs_of
+
+log = logging.getLogger(__name__)
 
 SHARE = 1 / 3  # of the epochs, in brief trainings
 UNKNOWN = Loss(nan, nan, nan, False)
@@ -69,7 +72,7 @@ class Screening:
                 break
             self.proposals += added
             best = self._best([*best, *added], 1)
-        return self._best(best[:TWICE], 2)[:FINALISTS]
+        return self._best(best[:TWICE], SEEDS)[:FINALISTS]
 
     def _best(self, proposals: Sequence[Proposal], seeds: int, epochs: int | None = None) -> list[Proposal]:
         """Train proposals from the first seeds, and order them by falling validation score.
@@ -88,7 +91,11 @@ class Screening:
         return [named[name] for name in sorted(named, key=lambda name: -means.get(name, -inf))]
 
     def _asked_again(self, proposal: Proposal, number: int) -> list[Proposal]:
-        """Measure a retrained proposal, and move channels between its slots."""
+        """Measure a retrained proposal, and move channels between its slots.
+
+        Returns:
+            New proposals; none if no training of the proposal finished, or if no layer of it has information.
+        """
         study, retraining = self.study, self.study.retraining
         runs = retraining.read([proposal.name], test=False).runs
         if runs.empty:
@@ -97,7 +104,12 @@ class Screening:
         pricing = study.base.pricing
         target = costs_of(study.config.target, pricing(study.base.design))
         with study.asker(lean, f"asked_{proposal.name}.csv") as asker:
-            steps = moves(study.search(asker), target, MOVES)
+            try:
+                search = study.search(asker)
+            except InputError as error:  # what was trained before is worth more than this round
+                log.warning("%s is not asked again: %s", proposal.name, error)
+                return []
+            steps = moves(search, target, MOVES)
         known = {each.design for each in self.proposals}
         steps = [
             replace(step, part=f"again {number}", change=f"{proposal.name}, retrained and asked again: {step.change}")

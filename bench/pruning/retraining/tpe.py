@@ -75,7 +75,10 @@ def search_by_tpe(space: Space, trainings: int, at_once: int, train: Train, seed
 def _ask(
     study: optuna.Study, space: Space, known: Mapping[Design, float | None], count: int
 ) -> dict[Design, optuna.Trial]:
-    """Ask for new designs. A trial whose design is known is told its score, and one that is in the batch is dropped."""
+    """Ask for new designs.
+
+    A known design is trained no more: its trial gets the known score. A design that the batch has already is left out.
+    """
     batch: dict[Design, optuna.Trial] = {}
     for _ in range(DRAWS * count):
         if len(batch) == count:

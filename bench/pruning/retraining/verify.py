@@ -16,7 +16,7 @@ from bench.pruning.designs import Design
 from bench.pruning.designs.baselines import Baseline, baseline_designs, count_baselines
 from bench.pruning.retraining import judge
 from bench.pruning.retraining.comparing import comparisons
-from bench.pruning.retraining.limits import require_learned
+from bench.pruning.retraining.limits import SEEDS, require_learned
 from bench.pruning.retraining.planning import seeds_for_margin
 from bench.pruning.retraining.protocol import (
     FINALISTS,
@@ -127,7 +127,7 @@ def count_trainings(config: DictConfig, proposals: Sequence[Proposal], retrainin
         return seeds + others
     if not is_screened(config, proposals):
         return count * seeds + others + count_rivals(rivals, count * seeds, seeds)
-    whole = count_whole(config, count) + FINALISTS * max(0, seeds - 2)  # they have two seeds from screening
+    whole = count_whole(config, count) + FINALISTS * max(0, seeds - SEEDS)  # screening has trained the first
     brief = count_brief(count, retraining.epochs)
     long = whole + round(brief * brief_epochs(retraining.epochs) / retraining.epochs)
     return brief + whole + others + count_rivals(rivals, long, seeds)

@@ -1,4 +1,4 @@
-"""Moves: shift channels of a lean network from slots whose last channels tell least to those where they tell most."""
+"""Moves: shift channels of a lean network from slots of little worth to slots of large worth."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bench.pruning.search.widths import WIDEST, added_cost
 def moves(search: Search, target: Mapping[str, int], most: int) -> list[Step]:
     """Move width between the slots of the network that was measured, within a target of cost.
 
-    A slot is worth the information about the label in its last channels, given its others, per saved cost. A slot of
-    little worth is narrowed by one step. A slot of large worth is then widened as far as the target allows. Channels
-    that do not exist can't be measured, so the worth of the last ones stands for theirs.
+    The worth of a slot is the information about the label in its last channels, given its other channels, divided by
+    their cost. A slot of little worth is narrowed by one step. Then a slot of large worth is made as wide as the target
+    allows. Channels that do not exist can't be measured. The worth of the last channels is used in their place.
 
     Args:
         search: Measures the information in the channels of the network.
@@ -57,7 +57,7 @@ def _by_worth(search: Search, target: Mapping[str, int], design: Design) -> list
 
 
 def _widened(search: Search, target: Mapping[str, int], design: Design, slots: Sequence[Slot]) -> Design:
-    """Widen tied slots as far as the target allows."""
+    """Make tied slots as wide as the target allows."""
     width = slots[0].width
     return search.pricing.find_widest(
         target, lambda more: with_width(design, slots, width + int(more)), (WIDEST - 1) * float(width)

@@ -98,7 +98,8 @@ def effective_rank(columns: np.ndarray) -> float:
 def _grown(structure: Design, search: Search, target: Mapping[str, int]) -> Design:
     """Widen tied slots from 1 channel on, each time where the information gained per added cost is largest.
 
-    Slots take the widths that narrowing goes through.
+    Slots take the widths that narrowing goes through. A slot whose information can't be estimated is widened first, as
+    it is narrowed last.
     """
     grids = [(slots, _widths_of_narrowing(slots[0].width)) for slots in structure.tied()]
     design = structure.with_widths([1] * len(structure.slots()))

@@ -9,7 +9,7 @@ from scipy.stats import binom, hypergeom
 from bench.pruning.designs import UNetDesign
 from bench.pruning.designs.costs import Costs
 from bench.pruning.retraining.comparing import comparisons, describe_undecided
-from bench.pruning.retraining.failures import describe_failures, difference, share
+from bench.pruning.retraining.failures import compare_failures, describe_failures, share_of_failed
 from bench.pruning.retraining.judge import effect_of
 from bench.pruning.retraining.results import Retrained
 from bench.pruning.search.asker import Loss
@@ -89,7 +89,7 @@ def test_undecided_by_the_images_alone_names_more_images_or_folds():
 
 @pytest.mark.parametrize(("failed", "trained"), [(0, 5), (1, 5), (2, 15), (5, 5)])
 def test_at_the_ends_of_the_interval_a_tail_has_a_fortieth(failed, trained):
-    found = share(failed, trained)
+    found = share_of_failed(failed, trained)
     assert found.mean == failed / trained
     assert found.low == 0 if failed == 0 else binom.sf(failed - 1, trained, found.low) == pytest.approx(0.025)
     assert found.high == 1 if failed == trained else binom.cdf(failed, trained, found.high) == pytest.approx(0.025)
@@ -98,11 +98,11 @@ def test_at_the_ends_of_the_interval_a_tail_has_a_fortieth(failed, trained):
 def test_shares_of_failures_are_compared_exactly():
     """Of 4 failures among 10 trainings, 4 of 5 in one design and none in the other."""
     runs = pd.DataFrame({"design": ["a"] * 5 + ["b"] * 5, "collapsed": [1, 1, 1, 1, 0] + [0.0] * 5})
-    found = difference(runs, "a", "b")
+    found = compare_failures(runs, "a", "b")
     assert found["failed"] == pytest.approx(0.8)
     assert found["failed_p"] == pytest.approx(2 * hypergeom.pmf(4, 10, 4, 5))
     unknown = runs.assign(collapsed=runs["collapsed"].where(runs["design"] == "a"))
-    assert all(np.isnan(value) for value in difference(unknown, "a", "b").values())
+    assert all(np.isnan(value) for value in compare_failures(unknown, "a", "b").values())
 
 
 def test_designs_with_failures_are_described():

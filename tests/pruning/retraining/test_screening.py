@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
+from bench.errors import InputError
 from bench.pruning.designs import UNetDesign
 from bench.pruning.designs.costs import Costs
 from bench.pruning.retraining import screening
@@ -148,6 +149,24 @@ def test_the_best_network_is_measured_again_and_its_moves_compete(monkeypatch):
     last = screened.proposals[-1]
     assert [step.part for step in last.steps] == ["again 1", "again 2"]
     assert last.reasons().startswith("lean_10, retrained and asked again: moved")
+
+
+def test_a_network_without_information_is_not_asked_again_and_the_command_goes_on(monkeypatch, caplog):
+    @contextmanager
+    def asker(lean, file):
+        yield None
+
+    def search(asker):
+        raise InputError("estimator: probe finds no information about the label in any layer")
+
+    monkeypatch.setattr(screening, "Base", SimpleNamespace(of_run=lambda store, run, trust: run))
+    studied = study(KnownRetraining(), rounds=2)
+    studied.base = SimpleNamespace(design=None, trust=(), pricing=lambda design: Costs(1000, 100))
+    studied.tracked, studied.asker, studied.search = SimpleNamespace(store=None), asker, search
+    screened = Screening(studied, PROPOSALS)
+    assert names(screened.finalists()) == ["lean_10", "lean_9"]
+    assert screened.proposals == PROPOSALS
+    assert "lean_10 is not asked again: estimator: probe finds no information" in caplog.text
 
 
 def test_a_brief_training_has_a_third_of_the_epochs():
