@@ -12,6 +12,7 @@ from small_data import disc, write_data
 from bench.config.chosen import choices_in, split_override
 from bench.tracking import DESIGN
 from bench.tracking.views import KIND, RUN
+from bench.training.collapse import SHORT
 from models import NnUnet, UNet
 
 
@@ -23,12 +24,20 @@ def filled_in(folder, text: str) -> str:
 
 
 def newest_run(folder) -> str:
-    """Return the id of the newest finished training run; train one if there is none."""
+    """Return the id of the newest finished training run that may be a base of `propose`; train one if there is none.
+
+    The runs of a sweep end in any order, and on a page's small data the training of some seeds collapses.
+    """
     for _ in range(2):
         trained = [run for run in runs(folder) if DESIGN in run.data.tags and run.data.tags[KIND] == RUN]
-        done = [run.info.run_id for run in trained if run.info.status == "FINISHED"]
-        if done:
-            return done[-1]
+        done = [run for run in trained if run.info.status == "FINISHED"]
+        bases = [
+            run.info.run_id
+            for run in done
+            if run.data.metrics.get("summary/collapsed") != 1 or int(run.data.params["train.epochs"]) < SHORT
+        ]
+        if bases:
+            return bases[-1]
         assert tiny(folder).code == 0
     raise AssertionError("no finished run")
 

@@ -8,9 +8,9 @@ The blocks of a page run in order, in one scratch folder, with small settings th
   the format of the dataset. So a page can name any path, such as data/nuclei, or a placeholder such as DIR.
 - Plans and a checkpoint of nnU-Net: where `model.plans` or, for them, `weights` names a path that does not exist, small
   ones are written to it.
-- RUN_ID stands for the id of the newest finished training run of the page, NAME or SLUG for the id of its newest
-  sweep, and ID for the newest subfolder of the folder before it (proposals/ID). If the page has no such run or sweep
-  yet, a small one runs first. <run id>, <sweep> and <id> mean the same.
+- RUN_ID stands for the id of the newest finished training run of the page that did not collapse, NAME or SLUG for the
+  id of its newest sweep, and ID for the newest subfolder of the folder before it (proposals/ID). If the page has no
+  such run or sweep yet, a small one runs first. <run id>, <sweep> and <id> mean the same.
 - SEED stands for 0, and … at the end of a command for further overrides.
 - Python code has the names of `prepared`: network, images, masks, loader, t, y and RUN_ID.
 
