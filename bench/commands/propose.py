@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 
 import pandas as pd
@@ -65,7 +66,7 @@ def propose(config: DictConfig) -> str:
             table = ranked(verified.proposals, base)
             tracked.table(table, "tables/proposals.csv")
             write_proposals(retraining, moved)
-            sys.stdout.write(described(table[len(proposals) :], retraining.folder))
+            sys.stdout.write(described(table[len(proposals) :]))
             metric = metric_of(base.data.task)
             sys.stdout.write(
                 f"{verdict_report(verified, metric)}{describe_failures(verified.runs)}"
@@ -137,53 +138,49 @@ RULES = {"search": by_search, "filter_count": by_filter_count}
 
 
 def proposal_report(proposals: pd.DataFrame, folder: Path, peak: float) -> str:
-    """Format the proposals in their order, each with its cost, its reasons and the command that trains it.
+    """Format a table of the proposals, the reasons of the one with the lowest rank score, and the command of training.
 
     Args:
         proposals: Result of `ranked`.
         folder: Folder of the yaml files.
         peak: Information about the label in the most informative layer of the base, in bits.
     """
+    first = proposals.sort_values("rank_score").iloc[0]  # without rank scores, the first
+    reasons = "".join(f"  - {reason}\n" for reason in first["why"].splitlines())
     return (
-        f"{described(proposals, folder)}\nratio: cost of the base / cost of the design\n"
-        f"bits: information about the label; the layer of the base with the most has {peak:.3f}\n"
+        f"{described(proposals)}\n"
+        "ratio: cost of the base / cost of the design; ms: latency of a batch of validation images\n"
+        "lost: information about the label in what is removed, given what is kept, in bits; the layer of the base with "
+        f"the most has {peak:.3f}\n"
+        "rank score: bits lost with a penalty for the narrowest layer (95 %); *: no removed part is above the margin\n"
+        "predicted: loss of score after retraining (90 %); fails: share of trainings that collapse; "
+        "docs/results/prediction.md\n"
+        f"\n{first['design']}, {'the first' if isnan(first['rank_score']) else 'which has the lowest rank score'}:\n"
+        f"{reasons}  {training_command(folder, first['design'])}\n"
+        "The page of each design, pages/NAME.html of the run, has its reasons\n"
     )
 
 
-def described(proposals: pd.DataFrame, folder: Path) -> str:
-    """Format each proposal with its cost, its reasons and the command that trains it."""
-    lines = []
-    for row in proposals.itertuples():
-        lines.append(
-            f"\n{row.design}: {row.params:,} parameters (ratio {row.params_ratio:.1f}), "
-            f"{row.flops / 1e6:,.1f} MFLOPs an image (ratio {row.flops_ratio:.1f}), {row.latency_ms:.1f} ms\n"
-            f"{_rank(row)}\n{_predicted(row)}"
-            f"  {training_command(folder, row.design)}\n"
-            f"  {row.overrides}\n"
-        )
-        lines += [f"  - {reason}\n" for reason in row.why.splitlines()]
-    return "".join(lines)
-
-
-def _rank(row) -> str:
-    """Format the rank score of a proposal."""
-    if pd.isna(row.rank_score):
-        return "no rank score"
-    return (
-        f"rank score {row.rank_score:.3f} ({row.score_low:.3f} to {row.score_high:.3f}): loses "
-        f"{row.information_loss:.3f} bits{'' if row.within_margin else ', more than the margin allows'}"
-        f"{'' if row.rank_score == row.information_loss else '; the rest is a penalty for its narrowest layer'}"
-    )
-
-
-def _predicted(row) -> str:
-    """Format the predicted loss of score of a proposal in a line; an empty text if there is none."""
-    if pd.isna(row.predicted):
+def described(proposals: pd.DataFrame) -> str:
+    """Format the costs of each proposal, what it loses by information and by prediction, and its overrides."""
+    if proposals.empty:
         return ""
-    return (
-        f"predicted loss of score {row.predicted:.3f} ({row.predicted_low:.3f} to {row.predicted_high:.3f} with 90 %), "
-        f"trainings that fail {row.failure:.0%}: docs/results/prediction.md\n"
-    )
+    table = pd.DataFrame({"": proposals["design"], "parameters": proposals["params"].map("{:,}".format)})
+    table["ratio"] = proposals["params_ratio"].map("{:.1f}".format)
+    table["MFLOPs"] = (proposals["flops"] / 1e6).map("{:,.1f}".format)
+    table["ratio "] = proposals["flops_ratio"].map("{:.1f}".format)
+    table["ms"] = proposals["latency_ms"].map("{:.1f}".format)
+    table["lost"] = proposals["information_loss"].map("{:.3f}".format)
+    table["rank score"] = _with_intervals(proposals, "rank_score", "score_low", "score_high")
+    table["rank score"] += proposals["within_margin"].map({True: " *", False: "  "})
+    table["predicted"] = _with_intervals(proposals, "predicted", "predicted_low", "predicted_high")
+    table["fails"] = proposals["failure"].map("{:.0%}".format)
+    designs = "".join(f"{row.design}: {row.overrides}\n" for row in proposals.itertuples())
+    return f"\n{table.replace('nan', '-').to_string(index=False)}\n\n{designs}"
+
+
+def _with_intervals(table: pd.DataFrame, value: str, low: str, high: str) -> list[str]:
+    return ["-" if isnan(x) else f"{x:.3f} ({a:.3f} to {b:.3f})" for x, a, b in table[[value, low, high]].to_numpy()]
 
 
 def verdict_report(verified, metric: str) -> str:

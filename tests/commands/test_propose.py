@@ -31,9 +31,11 @@ def test_designs_costs_and_reasons_are_printed(verified):
     assert (narrowed["params"].diff().dropna() <= 0).all()
     assert (table["params_ratio"] >= 2).any()
     for row in table.itertuples():
-        assert f"{row.design}: {row.params:,} parameters" in ended.out
-        assert row.overrides in ended.out
-        assert row.why.splitlines()[0] in ended.out
+        assert re.search(rf"^ *{row.design} +{row.params:,} +{row.params_ratio:.1f} ", ended.out, re.M)
+        assert f"{row.design}: {row.overrides}\n" in ended.out
+    lowest = narrowed.sort_values("rank_score").iloc[0]
+    reasons = "".join(f"  - {reason}\n" for reason in lowest["why"].splitlines())
+    assert f"\n{lowest['design']}, which has the lowest rank score:\n{reasons}" in ended.out
 
 
 def test_every_conditional_estimate_is_logged(verified):
@@ -118,7 +120,7 @@ def test_the_chosen_network_is_exported_as_onnx(verified):
 
 def test_a_proposal_can_be_chosen_as_model(verified):
     folder, ended, _ = verified
-    line = re.search(r"python -m bench (--config-dir \S+ \+experiment=retrain model=lean_1)", ended.out)[1]
+    line = re.search(r"python -m bench (--config-dir \S+ \+experiment=retrain model=lean_\d+)", ended.out)[1]
     composed = command(folder, *line.split(), "--cfg", "job")
     assert composed.code == 0, composed.err
     assert "_target_: models.UNet" in composed.out

@@ -47,8 +47,8 @@ def test_leaner_designs_of_library_networks_are_proposed_and_can_be_trained(tmp_
     assert of_a_level.any() == (name != "BasicUNet")  # its five levels are fixed
     proposals = pd.read_csv(artifact(tmp_path, parent, "tables/proposals.csv"))
     assert len(proposals) >= 1
-    line = re.search(r"python -m bench (--config-dir \S+ \+experiment=retrain model=lean_1)", ended.out)[1]
+    line = re.search(r"python -m bench (--config-dir \S+ \+experiment=retrain model=lean_\d+)", ended.out)[1]
     trained = command(tmp_path, *line.split(), *QUIET, "train.epochs=1", "tracking.experiment=again")
     assert trained.code == 0, trained.err
     (run,) = runs(tmp_path, "again")
-    assert run.data.metrics["cost/params"] == proposals.set_index("design").loc["lean_1", "params"]
+    assert run.data.metrics["cost/params"] == proposals.set_index("design").loc[line.rpartition("=")[2], "params"]
