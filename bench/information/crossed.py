@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +13,7 @@ import numpy as np
 import scipy  # it loads its modules when they are first used; scipy.stats takes a second
 
 from bench.errors import InputError
-from bench.information.statistics import NORMAL_QUANTILE, Interval, t_half_width
+from bench.information.statistics import NORMAL_QUANTILE, Interval
 
 LEVEL = 0.05  # of two-sided tests, as that of a 95 % interval
 POWER = 0.8
@@ -25,9 +26,12 @@ CERTAIN = 100.0  # times the quantile of the test: a margin of as many standard 
 class Crossed:
     """The mean of values whose seeds and groups are crossed random effects.
 
-    The variance of the mean is (A + B - C) / (S G) for S seeds and G groups. A, B and C are the mean squares between
-    seeds, between groups and of the residuals. Satterthwaite's formula gives the degrees of freedom, which are at
-    least 1. Where C exceeds A + B, the variance is C / (S G).
+    The variance of the mean is (A + B - C) / (S G) for S seeds and G groups, and at least C / (S G). A, B and C are the
+    mean squares between seeds, between groups and of the residuals.
+
+    A has few degrees of freedom, and it may be small by chance. P values and intervals are therefore generalised: the
+    tail of Student's t distribution with G - 1 degrees of freedom is averaged over the true values that A allows, which
+    are A (S - 1) over the quantiles of the chi-square distribution with S - 1 degrees of freedom.
 
     Attributes:
         mean: The mean of all values.
@@ -37,11 +41,13 @@ class Crossed:
 
     References:
         Searle, Casella & McCulloch 1992, Variance Components, sections 4.3 and 4.7.
+        Tsui & Weerahandi 1989, Journal of the American Statistical Association 84:602 (generalised p values).
+        Weerahandi 1993, Journal of the American Statistical Association 88:899 (generalised confidence intervals).
 
     Examples:
         >>> effect = Crossed.of(np.array([[0.0, 2.0], [2.0, 4.0]]))
-        >>> effect.mean, round(effect.error, 3), effect.degrees, effect.interval.mean
-        (2.0, 1.414, 2.0, 2.0)
+        >>> effect.mean, round(effect.error, 3), effect.interval.mean
+        (2.0, 1.414, 2.0)
     """
 
     mean: float
@@ -75,70 +81,53 @@ class Crossed:
     @property
     def error(self) -> float:
         """The standard error of the mean."""
-        return sqrt(max(0.0, sum(self._terms)) / (self.seeds * self.groups))
-
-    @property
-    def degrees(self) -> float:
-        """Degrees of freedom of the standard error, at least 1."""
-        terms, counts = self._terms, (self.seeds - 1, self.groups - 1, (self.seeds - 1) * (self.groups - 1))
-        spread = sum(term**2 / count for term, count in zip(terms, counts, strict=True))
-        return max(1.0, sum(terms) ** 2 / spread) if spread > 0 else 1.0
+        return float(self._errors(np.ones(1))[0])
 
     @property
     def interval(self) -> Interval:
         """The 95 % interval of the mean, of width 0 where all values are equal."""
-        return Interval.around(self.mean, t_half_width(self.error, self.degrees) if self.error > 0 else 0.0)
+        return Interval.around(self.mean, self.half_width())
+
+    def half_width(self, level: float = LEVEL) -> float:
+        """Return half the width of the interval with a coverage of 1 - level."""
+        if self.error == 0:
+            return 0.0
+        most = self.error
+        while self._tail(most) > level / 2:
+            most *= 2
+        return float(scipy.optimize.brentq(lambda distance: self._tail(distance) - level / 2, 0.0, most, xtol=1e-12))
 
     def p_value(self, bound: float = 0.0, above: bool = True) -> float:
-        """Compute the p value of a mean above a bound, or below it, by Student's t distribution.
+        """Compute the p value of a mean above a bound, or below it.
 
         It is twice the probability in the tail, at most 1. It is below 0.05 if and only if the 95 % interval lies on
         this side of the bound.
 
         Examples:
-            >>> effect = Crossed.of(np.array([[0.0, 2.0], [2.0, 4.0]]))
-            >>> round(effect.p_value(effect.interval.low), 6), effect.p_value(2.0)
-            (0.05, 1.0)
-        """
-        distance, error = self.mean - bound if above else bound - self.mean, self.error
-        if error == 0:
-            return 0.0 if distance > 0 else 1.0
-        return min(1.0, 2 * float(scipy.special.stdtr(self.degrees, -distance / error)))
-
-    def tail_p_value(self, bound: float = 0.0, above: bool = True) -> float:
-        """Compute a p value that also holds far in the tail and for few seeds, where `p_value` is too small.
-
-        The mean square of the seeds has few degrees of freedom, and it may be small by chance. The p value of Student's
-        t, with the degrees of freedom of the groups, is therefore averaged over the true values that this mean square
-        allows: it times its degrees of freedom over the quantiles of their chi-square distribution.
-
-        References:
-            Tsui & Weerahandi 1989, Journal of the American Statistical Association 84:602 (generalised p values).
-
-        Examples:
             >>> effect = Crossed(0.1, (0.02, 0.01, 0.005), 3, 20)
-            >>> round(effect.p_value(), 4), round(effect.tail_p_value(), 4)
-            (0.0158, 0.036)
+            >>> round(effect.p_value(), 4), round(effect.p_value(effect.interval.low), 4), effect.p_value(0.1)
+            (0.036, 0.05, 1.0)
         """
-        if self.error == 0:
-            return self.p_value(bound, above)
-        of_seeds, of_groups, of_rest = self.squares
-        allowed = of_seeds / _spread_of_mean_squares(self.seeds - 1)
-        errors = np.sqrt(np.maximum(allowed + of_groups - of_rest, of_rest) / (self.seeds * self.groups))
         distance = self.mean - bound if above else bound - self.mean
-        return min(1.0, 2 * float(scipy.special.stdtr(self.groups - 1, -distance / errors).mean()))
+        if self.error == 0:
+            return 0.0 if distance > 0 else 1.0
+        return min(1.0, 2 * self._tail(distance))
+
+    def _tail(self, distance: float) -> float:
+        """Return the probability that chance alone moves the mean this far up."""
+        errors = self._errors(1 / _spread_of_mean_squares(self.seeds - 1))
+        return float(scipy.special.stdtr(self.groups - 1, -distance / errors).mean())
+
+    def _errors(self, factors: np.ndarray) -> np.ndarray:
+        """Return the standard errors if the mean square of the seeds is multiplied by each of these factors."""
+        of_seeds, of_groups, of_rest = self.squares
+        return np.sqrt(np.maximum(of_seeds * factors + of_groups - of_rest, of_rest) / (self.seeds * self.groups))
 
     @property
     def components(self) -> Components:
         """The variances that the mean squares estimate, at least 0."""
         seeds, groups, rest = self.squares
         return Components(max(0.0, (seeds - rest) / self.groups), max(0.0, (groups - rest) / self.seeds), rest)
-
-    @property
-    def _terms(self) -> tuple[float, float, float]:
-        """The signed mean squares whose sum is the variance of the mean times S G."""
-        of_seeds, of_groups, of_rest = self.squares
-        return (of_seeds, of_groups, -of_rest) if of_seeds + of_groups > of_rest else (0.0, 0.0, of_rest)
 
 
 @cache
@@ -153,7 +142,7 @@ class Components(NamedTuple):
     Examples:
         >>> found = Components(0.01**2, 0.05**2, 0.1**2)
         >>> found.seeds_needed(0.02, groups=100), found.seeds_needed(0.01, groups=100)
-        (9, None)
+        (10, None)
     """
 
     seeds: float
@@ -165,45 +154,50 @@ class Components(NamedTuple):
         """Average the variances of several effects."""
         return cls(*(float(value) for value in np.mean(several, axis=0)))
 
-    def power(self, margin: float, seeds: np.ndarray, groups: int, level: float = LEVEL) -> np.ndarray:
-        """Compute how often a mean that is truly 0 is shown to be above -margin, for each of these numbers of seeds.
+    def expected(self, seeds: int, groups: int) -> Crossed:
+        """Return an effect of 0 with the mean squares that are expected of these numbers of seeds and groups."""
+        return Crossed(
+            0.0, (self.rest + groups * self.seeds, self.rest + seeds * self.groups, self.rest), seeds, groups
+        )
 
-        The degrees of freedom are those of the expected mean squares, and the power is that of Student's t test with
-        them.
+    def power(self, margin: float, seeds: int, groups: int, level: float = LEVEL) -> float:
+        """Compute how often a mean that is truly 0 is shown to be above -margin.
+
+        The interval is that of the expected mean squares. Its width varies as a standard error does whose degrees of
+        freedom are by Satterthwaite's formula, at least 1.
 
         Args:
             margin: Margin, above 0.
-            seeds: (k,) numbers of seeds, each at least 2.
+            seeds: Number of seeds, at least 2.
             groups: Number of groups.
             level: Level of the two-sided test.
         """
-        between_seeds, between_groups = self.rest + groups * self.seeds, self.rest + seeds * self.groups
-        total = between_seeds + between_groups - self.rest
-        spread = between_seeds**2 / (seeds - 1) + between_groups**2 / (groups - 1)
-        spread = spread + self.rest**2 / ((seeds - 1) * (groups - 1))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            degrees = np.where(spread > 0, np.maximum(1, total**2 / spread), 1)
-            away = np.where(total > 0, margin / np.sqrt(total / (seeds * groups)), np.inf)
-        quantile = scipy.stats.t.ppf(1 - level / 2, degrees)
-        return scipy.stats.nct.sf(quantile, degrees, np.minimum(away, CERTAIN * quantile))
+        effect = self.expected(seeds, groups)
+        if effect.error == 0:
+            return 1.0
+        quantile = effect.half_width(level) / effect.error
+        of_seeds, of_groups, of_rest = effect.squares
+        spread = of_seeds**2 / (seeds - 1) + of_groups**2 / (groups - 1) + of_rest**2 / ((seeds - 1) * (groups - 1))
+        degrees = max(1.0, (of_seeds + of_groups - of_rest) ** 2 / spread)
+        return float(scipy.stats.nct.sf(quantile, degrees, min(margin / effect.error, CERTAIN * quantile)))
 
     def seeds_needed(self, margin: float, groups: int, level: float = LEVEL) -> int | None:
         """Return the smallest number of seeds with a power of 80 %, or None if no number up to 1000 has it."""
-        seeds = np.arange(2, MOST_SEEDS + 1)
-        enough = np.flatnonzero(self.power(margin, seeds, groups, level) >= POWER)
-        return int(seeds[enough[0]]) if len(enough) else None
+        numbers = range(2, MOST_SEEDS + 1)
+        at = bisect_left(numbers, POWER, key=lambda seeds: self.power(margin, seeds, groups, level))
+        return numbers[at] if at < len(numbers) else None
 
     def margin_decided(self, seeds: int, groups: int) -> float:
         """Return the smallest margin that this number of seeds decides with a power of 80 %.
 
         Examples:
             >>> found = Components(0.01**2, 0.05**2, 0.1**2)
-            >>> round(found.margin_decided(9, groups=100), 3), round(found.margin_decided(1000, groups=100), 3)
+            >>> round(found.margin_decided(10, groups=100), 3), round(found.margin_decided(1000, groups=100), 3)
             (0.02, 0.014)
         """
 
         def missing(margin: float) -> float:
-            return POWER - float(self.power(margin, np.array([seeds]), groups)[0])
+            return POWER - self.power(margin, seeds, groups)
 
         if sum(self) == 0:
             return 0.0

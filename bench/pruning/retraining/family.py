@@ -38,8 +38,7 @@ def judged(effects: Mapping[str, Crossed], margin: float) -> pd.DataFrame:
     The probability of one or more false verdicts in the family is at most 5 %: 2.5 % for gains and 2.5 % for losses.
     A verdict *better* implies *no worse*. The claim that a design is no worse is therefore tested in a family in which
     the other comparisons claim *better*: this is Holm's rule for the closure of all these claims, and it needs no
-    independence. Its p values, `Crossed.tail_p_value`, hold for two seeds too. In a family of one, the verdicts are
-    those of the 95 % interval (`judge.verdict`).
+    independence. In a family of one, the verdicts are those of the 95 % interval (`judge.verdict`).
 
     Args:
         effects: The gain over each baseline design.
@@ -49,9 +48,8 @@ def judged(effects: Mapping[str, Crossed], margin: float) -> pd.DataFrame:
         A row per baseline design, with the corrected p values of a difference (`p_value`) and of a loss below the
         margin (`p_margin`), and the `verdict`.
     """
-    p_value = Crossed.p_value if len(effects) == 1 else Crossed.tail_p_value
     better, no_worse, worse = (
-        np.array([p_value(effect, bound, above) for effect in effects.values()])
+        np.array([effect.p_value(bound, above) for effect in effects.values()])
         for bound, above in ((0.0, True), (-margin, True), (0.0, False))
     )
     at = np.arange(len(effects))

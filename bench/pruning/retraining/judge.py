@@ -38,9 +38,8 @@ def verdict(difference: Interval, margin: float) -> Verdict:
 def paired(images: pd.DataFrame, design: str, baseline: str) -> Interval:
     """Compute how much higher a design scores than a baseline design.
 
-    The mean is over the images of `in_common`. The interval is that of `Crossed`,
-    also for 2 seeds, where t is up to 12.7, so that a verdict holds for other seeds. It ends at -1 and 1. This changes
-    no verdict for margins below 1.
+    The mean is over the images of `in_common`. The interval is that of `Crossed`, also for 2 seeds, where it is wide,
+    so that a verdict holds for other seeds. It ends at -1 and 1. This changes no verdict for margins below 1.
 
     Args:
         images: Rows (design, seed, name, group, score, weight). The weights of the images of a seed add up to 1.
@@ -79,8 +78,8 @@ def for_all_seeds(images: pd.DataFrame) -> pd.DataFrame:
 def spread(images: pd.DataFrame, design: str) -> tuple[Interval, str]:
     """Compute the mean score of a design with its interval, and what the interval is over: SEEDS or IMAGES.
 
-    With 3 or more seeds, the interval is that of `Crossed`. Two seeds do not show how much seeds vary: t is
-    12.7, and the interval is often wider than the scale. The interval is then over groups alone (`over_groups`), for
+    With 3 or more seeds, the interval is that of `Crossed`. Two seeds do not show how much seeds vary, and
+    the interval is often wider than the scale. The interval is then over groups alone (`over_groups`), for
     the networks of these seeds, and does not hold for other seeds. It ends at 0 and 1.
     """
     rows = for_all_seeds(images[images["design"] == design])
