@@ -12,24 +12,24 @@ from omegaconf import DictConfig
 
 from bench.datasets.progress import say
 from bench.errors import InputError
-from bench.pruning.retraining.closing import closing
-from bench.pruning.retraining.comparing import describe_undecided
-from bench.pruning.retraining.evidence import Evidence
-from bench.pruning.retraining.export import require_onnx
-from bench.pruning.retraining.failures import describe_failures
+from bench.pruning.judging.comparing import describe_undecided
+from bench.pruning.judging.failures import describe_failures
+from bench.pruning.report.closing import closing
+from bench.pruning.report.evidence import Evidence
+from bench.pruning.report.export import require_onnx
+from bench.pruning.report.outputs import log_chosen, plot_kept_information, write_proposals
+from bench.pruning.report.page import log_pages, note
 from bench.pruning.retraining.files import training_command
 from bench.pruning.retraining.nnunet import training_by_nnunet
-from bench.pruning.retraining.outputs import log_chosen, plot_kept_information, write_proposals
-from bench.pruning.retraining.page import log_pages, note
 from bench.pruning.retraining.protocol import metric_of
-from bench.pruning.retraining.rivals import check_rivals, require_rivals
 from bench.pruning.retraining.screening import require_runs_of_screening
 from bench.pruning.retraining.study import Study, open_study
-from bench.pruning.retraining.verify import count_trainings, verify
+from bench.pruning.rivals.rivals import check_rivals, require_rivals
 from bench.pruning.search.counted import Counted
 from bench.pruning.search.proposals import Proposal, answers, propose_designs, ranked
 from bench.pruning.search.questions import expectation, of_search
 from bench.pruning.search.widths import WidthRule
+from bench.pruning.verify import count_trainings, verify
 from bench.tracking import records
 from models import NnUnet
 

@@ -14,9 +14,9 @@ from bench.errors import InputError
 from bench.pruning.designs import widths_of
 from bench.pruning.designs.costs import Pricing
 from bench.pruning.designs.study import study_set
+from bench.pruning.judging.ranking import agreement, ceiling
+from bench.pruning.judging.results import Retrained, cell_of
 from bench.pruning.retraining.limits import require_runs
-from bench.pruning.retraining.ranking import agreement, ceiling
-from bench.pruning.retraining.results import Retrained, cell_of
 from bench.pruning.retraining.study import open_study
 from bench.pruning.search.asker import READINGS, Asker
 from bench.pruning.search.predictor import features_of

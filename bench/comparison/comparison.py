@@ -17,7 +17,7 @@ from bench.comparison.designs import (
     profile_of,
 )
 from bench.comparison.runs import Runs
-from bench.pruning.retraining import judge
+from bench.pruning.judging import judge
 from bench.pruning.retraining.protocol import metric_of
 
 POOLED = "their test images are pooled, and each image is a test image of one fold"

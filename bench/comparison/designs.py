@@ -12,7 +12,7 @@ from bench.comparison.runs import FIX, Runs
 from bench.errors import InputError
 from bench.information.statistics import Interval
 from bench.information.tables import LayerTable, Weights
-from bench.pruning.retraining import judge
+from bench.pruning.judging import judge
 
 COSTS = ("params", "flops")
 

@@ -10,7 +10,7 @@ import pandas as pd
 from bench.diagnostics.bottleneck import Bottleneck
 from bench.information.statistics import t_half_width
 from bench.information.tables import I_TY, I_XT, LayerTable, Weights
-from bench.pruning.retraining.judge import IMAGES, LEAST_SEEDS, SEEDS
+from bench.pruning.judging.judge import IMAGES, LEAST_SEEDS, SEEDS
 
 QUESTION = ["tap", "quantity", "view", "label_view", "estimator"]
 

@@ -10,7 +10,7 @@ import pandas as pd
 from bench import tracking
 from bench.errors import InputError
 from bench.information.tables import LayerTable
-from bench.pruning.retraining.results import fold_of, results_of
+from bench.pruning.judging.results import fold_of, results_of
 from bench.sweeps import jobs
 from bench.tracking import records, views
 from bench.tracking.store import Store

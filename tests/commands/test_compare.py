@@ -15,7 +15,7 @@ from running import artifact, artifacts, assert_refused, command, is_drawing, la
 from bench.comparison.comparison import compare_runs
 from bench.comparison.page import page
 from bench.comparison.runs import choose_runs
-from bench.pruning.retraining import judge
+from bench.pruning.judging import judge
 from bench.tracking.store import connect
 
 pytestmark = pytest.mark.processes

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from running import artifact, assert_refused, command, parents, runs, tiny
 
-from bench.pruning.retraining import judge
+from bench.pruning.judging import judge
 
 pytestmark = pytest.mark.processes
 

@@ -9,7 +9,7 @@ from running import QUICK_SEARCH, artifact, assert_refused, command, is_drawing,
 from bench.commands.validity import baseline_scores, leaderboard, losses_of, validity_report
 from bench.pruning.designs import UNetDesign, scaled
 from bench.pruning.designs.costs import Pricing
-from bench.pruning.retraining.results import Retrained
+from bench.pruning.judging.results import Retrained
 from bench.pruning.search.asker import READINGS
 from bench.pruning.search.predictor import FEATURES
 

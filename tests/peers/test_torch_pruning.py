@@ -16,8 +16,8 @@ from bench.datasets import phantoms
 from bench.errors import InputError
 from bench.pruning.designs import design_of, widths_of
 from bench.pruning.designs.costs import Pricing
-from bench.pruning.retraining.pruned import pruned_to
-from bench.pruning.retraining.rivals import require_rivals
+from bench.pruning.rivals.pruned import pruned_to
+from bench.pruning.rivals.rivals import require_rivals
 from bench.pruning.search.base import Base
 from models import CNN, UNet
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from bench.information.statistics import Interval, bootstrap_rows, percentile_interval, spearman
-from bench.pruning.retraining.ranking import ceiling
+from bench.pruning.judging.ranking import ceiling
 from bench.pruning.search.predictor import FEATURES, Predictor
 from bench.tracking import records
 from bench.tracking.store import connect

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 from running import artifact, assert_refused, children, command, parents, runs, tiny
 
-from bench.pruning.retraining import judge
-from bench.pruning.retraining.results import scores_of
+from bench.pruning.judging import judge
+from bench.pruning.judging.results import scores_of
 
 pytestmark = pytest.mark.processes
 

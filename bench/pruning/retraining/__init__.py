@@ -1,1 +1,1 @@
-"""Retraining: train designs as their base was trained, judge them against baseline designs, export the best."""
+"""Retraining: train designs as their base was trained, many briefly and few to their end, within a budget."""

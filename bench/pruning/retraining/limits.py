@@ -13,7 +13,7 @@ from bench.datasets.progress import duration
 from bench.datasets.storage import loaded
 from bench.errors import InputError
 from bench.pruning.designs.baselines import EQUAL
-from bench.pruning.retraining import judge
+from bench.pruning.judging import judge
 from bench.pruning.retraining.budget import seconds_of_training
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.base import Base

@@ -13,9 +13,9 @@ from bench.datasets.data import SPLITS, Data
 from bench.information.crossed import MOST_SEEDS, Components
 from bench.information.statistics import round_up
 from bench.pruning.designs import Design
-from bench.pruning.retraining import judge
+from bench.pruning.judging import judge
+from bench.pruning.judging.results import scores_of
 from bench.pruning.retraining.limits import SEEDS
-from bench.pruning.retraining.results import scores_of
 from bench.pruning.retraining.training import Retraining
 from bench.tracking import records
 from bench.training.evaluate import evaluate

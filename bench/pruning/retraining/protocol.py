@@ -8,7 +8,7 @@ from math import isnan
 from omegaconf import DictConfig
 
 from bench.errors import InputError
-from bench.pruning.retraining.results import Retrained
+from bench.pruning.judging.results import Retrained
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.proposals import Proposal
 

@@ -16,10 +16,10 @@ from bench.datasets.folds import assign_folds
 from bench.datasets.progress import say
 from bench.errors import InputError
 from bench.pruning.designs import Design
+from bench.pruning.judging.results import Retrained, retrained
 from bench.pruning.retraining.budget import Budget, seconds_of_training, trainings_at_once
 from bench.pruning.retraining.files import write_designs
 from bench.pruning.retraining.processes import retrain
-from bench.pruning.retraining.results import Retrained, retrained
 from bench.pruning.search.base import Base
 from bench.sweeps import jobs
 from bench.sweeps.watching import watched

@@ -10,10 +10,10 @@ from omegaconf import OmegaConf
 from bench.datasets.phantoms import phantoms
 from bench.information.crossed import Components
 from bench.information.statistics import round_up
+from bench.pruning.judging.judge import effect_of
+from bench.pruning.judging.results import Retrained
 from bench.pruning.retraining import planning
-from bench.pruning.retraining.judge import effect_of
 from bench.pruning.retraining.planning import describe_need, seeds_for_margin, validation_images
-from bench.pruning.retraining.results import Retrained
 
 DATA = phantoms(n=(30, 10, 10), size=16)
 NOISY_SEEDS = Components(0.02**2, 0.0, 0.02**2)

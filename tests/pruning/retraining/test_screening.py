@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from bench.errors import InputError
 from bench.pruning.designs import UNetDesign
 from bench.pruning.designs.costs import Costs
+from bench.pruning.judging.results import Retrained
 from bench.pruning.retraining import screening
-from bench.pruning.retraining.results import Retrained
 from bench.pruning.retraining.screening import Screening, brief_epochs, count_screening
 from bench.pruning.search.loss import Loss
 from bench.pruning.search.proposals import Proposal

@@ -13,8 +13,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from bench.errors import InputError
+from bench.pruning.judging.results import Retrained
 from bench.pruning.retraining import budget, processes, training
-from bench.pruning.retraining.results import Retrained
 
 IGNORES_SIGNALS = """
 import signal, subprocess, sys, time

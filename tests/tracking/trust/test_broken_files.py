@@ -17,7 +17,7 @@ from test_stored_configs import TouchesFile
 import bench
 from bench.errors import InputError
 from bench.information.tables import LayerTable
-from bench.pruning.retraining.results import results_of
+from bench.pruning.judging.results import results_of
 from bench.pruning.search.base import Base
 from bench.tracking import records
 from bench.tracking.store import connect

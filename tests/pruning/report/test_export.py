@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.errors import TrainingError
-from bench.pruning.retraining import export
+from bench.pruning.report import export
 from models import CNN, UNet
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bench.datasets import phantoms
-from bench.pruning.retraining.cmi import rank_channels, remaining_information
+from bench.pruning.rivals.cmi import rank_channels, remaining_information
 from models import CNN
 
 LABELS = np.tile([0, 1, 2, 3], 16)

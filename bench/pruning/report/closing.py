@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from bench.pruning.designs.baselines import EQUAL
-from bench.pruning.retraining.verify import Verified
+from bench.pruning.verify import Verified
 
 SIMILAR = 1.05  # costs count as similar below this ratio
 

@@ -16,14 +16,14 @@ from bench.plots import gains, networks
 from bench.pruning.designs import Part, PartKind, design_of
 from bench.pruning.designs.baselines import Baseline, BaselineKind
 from bench.pruning.designs.costs import Pricing
-from bench.pruning.retraining.drawing import information_of_slots, slots_table
-from bench.pruning.retraining.evidence import Evidence
-from bench.pruning.retraining.page import log_pages, networks_of, note, page
-from bench.pruning.retraining.verify import Verified
+from bench.pruning.report.drawing import information_of_slots, slots_table
+from bench.pruning.report.evidence import Evidence
+from bench.pruning.report.page import log_pages, networks_of, note, page
 from bench.pruning.search.asker import Loss
 from bench.pruning.search.base import Base
 from bench.pruning.search.proposals import Proposal, ranked
 from bench.pruning.search.search import Step
+from bench.pruning.verify import Verified
 
 MODELS = {
     "UNet": {"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "norm": "batch", "widths": [4, 8, 16]},

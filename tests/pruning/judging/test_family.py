@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bench.information.crossed import LEVEL, Crossed
-from bench.pruning.retraining.family import holm, judged
-from bench.pruning.retraining.judge import verdict
+from bench.pruning.judging.family import holm, judged
+from bench.pruning.judging.judge import verdict
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from bench.pruning.designs.baselines import EQUAL
-from bench.pruning.retraining.closing import SIMILAR, describe_ratio
+from bench.pruning.report.closing import SIMILAR, describe_ratio
 from bench.pruning.retraining.protocol import metric_of
-from bench.pruning.retraining.verify import Verified
 from bench.pruning.search.base import Base
+from bench.pruning.verify import Verified
 
 
 @dataclass(frozen=True)

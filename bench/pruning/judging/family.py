@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.information.crossed import LEVEL, Crossed
-from bench.pruning.retraining.judge import Verdict
+from bench.pruning.judging.judge import Verdict
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:

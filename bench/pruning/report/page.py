@@ -10,9 +10,10 @@ import pandas as pd
 
 from bench import plots, tracking
 from bench.pruning.designs.baselines import EQUAL
-from bench.pruning.retraining.closing import closing, describe_ratio
-from bench.pruning.retraining.drawing import information_of_slots, slots_table
-from bench.pruning.retraining.evidence import (
+from bench.pruning.judging.results import best_run
+from bench.pruning.report.closing import closing, describe_ratio
+from bench.pruning.report.drawing import information_of_slots, slots_table
+from bench.pruning.report.evidence import (
     Evidence,
     compare_chosen,
     compare_designs,
@@ -23,7 +24,6 @@ from bench.pruning.retraining.evidence import (
 )
 from bench.pruning.retraining.files import training_command
 from bench.pruning.retraining.nnunet import training_by_nnunet
-from bench.pruning.retraining.results import best_run
 from bench.pruning.search.base import LATENCY_BATCH
 from bench.pruning.search.proposals import Proposal
 from models import NnUnet

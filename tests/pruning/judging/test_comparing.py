@@ -8,10 +8,10 @@ from scipy.stats import binom, hypergeom
 
 from bench.pruning.designs import UNetDesign
 from bench.pruning.designs.costs import Costs
-from bench.pruning.retraining.comparing import comparisons, describe_undecided
-from bench.pruning.retraining.failures import compare_failures, describe_failures, share_of_failed
-from bench.pruning.retraining.judge import effect_of
-from bench.pruning.retraining.results import Retrained
+from bench.pruning.judging.comparing import comparisons, describe_undecided
+from bench.pruning.judging.failures import compare_failures, describe_failures, share_of_failed
+from bench.pruning.judging.judge import effect_of
+from bench.pruning.judging.results import Retrained
 from bench.pruning.search.asker import Loss
 from bench.pruning.search.proposals import Proposal
 

@@ -10,8 +10,8 @@ import numpy as np
 from bench.layers.selection import named_rng
 from bench.pruning.designs import Design
 from bench.pruning.designs.space import Space
-from bench.pruning.retraining.tpe import search_by_tpe
 from bench.pruning.retraining.training import Retraining
+from bench.pruning.rivals.tpe import search_by_tpe
 
 log = logging.getLogger(__name__)
 

@@ -14,14 +14,14 @@ from bench.estimators import Estimator
 from bench.information.tables import LayerTable, Moment, Weights
 from bench.layers.probe import Probe
 from bench.pruning.designs.baselines import BaselineKind
-from bench.pruning.retraining.export import to_onnx
+from bench.pruning.judging.results import best_run
+from bench.pruning.report.export import to_onnx
 from bench.pruning.retraining.nnunet import write_lean_plans
 from bench.pruning.retraining.protocol import metric_of
-from bench.pruning.retraining.results import best_run
 from bench.pruning.retraining.training import Retraining
-from bench.pruning.retraining.verify import Verified
 from bench.pruning.search.base import Base
 from bench.pruning.search.proposals import Proposal
+from bench.pruning.verify import Verified
 from bench.sweeps.summary import colour_runs
 from bench.tracking import records
 from models import NnUnet

@@ -9,10 +9,10 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from bench.information.crossed import LEVEL
-from bench.pruning.retraining import judge
-from bench.pruning.retraining.failures import compare_failures
-from bench.pruning.retraining.family import judged
-from bench.pruning.retraining.results import Retrained
+from bench.pruning.judging import judge
+from bench.pruning.judging.failures import compare_failures
+from bench.pruning.judging.family import judged
+from bench.pruning.judging.results import Retrained
 from bench.pruning.search.proposals import Proposal
 
 

@@ -14,8 +14,9 @@ from bench.datasets.progress import say
 from bench.layers.selection import named_rng
 from bench.pruning.designs import Design
 from bench.pruning.designs.baselines import Baseline, baseline_designs, count_baselines
-from bench.pruning.retraining import judge
-from bench.pruning.retraining.comparing import comparisons
+from bench.pruning.judging import judge
+from bench.pruning.judging.comparing import comparisons
+from bench.pruning.judging.results import Retrained
 from bench.pruning.retraining.limits import SEEDS, require_learned
 from bench.pruning.retraining.planning import seeds_for_margin
 from bench.pruning.retraining.protocol import (
@@ -25,8 +26,10 @@ from bench.pruning.retraining.protocol import (
     protocol,
     rank_by_validation,
 )
-from bench.pruning.retraining.results import Retrained
-from bench.pruning.retraining.rivals import (
+from bench.pruning.retraining.screening import Screening, brief_epochs, count_brief, count_whole, is_screened
+from bench.pruning.retraining.study import Study
+from bench.pruning.retraining.training import Retraining
+from bench.pruning.rivals.rivals import (
     Rival,
     count_rivals,
     equal_trainings,
@@ -34,9 +37,6 @@ from bench.pruning.retraining.rivals import (
     protocol_of_rivals,
     train_baselines,
 )
-from bench.pruning.retraining.screening import Screening, brief_epochs, count_brief, count_whole, is_screened
-from bench.pruning.retraining.study import Study
-from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.proposals import Proposal
 from bench.tracking import records
 

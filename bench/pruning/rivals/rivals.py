@@ -12,17 +12,17 @@ from bench.errors import InputError
 from bench.pruning.designs import Design
 from bench.pruning.designs.baselines import Baseline
 from bench.pruning.designs.space import Space
-from bench.pruning.retraining.pruned import (
+from bench.pruning.retraining.training import Retraining
+from bench.pruning.rivals.pruned import (
     CRITERIA,
     check_prunable,
     log_pruned,
     pruned_to,
     require_torch_pruning,
 )
-from bench.pruning.retraining.pruned import WORDS as PRUNED
-from bench.pruning.retraining.searches import SEARCHES, FirstSeed, best_of
-from bench.pruning.retraining.tpe import require_optuna
-from bench.pruning.retraining.training import Retraining
+from bench.pruning.rivals.pruned import WORDS as PRUNED
+from bench.pruning.rivals.searches import SEARCHES, FirstSeed, best_of
+from bench.pruning.rivals.tpe import require_optuna
 from bench.pruning.search.base import Base
 from bench.pruning.search.proposals import Proposal
 

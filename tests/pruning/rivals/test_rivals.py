@@ -12,8 +12,8 @@ from bench.errors import InputError
 from bench.pruning.designs import UNetDesign
 from bench.pruning.designs.baselines import Baseline
 from bench.pruning.designs.costs import Costs
-from bench.pruning.retraining.results import Retrained
-from bench.pruning.retraining.rivals import (
+from bench.pruning.judging.results import Retrained
+from bench.pruning.rivals.rivals import (
     Rival,
     check_rivals,
     count_rivals,
@@ -24,8 +24,8 @@ from bench.pruning.retraining.rivals import (
     require_rivals,
     train_baselines,
 )
-from bench.pruning.retraining.searches import FirstSeed
-from bench.pruning.retraining.tpe import require_optuna, search_by_tpe
+from bench.pruning.rivals.searches import FirstSeed
+from bench.pruning.rivals.tpe import require_optuna, search_by_tpe
 from bench.pruning.search.loss import Loss
 from bench.pruning.search.proposals import Proposal
 from models import UNet

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, spearmanr
 
-from bench.pruning.retraining.judge import verdict
-from bench.pruning.retraining.ranking import agreement, ceiling
+from bench.pruning.judging.judge import verdict
+from bench.pruning.judging.ranking import agreement, ceiling
 
 
 def test_perfect_and_reversed_scores():

@@ -8,7 +8,7 @@ from scipy.stats import t as student
 
 from bench.information.crossed import Crossed
 from bench.information.statistics import Interval
-from bench.pruning.retraining.judge import IMAGES, SEEDS, over_groups, paired, pareto, spread, verdict
+from bench.pruning.judging.judge import IMAGES, SEEDS, over_groups, paired, pareto, spread, verdict
 
 
 def images(**scores):

@@ -13,10 +13,10 @@ from bench.commands.validity import losses_of
 from bench.datasets.phantoms import phantoms
 from bench.errors import InputError
 from bench.information.crossed import Crossed
+from bench.pruning.judging.judge import for_all_seeds, in_common, paired, spread
+from bench.pruning.judging.results import KEPT, Retrained, results_of, scores_of
 from bench.pruning.retraining import training
-from bench.pruning.retraining.judge import for_all_seeds, in_common, paired, spread
 from bench.pruning.retraining.protocol import protocol
-from bench.pruning.retraining.results import KEPT, Retrained, results_of, scores_of
 
 FOLDS, IMAGES = 3, 12  # image i tests fold i % 3
 

@@ -11,13 +11,13 @@ from bench.errors import InputError
 from bench.pruning.designs import UNetDesign
 from bench.pruning.designs.baselines import Baseline, BaselineKind
 from bench.pruning.designs.costs import Costs
-from bench.pruning.retraining.closing import closing
+from bench.pruning.judging.results import Retrained
+from bench.pruning.report.closing import closing
 from bench.pruning.retraining.protocol import protocol, rank_by_validation
-from bench.pruning.retraining.results import Retrained
 from bench.pruning.retraining.training import Retraining
-from bench.pruning.retraining.verify import Verified, choose, count_trainings
 from bench.pruning.search.loss import Loss
 from bench.pruning.search.proposals import Proposal
+from bench.pruning.verify import Verified, choose, count_trainings
 
 PROPOSALS = [
     Proposal(f"lean_{n}", UNetDesign((4, 2 * n), (4,), ("cat",)), (), Costs(1000 // n, 100), *2 * [Loss(n, n, n, True)])

@@ -15,7 +15,7 @@ from bench.errors import InputError, TrainingError, optional
 from bench.layers.selection import named_rng
 from bench.pruning.designs import Design
 from bench.pruning.designs.baselines import by_magnitude
-from bench.pruning.retraining.cmi import remaining_information
+from bench.pruning.rivals.cmi import remaining_information
 from bench.pruning.search.base import Base
 from bench.tracking.store import Store
 from bench.training.train import loss_function
