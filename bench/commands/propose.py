@@ -176,7 +176,7 @@ def described(proposals: pd.DataFrame) -> str:
     table["predicted"] = _with_intervals(proposals, "predicted", "predicted_low", "predicted_high")
     table["fails"] = proposals["failure"].map("{:.0%}".format)
     designs = "".join(f"{row.design}: {row.overrides}\n" for row in proposals.itertuples())
-    return f"\n{table.replace('nan', '-').to_string(index=False)}\n\n{designs}"
+    return f"\n{table.replace(['nan', 'nan%'], '-').to_string(index=False)}\n\n{designs}"
 
 
 def _with_intervals(table: pd.DataFrame, value: str, low: str, high: str) -> list[str]:
