@@ -176,13 +176,26 @@ def _rectangle(centre, size, **look) -> Rectangle:
 
 def _write(axes: Axes, x: float, y: float, row, side: str, below: bool = False) -> None:
     """Write name, channels and information of a slot, beside its box or below it."""
-    channels = f"{row.channels} channels" if row.channels == row.whole else f"{row.channels} of {row.whole}"
-    lines = [(row.slot, FAINT), (channels if row.channels else "removed", INK)]
+    lines = [(row.slot, FAINT), (_describe(row.channels, row.whole), INK)]
     if row.channels and not np.isnan(row.bits):
         lines.append((f"{row.bits:.3f} bits", INK))
     start = y if below else y + LINE * len(lines) / 2
     for number, (line, colour) in enumerate(lines):
         axes.text(x, start - number * LINE, line, ha=side, va="top", color=colour, fontsize=8)
+
+
+def _describe(channels: int, whole: int) -> str:
+    """Describe the channels of a slot, beside those of the base.
+
+    Examples:
+        >>> [_describe(channels, 8) for channels in (0, 7, 8, 10)]
+        ['removed', '7 of 8', '8 channels', '10 (base: 8)']
+    """
+    if channels == 0:
+        return "removed"
+    if channels == whole:
+        return f"{channels} channels"
+    return f"{channels} of {whole}" if channels < whole else f"{channels} (base: {whole})"
 
 
 def _arrow(axes: Axes, start, end, kept: bool = True, ink: str = FAINT) -> None:
