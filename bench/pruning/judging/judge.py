@@ -78,9 +78,9 @@ def for_all_seeds(images: pd.DataFrame) -> pd.DataFrame:
 def spread(images: pd.DataFrame, design: str) -> tuple[Interval, str]:
     """Compute the mean score of a design with its interval, and what the interval is over: SEEDS or IMAGES.
 
-    With 3 or more seeds, the interval is that of `Crossed`. Two seeds do not show how much seeds vary, and
-    the interval is often wider than the scale. The interval is then over groups alone (`over_groups`), for
-    the networks of these seeds, and does not hold for other seeds. It ends at 0 and 1.
+    With 3 or more seeds, the interval is that of `Crossed`. Two seeds do not show how much seeds vary, and the
+    interval is often wider than the scale. The interval is then over groups alone (`over_groups`), for the networks of
+    these seeds, and does not hold for other seeds. It ends at 0 and 1.
     """
     rows = for_all_seeds(images[images["design"] == design])
     if rows["seed"].nunique() < LEAST_SEEDS:

@@ -86,8 +86,8 @@ def test_a_family_has_a_false_verdict_at_most_once_in_twenty(gains, seeds):
     assert np.mean(false) <= LEVEL + 2 * np.sqrt(LEVEL * (1 - LEVEL) / len(false))
 
 
-@pytest.mark.parametrize("seeds", [2, 12])
+@pytest.mark.parametrize("seeds", [5, 12])
 def test_without_a_correction_there_are_more_false_verdicts(seeds):
     drawn = families([0.0] * 8, seeds)
     false = [any(verdict(each.interval, 0) != "undecided" for each in effects.values()) for effects in drawn]
-    assert np.mean(false) > 2 * LEVEL
+    assert np.mean(false) > 0.2
