@@ -12,6 +12,7 @@ from bench.config.rules import PATH, Choice, Each, Folds, Number, Switch, Text
 EPOCHS, BATCH, SAMPLES = 10**6, 10**6, 10**9
 A_VIEW = "any of image, pixel, patch"
 RIVALS = ("random", "flat", "tpe", "torch_pruning", "cmi")
+BASELINES = ("uniform", "flat", "magnitude", "random")
 A_RIVAL = f"any of {', '.join(RIVALS)}"
 
 Names = list[str] | None
@@ -142,6 +143,6 @@ class Judging(Retraining):
     by: Annotated[str, Choice(("bench", "nnunet"))] = MISSING
     trainer: Annotated[str, Text("the name of a trainer class of nnU-Net")] = MISSING
     teacher: Flag = MISSING
-    randoms: Annotated[int, Number(0, 1000)] = MISSING
+    baselines: Annotated[list[str], Each(Choice(BASELINES), least=0)] = MISSING
     rivals: Annotated[list[str], Each(Choice(RIVALS), A_RIVAL, least=0)] = MISSING
     margin: Margin = MISSING

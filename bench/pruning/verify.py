@@ -13,7 +13,7 @@ from bench import plots, tracking
 from bench.datasets.progress import say
 from bench.layers.selection import named_rng
 from bench.pruning.designs import Design
-from bench.pruning.designs.baselines import Baseline, baseline_designs, count_baselines
+from bench.pruning.designs.baselines import EQUAL, Baseline, baseline_designs
 from bench.pruning.judging import judge
 from bench.pruning.judging.comparing import comparisons
 from bench.pruning.judging.results import Retrained
@@ -79,7 +79,8 @@ def verify(study: Study, proposals: Sequence[Proposal]) -> Verified:
     chosen = choose(config, finalists, retraining.read(trained, test=False))
 
     rng = named_rng(config.seed, "random designs")
-    equal_cost = baseline_designs(chosen.design, base.design, base.network, base.pricing, config.retrain.randoms, rng)
+    asked = config.retrain.baselines
+    equal_cost = baseline_designs(chosen.design, base.design, base.network, base.pricing, asked, rng)
     trainings = equal_trainings([each.name for each in screening.proposals], retraining, screening.brief)
     rivals, not_run = find_rivals(config, chosen, first, trainings, retraining)
     baselines: list[Baseline | Rival] = [*equal_cost, *rivals]
@@ -122,7 +123,7 @@ def choose(config: DictConfig, finalists: Sequence[Proposal], results: Retrained
 def count_trainings(config: DictConfig, proposals: Sequence[Proposal], retraining: Retraining) -> int:
     """Return the largest number of trainings to verify these proposals. Equal designs are trained once."""
     seeds, count, rivals = len(retraining.seeds), len(proposals), config.retrain.rivals
-    others = (1 + count_baselines(config.retrain.randoms)) * seeds  # the base and the baseline designs
+    others = (1 + len(EQUAL) * len(config.retrain.baselines)) * seeds  # the base and the baseline designs
     if config.retrain.by == "nnunet":
         return seeds + others
     if not is_screened(config, proposals):

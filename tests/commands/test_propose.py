@@ -19,7 +19,7 @@ pytestmark = pytest.mark.processes
 @pytest.fixture(scope="module")
 def verified(tmp_path_factory):
     folder = tmp_path_factory.mktemp("verified")
-    ended = propose(folder, *MASKS, "target.params=0.5", "retrain.seeds=2", "retrain.randoms=1")
+    ended = propose(folder, *MASKS, "target.params=0.5", "retrain.seeds=2")
     assert ended.code == 0, ended.err
     return folder, ended, parent_of(folder)
 
@@ -51,7 +51,7 @@ def test_every_conditional_estimate_is_logged(verified):
 def test_baselines_are_matched_in_cost_and_every_comparison_has_a_verdict(verified):
     folder, ended, parent = verified
     compared = pd.read_csv(artifact(folder, parent, "tables/comparisons.csv")).set_index("baseline")
-    kinds = ("uniform", "flat", "magnitude", "random1")
+    kinds = ("uniform", "flat", "magnitude", "random")
     assert set(compared.index) == {"base", *(f"{kind}_at_{cost}" for kind in kinds for cost in ("params", "flops"))}
     assert_verdicts(compared)
     assert ((compared["low"] <= compared["gain"]) & (compared["gain"] <= compared["high"])).all()

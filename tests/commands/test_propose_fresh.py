@@ -8,7 +8,7 @@ from running import QUIET, artifact, assert_refused, command, runs, with_store
 
 @pytest.mark.processes
 def test_a_chain_loses_filters_and_a_repeated_command_trains_no_run_again(tmp_path):
-    asked = (*CLASSES, "target.flops=0.6", "retrain.seeds=2", "retrain.randoms=0", "ask.samples=64")
+    asked = (*CLASSES, "target.flops=0.6", "retrain.seeds=2", "retrain.baselines=[flat]", "ask.samples=64")
     ended = propose(tmp_path, *asked)
     assert ended.code == 0, ended.err
     parent = parent_of(tmp_path)
@@ -45,7 +45,14 @@ def test_a_base_that_did_not_learn_is_refused_before_measuring(tmp_path):
 
 @pytest.mark.slow
 def test_a_budget_of_runs_drops_whole_seeds(tmp_path):
-    ended = propose(tmp_path, *MASKS, "target.params=0.75", "retrain.seeds=3", "retrain.randoms=0", "retrain.runs=13")
+    ended = propose(
+        tmp_path,
+        *MASKS,
+        "target.params=0.75",
+        "retrain.seeds=3",
+        "retrain.baselines=[uniform,flat,magnitude]",
+        "retrain.runs=13",
+    )
     assert ended.code == 0, ended.err
     parent = parent_of(tmp_path)
     table = pd.read_csv(artifact(tmp_path, parent, "tables/runs.csv"))

@@ -133,7 +133,7 @@ def test_without_torch_pruning_the_error_names_the_extra(monkeypatch):
     [(MASKS, "[torch_pruning]", {"l1", "taylor"}), (CLASSES, "[torch_pruning,cmi]", {"l1", "taylor", "cmi"})],
 )
 def test_pruned_rivals_are_fine_tuned_and_judged(tmp_path, task, rivals, names):
-    asked = (*task, "target.flops=0.6", "retrain.seeds=2", "retrain.randoms=0", f"retrain.rivals={rivals}")
+    asked = (*task, "target.flops=0.6", "retrain.seeds=2", "retrain.baselines=[flat]", f"retrain.rivals={rivals}")
     ended = propose(tmp_path, *asked)
     assert ended.code == 0, ended.err
     parent = parent_of(tmp_path)

@@ -19,6 +19,7 @@ from bench.pruning.search.loss import Loss
 from bench.pruning.search.proposals import Proposal
 from bench.pruning.verify import Verified, choose, count_trainings
 
+KINDS = ["uniform", "flat", "magnitude", "random"]
 PROPOSALS = [
     Proposal(f"lean_{n}", UNetDesign((4, 2 * n), (4,), ("cat",)), (), Costs(1000 // n, 100), *2 * [Loss(n, n, n, True)])
     for n in (1, 2, 3, 4)
@@ -89,26 +90,26 @@ def test_the_protocol_names_seeds_epochs_target_and_margin(requested, epochs):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "count", "rivals", "trainings"),
+    ("wanted", "count", "baselines", "rivals", "trainings"),
     [
-        (target(), 3, [], 4 * 5 + 8 * 5),  # base and proposals, then 8 baseline designs
-        (target(params=0.5), 2, [], 3 * 5 + 8 * 5),
+        (target(), 3, KINDS, [], 4 * 5 + 8 * 5),  # base and proposals, then 8 baseline designs
+        (target(params=0.5), 2, KINDS, [], 3 * 5 + 8 * 5),
         # brief, whole, moved, second seed, then base and two finalists
-        (target(params=0.5), 4, [], 4 + 4 + 2 * 2 + 3 + 5 + 2 * 3 + 8 * 5),
+        (target(params=0.5), 4, KINDS, [], 4 + 4 + 2 * 2 + 3 + 5 + 2 * 3 + 8 * 5),
         # a search trains as long as all proposals: 4 / 3 + 4 + 4 + 3 + 6 whole trainings
-        (target(params=0.5), 4, ["random", "tpe"], 4 + 4 + 2 * 2 + 3 + 5 + 2 * 3 + 2 * 18 + 8 * 5),
+        (target(params=0.5), 4, ["flat"], ["random", "tpe"], 4 + 4 + 2 * 2 + 3 + 5 + 2 * 3 + 2 * 18 + 2 * 5),
     ],
 )
-def test_the_number_of_trainings_is_counted_before_the_first(wanted, count, rivals, trainings):
-    config = OmegaConf.merge(wanted, {"retrain": {"by": "bench", "randoms": 1, "rivals": rivals}})
+def test_the_number_of_trainings_is_counted_before_the_first(wanted, count, baselines, rivals, trainings):
+    config = OmegaConf.merge(wanted, {"retrain": {"by": "bench", "baselines": baselines, "rivals": rivals}})
     retraining = SimpleNamespace(seeds=[0, 1, 2, 3, 4], epochs=30)
     assert count_trainings(config, PROPOSALS[:count], retraining) == trainings
 
 
-BASELINES = [Baseline(BaselineKind.FLAT, "flops", None), Baseline(BaselineKind.RANDOM, "params", None, 1)]
+BASELINES = [Baseline(BaselineKind.FLAT, "flops", None), Baseline(BaselineKind.RANDOM, "params", None)]
 BASE_ROW = ("base", -0.007, -0.012, -0.002, "no worse", 91.04, 3.42)
 FLAT_ROW = ("flat_at_flops", 0.004, -0.001, 0.009, "undecided", 0.5, 1.0)
-RANDOM_ROW = ("random1_at_params", 0.1, 0.08, 0.12, "better", 1.0, 2.0)
+RANDOM_ROW = ("random_at_params", 0.1, 0.08, 0.12, "better", 1.0, 2.0)
 SAME_ROW = ("flat_at_flops", 0.0, 0.0, 0.0, "same design", 1.0, 1.0)
 AGAINST_BASE = (
     "lean_1 has 91 times fewer parameters and 3.4 times fewer FLOPs compared with the base; its Dice is 0.007 lower "
@@ -130,7 +131,7 @@ def not_run(name):
         ),
         (
             [BASE_ROW, not_run("flat_at_flops"), RANDOM_ROW],
-            AGAINST_BASE + "Against the best baseline design of the 1 of 2 that were retrained, random 1 at equal "
+            AGAINST_BASE + "Against the best baseline design of the 1 of 2 that were retrained, random at equal "
             "parameters, its Dice is 0.100 higher (0.080 to 0.120; verdict: better).",
         ),
         (
@@ -138,7 +139,7 @@ def not_run(name):
             AGAINST_BASE + "The best baseline design, flat at equal FLOPs, is the same design.",
         ),
         (
-            [BASE_ROW, not_run("flat_at_flops"), not_run("random1_at_params")],
+            [BASE_ROW, not_run("flat_at_flops"), not_run("random_at_params")],
             AGAINST_BASE + "No baseline design was retrained from 2 seeds or more, so there is no verdict against one.",
         ),
         (

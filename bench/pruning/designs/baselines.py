@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
@@ -41,30 +41,33 @@ class Baseline:
         kind: How its widths are chosen.
         cost: The cost that equals the proposal's, `params` or `flops`.
         design: The design.
-        number: Number of a random design.
         start: Id of the run from whose weights it is trained; None for random weights.
     """
 
     kind: BaselineKind
     cost: str
     design: Design
-    number: int | None = None
     start: str | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.kind}{self.number or ''}_at_{self.cost}"
+        return f"{self.kind}_at_{self.cost}"
 
     @property
     def words(self) -> str:
-        """Kind and cost, such as `random 1 at equal FLOPs`."""
-        return f"{self.kind}{f' {self.number}' if self.number else ''} at equal {EQUAL[self.cost]}"
+        """Kind and cost, such as `flat at equal FLOPs`."""
+        return f"{self.kind} at equal {EQUAL[self.cost]}"
 
 
 def baseline_designs(
-    proposal: Design, base: Design, network: nn.Module, pricing: Pricing, randoms: int, rng: np.random.Generator
+    proposal: Design,
+    base: Design,
+    network: nn.Module,
+    pricing: Pricing,
+    kinds: Sequence[str],
+    rng: np.random.Generator,
 ) -> list[Baseline]:
-    """Build the baseline designs of a proposal: uniform, flat, magnitude and random.
+    """Build the baseline designs of a proposal.
 
     Each kind of design is built once with the proposal's parameters and once with its FLOPs. Widths are whole numbers,
     so costs are only as equal as possible. If a base costs too much even at its smallest widths, as
@@ -75,34 +78,29 @@ def baseline_designs(
         base: The design from which the baseline designs are made.
         network: The trained base, whose weights are read.
         pricing: Counts costs.
-        randoms: Number of random designs.
-        rng: Source of the random designs.
+        kinds: Any of uniform, flat, magnitude and random.
+        rng: Source of the random design.
     """
-    magnitudes = magnitudes_of(base, network)
-    starts: list[tuple[BaselineKind, int | None, Design, Callable[[Design], Narrowing], float]] = [
-        (BaselineKind.UNIFORM, None, base, _uniform, 1.0),
-        (BaselineKind.FLAT, None, base, _flat, float(widths_of(base).max())),
-        (BaselineKind.MAGNITUDE, None, base, lambda design: by_magnitude(design, magnitudes), 1.0),
-    ]
-    for count in range(1, randoms + 1):
-        starts.append((BaselineKind.RANDOM, count, random_design(base, rng), _uniform, float(WIDEST_SCALE)))
+    magnitudes, widest = magnitudes_of(base, network), float(widths_of(base).max())
+    starts: dict[BaselineKind, tuple[Design, Callable[[Design], Narrowing], float]] = {
+        BaselineKind.UNIFORM: (base, _uniform, 1.0),
+        BaselineKind.FLAT: (base, _flat, widest),
+        BaselineKind.MAGNITUDE: (base, lambda design: by_magnitude(design, magnitudes), 1.0),
+        BaselineKind.RANDOM: (random_design(base, rng), _uniform, float(WIDEST_SCALE)),
+    }
     baselines = []
-    for kind, number, start, narrowed, most in starts:
+    for kind in map(BaselineKind, kinds):
+        start, narrowed, most = starts[kind]
         for cost in EQUAL:
             wanted = pricing(proposal)[cost]
             narrowing = narrowed(affordable(start, cost, wanted, pricing))
-            baseline = Baseline(kind, cost, pricing.find_equal_cost(cost, wanted, narrowing, most), number)
+            baseline = Baseline(kind, cost, pricing.find_equal_cost(cost, wanted, narrowing, most))
             baselines.append(baseline)
             ratio = pricing(baseline.design)[cost] / wanted
             if not 1 / EQUAL_WITHIN <= ratio <= EQUAL_WITHIN:
                 message = "baseline design %s: no such design costs the same; its %s are %.2f times the proposal's"
                 log.warning(message, baseline.name, cost, ratio)
     return baselines
-
-
-def count_baselines(randoms: int) -> int:
-    """Return the number of baseline designs of a proposal."""
-    return len(EQUAL) * (len(BaselineKind) - 1 + randoms)
 
 
 def affordable(design: Design, cost: str, wanted: int, pricing: Pricing) -> Design:

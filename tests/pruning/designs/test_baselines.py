@@ -10,6 +10,8 @@ from bench.pruning.designs.baselines import BaselineKind, baseline_designs, by_m
 from bench.pruning.designs.costs import Pricing
 from models import Smp, UNet
 
+KINDS = ["uniform", "flat", "magnitude", "random"]
+
 
 def scale(network, name, values):
     for conv in ("conv1", "conv2"):
@@ -55,10 +57,20 @@ def test_without_normalisation_magnitudes_are_those_of_the_filters():
 def test_every_kind_of_baseline_is_built_at_both_costs(network):
     model = OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "norm": "batch"})
     pricing, base = Pricing(model, (1, 16, 16)), design_of(network)
-    found = baseline_designs(base.with_widths([1, 2, 1]), base, network, pricing, 1, np.random.default_rng(0))
-    kinds = ("uniform", "flat", "magnitude", "random1")
-    names = [f"{kind}_at_{cost}" for kind in kinds for cost in ("params", "flops")]
+    found = baseline_designs(base.with_widths([1, 2, 1]), base, network, pricing, KINDS, np.random.default_rng(0))
+    names = [f"{kind}_at_{cost}" for kind in KINDS for cost in ("params", "flops")]
     assert [baseline.name for baseline in found] == names
+
+
+def test_kinds_that_are_not_asked_for_do_not_change_the_others(network):
+    model = OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1, "norm": "batch"})
+    pricing, base = Pricing(model, (1, 16, 16)), design_of(network)
+    found = [
+        baseline_designs(base.with_widths([1, 2, 1]), base, network, pricing, kinds, np.random.default_rng(0))
+        for kinds in (KINDS, ["random", "flat"], [])
+    ]
+    assert found[1] == found[0][6:] + found[0][2:4]
+    assert found[2] == []
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +89,7 @@ def test_an_encoder_of_fixed_widths_loses_levels_until_the_cost_can_be_matched(s
     network, pricing = smp
     base = design_of(network)
     proposal = base.without_bottom().with_widths([28, 17, 7])
-    found = baseline_designs(proposal, base, network, pricing, 2, np.random.default_rng(0))
+    found = baseline_designs(proposal, base, network, pricing, KINDS, np.random.default_rng(0))
     wanted = pricing(proposal)
     narrowest = pricing(base.with_widths([1, 1, 1, 1]))
     assert narrowest.params > 3 * wanted.params  # because of the fourth stage of the encoder
@@ -106,7 +118,7 @@ def test_a_baseline_design_that_cannot_match_the_cost_is_logged(smp, caplog):
     network, pricing = smp
     base = design_of(network)
     widest = base.with_widths([512, 512, 512, 512])
-    uniform = baseline_designs(widest, base, network, pricing, 0, np.random.default_rng(0))[0]
+    uniform = baseline_designs(widest, base, network, pricing, ["uniform"], np.random.default_rng(0))[0]
     ratio = pricing(uniform.design).params / pricing(widest).params
     assert uniform.design == base
     assert f"uniform_at_params: no such design costs the same; its params are {ratio:.2f} times" in caplog.text

@@ -151,7 +151,13 @@ def test_propose_writes_plans_trains_them_by_nnunet_and_judges_its_summaries(tmp
     assert trained.code == 0, trained.err
     (run,) = runs(folder)
     propose = ("propose", f"run={run.info.run_id}", *QUICK_SEARCH[:2], *QUICK_SEARCH[3:])
-    propose += ("target.params=0.5", "ask.samples=256", "retrain.by=nnunet", "retrain.seeds=2", "retrain.randoms=0")
+    propose += (
+        "target.params=0.5",
+        "ask.samples=256",
+        "retrain.by=nnunet",
+        "retrain.seeds=2",
+        "retrain.baselines=[flat]",
+    )
     ended = command(folder, *propose)
     assert ended.code == 0, ended.err
     assert f"nnUNetv2_train {DATASET} 2d 0 -p nnUNetLeanPlans_1" in ended.out
