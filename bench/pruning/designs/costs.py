@@ -29,6 +29,26 @@ class Costs:
         return getattr(self, kind)
 
 
+def costs_of(target: Mapping[str, float | None], whole: Costs) -> dict[str, int]:
+    """Return the largest costs that a target names, by kind.
+
+    Args:
+        target: Shares of the costs of the base, by kind; None where the target does not name a cost.
+        whole: The costs of the base.
+    """
+    return {kind: max(1, int(share * whole[kind])) for kind, share in target.items() if kind != "loss" and share}
+
+
+def limits_of(wanted: Mapping[str, int], whole: Costs) -> dict[str, int]:
+    """Return the largest costs of a design, by kind: those of a target, and the base's where the target names none.
+
+    Examples:
+        >>> limits_of({"params": 10}, Costs(params=100, flops=5000))
+        {'params': 10, 'flops': 5000}
+    """
+    return {"params": whole.params, "flops": whole.flops} | dict(wanted)
+
+
 class Pricing:
     """Count the costs of designs for one shape of images.
 

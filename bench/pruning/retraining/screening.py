@@ -10,6 +10,7 @@ from math import ceil, inf, nan
 from omegaconf import DictConfig
 
 from bench.errors import InputError
+from bench.pruning.designs.costs import costs_of, limits_of
 from bench.pruning.retraining.limits import SEEDS, require_runs
 from bench.pruning.retraining.protocol import (
     FINALISTS,
@@ -25,7 +26,7 @@ from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.base import Base
 from bench.pruning.search.loss import Loss
 from bench.pruning.search.moves import moves
-from bench.pruning.search.proposals import Proposal, costs_of
+from bench.pruning.search.proposals import Proposal
 
 log = logging.getLogger(__name__)
 
@@ -101,15 +102,15 @@ class Screening:
         if runs.empty:
             return []
         lean = Base.of_run(study.tracked.store, runs["run"].iloc[0], study.base.trust)
-        pricing = study.base.pricing
-        target = costs_of(study.config.target, pricing(study.base.design))
+        pricing, whole = study.base.pricing, study.base.pricing(study.base.design)
+        target = costs_of(study.config.target, whole)
         with study.asker(lean, f"asked_{proposal.name}.csv") as asker:
             try:
                 search = study.search(asker)
             except InputError as error:  # what was trained before is worth more than this round
                 log.warning("%s is not asked again: %s", proposal.name, error)
                 return []
-            steps = moves(search, target, MOVES)
+            steps = moves(search, target, limits_of(target, whole), MOVES)
         known = {each.design for each in self.proposals}
         steps = [
             replace(step, part=f"again {number}", change=f"{proposal.name}, retrained and asked again: {step.change}")

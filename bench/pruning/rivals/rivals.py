@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from bench.errors import InputError
 from bench.pruning.designs import Design
 from bench.pruning.designs.baselines import Baseline
+from bench.pruning.designs.costs import costs_of, limits_of
 from bench.pruning.designs.space import Space
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.rivals.pruned import (
@@ -78,7 +79,7 @@ def find_rivals(
     if not config.retrain.rivals:
         return [], []
     train = FirstSeed(retraining, trained)
-    limits = limits_of(config, chosen, retraining)
+    limits = limits_of_rivals(config, chosen, retraining)
     space = Space(retraining.base.design, retraining.base.pricing, limits)
     rivals = []
     for rival in config.retrain.rivals:
@@ -121,15 +122,15 @@ def train_baselines(retraining: Retraining, baselines: Sequence[Baseline | Rival
     return missing
 
 
-def limits_of(config: DictConfig, chosen: Proposal, retraining: Retraining) -> dict[str, int]:
-    """Return the largest costs of a rival: those of the target, else those of the chosen proposal.
+def limits_of_rivals(config: DictConfig, chosen: Proposal, retraining: Retraining) -> dict[str, int]:
+    """Return the largest costs of a rival: as for proposals with a target of cost, else those of the chosen proposal.
 
     A limit is that of the chosen proposal also if the proposal exceeds the target.
     """
     whole = retraining.base.pricing(retraining.base.design)
-    shares = {kind: config.target[kind] for kind in ("params", "flops") if config.target[kind] is not None}
-    wanted = {kind: int(share * whole[kind]) for kind, share in shares.items()} or dict.fromkeys(("params", "flops"), 0)
-    return {kind: max(limit, chosen.costs[kind]) for kind, limit in wanted.items()}
+    wanted = costs_of(config.target, whole)
+    limits = limits_of(wanted, whole) if wanted else dict.fromkeys(("params", "flops"), 0)
+    return {kind: max(limit, chosen.costs[kind]) for kind, limit in limits.items()}
 
 
 def equal_trainings(proposals: Collection[str], retraining: Retraining, brief: float = 0.0) -> int:

@@ -11,25 +11,26 @@ from bench.pruning.search.search import Search, Step, narrower, width_in, with_w
 from bench.pruning.search.widths import WIDEST, added_cost
 
 
-def moves(search: Search, target: Mapping[str, int], most: int) -> list[Step]:
-    """Move width between the slots of the network that was measured, within a target of cost.
+def moves(search: Search, target: Mapping[str, int], limits: Mapping[str, int], most: int) -> list[Step]:
+    """Move width between the slots of the network that was measured, within limits of cost.
 
     The worth of a slot is the information about the label in its last channels, given its other channels, divided by
-    their cost. A slot of little worth is narrowed by one step. Then a slot of large worth is made as wide as the target
-    allows. Channels that do not exist can't be measured. The worth of the last channels is used in their place.
+    their cost. A slot of little worth is narrowed by one step. Then a slot of large worth is made as wide as the limits
+    allow. Channels that do not exist can't be measured. The worth of the last channels is used in their place.
 
     Args:
         search: Measures the information in the channels of the network.
-        target: Largest costs, by kind.
+        target: Largest costs, by kind, by whose shares costs are weighed.
+        limits: Largest costs, by kind, also of a kind that the target does not name.
         most: Largest number of designs. Each widens another slot.
 
     Returns:
         The moves. The information loss of each is that of the channels that it removes.
     """
-    return list(islice(_moves(search, target), most))
+    return list(islice(_moves(search, target, limits), most))
 
 
-def _moves(search: Search, target: Mapping[str, int]) -> Iterator[Step]:
+def _moves(search: Search, target: Mapping[str, int], limits: Mapping[str, int]) -> Iterator[Step]:
     """Yield the moves, those to the slot of the largest worth first."""
     design = search.asker.base
     ranked = _by_worth(search, target, design)
@@ -37,7 +38,7 @@ def _moves(search: Search, target: Mapping[str, int]) -> Iterator[Step]:
         for giver in ranked:
             if giver is not receiver:
                 fewer = narrower(giver[0].width)
-                option = _widened(search, target, with_width(design, giver, fewer), receiver)
+                option = _widened(search, limits, with_width(design, giver, fewer), receiver)
                 if width_in(option, receiver) > receiver[0].width:
                     change = f"{_change(receiver, option)}, {_change(giver, option)}, which have"
                     yield search.step(_name(receiver), change, option, search.channel_loss(giver, fewer))
@@ -56,11 +57,11 @@ def _by_worth(search: Search, target: Mapping[str, int], design: Design) -> list
     return [groups[number] for number in sorted(worth, key=lambda each: worth[each])]
 
 
-def _widened(search: Search, target: Mapping[str, int], design: Design, slots: Sequence[Slot]) -> Design:
-    """Make tied slots as wide as the target allows."""
+def _widened(search: Search, limits: Mapping[str, int], design: Design, slots: Sequence[Slot]) -> Design:
+    """Make tied slots as wide as the limits allow."""
     width = slots[0].width
     return search.pricing.find_widest(
-        target, lambda more: with_width(design, slots, width + int(more)), (WIDEST - 1) * float(width)
+        limits, lambda more: with_width(design, slots, width + int(more)), (WIDEST - 1) * float(width)
     )
 
 

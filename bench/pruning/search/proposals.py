@@ -11,7 +11,7 @@ import pandas as pd
 from bench.errors import InputError
 from bench.information.statistics import round_up
 from bench.pruning.designs import Design
-from bench.pruning.designs.costs import Costs
+from bench.pruning.designs.costs import Costs, costs_of, limits_of
 from bench.pruning.search.asker import Asker
 from bench.pruning.search.base import Base
 from bench.pruning.search.loss import Loss
@@ -69,7 +69,8 @@ def propose_designs(
 ) -> list[Proposal]:
     """Propose leaner designs, ordered by falling number of parameters.
 
-    With a target of cost, several structures get widths by several rules, as wide as the target allows. The structures
+    With a target of cost, several structures get widths by several rules, as wide as the target allows. A cost that the
+    target does not name is at most that of the base. The structures
     are that of the base, those after each part that may be removed and after each further bottom level, and each of
     them without its next part. The designs with the lowest rank scores are proposed, 16 at most. Bits rank designs of
     one structure better than they rank structures, so retraining chooses the structure.
@@ -100,11 +101,6 @@ def propose_designs(
         )
         for rank, design in enumerate(ranked, 1)
     ] + swapped
-
-
-def costs_of(target: Mapping[str, float | None], whole: Costs) -> dict[str, int]:
-    """Return the largest costs that a target allows, by kind."""
-    return {kind: max(1, int(share * whole[kind])) for kind, share in target.items() if kind != "loss" and share}
 
 
 def _within_margin(search: Search, base: Design) -> list[list[Step]]:
@@ -144,9 +140,10 @@ def _swapped(search: Search, base: Design, wanted: Mapping[str, int]) -> list[Pr
     """
     structures = [base, *(step.design for step in [*search.parts(base)][-1:])]
     swaps = [swap for structure in structures for swap in structure.swaps().items()]
-    fitted = {flat_within(swap, search.pricing, wanted) if wanted else swap: words for words, swap in swaps}
+    limits = limits_of(wanted, search.pricing(base))
+    fitted = {flat_within(swap, search.pricing, limits) if wanted else swap: words for words, swap in swaps}
     unknown = Loss(nan, nan, nan, False)
-    affordable = [(design, words) for design, words in fitted.items() if search.pricing.is_within(design, wanted)]
+    affordable = [(design, words) for design, words in fitted.items() if search.pricing.is_within(design, limits)]
     return [
         Proposal(f"swap_{rank}", design, (), search.pricing(design), unknown, unknown, words)
         for rank, (design, words) in enumerate(affordable, 1)

@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 
 from bench.pruning.designs import Design, flat, widths_of
-from bench.pruning.designs.costs import Pricing
+from bench.pruning.designs.costs import Pricing, limits_of
 from bench.pruning.search.search import LEAST_LOSS, Search, Step, narrower, width_in, with_width
 
 WIDEST = 4  # largest width, in units of the base's, of a rule that does not narrow the base
@@ -33,6 +33,9 @@ WORDS = {
 def steps_to_widths(rule: WidthRule, structure: Design, search: Search, target: Mapping[str, int]) -> list[Step]:
     """Choose the widths of a structure by a rule, as wide as the target allows.
 
+    A cost that the target does not name is at most that of the base. It is not weighed where information per cost
+    decides.
+
     Args:
         rule: The rule.
         structure: The base, or the base without some parts.
@@ -42,30 +45,31 @@ def steps_to_widths(rule: WidthRule, structure: Design, search: Search, target: 
     Returns:
         The steps from the structure to the design. The design exceeds the target if even one channel in each slot does.
     """
+    limits = limits_of(target, search.pricing(search.asker.base))
     match rule:
         case WidthRule.PRUNED:
             return list(search.channels(structure, target))
         case WidthRule.GROWN:
             design = _grown(structure, search, target)
         case WidthRule.RANK:
-            design = _by_rank(structure, search, target)
+            design = _by_rank(structure, search, limits)
         case WidthRule.FLAT:
-            design = flat_within(structure, search.pricing, target)
+            design = flat_within(structure, search.pricing, limits)
     return [search.with_widths(design, f"{WORDS[rule]} ({', '.join(map(str, widths_of(design)))})")]
 
 
-def flat_within(structure: Design, pricing: Pricing, target: Mapping[str, int]) -> Design:
-    """Give all slots of a structure one width, the largest within the target."""
+def flat_within(structure: Design, pricing: Pricing, limits: Mapping[str, int]) -> Design:
+    """Give all slots of a structure one width, the largest within the limits."""
     most = WIDEST * float(widths_of(structure).max())
-    return pricing.find_widest(target, lambda width: flat(structure, 1 + width), most)
+    return pricing.find_widest(limits, lambda width: flat(structure, 1 + width), most)
 
 
-def _by_rank(structure: Design, search: Search, target: Mapping[str, int]) -> Design:
+def _by_rank(structure: Design, search: Search, limits: Mapping[str, int]) -> Design:
     """Give all slots widths in proportion to the effective rank of their channels in the base."""
     columns = search.asker.channels[search.by[1]].columns
     ranks = np.array([effective_rank(columns[search.asker.tap_of[slot.name]]) for slot in structure.slots()])
     most = WIDEST * float((widths_of(structure) / ranks).max())
-    return search.pricing.find_widest(target, lambda factor: _at_least_one(structure, factor * ranks), most)
+    return search.pricing.find_widest(limits, lambda factor: _at_least_one(structure, factor * ranks), most)
 
 
 def effective_rank(columns: np.ndarray) -> float:

@@ -126,8 +126,9 @@ def test_the_best_network_is_measured_again_and_its_moves_compete(monkeypatch):
         asked.append(run)
         return run
 
-    def moves(search, target, most):
+    def moves(search, target, limits, most):
         assert target == {"params": 500}
+        assert limits == {"params": 500, "flops": 100}
         wider = 10 + 5 * len(asked)
         steps = [Step("decoder 1", "moved", proposal(width).design, Loss(0, 0, 0, True), True) for width in (wider, 3)]
         return steps[:most]

@@ -19,7 +19,7 @@ from bench.pruning.rivals.rivals import (
     count_rivals,
     equal_trainings,
     find_rivals,
-    limits_of,
+    limits_of_rivals,
     protocol_of_rivals,
     require_rivals,
     train_baselines,
@@ -116,17 +116,19 @@ def test_a_search_trains_as_many_designs_as_it_may_from_the_first_seed_alone(sea
 def test_every_design_has_the_costs_of_the_target_at_most(search, costs):
     retraining = KnownRetraining()
     run([search], 6, retraining, **costs)
-    limits = limits_of(config([search], **costs), chosen(), retraining)
-    assert set(limits) == {kind for kind, share in costs.items() if share is not None}
+    limits = limits_of_rivals(config([search], **costs), chosen(), retraining)
+    whole, least = {"params": 80, "flops": 16}, {"params": 20, "flops": 8}  # of the base and of the chosen proposal
+    assert limits == {kind: max(least[kind], int((costs.get(kind) or 1) * whole[kind])) for kind in whole}
     for design, _ in retraining.designs.values():
         assert all(Sums()(design)[kind] <= limit for kind, limit in limits.items())
 
 
 def test_limits_are_shares_of_the_base_or_the_costs_of_the_proposal():
     retraining = KnownRetraining()  # the base costs 80 and 16, the proposal 20 and 8
-    assert limits_of(config([], 0.5, 0.75), chosen(), retraining) == {"params": 40, "flops": 12}
-    assert limits_of(config([], None, None), chosen(), retraining) == {"params": 20, "flops": 8}
-    assert limits_of(config([], 0.1, None), chosen(), retraining) == {"params": 20}  # the proposal exceeds 8
+    assert limits_of_rivals(config([], 0.5, 0.75), chosen(), retraining) == {"params": 40, "flops": 12}
+    assert limits_of_rivals(config([], None, None), chosen(), retraining) == {"params": 20, "flops": 8}
+    above = limits_of_rivals(config([], 0.1, None), chosen(), retraining)  # the proposal exceeds 8 parameters
+    assert above == {"params": 20, "flops": 16}
 
 
 def test_searches_depend_on_the_seed_of_the_command_alone():

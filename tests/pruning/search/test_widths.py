@@ -26,6 +26,15 @@ def test_every_rule_stays_within_the_target_and_uses_most_of_it(rule, target):
     assert max(costs[kind] / most for kind, most in target.items()) > 0.7
 
 
+@pytest.mark.parametrize(("named", "other"), [("params", "flops"), ("flops", "params")])
+@pytest.mark.parametrize("rule", WidthRule)
+def test_a_cost_that_the_target_does_not_name_is_at_most_the_base_s(rule, named, other):
+    whole = PRICING(BASE)
+    costs = PRICING(design_of(rule, {named: int(0.99 * whole[named])}))
+    assert costs[named] <= 0.99 * whole[named]
+    assert costs[other] <= whole[other]
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_flat_widths_differ_by_one_channel_and_are_the_widest_within_the_target(target):
     flat = flat_within(BASE, PRICING, target)
@@ -73,7 +82,8 @@ def test_widths_grow_where_channels_tell_most():
 
 @pytest.mark.parametrize("target", [{"params": PRICING(BASE).params}, {"flops": PRICING(BASE).flops}])
 def test_moves_widen_the_slot_whose_last_channels_tell_most(target):
-    found = moves(Search(OneSlotTells(EVEN), PRICING, "known", "pixel", 0.05), target, most=2)
+    network = Search(OneSlotTells(EVEN), PRICING, "known", "pixel", 0.05)
+    found = moves(network, target, limits=target, most=2)
     assert 1 <= len(found) <= 2
     before = {slot.name: slot.width for slot in BASE.slots()}
     after = {slot.name: slot.width for slot in found[0].design.slots()}
