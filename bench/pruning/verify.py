@@ -65,7 +65,7 @@ class Verified:
 
 
 def verify(study: Study, proposals: Sequence[Proposal]) -> Verified:
-    """Retrain, choose and judge proposals, and log tables and figures."""
+    """Retrain and choose proposals by validation data, judge the chosen one by test data, and log the results."""
     config, base, tracked, retraining = study.config, study.base, study.tracked, study.retraining
     tracked.text(protocol(config, retraining) + protocol_of_rivals(config, retraining), "protocol.txt")
     screening = Screening(study, proposals)
@@ -78,35 +78,62 @@ def verify(study: Study, proposals: Sequence[Proposal]) -> Verified:
     missing = screening.missing + retraining({name: first[name] for name in trained}, "retrain base and proposals")
     chosen = choose(config, finalists, retraining.read(trained, test=False))
 
-    rng = named_rng(config.seed, "random designs")
-    asked = config.retrain.baselines
-    equal_cost = baseline_designs(chosen.design, base.design, base.network, base.pricing, asked, rng)
-    trainings = equal_trainings([each.name for each in screening.proposals], retraining, screening.brief)
-    rivals, not_run = find_rivals(config, chosen, first, trainings, retraining)
-    baselines: list[Baseline | Rival] = [*equal_cost, *rivals]
+    baselines, not_run = find_baselines(study, screening, chosen, first)
     known: list[tuple[str, tuple[Design, str | None]]] = [(name, (first[name], None)) for name in trained]
     known += [(each.name, (each.design, each.start)) for each in baselines]
     trained_as = {of: name for name, of in reversed(known)}  # designs of equal start are trained once
-    new = {each.name: each.design for each in baselines if trained_as[each.design, each.start] == each.name}
-    missing += not_run + train_baselines(retraining, [each for each in baselines if each.name in new])
+    new = [each for each in baselines if trained_as[each.design, each.start] == each.name]
+    missing += not_run + train_baselines(retraining, new)
     tracked.text("\n".join(missing), "not_run.txt")
-    results = retraining.read([*first, *new], test=True)
+
+    results = retraining.read([*first, *(each.name for each in new)], test=True)
     kinds = {name: "proposal" for name in first} | {"base": "base", chosen.name: "chosen"}
-    kinds |= {each.name: each.kind for each in baselines if each.name in new}
-    designs = designs_table(results, kinds, {name: base.latency_ms(design) for name, design in (first | new).items()})
+    kinds |= {each.name: each.kind for each in new}
+    latencies = {name: base.latency_ms(design) for name, design in first.items()}
+    latencies |= {each.name: base.latency_ms(each.design) for each in new}
+    designs = designs_table(results, kinds, latencies)
     references = {"base": "base"} | {each.name: trained_as[each.design, each.start] for each in baselines}
     compared = comparisons(results, chosen, references, config)
-    tracked.table(results.runs, "tables/runs.csv")
-    tracked.table(designs, "tables/designs.csv")
-    tracked.table(compared, "tables/comparisons.csv")
-    tracked.metrics({f"summary/gain.{row.baseline}": row.gain for row in compared.itertuples()})
-    whole = base.pricing(base.design)
-    tracked.metrics({f"summary/{kind}_ratio": whole[kind] / chosen.costs[kind] for kind in ("params", "flops")})
-    title = f"{base.data.name} · {len(designs)} designs, {len(retraining.seeds)} seeds, 95 % intervals"
-    tracked.figure(plots.pareto(designs, metric_of(base.data.task), title), "figures/pareto.png")
-    points = pd.concat(curves(tracked, results.runs[results.runs["design"] == name]) for name in kinds)
+    verified = Verified(chosen, screening.proposals, designs, compared, results.runs, baselines)
+    log_results(study, verified, list(kinds))
+    return verified
+
+
+def find_baselines(
+    study: Study, screening: Screening, chosen: Proposal, first: Mapping[str, Design]
+) -> tuple[list[Baseline | Rival], list[str]]:
+    """Return the baseline designs of the chosen proposal and the rivals. Searches train their designs here.
+
+    Args:
+        study: The study.
+        screening: Has trained the proposals.
+        chosen: The chosen proposal.
+        first: The base and the proposals, by name.
+
+    Returns:
+        The designs, and descriptions of the trainings of searches that were not run.
+    """
+    config, base, retraining = study.config, study.base, study.retraining
+    rng, kinds = named_rng(config.seed, "random designs"), config.retrain.baselines
+    equal_cost = baseline_designs(chosen.design, base.design, base.network, base.pricing, kinds, rng)
+    trainings = equal_trainings([each.name for each in screening.proposals], retraining, screening.brief)
+    rivals, not_run = find_rivals(config, chosen, first, trainings, retraining)
+    return [*equal_cost, *rivals], not_run
+
+
+def log_results(study: Study, verified: Verified, names: Sequence[str]) -> None:
+    """Log the tables, the gains, the ratios of costs and the figures of these designs."""
+    base, tracked, runs = study.base, study.tracked, verified.runs
+    tracked.table(runs, "tables/runs.csv")
+    tracked.table(verified.designs, "tables/designs.csv")
+    tracked.table(verified.comparisons, "tables/comparisons.csv")
+    tracked.metrics({f"summary/gain.{row.baseline}": row.gain for row in verified.comparisons.itertuples()})
+    whole, lean = base.pricing(base.design), verified.chosen.costs
+    tracked.metrics({f"summary/{kind}_ratio": whole[kind] / lean[kind] for kind in EQUAL})
+    title = f"{base.data.name} · {len(verified.designs)} designs, {len(study.retraining.seeds)} seeds, 95 % intervals"
+    tracked.figure(plots.pareto(verified.designs, metric_of(base.data.task), title), "figures/pareto.png")
+    points = pd.concat(curves(tracked, runs[runs["design"] == name]) for name in names)
     tracked.figure(plots.training_curves(points, f"{base.data.name} · retrained designs"), "figures/training.png")
-    return Verified(chosen, screening.proposals, designs, compared, results.runs, baselines)
 
 
 def choose(config: DictConfig, finalists: Sequence[Proposal], results: Retrained) -> Proposal:

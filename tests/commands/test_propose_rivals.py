@@ -10,7 +10,7 @@ from running import artifact, assert_refused, command
 
 @pytest.mark.processes
 def test_rivals_are_trained_selected_and_judged_as_baseline_designs(tmp_path):
-    asked = (*CLASSES, "target.flops=0.6", "retrain.seeds=2", "retrain.baselines=[flat]", "ask.samples=64")
+    asked = (*CLASSES, "target.flops=0.6", "retrain.seeds=2", "retrain.baselines=[]", "ask.samples=64")
     ended = propose(tmp_path, *asked, "retrain.rivals=[random,tpe]")
     assert ended.code == 0, ended.err
     parent = parent_of(tmp_path)
