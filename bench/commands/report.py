@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from bench.commands.agreement import others
 from bench.information.power import power_line
 from bench.information.tables import I_TY, I_XT, LayerTable
 from bench.information.verdicts import Verdict, verdicts
@@ -215,23 +216,6 @@ def _changes(rows: pd.DataFrame) -> str:
                 f"{word} most from {taps[before]} ({excess[before]:.2f} bits) to {taps[after]} ({excess[after]:.2f})"
             )
     return f"Information {' and '.join(said)}." if said else "No two layers differ by more than their intervals."
-
-
-def others(table: LayerTable) -> str:
-    """Say in a line for each other estimator and view how many layers are clear, and which layer has the most."""
-    lines = []
-    for estimator in table.estimators:
-        for view in table.views:
-            rows = table.best(estimator, view)
-            rows = rows[(rows["quantity"] == I_TY) & rows["bits"].notna()]
-            if (estimator, view) == (table.estimators[0], table.views[0]) or rows.empty:
-                continue
-            clear = rows[verdicts(rows) == Verdict.CLEAR]
-            line = f"{estimator}, {view} view: {len(clear)} of {len(rows)} layers are clear"
-            if len(clear):
-                line += f"; {clear.loc[clear['excess'].idxmax(), 'tap']} has most, {clear['excess'].max():.2f} bits"
-            lines.append(line + "\n")
-    return "".join(["\n", *lines, "layers.csv of the run has all numbers\n"])
 
 
 def _calibrated(rows: pd.DataFrame) -> list[str]:

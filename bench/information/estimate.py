@@ -6,13 +6,26 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 
+import numpy as np
 import scipy  # it loads its modules when they are first used
 
 SATURATED = 0.95
+CLOSE = 0.1  # bits; a difference that does not matter
 RECOVERED = 2  # the largest factor between planted truth and the excess that recovers it
 ROUNDING = 1e-9  # bits
 QUANTILE = 0.95  # of a null, which a significant estimate exceeds
 BELOW = 0.999  # of p values; a greater one means that the estimate is below its null
+
+
+def agree(bits: np.ndarray, other: np.ndarray | float) -> np.ndarray:
+    """Whether numbers of bits are within a factor of 2 or 0.1 bits of each other, element by element.
+
+    Examples:
+        >>> agree(np.array([0.3, 0.3, -0.02]), np.array([0.6, 0.7, 0.05])).tolist()
+        [True, False, True]
+    """
+    by_factor = (bits <= other * RECOVERED) & (other <= bits * RECOVERED)
+    return by_factor | (np.abs(bits - other) <= CLOSE)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ import numpy as np
 from scipy.special import ndtri
 
 from bench.errors import EstimationError
-from bench.information.estimate import RECOVERED, Calibrated
+from bench.information.estimate import Calibrated, agree
 from bench.information.statistics import TAILS
 
-CLOSE = 0.1  # bits; a difference that does not matter
 SURE = 0.9  # a number is reliable if at least this share of the doses that fit is close to it
 WIDEST = 0.5  # share of all doses that an interval covers at most, unless the number is reliable
 DRAWS = 200  # quantiles of the error of an estimate
@@ -69,7 +68,7 @@ class Curves:
         """Summarise the doses that fit, and say what they allow."""
         low, bits, high = (float(bound) for bound in np.quantile(fits, (TAILS[0], 0.5, TAILS[1])))
         span = f"truths from {low:.2f} to {high:.2f} bits give such an estimate"
-        close = (fits / RECOVERED <= bits) & (bits <= fits * RECOVERED) | (np.abs(fits - bits) <= CLOSE)
+        close = agree(fits, bits)
         if close.mean() >= SURE:
             return Calibrated(bits, low, high, True, f"the response is steep enough for its spread: {span}")
         if high - low > WIDEST * self.bound:

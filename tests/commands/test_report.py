@@ -111,6 +111,43 @@ def test_other_estimators_have_a_line_each():
     assert "ksg_mixture, pixel view: 3 of 5 layers are clear; out has most, 0.40 bits" in text
 
 
+def agreement_lines(*sides):
+    """The lines of a report of two estimators that say where they agree, without the rule."""
+    text = layers_report(LayerTable([row for side in sides for row in side]))
+    rule = " where both can be read (within a factor of 2 or 0.1 bits)"
+    return [line.replace(rule, "") for line in text.splitlines() if "agrees" in line]
+
+
+@pytest.mark.parametrize(
+    ("other", "found"),
+    [
+        ({"scale": 0.5}, "5 of the 5 layers"),
+        ({"scale": 0.4}, "2 of the 5 layers; most apart at out: 0.32, probe 0.80"),
+        ({"layers": LAYERS[3:], "scale": 1.8}, "2 of the 2 layers"),
+        ({"layers": [*LAYERS[:2], ("out", "output", 0.3)]}, "2 of the 3 layers; most apart at out: 0.30, probe 0.80"),
+    ],
+)
+def test_the_report_says_where_two_estimators_agree(other, found):
+    assert agreement_lines(rows(), rows(estimator="ksg", **other)) == [f"ksg agrees with probe at {found}"]
+
+
+def test_calibrated_bits_are_compared_if_both_estimators_have_them():
+    wide = LAYERS[4:]  # 0.8 bits above the null by both
+    own, other = ({"calibrated": bits, "calibrated_low": 0.0, "calibrated_high": 1.0} for bits in (0.2, 0.6))
+    calibrated = rows(estimator="renyi_2", layers=wide, label_entropy=0.9, **other)
+    line = "renyi_2 agrees with probe at 0 of the 1 layers; most apart at out: 0.60, probe 0.20"
+    assert agreement_lines(rows(layers=wide, **own), calibrated) == [line]
+    raw = rows(estimator="ksg", layers=wide)
+    assert agreement_lines(rows(layers=wide, **own), raw) == ["ksg agrees with probe at 1 of the 1 layers"]
+
+
+@pytest.mark.parametrize(
+    "other", [{"label_entropy": 0.9}, {"view": "image"}, {"recovered_ok": False}, {"saturation": 1.0}]
+)
+def test_numbers_of_another_unit_or_view_or_that_can_not_be_read_are_not_compared(other):
+    assert agreement_lines(rows(), rows(estimator="renyi_2", **other)) == []
+
+
 def test_a_table_without_estimates_says_so():
     assert "no estimate; layers.csv has the reasons" in layers_report(LayerTable(rows(bits=None)))
     assert layers_report(LayerTable()) == ""
