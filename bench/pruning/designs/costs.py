@@ -35,6 +35,10 @@ def costs_of(target: Mapping[str, float | None], whole: Costs) -> dict[str, int]
     Args:
         target: Shares of the costs of the base, by kind; None where the target does not name a cost.
         whole: The costs of the base.
+
+    Examples:
+        >>> costs_of({"params": 0.25, "flops": None, "loss": 0.01}, Costs(params=100, flops=5000))
+        {'params': 25}
     """
     return {kind: max(1, int(share * whole[kind])) for kind, share in target.items() if kind != "loss" and share}
 
