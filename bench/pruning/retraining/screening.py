@@ -119,7 +119,13 @@ class Screening:
         ]
         return [
             Proposal(
-                f"again_{number}_{rank}", step.design, [*proposal.steps, step], pricing(step.design), UNKNOWN, UNKNOWN
+                f"again_{number}_{rank}",
+                step.design,
+                [*proposal.steps, step],
+                pricing(step.design),
+                UNKNOWN,
+                UNKNOWN,
+                proposal.swap,
             )
             for rank, step in enumerate(steps, 1)
         ]

@@ -55,9 +55,10 @@ class Proposal:
 
     def reasons(self) -> str:
         """Describe in sentences why the parts were removed."""
+        reasons = [step.describe() for step in last_step_of_each_part(self.steps)]
         if self.swap:
-            return f"{self.swap} replaces that of the base; the base has no information about this network"
-        return "\n".join(step.describe() for step in last_step_of_each_part(self.steps))
+            reasons.append(f"{self.swap} replaces that of the base; the base has no information about this network")
+        return "\n".join(reasons)
 
     def overrides(self) -> str:
         """Return the overrides of `python -m bench` that train this design instead of the base's."""
@@ -138,15 +139,16 @@ def _swapped(search: Search, base: Design, wanted: Mapping[str, int]) -> list[Pr
 
     The versions replace parts of the base, and of the base without the parts that may be removed.
     """
-    structures = [base, *(step.design for step in [*search.parts(base)][-1:])]
-    swaps = [swap for structure in structures for swap in structure.swaps().items()]
-    limits = limits_of(wanted, search.pricing(base))
-    fitted = {flat_within(swap, search.pricing, limits) if wanted else swap: words for words, swap in swaps}
+    parts, limits = list(search.parts(base)), limits_of(wanted, search.pricing(base))
+    fitted = {}
+    for steps in ([], parts):
+        for words, swap in _last_design(steps, base).swaps().items():
+            fitted[flat_within(swap, search.pricing, limits) if wanted else swap] = (steps, words)
     unknown = Loss(nan, nan, nan, False)
-    affordable = [(design, words) for design, words in fitted.items() if search.pricing.is_within(design, limits)]
+    affordable = {design: found for design, found in fitted.items() if search.pricing.is_within(design, limits)}
     return [
-        Proposal(f"swap_{rank}", design, (), search.pricing(design), unknown, unknown, words)
-        for rank, (design, words) in enumerate(affordable, 1)
+        Proposal(f"swap_{rank}", design, steps, search.pricing(design), unknown, unknown, words)
+        for rank, (design, (steps, words)) in enumerate(affordable.items(), 1)
     ]
 
 

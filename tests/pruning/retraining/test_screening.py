@@ -1,6 +1,7 @@
 """Screening: which proposals are trained briefly, to their end, and from which seeds, by validation scores alone."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -150,6 +151,20 @@ def test_the_best_network_is_measured_again_and_its_moves_compete(monkeypatch):
     last = screened.proposals[-1]
     assert [step.part for step in last.steps] == ["again 1", "again 2"]
     assert last.reasons().startswith("lean_10, retrained and asked again: moved")
+
+
+def test_a_swap_that_is_asked_again_remains_a_swap(monkeypatch):
+    moved = Step("decoder 1", "moved", proposal(30).design, Loss(0, 0, 0, True), True)
+    monkeypatch.setattr(screening, "Base", SimpleNamespace(of_run=lambda store, run, trust: run))
+    monkeypatch.setattr(screening, "moves", lambda *_: [moved])
+    studied = study(KnownRetraining(), rounds=1)
+    studied.base = SimpleNamespace(design=None, trust=(), pricing=lambda design: Costs(1000, 100))
+    studied.tracked, studied.search = SimpleNamespace(store=None), lambda asker: None
+    studied.asker = lambda lean, file: nullcontext()
+    screened = Screening(studied, [replace(each, swap="interpolation") for each in PROPOSALS])
+    screened.finalists()
+    again = screened.proposals[-1]
+    assert (again.name, again.swap, again.within_margin) == ("again_1_1", "interpolation", False)
 
 
 def test_a_network_without_information_is_not_asked_again_and_the_command_goes_on(monkeypatch, caplog):

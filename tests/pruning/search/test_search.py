@@ -178,6 +178,18 @@ def test_a_target_is_also_met_with_the_next_part_removed():
     assert structures == {(2, ("cat", "cat")), (2, ("cat", "off")), (1, ("cat",)), (1, ("off",))}
 
 
+def test_a_swap_in_a_leaner_structure_also_says_which_parts_were_removed():
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.0})
+    swaps = [proposal for proposal in propose_designs(search(asker), BASE, {"params": 0.3}) if proposal.swap]
+    depths = {proposal.design.depth for proposal in swaps}
+    assert depths == {1, 2}
+    for proposal in swaps:
+        *removed, last = proposal.reasons().split("\n")
+        assert last == f"{proposal.swap} replaces that of the base; the base has no information about this network"
+        assert [reason.startswith("without level 3") for reason in removed] == [True] * (2 - proposal.design.depth)
+        assert not proposal.within_margin
+
+
 def test_an_unreachable_target_is_refused_with_the_smallest_possible_one():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     with pytest.raises(InputError, match=r"target.params: got 0.001, wanted at least .* loses .* bits"):
