@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pandas as pd
 
 from bench.information.estimate import CLOSE, RECOVERED, agree
@@ -17,26 +19,25 @@ def others(table: LayerTable) -> str:
     An estimator is compared with the primary one in the same view. Another view asks another question.
     """
     primary, lines = _about_the_label(table, table.estimators[0], table.views[0]), []
-    for estimator in table.estimators:
-        for view in table.views:
-            rows = _about_the_label(table, estimator, view)
-            if (estimator, view) == (table.estimators[0], table.views[0]) or rows.empty:
-                continue
-            clear = rows[rows["verdict"] == Verdict.CLEAR]
-            line = f"{estimator}, {view} view: {len(clear)} of {len(rows)} layers are clear"
-            if len(clear):
-                line += f"; {clear.loc[clear['excess'].idxmax(), 'tap']} has most, {clear['excess'].max():.2f} bits"
-            lines.append(f"{line}\n")
-            if view == table.views[0]:
-                lines.append(_compared(rows, primary))
+    for estimator, view in [*product(table.estimators, table.views)][1:]:
+        rows = _about_the_label(table, estimator, view)
+        if rows.empty:
+            continue
+        clear = rows[rows["verdict"] == Verdict.CLEAR]
+        line = f"{estimator}, {view} view: {len(clear)} of {len(rows)} layers are clear"
+        if len(clear):
+            line += f"; {clear.loc[clear['excess'].idxmax(), 'tap']} has most, {clear['excess'].max():.2f} bits"
+        lines.append(f"{line}\n")
+        if view == table.views[0]:
+            lines.append(_compared(rows, primary))
     return "".join(["\n", *lines, "layers.csv of the run has all numbers\n"])
 
 
 def agreement(rows: pd.DataFrame, primary: pd.DataFrame) -> pd.DataFrame:
     """Compare the numbers of two estimators about the label, layer by layer.
 
-    A layer is compared if both numbers can be read, and if they are in the same unit: both are calibrated, or the
-    entropy of the label is the same by both. It is not for Rényi's entropy, and calibration makes it Shannon's.
+    A layer is compared if both numbers can be read and are in the same unit. Calibrated bits are Shannon's. Other bits
+    are in the same unit if both estimators give the label the same entropy: Rényi's entropy differs from Shannon's.
 
     Args:
         rows: Rows of one estimator, with tap, verdict, excess, calibrated and label_entropy.
@@ -69,13 +70,13 @@ def _compared(rows: pd.DataFrame, primary: pd.DataFrame) -> str:
     compared = agreement(rows, primary)
     if compared.empty:
         return ""
-    names, of = rows["estimator"].iloc[0], primary["estimator"].iloc[0]
+    estimator, reference = rows["estimator"].iloc[0], primary["estimator"].iloc[0]
     line = (
-        f"{names} agrees with {of} at {compared['agree'].sum()} of the {len(compared)} layers where both can be read "
-        f"(within a factor of {RECOVERED} or {CLOSE:g} bits)"
+        f"{estimator} agrees with {reference} at {compared['agree'].sum()} of the {len(compared)} layers "
+        f"where both can be read (within a factor of {RECOVERED} or {CLOSE:g} bits)"
     )
     apart = compared[~compared["agree"]]
     if len(apart):
         most = apart.loc[(apart["bits"] - apart["of_primary"]).abs().idxmax()]
-        line += f"; most apart at {most['tap']}: {most['bits']:.2f}, {of} {most['of_primary']:.2f}"
+        line += f"; most apart at {most['tap']}: {most['bits']:.2f}, {reference} {most['of_primary']:.2f}"
     return f"{line}\n"

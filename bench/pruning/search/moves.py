@@ -20,8 +20,8 @@ def moves(search: Search, target: Mapping[str, int], limits: Mapping[str, int], 
 
     Args:
         search: Measures the information in the channels of the network.
-        target: Largest costs, by kind, by whose shares costs are weighed.
-        limits: Largest costs, by kind, also of a kind that the target does not name.
+        target: Largest costs that the target names, by kind. The cost of channels is the sum of its shares of these.
+        limits: Largest costs of a design, by kind, also of a kind that the target does not name.
         most: Largest number of designs. Each widens another slot.
 
     Returns:

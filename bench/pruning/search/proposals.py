@@ -71,10 +71,10 @@ def propose_designs(
     """Propose leaner designs, ordered by falling number of parameters.
 
     With a target of cost, several structures get widths by several rules, as wide as the target allows. A cost that the
-    target does not name is at most that of the base. The structures
-    are that of the base, those after each part that may be removed and after each further bottom level, and each of
-    them without its next part. The designs with the lowest rank scores are proposed, 16 at most. Bits rank designs of
-    one structure better than they rank structures, so retraining chooses the structure.
+    target does not name is at most that of the base. The structures are that of the base, those after each part that
+    may be removed and after each further bottom level, and each of them without its next part. The designs with the
+    lowest rank scores are proposed, 16 at most. Bits rank designs of one structure better than they rank structures, so
+    retraining chooses the structure.
 
     Without a target of cost, the removals are those that the margin allows. Further designs have half and a quarter of
     the cost of the leanest of these. Retraining then shows how much can be removed.

@@ -5,6 +5,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from bench.config.sections import BASELINES
 from bench.pruning.designs import design_of
 from bench.pruning.designs.baselines import BaselineKind, baseline_designs, by_magnitude, magnitudes_of
 from bench.pruning.designs.costs import Pricing
@@ -60,6 +61,10 @@ def test_every_kind_of_baseline_is_built_at_both_costs(network):
     found = baseline_designs(base.with_widths([1, 2, 1]), base, network, pricing, KINDS, np.random.default_rng(0))
     names = [f"{kind}_at_{cost}" for kind in KINDS for cost in ("params", "flops")]
     assert [baseline.name for baseline in found] == names
+
+
+def test_the_config_allows_every_kind_of_baseline():
+    assert list(BASELINES) == KINDS == [*BaselineKind]
 
 
 def test_kinds_that_are_not_asked_for_do_not_change_the_others(network):
