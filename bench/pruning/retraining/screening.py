@@ -24,6 +24,7 @@ from bench.pruning.retraining.protocol import (
 from bench.pruning.retraining.study import Study
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.base import Base
+from bench.pruning.search.importance import Importance
 from bench.pruning.search.loss import Loss
 from bench.pruning.search.moves import moves
 from bench.pruning.search.proposals import Proposal
@@ -110,7 +111,9 @@ class Screening:
             except InputError as error:  # what was trained before is worth more than this round
                 log.warning("%s is not asked again: %s", proposal.name, error)
                 return []
-            steps = moves(search, target, limits_of(target, whole), MOVES)
+            by_gradients = study.config.ask.worth == "gradients"
+            lost = Importance(lean, study.config.seed).lost_between if by_gradients else search.lost_between
+            steps = moves(search, target, limits_of(target, whole), MOVES, lost)
         known = {each.design for each in self.proposals}
         steps = [
             replace(step, part=f"again {number}", change=f"{proposal.name}, retrained and asked again: {step.change}")

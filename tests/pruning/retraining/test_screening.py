@@ -59,15 +59,20 @@ class KnownRetraining:
         return Retrained(pd.DataFrame(rows, columns=["design", "seed", "val_score", "run"]), pd.DataFrame())
 
 
-def study(retraining, params=0.5, rounds=0, by="bench"):
+def study(retraining, params=0.5, rounds=0, by="bench", worth="information"):
     config = OmegaConf.create(
         {
             "target": {"params": params, "flops": None, "loss": 0.01},
-            "ask": {"rule": "search", "rounds": rounds},
+            "seed": 0,
+            "ask": {"rule": "search", "rounds": rounds, "worth": worth},
             "retrain": {"by": by},
         }
     )
     return SimpleNamespace(config=config, retraining=retraining)
+
+
+def known_search(asker):
+    return SimpleNamespace(lost_between="bits")
 
 
 def names(proposals):
@@ -127,7 +132,8 @@ def test_the_best_network_is_measured_again_and_its_moves_compete(monkeypatch):
         asked.append(run)
         return run
 
-    def moves(search, target, limits, most):
+    def moves(search, target, limits, most, lost):
+        assert lost == "bits"
         assert target == {"params": 500}
         assert limits == {"params": 500, "flops": 100}
         wider = 10 + 5 * len(asked)
@@ -143,7 +149,7 @@ def test_the_best_network_is_measured_again_and_its_moves_compete(monkeypatch):
     monkeypatch.setattr(screening, "moves", moves)
     studied = study(training, rounds=2)
     studied.base = SimpleNamespace(design=None, trust=(), pricing=lambda design: Costs(1000, 100))
-    studied.tracked, studied.asker, studied.search = SimpleNamespace(store=None), asker, lambda asker: None
+    studied.tracked, studied.asker, studied.search = SimpleNamespace(store=None), asker, known_search
     screened = Screening(studied, PROPOSALS)
     assert names(screened.finalists()) == ["again_2_1", "again_1_1"]
     assert asked == ["lean_10", "again_1_1"]
@@ -159,12 +165,30 @@ def test_a_swap_that_is_asked_again_remains_a_swap(monkeypatch):
     monkeypatch.setattr(screening, "moves", lambda *_: [moved])
     studied = study(KnownRetraining(), rounds=1)
     studied.base = SimpleNamespace(design=None, trust=(), pricing=lambda design: Costs(1000, 100))
-    studied.tracked, studied.search = SimpleNamespace(store=None), lambda asker: None
+    studied.tracked, studied.search = SimpleNamespace(store=None), known_search
     studied.asker = lambda lean, file: nullcontext()
     screened = Screening(studied, [replace(each, swap="interpolation") for each in PROPOSALS])
     screened.finalists()
     again = screened.proposals[-1]
     assert (again.name, again.swap, again.within_margin) == ("again_1_1", "interpolation", False)
+
+
+@pytest.mark.parametrize(("worth", "wanted"), [("information", "bits"), ("gradients", "gradients of lean_10, seed 0")])
+def test_the_setting_says_what_tells_the_worth_of_channels(monkeypatch, worth, wanted):
+    used = []
+    monkeypatch.setattr(screening, "Base", SimpleNamespace(of_run=lambda store, run, trust: run))
+    monkeypatch.setattr(screening, "moves", lambda *arguments: used.append(arguments[-1]) or [])
+    monkeypatch.setattr(
+        screening,
+        "Importance",
+        lambda lean, seed: SimpleNamespace(lost_between=f"gradients of {lean}, seed {seed}"),
+    )
+    studied = study(KnownRetraining(), rounds=1, worth=worth)
+    studied.base = SimpleNamespace(design=None, trust=(), pricing=lambda design: Costs(1000, 100))
+    studied.tracked, studied.search = SimpleNamespace(store=None), known_search
+    studied.asker = lambda lean, file: nullcontext()
+    Screening(studied, PROPOSALS).finalists()
+    assert used == [wanted]
 
 
 def test_a_network_without_information_is_not_asked_again_and_the_command_goes_on(monkeypatch, caplog):

@@ -83,7 +83,7 @@ def test_widths_grow_where_channels_tell_most():
 @pytest.mark.parametrize("target", [{"params": PRICING(BASE).params}, {"flops": PRICING(BASE).flops}])
 def test_moves_widen_the_slot_whose_last_channels_tell_most(target):
     network = Search(OneSlotTells(EVEN), PRICING, "known", "pixel", 0.05)
-    found = moves(network, target, limits=target, most=2)
+    found = moves(network, target, limits=target, most=2, lost=network.lost_between)
     assert 1 <= len(found) <= 2
     before = {slot.name: slot.width for slot in BASE.slots()}
     after = {slot.name: slot.width for slot in found[0].design.slots()}
@@ -93,3 +93,17 @@ def test_moves_widen_the_slot_whose_last_channels_tell_most(target):
         assert PRICING.is_within(step.design, target)
     assert "encoder 2" in found[0].change
     assert len({step.part for step in found}) == len(found)
+
+
+def test_moves_follow_what_is_said_to_be_lost():
+    """By another measure than information, the slot of the largest worth is widened too."""
+    target = {"params": PRICING(BASE).params}
+
+    def lost(slots, wide, narrow):
+        return 1.0 if slots[0].name == "encoder 1" else 0.0
+
+    network = Search(OneSlotTells(EVEN), PRICING, "known", "pixel", 0.05)
+    first = moves(network, target, limits=target, most=1, lost=lost)[0]
+    widths = {slot.name: slot.width for slot in first.design.slots()}
+    assert widths["encoder 1"] > BASE.slots()[0].width
+    assert "encoder 1" in first.change
