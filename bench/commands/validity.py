@@ -14,7 +14,7 @@ from bench.errors import InputError
 from bench.pruning.designs import widths_of
 from bench.pruning.designs.costs import Pricing
 from bench.pruning.designs.study import study_set
-from bench.pruning.judging.ranking import agreement, ceiling
+from bench.pruning.judging.ranking import ceiling, rank_correlation
 from bench.pruning.judging.results import Retrained, cell_of
 from bench.pruning.retraining.limits import require_runs
 from bench.pruning.retraining.study import open_study
@@ -160,7 +160,7 @@ def leaderboard(scored: pd.DataFrame, losses: pd.DataFrame, seed: int) -> pd.Dat
     rows = []
     for diagnostic, rows_of in scored.groupby("diagnostic", sort=False):
         first, answered = rows_of.iloc[0], rows_of.dropna(subset="bits")
-        found = agreement(answered["bits"].to_numpy(), mean[answered["design"]].to_numpy(), seed)
+        found = rank_correlation(answered["bits"].to_numpy(), mean[answered["design"]].to_numpy(), seed)
         rows.append(
             {
                 "diagnostic": diagnostic,

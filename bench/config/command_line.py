@@ -46,6 +46,7 @@ def read_line(arguments: Sequence[str]) -> Line:
     words = [expand_home(word) for word in arguments]
     _refuse_spaces(words)
     parser = get_args_parser()
+    # Else argparse ends the process with its own message. mypy refuses every assignment to a method.
     parser.error = lambda message: _refuse(f"{message}; {START} --hydra-help lists the flags")  # type: ignore[method-assign]
     parsed, unknown = parser.parse_known_intermixed_args(words)
     bare = [word for word in parsed.overrides if "=" not in word and not word.startswith("~")]

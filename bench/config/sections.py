@@ -91,6 +91,7 @@ class Tracking:
 class Searching(Tracking):
     """Where runs are searched."""
 
+    # A narrower type in the parent class: where results are logged, the experiment has a name.
     experiment: Annotated[str | None, Text("the name of an experiment, or null")] = None  # type: ignore[assignment]
 
 

@@ -9,7 +9,7 @@ from bench.information.statistics import Interval, bootstrap_rows, percentile_in
 RESAMPLES = 2000
 
 
-def agreement(scores: np.ndarray, losses: np.ndarray, seed: int) -> Interval:
+def rank_correlation(scores: np.ndarray, losses: np.ndarray, seed: int) -> Interval:
     """Compute the Spearman correlation of scores and losses with its 95 % bootstrap interval over designs.
 
     Args:
@@ -21,7 +21,7 @@ def agreement(scores: np.ndarray, losses: np.ndarray, seed: int) -> Interval:
         The interval; NaN if one side does not vary.
 
     Examples:
-        >>> agreement(np.arange(10.0), np.arange(10.0) ** 2, seed=0).mean
+        >>> rank_correlation(np.arange(10.0), np.arange(10.0) ** 2, seed=0).mean
         1.0
     """
     found = float(spearman(scores, losses))

@@ -3,18 +3,18 @@ import pytest
 from scipy.stats import bootstrap, spearmanr
 
 from bench.pruning.judging.judge import verdict
-from bench.pruning.judging.ranking import agreement, ceiling
+from bench.pruning.judging.ranking import ceiling, rank_correlation
 
 
 def test_perfect_and_reversed_scores():
     losses = np.random.default_rng(0).normal(size=24)
-    assert agreement(np.exp(losses), losses, seed=0).mean == pytest.approx(1)
-    assert agreement(-losses, losses, seed=0).mean == pytest.approx(-1)
+    assert rank_correlation(np.exp(losses), losses, seed=0).mean == pytest.approx(1)
+    assert rank_correlation(-losses, losses, seed=0).mean == pytest.approx(-1)
 
 
 def test_a_useless_score_has_an_interval_around_zero():
     rng = np.random.default_rng(0)
-    held = [verdict(agreement(rng.normal(size=24), rng.normal(size=24), seed), 0) for seed in range(40)]
+    held = [verdict(rank_correlation(rng.normal(size=24), rng.normal(size=24), seed), 0) for seed in range(40)]
     assert held.count("better") + held.count("worse") <= 5  # 2 of 40 are expected
 
 
@@ -22,7 +22,7 @@ def test_the_interval_is_the_middle_95_percent_of_a_bootstrap():
     rng = np.random.default_rng(0)
     losses = rng.normal(size=24)
     scores = losses + rng.normal(size=24)
-    got = agreement(scores, losses, seed=0)
+    got = rank_correlation(scores, losses, seed=0)
     wanted = bootstrap(
         (scores, losses), lambda a, b: spearmanr(a, b).statistic, paired=True, vectorized=False, n_resamples=4000,
         method="percentile", random_state=np.random.default_rng(1),
@@ -31,7 +31,7 @@ def test_the_interval_is_the_middle_95_percent_of_a_bootstrap():
 
 
 def test_a_constant_score_has_no_rank_correlation():
-    assert np.isnan(agreement(np.ones(8), np.arange(8.0), seed=0).mean)
+    assert np.isnan(rank_correlation(np.ones(8), np.arange(8.0), seed=0).mean)
 
 
 def test_without_noise_the_ceiling_is_one():
@@ -46,7 +46,7 @@ def test_the_ceiling_is_the_agreement_of_a_perfect_score():
     for seed in range(60):
         truth = rng.normal(0, 0.01, 24)
         losses = truth[:, None] + rng.normal(0, 0.01, (24, 3))
-        reached.append(agreement(truth, losses.mean(axis=1), seed).mean)
+        reached.append(rank_correlation(truth, losses.mean(axis=1), seed).mean)
         estimated.append(ceiling(losses, seed).mean)
     assert np.mean(estimated) == pytest.approx(np.mean(reached), abs=0.03)
 
