@@ -28,6 +28,7 @@ from bench.pruning.search.importance import Importance
 from bench.pruning.search.loss import Loss
 from bench.pruning.search.moves import moves
 from bench.pruning.search.proposals import Proposal
+from bench.pruning.search.search import Step
 
 log = logging.getLogger(__name__)
 
@@ -98,40 +99,40 @@ class Screening:
         Returns:
             New proposals; none if no training of the proposal finished, or if no layer of it has information.
         """
-        study, retraining = self.study, self.study.retraining
-        runs = retraining.read([proposal.name], test=False).runs
+        runs = self.study.retraining.read([proposal.name], test=False).runs
         if runs.empty:
             return []
-        lean = Base.of_run(study.tracked.store, runs["run"].iloc[0], study.base.trust)
-        pricing, whole = study.base.pricing, study.base.pricing(study.base.design)
-        target = costs_of(study.config.target, whole)
-        with study.asker(lean, f"asked_{proposal.name}.csv") as asker:
-            try:
-                search = study.search(asker)
-            except InputError as error:  # what was trained before is worth more than this round
-                log.warning("%s is not asked again: %s", proposal.name, error)
-                return []
-            by_gradients = study.config.ask.worth == "gradients"
-            lost = Importance(lean, study.config.seed).lost_between if by_gradients else search.lost_between
-            steps = moves(search, target, limits_of(target, whole), MOVES, lost)
         known = {each.design for each in self.proposals}
-        steps = [
-            replace(step, part=f"again {number}", change=f"{proposal.name}, retrained and asked again: {step.change}")
-            for step in steps
-            if step.design not in known
-        ]
+        steps = [step for step in self._moves(proposal.name, runs["run"].iloc[0]) if step.design not in known]
+        words = f"{proposal.name}, retrained and asked again"
         return [
             Proposal(
                 f"again_{number}_{rank}",
                 step.design,
-                [*proposal.steps, step],
-                pricing(step.design),
+                [*proposal.steps, replace(step, part=f"again {number}", change=f"{words}: {step.change}")],
+                self.study.base.pricing(step.design),
                 UNKNOWN,
                 UNKNOWN,
                 proposal.swap,
             )
             for rank, step in enumerate(steps, 1)
         ]
+
+    def _moves(self, name: str, run: str) -> list[Step]:
+        """Return the moves of channels in the network of a run, by the worth that `ask.worth` names."""
+        study, config = self.study, self.study.config
+        lean = Base.of_run(study.tracked.store, run, study.base.trust)
+        whole = study.base.pricing(study.base.design)
+        target = costs_of(config.target, whole)
+        with study.asker(lean, f"asked_{name}.csv") as asker:
+            try:
+                search = study.search(asker)
+            except InputError as error:  # what was trained before is worth more than this round
+                log.warning("%s is not asked again: %s", name, error)
+                return []
+            by_gradients = config.ask.worth == "gradients"
+            lost = Importance(lean, config.seed).lost_between if by_gradients else search.lost_between
+            return moves(search, target, limits_of(target, whole), MOVES, lost)
 
 
 def is_screened(config: DictConfig, proposals: Sequence[Proposal]) -> bool:
