@@ -87,7 +87,7 @@ def design_styles(designs: Iterable[str], colours: Mapping[str, str] | None = No
         >>> design_styles(["b", "a"], {"a": "#D55E00", "b": "#0072B2"})["a"]
         {'color': '#D55E00', 'marker': 's', 'label': 'a'}
     """
-    names = sorted(designs)
+    names = sorted(set(designs))
     known = [(colours or {}).get(name) for name in names]
     places: Sequence[int] = range(len(names))
     if len(set(known)) == len(names) and set(known) <= set(PALETTE):
@@ -100,6 +100,23 @@ def design_styles(designs: Iterable[str], colours: Mapping[str, str] | None = No
         }
         for name, place in zip(names, places, strict=True)
     }
+
+
+def styles_of_some(designs: Iterable[str], styles: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the styles of some designs. They are new if two of these designs share a colour without need.
+
+    Examples:
+        >>> styles = design_styles("abcdefgh")  # there are 7 colours
+        >>> [style["color"] for style in styles_of_some("ah", styles).values()]
+        ['#0072B2', '#D55E00']
+        >>> styles_of_some("bc", styles)["c"] == styles["c"]
+        True
+    """
+    names = list(designs)
+    colours = {styles[name]["color"] for name in names}
+    if len(colours) < len(names) <= len(PALETTE):
+        return design_styles(names)
+    return {name: styles[name] for name in names}
 
 
 def heading(*lines: str) -> str:

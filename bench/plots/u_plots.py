@@ -23,6 +23,7 @@ from bench.plots.shared import (
     layers_of,
     order_by_tap,
     styled,
+    styles_of_some,
 )
 
 HIGHEST_CEILING = 1.5  # a ceiling that is higher than the curves by more than this factor is not drawn
@@ -130,9 +131,10 @@ def overlaid(profiles: Mapping[str, pd.DataFrame], title: str = "", styles: Mapp
     Args:
         profiles: Profiles of the runs of each design, see `LayerTable.profile_and_untrained`.
         title: Title of the figure.
-        styles: Colour and marker of each design, by default those of `design_styles`.
+        styles: Colour and marker of each design, by default those of `design_styles`. If two of the drawn designs share
+            a colour without need, they get others.
     """
-    styles = styles or design_styles(profiles)
+    styles = styles_of_some(profiles, styles) if styles else design_styles(profiles)
     every = pd.concat(profiles.values())
     quantities = list(dict.fromkeys(every["quantity"]))
     figure = Figure(figsize=(WIDTH, 2.5 * len(quantities) + 0.4), layout="constrained")

@@ -38,6 +38,20 @@ def test_fifty_designs_have_different_markers():
     assert len({(style["color"], style["marker"]) for style in styles.values()}) == 50
 
 
+def test_repeated_names_do_not_change_the_styles():
+    assert design_styles(["a", "a", "b"]) == design_styles(["a", "b"])
+
+
+@pytest.mark.parametrize("shown", [["design_00", "design_07", "design_14"], ["design_03"], ["design_01", "design_02"]])
+def test_some_of_many_designs_are_drawn_in_different_colours(shown):
+    """Seven colours are repeated among 20 designs, such as those of a `propose` whose base and proposal are drawn."""
+    styles = design_styles(f"design_{i:02}" for i in range(20))
+    figure = overlaid({name: profiles_of([0, 50, 100], [0.1, 0.2, 0.3]) for name in shown}, styles=styles)
+    lines = {line.get_label(): line.get_color() for line in figure.axes[0].lines if line.get_label() in shown}
+    assert list(lines) == shown
+    assert len(set(lines.values())) == len(shown)
+
+
 @pytest.mark.parametrize("reach", [0.01, 0.0, np.nan, 3.0])
 @pytest.mark.parametrize("failed", [[], [0.28], [0.28, 0.0]])
 def test_designs_that_failed_do_not_stretch_the_axis(failed, reach):

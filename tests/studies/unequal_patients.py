@@ -85,13 +85,18 @@ def similar(patients: np.ndarray, columns: int, rng: np.random.Generator) -> Var
 
 
 def conditional(name: str, discrete: bool, sizes: np.ndarray) -> float:
-    """Return the share of draws that are significant, of I(T;Y|C) where T and Y have nothing in common beside C."""
+    """Return the share of draws that are significant, of I(T;Y|C) where T and Y have nothing in common beside C.
+
+    C is a label or a number. Y has two columns, or for `probe` the signs of one.
+    """
     found = []
     for rng in map(np.random.default_rng, range(DRAWS)):
         patients = np.repeat(np.arange(len(sizes)), rng.permutation(sizes))
         c = rng.integers(0, 2, len(patients)) if discrete else rng.normal(size=len(patients))
         columns = (c[:, None] + similar(patients, 2, rng).samples for _ in range(2))
         t, y, given = (Variable.of(side, patients) for side in (*columns, c))
+        if name == "probe":
+            y = Variable.of((y.samples[:, 0] > 0).astype(np.int64), patients)
         found.append(ESTIMATORS[name].estimate(t, y, given=given, rng=rng).significant)
     return float(np.mean(found))
 
@@ -118,7 +123,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?")
     asked = parser.parse_args()
     if asked.kind == "given":
-        for name, discrete, sizes in product(("renyi_2", "ksg_mixture"), (False, True), (SIZES, EQUAL)):
+        for name, discrete, sizes in product(("renyi_2", "ksg_mixture", "probe"), (False, True), (SIZES, EQUAL)):
             shown = f"{'label' if discrete else 'number'} given, {name}, {sizes.min()} to {sizes.max()} images"
             sys.stdout.write(f"{shown}: {conditional(name, discrete, sizes):.2f}\n")
             sys.stdout.flush()
