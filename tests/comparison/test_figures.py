@@ -44,7 +44,7 @@ def test_repeated_names_do_not_change_the_styles():
 
 @pytest.mark.parametrize("shown", [["design_00", "design_07", "design_14"], ["design_03"], ["design_01", "design_02"]])
 def test_some_of_many_designs_are_drawn_in_different_colours(shown):
-    """Seven colours are repeated among 20 designs, such as those of a `propose` whose base and proposal are drawn."""
+    """Seven colours are repeated among 20 designs."""
     styles = design_styles(f"design_{i:02}" for i in range(20))
     figure = overlaid({name: profiles_of([0, 50, 100], [0.1, 0.2, 0.3]) for name in shown}, styles=styles)
     lines = {line.get_label(): line.get_color() for line in figure.axes[0].lines if line.get_label() in shown}
