@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from drawn_bases import MODELS
 from omegaconf import OmegaConf
 
 from bench.config.build import build_network
@@ -19,12 +20,14 @@ from bench.training.train import loss_function
 UNET = {"_target_": "models.UNet", "widths": [4, 6], "in_channels": 1, "out_channels": 1, "norm": "batch"}
 
 
+def base_of(model, data, loss):
+    config = OmegaConf.create({"model": model, "train": {"loss": loss}, "seed": 0})
+    return Base.of(None, config, data, build_network(config.model, 0))
+
+
 @pytest.fixture(scope="module")
 def base():
-    torch.manual_seed(0)
-    data = phantoms(n=(12, 6, 4), size=16)
-    config = OmegaConf.create({"model": UNET, "train": {"loss": "dice_ce"}, "seed": 0})
-    return Base.of(None, config, data, build_network(config.model, 0))
+    return base_of(UNET, phantoms(n=(12, 6, 4), size=16), "dice_ce")
 
 
 def by_gates(network, split, tap, loss):
@@ -50,6 +53,18 @@ def test_importance_is_the_mean_square_of_the_gradient_of_a_gate(base, name, los
     found = importances(network, base.data.train, [tap], loss, batch_size=5)
     assert all(parameter.grad is None for parameter in network.parameters())
     np.testing.assert_allclose(found[name], reference, rtol=1e-3, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_family_has_importances_of_all_channels(kind):
+    task = "classification" if kind == "CNN" else "segmentation"
+    data = phantoms(task, n=(12, 6, 4), size=28 if kind == "CNN" else 32)
+    found = base_of(MODELS[kind], data, "auto")
+    rising = Importance(found, seed=0).rising
+    assert {slot: len(channels) for slot, channels in rising.items()} == {
+        slot.name: slot.width for slot in found.design.slots()
+    }
+    assert all(np.isfinite(channels).all() and channels[-1] > 0 for channels in rising.values())
 
 
 def test_a_slot_loses_its_least_important_channels(base):
