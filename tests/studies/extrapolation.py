@@ -41,6 +41,9 @@ LABELS = {
 QUESTIONS = {
     "ksg": CONTINUOUS | LABELS,
     "gaussian": CONTINUOUS | LABELS,
+    "lnc": CONTINUOUS,
+    "matched": CONTINUOUS,
+    "variates": CONTINUOUS | LABELS,
     "infonce": {"gaussian d=3, 2 bits": Gaussian(2, 3)},
 }
 QUESTIONS |= {name: LABELS for name in ("binning", "kde", "probe", "renyi_2")}
@@ -74,6 +77,8 @@ def answers(name: str, t: np.ndarray, y: np.ndarray, seed: int) -> dict:
     estimator.permutations = 2
     if name == "binning":
         estimator.bin_size = 1.0
+    if name == "lnc":
+        estimator.k = max(5, 2 * t.shape[1] + 2)
     for kind in ("plain", "extrapolated"):
         estimator.extrapolate = kind == "extrapolated"
         variables = Variable.of(t), Variable.of(y), None

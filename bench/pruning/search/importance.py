@@ -49,7 +49,7 @@ class Importance:
 
 
 def importances(
-    network: torch.nn.Module, samples: Split, taps: Iterable[Tap], loss: Loss, batch_size: int = 32
+    network: torch.nn.Module, samples: Split, taps: Iterable[Tap], loss: Loss, batch_size: int = 8
 ) -> dict[str, np.ndarray]:
     """Compute the Taylor importance of each channel at some taps.
 
@@ -62,7 +62,7 @@ def importances(
         samples: Images and targets.
         taps: The taps to read.
         loss: From logits and targets to a mean over samples.
-        batch_size: Number of images in a batch.
+        batch_size: Number of images in a batch, whose activations at all layers are in memory.
 
     Returns:
         Importance by name of the tap, (channels,), in squared units of the loss.
@@ -90,8 +90,9 @@ def importances(
         held[tap] = activation.clone()
 
     def multiply(tap: Tap, error: torch.Tensor) -> None:
-        change = (held.pop(tap) * error).flatten(2).sum(dim=2) if error.dim() > 2 else held.pop(tap) * error
-        squares[tap.name] = squares[tap.name] + change.double().square().sum(dim=0).cpu()
+        product = (held.pop(tap) * error).double()
+        changes = product.flatten(2).sum(dim=2) if product.dim() > 2 else product  # (batch, channels)
+        squares[tap.name] = squares[tap.name] + changes.square().sum(dim=0).cpu()
 
     with tap_hooks(network, taps, keep), tap_hooks(network, taps, multiply, "error"):
         for first in range(0, len(samples), batch_size):
