@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 
@@ -50,6 +51,22 @@ def nonlinearity(activation: str) -> nn.Module:
     return ACTIVATIONS[checks.choice("activation", activation, ACTIVATIONS)]()
 
 
+class SeparableConv(nn.Sequential):
+    """A depthwise-separable convolution: one filter for each input channel, then a 1x1 convolution over the channels.
+
+    References:
+        Chollet, CVPR 2017, arXiv 1610.02357, without an activation between the two.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, *, padding: str, bias: bool, spatial_dims: int
+    ):
+        conv = layer("Conv", spatial_dims)
+        depthwise = conv(in_channels, in_channels, kernel_size, padding=padding, groups=in_channels, bias=False)
+        pointwise = conv(in_channels, out_channels, 1, bias=bias)
+        super().__init__(OrderedDict(depthwise=depthwise, pointwise=pointwise))
+
+
 class ConvBlock(nn.Sequential):
     """Convolution, normalisation and activation: (N, in_channels, *spatial) to (N, out_channels, *spatial').
 
@@ -66,10 +83,12 @@ class ConvBlock(nn.Sequential):
         norm: str,
         activation: str,
         spatial_dims: int,
+        separable: bool = False,
     ):
         bias = norm not in ("batch", "instance")  # these normalisations subtract the bias
+        conv = partial(SeparableConv, spatial_dims=spatial_dims) if separable else layer("Conv", spatial_dims)
         super().__init__(
-            layer("Conv", spatial_dims)(in_channels, out_channels, kernel_size, padding=padding, bias=bias),
+            conv(in_channels, out_channels, kernel_size, padding=padding, bias=bias),
             normalisation(norm, out_channels, spatial_dims),
             nonlinearity(activation),
         )

@@ -68,6 +68,8 @@ class UNet(nn.Module):
         spatial_dims: 2 or 3.
         init: "torch" or "glorot".
         multilabel: Whether the classes do not exclude each other; probabilities are then sigmoids, not a softmax.
+        separable: Whether the convolution blocks are depthwise-separable, see `SeparableConv`. The first one is not: it
+            reads the image, which has few channels.
 
     Raises:
         ValueError: No network can be built from an argument, or images have another shape.
@@ -97,6 +99,7 @@ class UNet(nn.Module):
         spatial_dims: int = 2,
         init: str = "torch",
         multilabel: bool = False,
+        separable: bool = False,
     ):
         super().__init__()
         self.in_channels = checks.count("in_channels", in_channels)
@@ -109,16 +112,18 @@ class UNet(nn.Module):
         self.up = up
         self.spatial_dims = spatial_dims
         self.multilabel = checks.choice("multilabel", multilabel, (True, False))
+        self.separable = checks.choice("separable", separable, (True, False))
         self.pool = layer("MaxPool", spatial_dims)(2)
 
-        def level(in_channels: int, width: int) -> nn.Sequential:
+        def level(in_channels: int, width: int, *, first: bool = False) -> nn.Sequential:
             channels = pairwise([in_channels] + [width] * self.convs_per_level)
             block = partial(ConvBlock, norm=norm, activation=activation, spatial_dims=spatial_dims)
-            return nn.Sequential(OrderedDict((f"conv{i}", block(*c)) for i, c in enumerate(channels, 1)))
+            blocks = [block(*c, separable=separable and not (first and i == 0)) for i, c in enumerate(channels)]
+            return nn.Sequential(OrderedDict((f"conv{i}", block) for i, block in enumerate(blocks, 1)))
 
         encoder = (self.in_channels, *self.widths)
         for number in self.levels:
-            self.add_module(f"enc{number}", level(*encoder[number - 1 : number + 1]))
+            self.add_module(f"enc{number}", level(*encoder[number - 1 : number + 1], first=number == 1))
         self.bottleneck = level(*self.widths[-2:])
 
         below = self.widths[-1]

@@ -35,6 +35,7 @@ from models import UNet
         ({"in_channels": None}, r"in_channels: got None, wanted a positive integer"),
         ({"out_channels": 0}, r"out_channels: got 0, wanted a positive integer"),
         ({"convs_per_level": 0}, r"convs_per_level: got 0, wanted a positive integer"),
+        ({"separable": "yes"}, r"separable: got 'yes', wanted one of True, False"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

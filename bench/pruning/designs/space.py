@@ -17,7 +17,7 @@ DRAWS = 100  # for each random design that is wanted; equal designs are drawn ag
 
 @dataclass(frozen=True)
 class Space:
-    """The designs with the parts of a base, or with fewer parts, whose widths are scaled to the same limits of cost.
+    """The designs of a base within limits of cost: in all versions (`swaps`), with all parts or fewer, and any widths.
 
     Attributes:
         base: The design that has all parts.
@@ -51,20 +51,25 @@ class Space:
         return self._fitted(design, lambda leaner, width: flat(leaner, 1 + width), widest)
 
     def random_designs(self, count: int, rng: np.random.Generator) -> list[Design]:
-        """Draw different designs with random parts and widths; fewer if the space does not seem to have more."""
-        return _different(lambda number: self.uniform(random_design(self.base, rng)), count)
+        """Draw different designs of random version, parts and widths; fewer if the space does not seem to have more."""
+        return _different(lambda number: self.uniform(random_design(self._random_version(rng), rng)), count)
 
     def flat_designs(self, count: int, rng: np.random.Generator) -> list[Design]:
-        """Draw different flat designs: that with the parts of the base, then designs with random parts."""
-        return _different(lambda number: self.flat(self.base.shuffled(rng) if number else self.base), count)
+        """Draw different flat designs: each version with the parts of the base, then random versions and parts."""
+        whole = list(self.versions.values())
+
+        def draw(number: int) -> Design | None:
+            return self.flat(whole[number] if number < len(whole) else self._random_version(rng).shuffled(rng))
+
+        return _different(draw, count)
 
     @cached_property
-    def depths(self) -> list[Design]:
-        """The base, and the base after each removal of its deepest level."""
-        found = [self.base]
-        while levels := [leaner for part, leaner in found[-1].removals().items() if part.kind == PartKind.LEVEL]:
-            found.append(levels[0])
-        return found
+    def versions(self) -> dict[str, Design]:
+        """The base, and the designs in which a smaller version replaces a part of it, by name."""
+        return {"base": self.base} | self.base.swaps()
+
+    def _random_version(self, rng: np.random.Generator) -> Design:
+        return list(self.versions.values())[rng.integers(len(self.versions))]
 
     def _fitted(self, design: Design, narrowed: Callable[[Design, float], Design], most: float) -> Design | None:
         """Narrow a design to the limits, after the removal of parts if this is necessary."""
@@ -72,6 +77,14 @@ class Space:
             design = affordable(design, kind, limit, self.pricing)
         fitted = self.pricing.find_widest(self.limits, lambda x: narrowed(design, x), most)
         return fitted if self.pricing.is_within(fitted, self.limits) else None
+
+
+def depths_of(design: Design) -> list[Design]:
+    """Return a design, and the design after each removal of its deepest level."""
+    found = [design]
+    while levels := [leaner for part, leaner in found[-1].removals().items() if part.kind == PartKind.LEVEL]:
+        found.append(levels[0])
+    return found
 
 
 def _different(draw: Callable[[int], Design | None], count: int) -> list[Design]:

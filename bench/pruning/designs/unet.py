@@ -23,6 +23,7 @@ class UNetDesign:
         skips: Mode of the skip of each level above the bottleneck, full resolution first.
         convs: Convolutions per level.
         up: How the decoder doubles the sides, "transpose" or "interpolate".
+        separable: Whether the convolutions are depthwise-separable.
 
     Examples:
         >>> design = UNetDesign((8, 16, 32), (8, 16), ("cat", "cat"), convs=2)
@@ -37,10 +38,12 @@ class UNetDesign:
     skips: tuple[str, ...]
     convs: int = 2
     up: str = "transpose"
+    separable: bool = False
 
     @classmethod
     def of(cls, network: UNet) -> UNetDesign:
-        return cls(network.widths, network.decoder_widths, network.skips, network.convs_per_level, network.up)
+        convs, up, separable = network.convs_per_level, network.up, network.separable
+        return cls(network.widths, network.decoder_widths, network.skips, convs, up, separable)
 
     def arguments(self) -> dict:
         return {
@@ -49,6 +52,7 @@ class UNetDesign:
             "skips": list(self.skips),
             "convs_per_level": self.convs,
             "up": self.up,
+            "separable": self.separable,
         }
 
     @property
@@ -65,7 +69,12 @@ class UNetDesign:
     def _slot(self, side: str, block: str, level: int) -> Slot:
         width = (self.widths if side == "encoder" else self.decoder_widths)[level - 1]
         convs = [f"{block}.conv{i}" for i in range(1, self.convs + 1)]
-        return Slot(f"{side} {level}", convs[-1], width, tuple((f"{conv}.0", f"{conv}.1") for conv in convs))
+        return Slot(f"{side} {level}", convs[-1], width, tuple((self._made_by(conv), f"{conv}.1") for conv in convs))
+
+    def _made_by(self, conv: str) -> str:
+        """Return the path of the convolution that makes the channels of a block."""
+        first = conv == "enc1.conv1"  # which is never separable
+        return f"{conv}.0.pointwise" if self.separable and not first else f"{conv}.0"
 
     def tied(self) -> list[list[Slot]]:
         """Tie encoder and decoder of a level if their widths are equal; a decoder of minimal width trains badly."""
@@ -135,6 +144,8 @@ class UNetDesign:
             swaps["1 convolution per level"] = replace(self, convs=1)
         if self.up != "interpolate":
             swaps["interpolation"] = replace(self, up="interpolate")
+        if not self.separable:
+            swaps["separable convolution"] = replace(self, separable=True)
         return swaps
 
     def shuffled(self, rng: np.random.Generator) -> UNetDesign:

@@ -49,14 +49,17 @@ def check_prunable(rivals: Collection[str], base: Base) -> None:
     """Check that the channels of a base can be pruned by these rivals.
 
     Raises:
-        InputError: The network is none of models.UNet and models.CNN, adds its skips or has a normalisation other than
-            batch normalisation; or the rival is `cmi`, and the base does not classify by a models.CNN.
+        InputError: The network is none of models.UNet and models.CNN, adds its skips, has separable convolutions or a
+            normalisation other than batch normalisation; or the rival is `cmi`, and the base does not classify by a
+            models.CNN.
     """
     network, section = base.network, f"retrain.rivals: got {', '.join(rivals)}"
     if not isinstance(network, UNet | CNN):
         raise InputError(f"{section} for a base of {type(network).__name__}, wanted one of models.UNet or models.CNN")
     if isinstance(network, UNet) and "add" in network.skips:
         raise InputError(f"{section} for a U-Net that adds its skips, wanted skips that are concatenated or off")
+    if isinstance(network, UNet) and network.separable:
+        raise InputError(f"{section} for a U-Net with separable convolutions, wanted a base with separable=false")
     if any(isinstance(module, NORMS) for module in network.modules()):
         raise InputError(f"{section} for a base with instance or group normalisation, wanted norm=batch or norm=none")
     if "cmi" in rivals and not (isinstance(network, CNN) and base.data.task == "classification"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import optional
 from bench.pruning.designs.base import LEAST_SHARE, Design, PartKind
-from bench.pruning.designs.space import DRAWS, Space
+from bench.pruning.designs.space import DRAWS, Space, depths_of
 
 if TYPE_CHECKING:
     import optuna
@@ -34,8 +34,9 @@ def require_optuna(section: str) -> None:
 def search_by_tpe(space: Space, trainings: int, at_once: int, train: Train, seed: int) -> list[Design]:
     """Search the design of highest validation score by the tree-structured Parzen estimator of Optuna.
 
-    A trial chooses the number of levels, the skips and the share of each width. The design is then scaled to the limits
-    of the space, so that each trial is feasible. A design that comes again has its known score and costs no training.
+    A trial chooses the version, the number of levels, the skips and the share of each width. The design is then scaled
+    to the limits of the space, so that each trial is feasible. A design that comes again has its known score and costs
+    no training.
 
     Args:
         space: The designs.
@@ -104,10 +105,12 @@ def _tell(study: optuna.Study, trial: optuna.Trial, score: float | None) -> None
 def suggested(trial: optuna.Trial, space: Space) -> Design:
     """Return the design that a trial chooses, before it is scaled to the limits.
 
-    Number of levels and skips are chosen with equal probability at first, and shares of widths log-uniformly between an
-    eighth and one, as in random designs.
+    Version, number of levels and skips are chosen with equal probability at first, and shares of widths log-uniformly
+    between an eighth and one, as in random designs.
     """
-    design = space.depths[trial.suggest_int("levels_removed", 0, len(space.depths) - 1)]
+    version = str(trial.suggest_categorical("version", list(space.versions)))
+    depths = depths_of(space.versions[version])
+    design = depths[trial.suggest_int("levels_removed", 0, len(depths) - 1)]
     for part in [part for part in design.removals() if part.kind == PartKind.SKIP]:
         if not trial.suggest_categorical(str(part), [True, False]):
             design = design.removals()[part]

@@ -181,9 +181,10 @@ def test_a_chain_of_filters_has_no_swaps():
 def test_the_swaps_of_a_unet_are_other_networks_of_less_cost():
     base = UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"))
     swaps = base.swaps()
-    assert list(swaps) == ["1 convolution per level", "interpolation"]
+    assert list(swaps) == ["1 convolution per level", "interpolation", "separable convolution"]
     assert swaps["1 convolution per level"].swaps() == {
-        "interpolation": UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"), 1, "interpolate")
+        "interpolation": UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"), 1, "interpolate"),
+        "separable convolution": UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"), 1, separable=True),
     }
     pricing = Pricing(OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1}), (1, 16, 16))
     for swap in swaps.values():
@@ -191,3 +192,13 @@ def test_the_swaps_of_a_unet_are_other_networks_of_less_cost():
         assert pricing(swap).flops < pricing(base).flops
         network = UNet(1, 1, **swap.arguments())
         assert UNetDesign.of(network) == swap
+
+
+@pytest.mark.parametrize("separable", [False, True])
+def test_the_channels_of_a_unet_are_made_by_convolutions_of_its_width(separable):
+    network = UNet(1, 1, (4, 8, 16), norm="batch", separable=separable)
+    for slot in UNetDesign.of(network).slots():
+        for conv, norm in slot.made_by:
+            assert network.get_submodule(conv).out_channels == slot.width
+            assert network.get_submodule(conv).groups == 1  # a depthwise convolution does not mix channels
+            assert network.get_submodule(norm).num_features == slot.width

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from bench.pruning.designs import CNNDesign, UNetDesign, scaled, widths_of
 from bench.pruning.designs.costs import Costs, Pricing
-from bench.pruning.designs.space import Space
+from bench.pruning.designs.space import Space, depths_of
 
 UNET = UNetDesign((8, 16, 32, 64), (8, 16, 32), ("cat", "cat", "cat"))
 CHAIN = CNNDesign((8, 16), (32,), (("conv1",), ("conv2",)))
@@ -92,4 +92,20 @@ def test_a_chain_has_one_flat_design():
 
 
 def test_depths_go_down_to_the_last_level():
-    assert [design.depth for design in space(params=0.1).depths] == [3, 2, 1]
+    assert [design.depth for design in depths_of(UNET)] == [3, 2, 1]
+
+
+def test_the_versions_of_a_unet_are_those_that_are_proposed():
+    wanted = space(params=0.1)
+    versions = [(design.convs, design.up, design.separable) for design in wanted.versions.values()]
+    assert versions == [
+        (2, "transpose", False),
+        (1, "transpose", False),
+        (2, "interpolate", False),
+        (2, "transpose", True),
+    ]
+    flat = wanted.flat_designs(6, np.random.default_rng(0))
+    assert [(design.convs, design.up, design.separable) for design in flat[:4]] == versions
+    assert {design.skips for design in flat[:4]} == {UNET.skips}  # all parts of the base
+    drawn = wanted.random_designs(40, np.random.default_rng(0))
+    assert {(design.convs, design.up, design.separable) for design in drawn} == set(versions)
