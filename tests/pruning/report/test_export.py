@@ -13,6 +13,7 @@ from models import CNN, UNet
     [
         UNet(1, 2, widths=(2, 3, 4), skips=("off", "cat"), norm="batch"),
         CNN(1, 3, filters=(2, 3), kernel_size=3, padding="same", hidden=(4,), global_pool="avg", norm="batch"),
+        UNet(1, 2, widths=(2, 3), norm="batch", separable=True, up="interpolate"),
     ],
 )
 def test_the_exported_file_gives_the_output_of_the_network_for_any_number_of_images(network):
