@@ -122,7 +122,7 @@ class Deciding(Asking):
     margin: Annotated[float, Number(0, 1000)] = MISSING
     widths: Annotated[list[str], Each(Choice(("pruned", "grown", "rank", "flat")))] = MISSING
     rounds: Annotated[int, Number(0, 100)] = MISSING
-    worth: Annotated[str, Choice(("information", "gradients"))] = MISSING
+    importance: Annotated[str, Choice(("information", "gradients"))] = MISSING
     around: Annotated[list[float], Each(Number(0, 1000, (0,)), "factors above 0, such as [0.5, 1, 2]")] = MISSING
 
 

@@ -17,7 +17,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "network": ["networks", "svg"],
         "pairs": ["pairs"],
         "planes": ["information_over_epochs", "information_plane"],
-        "shared": ["design_styles", "heading"],
+        "shared": ["heading"],
+        "styles": ["design_styles"],
         "u_plots": ["overlaid", "u_plot"],
     },
 )

@@ -17,14 +17,13 @@ from bench.plots.shared import (
     UNTRAINED,
     WIDTH,
     column,
-    design_styles,
     finish,
     layer_axis,
     layers_of,
     order_by_tap,
     styled,
-    styles_of_some,
 )
+from bench.plots.styles import design_styles, styles_of_some
 
 HIGHEST_CEILING = 1.5  # a ceiling that is higher than the curves by more than this factor is not drawn
 BANDS = 4  # maximal number of designs with a band

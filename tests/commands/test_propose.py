@@ -56,8 +56,10 @@ def test_baselines_are_matched_in_cost_and_every_comparison_has_a_verdict(verifi
     assert_verdicts(compared)
     assert ((compared["low"] <= compared["gain"]) & (compared["gain"] <= compared["high"])).all()
     assert "chosen by validation" in ended.out
+    designs = pd.read_csv(artifact(folder, parent, "tables/designs.csv"))
+    (chosen,) = designs.loc[designs["kind"] == "chosen", "design"]
     assert re.search(
-        r"^\w+ has .* compared with the base; its Dice is .* Against the best baseline design, ", ended.out, re.M
+        rf"^{chosen} has .* compared with the base; its Dice is .* Against the best baseline design, ", ended.out, re.M
     )
 
 

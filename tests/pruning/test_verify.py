@@ -39,7 +39,7 @@ def target(params=None, flops=None, loss=0.01):
     return OmegaConf.create(
         {
             "target": {"params": params, "flops": flops, "loss": loss},
-            "ask": {"rule": "search", "rounds": 2, "worth": "information"},
+            "ask": {"rule": "search", "rounds": 2, "importance": "information"},
             "retrain": {"by": "bench"},
         }
     )

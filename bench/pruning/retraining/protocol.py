@@ -24,8 +24,8 @@ or patients.
 SCREENED = """\
 If there are more than {finalists} proposals, validation scores screen them. All are trained for a third of the epochs
 from the first seed, and the best {whole} of these for all epochs. The best network is then measured again, {rounds}
-times, and each time {moves} designs with channels moved by {worth} are trained like it. The best {twice} of all are
-trained from two seeds, and the best {finalists} from all seeds.
+times, and each time {moves} designs with channels moved by {importance} are trained like it. The best {twice} of all
+are trained from two seeds, and the best {finalists} from all seeds.
 """
 TAUGHT = """\
 All but the base learn the probabilities of the base in place of the labels.
@@ -68,9 +68,8 @@ def protocol(config: DictConfig, retraining: Retraining) -> str:
     if not by_cost(config):
         most = f"whose mean validation score is at most {config.target.loss} below the base's"
         rule = f"the proposal with the fewest parameters {most}, else {rule}"
-    screened = SCREENED.format(
-        finalists=FINALISTS, whole=WHOLE, rounds=rounds_of(config), moves=MOVES, worth=config.ask.worth, twice=TWICE
-    )
+    counts = {"whole": WHOLE, "moves": MOVES, "twice": TWICE, "finalists": FINALISTS}
+    screened = SCREENED.format(**counts, rounds=rounds_of(config), importance=config.ask.importance)
     folds = ", ".join(map(str, retraining.folds))
     return PROTOCOL.format(
         folds=f", each with the folds {folds} of folds={config.retrain.folds}" if folds else "",

@@ -119,7 +119,7 @@ class Screening:
         ]
 
     def _moves(self, name: str, run: str) -> list[Step]:
-        """Return the moves of channels in the network of a run, by the worth that `ask.worth` names."""
+        """Return the moves of channels in the network of a run, by the measure that `ask.importance` names."""
         study, config = self.study, self.study.config
         lean = Base.of_run(study.tracked.store, run, study.base.trust)
         whole = study.base.pricing(study.base.design)
@@ -130,7 +130,7 @@ class Screening:
             except InputError as error:  # what was trained before is worth more than this round
                 log.warning("%s is not asked again: %s", name, error)
                 return []
-            by_gradients = config.ask.worth == "gradients"
+            by_gradients = config.ask.importance == "gradients"
             lost = Importance(lean, config.seed).lost_between if by_gradients else search.lost_between
             return moves(search, target, limits_of(target, whole), MOVES, lost)
 

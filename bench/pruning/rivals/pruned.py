@@ -167,8 +167,7 @@ def _traceable(network: torch.nn.Module) -> torch.nn.Module:
     network = copy.deepcopy(network).eval().cpu()
     for module in network.modules():
         if isinstance(module, Skip):
-            # mypy refuses every assignment to a method.
-            module.forward = module.project.forward  # type: ignore[method-assign]
+            module.forward = module.project.forward  # type: ignore[method-assign]  # mypy refuses all of these
     return network
 
 

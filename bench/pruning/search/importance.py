@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from bench.datasets.splits import Split
-from bench.layers.hooks import Loss, tap_hooks
+from bench.layers.capture import run_batches
+from bench.layers.hooks import Loss, tap_hooks, tap_shapes
 from bench.layers.selection import named_rng, taps_of
 from bench.pruning.designs import Design, Slot
 from bench.pruning.search.base import Base
@@ -82,22 +83,19 @@ def importances(
         >>> {tap: importance.shape for tap, importance in found.items()}
         {'conv1': (6,), 'conv2': (16,)}
     """
-    taps, device = tuple(taps), device_of(network)
-    held: dict[Tap, torch.Tensor] = {}
+    taps = tuple(taps)
+    activations: dict[Tap, torch.Tensor] = {}
     squares = {tap.name: torch.zeros((), dtype=torch.float64) for tap in taps}
 
     def keep(tap: Tap, activation: torch.Tensor) -> None:
-        held[tap] = activation.clone()
+        activations[tap] = activation.clone()
 
-    def multiply(tap: Tap, error: torch.Tensor) -> None:
-        product = (held.pop(tap) * error).double()
+    def multiply(tap: Tap, _rows: slice, error: torch.Tensor) -> None:
+        product = (activations.pop(tap) * error).double()
         changes = product.flatten(2).sum(dim=2) if product.dim() > 2 else product  # (batch, channels)
         squares[tap.name] = squares[tap.name] + changes.square().sum(dim=0).cpu()
 
-    with tap_hooks(network, taps, keep), tap_hooks(network, taps, multiply, "error"):
-        for first in range(0, len(samples), batch_size):
-            rows = slice(first, first + batch_size)
-            images = samples.images[rows].to(device).requires_grad_()
-            value = loss(network(images), samples.targets[rows].to(device))
-            torch.autograd.grad(len(images) * value, images)
+    shapes = tap_shapes(network, taps, samples.images[:1].to(device_of(network)))
+    with tap_hooks(network, taps, keep):
+        run_batches(network, samples, taps, multiply, shapes, batch_size=batch_size, loss=loss)
     return {name: (total / len(samples)).numpy() for name, total in squares.items()}

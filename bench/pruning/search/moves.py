@@ -10,10 +10,12 @@ from bench.pruning.designs import Design, Slot
 from bench.pruning.search.search import Search, Step, narrower, width_in, with_width
 from bench.pruning.search.widths import WIDEST, added_cost
 
-Lost = Callable[[Sequence[Slot], Design, Design], float]  # by tied slots, between a wide and a narrow design
+LostBetween = Callable[[Sequence[Slot], Design, Design], float]  # tied slots, a wide and a narrow design
 
 
-def moves(search: Search, target: Mapping[str, int], limits: Mapping[str, int], most: int, lost: Lost) -> list[Step]:
+def moves(
+    search: Search, target: Mapping[str, int], limits: Mapping[str, int], most: int, lost: LostBetween
+) -> list[Step]:
     """Move width between the slots of the network that was measured, within limits of cost.
 
     The worth of a slot is what would be lost without its last channels, divided by their cost. A slot of little worth
@@ -33,7 +35,7 @@ def moves(search: Search, target: Mapping[str, int], limits: Mapping[str, int], 
     return list(islice(_moves(search, target, limits, lost), most))
 
 
-def _moves(search: Search, target: Mapping[str, int], limits: Mapping[str, int], lost: Lost) -> Iterator[Step]:
+def _moves(search: Search, target: Mapping[str, int], limits: Mapping[str, int], lost: LostBetween) -> Iterator[Step]:
     """Yield the moves, those to the slot of the largest worth first."""
     design = search.asker.base
     ranked = _by_worth(search, target, design, lost)
@@ -48,7 +50,7 @@ def _moves(search: Search, target: Mapping[str, int], limits: Mapping[str, int],
                     break
 
 
-def _by_worth(search: Search, target: Mapping[str, int], design: Design, lost: Lost) -> list[Sequence[Slot]]:
+def _by_worth(search: Search, target: Mapping[str, int], design: Design, lost: LostBetween) -> list[Sequence[Slot]]:
     """Return the tied slots that can be narrowed and measured, by rising worth."""
     worth = {}
     groups = [slots for slots in design.tied() if narrower(slots[0].width) >= 1]

@@ -181,7 +181,7 @@ def test_the_protocol_names_the_folds_and_what_they_leave_dependent(base):
     retraining = SimpleNamespace(base=base, seeds=[0, 1], folds=[0, 1, 2], epochs=2)
     target = {"params": None, "flops": None, "loss": 0.01}
     retrain = {"by": "bench", "margin": 0.01, "folds": 3}
-    ask = {"rule": "search", "rounds": 0, "worth": "information"}
+    ask = {"rule": "search", "rounds": 0, "importance": "information"}
     config = OmegaConf.create({"target": target, "ask": ask, "retrain": retrain})
     text = protocol(config, retraining)
     assert "seeds 0, 1, each with the folds 0, 1, 2 of folds=3; 2 epochs each" in text

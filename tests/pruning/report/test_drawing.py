@@ -89,7 +89,7 @@ def test_one_scale_of_colours_for_both_networks():
 
 
 def test_gains_are_drawn_with_their_intervals_and_verdicts():
-    """A design that was not run is left out, and an interval that is unknown or very wide does not set the axis."""
+    """A design that was not run is left out. An unknown or very wide interval does not change the range of the axis."""
     nan = float("nan")
     rows = [("base", -0.004, -0.009, 0.001, "no worse"), ("flat", 0.02, nan, nan, "undecided"),
             ("random", 0.01, -1.0, 1.0, "undecided"), ("uniform", nan, nan, nan, "not run")]  # fmt: skip

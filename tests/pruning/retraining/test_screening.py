@@ -59,12 +59,12 @@ class KnownRetraining:
         return Retrained(pd.DataFrame(rows, columns=["design", "seed", "val_score", "run"]), pd.DataFrame())
 
 
-def study(retraining, params=0.5, rounds=0, by="bench", worth="information"):
+def study(retraining, params=0.5, rounds=0, by="bench", importance="information"):
     config = OmegaConf.create(
         {
             "target": {"params": params, "flops": None, "loss": 0.01},
             "seed": 0,
-            "ask": {"rule": "search", "rounds": rounds, "worth": worth},
+            "ask": {"rule": "search", "rounds": rounds, "importance": importance},
             "retrain": {"by": by},
         }
     )
@@ -173,17 +173,17 @@ def test_a_swap_that_is_asked_again_remains_a_swap(monkeypatch):
     assert (again.name, again.swap, again.within_margin) == ("again_1_1", "interpolation", False)
 
 
-@pytest.mark.parametrize(("worth", "wanted"), [("information", "bits"), ("gradients", "gradients of lean_10, seed 0")])
-def test_the_setting_says_what_tells_the_worth_of_channels(monkeypatch, worth, wanted):
+@pytest.mark.parametrize(("importance", "wanted"), [("information", "bits"), ("gradients", "gradients of lean_10, 0")])
+def test_the_setting_selects_the_measure_of_importance(monkeypatch, importance, wanted):
     used = []
     monkeypatch.setattr(screening, "Base", SimpleNamespace(of_run=lambda store, run, trust: run))
     monkeypatch.setattr(screening, "moves", lambda *arguments: used.append(arguments[-1]) or [])
     monkeypatch.setattr(
         screening,
         "Importance",
-        lambda lean, seed: SimpleNamespace(lost_between=f"gradients of {lean}, seed {seed}"),
+        lambda lean, seed: SimpleNamespace(lost_between=f"gradients of {lean}, {seed}"),
     )
-    studied = study(KnownRetraining(), rounds=1, worth=worth)
+    studied = study(KnownRetraining(), rounds=1, importance=importance)
     studied.base = SimpleNamespace(design=None, trust=(), pricing=lambda design: Costs(1000, 100))
     studied.tracked, studied.search = SimpleNamespace(store=None), known_search
     studied.asker = lambda lean, file: nullcontext()
