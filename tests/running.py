@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from PIL import Image
 
 from bench.__main__ import CONF, main
 from bench.config.settings import register
+from bench.datasets import progress
 from bench.signals import STOPS
 from bench.tracking.sqlite import default_uri
 
@@ -75,7 +77,11 @@ def logging_restored() -> Iterator[None]:
 
 
 def command(folder: Path, *arguments: str) -> Ended:
-    """Run `python -m bench ARGUMENTS` in this process and in a folder."""
+    """Run `python -m bench ARGUMENTS` in this process and in a folder, without the lines of progress.
+
+    Commands that follow each other in one process count as one wait, so the half minute after which a line of progress is
+    due could end in any of them.
+    """
     out, err = io.StringIO(), io.StringIO()
     stops, threads = {sent: signal.getsignal(sent) for sent in STOPS}, torch.get_num_threads()
     torch.set_num_threads(1)  # for such small images, more threads are slower
@@ -84,6 +90,7 @@ def command(folder: Path, *arguments: str) -> Ended:
         logging_restored(),
         patch.dict(os.environ),
         patch.object(sys, "argv", ["bench", *arguments]),
+        patch.object(progress, "SECONDS", math.inf),
         redirect_stdout(out),
         redirect_stderr(err),
     ):
