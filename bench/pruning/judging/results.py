@@ -116,9 +116,14 @@ def results_of(store: Store, designs: Mapping[str, str], test: bool, folds: Coll
 
 
 def best_run(runs: pd.DataFrame, design: str) -> str:
-    """Return the run of a design with the highest validation score."""
-    runs = runs[runs["design"] == design]
+    """Return the run of a design with the highest validation score, of equal ones the first as for `first_run`."""
+    runs = runs[runs["design"] == design].sort_values(cell_of(runs))
     return runs.loc[runs["val_score"].idxmax(), "run"]
+
+
+def first_run(runs: pd.DataFrame, design: str) -> str:
+    """Return the run of a design from its first seed, on its first fold. Rows are in the order of their start."""
+    return runs[runs["design"] == design].sort_values(cell_of(runs))["run"].iloc[0]
 
 
 def fold_of(params: Mapping[str, str]) -> dict[str, int]:

@@ -41,12 +41,11 @@ def seeds_for_margin(config: DictConfig, designs: Mapping[str, Design], retraini
         What is needed and what can be done, in a line.
     """
     first = retraining.seeds[:SEEDS]
-    if len(retraining.read(designs, test=False).seeds) < len(first):
-        retraining(designs, "train the first seeds", first)
+    retraining(designs, "train the first seeds", first)
     results = retraining.read(designs, test=False)
     runs = results.complete[results.complete["seed"].isin(first)]
     trained = [name for name in designs if name != "base" and name in set(runs["design"])]
-    if runs["seed"].nunique() < 2 or not trained:
+    if runs["seed"].nunique() < 2 or "base" not in set(runs["design"]) or not trained:
         return "retrain.margin: the seeds that it needs are unknown; base and proposals do not have 2 seeds each"
     images = validation_images(runs, retraining)
     if (known := images["group"].nunique()) < 2:

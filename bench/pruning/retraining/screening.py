@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from bench.errors import InputError
 from bench.pruning.designs.costs import costs_of, limits_of
+from bench.pruning.judging.results import first_run
 from bench.pruning.retraining.limits import SEEDS, require_runs
 from bench.pruning.retraining.protocol import (
     FINALISTS,
@@ -103,7 +104,7 @@ class Screening:
         if runs.empty:
             return []
         known = {each.design for each in self.proposals}
-        steps = [step for step in self._moves(proposal.name, runs["run"].iloc[0]) if step.design not in known]
+        steps = [step for step in self._moves(proposal.name, first_run(runs, proposal.name)) if step.design not in known]
         words = f"{proposal.name}, retrained and asked again"
         return [
             Proposal(

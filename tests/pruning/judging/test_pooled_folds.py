@@ -14,7 +14,7 @@ from bench.datasets.phantoms import phantoms
 from bench.errors import InputError
 from bench.information.crossed import Crossed
 from bench.pruning.judging.judge import for_all_seeds, in_common, paired, spread
-from bench.pruning.judging.results import KEPT, Retrained, results_of, scores_of
+from bench.pruning.judging.results import KEPT, Retrained, best_run, first_run, results_of, scores_of
 from bench.pruning.retraining import training
 from bench.pruning.retraining.protocol import protocol
 
@@ -104,6 +104,16 @@ def test_a_seed_and_fold_is_complete_if_all_designs_were_trained():
     complete = results.complete
     assert set(zip(complete["seed"], complete["fold"], strict=True)) == {(0, 0), (0, 1), (1, 0)}
     assert results.seeds == [0, 1]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]])
+def test_the_first_and_the_best_run_do_not_depend_on_which_training_started_first(order):
+    cells = {("lean", 0, 0): 0.5, ("lean", 0, 1): 0.7, ("lean", 1, 0): 0.7, ("base", 0, 0): 0.9}
+    started = runs(cells).assign(run=list("abcd")).iloc[order].reset_index(drop=True)
+    assert first_run(started, "lean") == "a"
+    assert best_run(started, "lean") == "b"
+    without_folds = started[started["fold"] == 0].drop(columns="fold")
+    assert (first_run(without_folds, "lean"), best_run(without_folds, "lean")) == ("a", "c")
 
 
 def test_a_base_that_was_trained_on_another_split_is_not_a_fold():
