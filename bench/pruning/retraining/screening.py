@@ -104,7 +104,8 @@ class Screening:
         if runs.empty:
             return []
         known = {each.design for each in self.proposals}
-        steps = [step for step in self._moves(proposal.name, first_run(runs, proposal.name)) if step.design not in known]
+        found = self._moves(proposal.name, first_run(runs, proposal.name))
+        steps = [step for step in found if step.design not in known]
         words = f"{proposal.name}, retrained and asked again"
         return [
             Proposal(
