@@ -23,6 +23,22 @@ def test_a_chain_loses_filters_and_a_repeated_command_trains_no_run_again(tmp_pa
     assert len(runs(tmp_path, "propose")) == before + 1  # only the parent is new
 
 
+@pytest.mark.slow
+def test_with_folds_every_image_is_test_data_once_for_each_design_and_seed(tmp_path):
+    asked = ("target.flops=0.6", "retrain.folds=2", "retrain.seeds=2", "retrain.baselines=[flat]", "ask.samples=64")
+    ended = propose(tmp_path, *CLASSES, *asked)
+    assert ended.code == 0, ended.err
+    assert "a margin of 0.01" in ended.out
+    parent = parent_of(tmp_path)
+    assert_verdicts(pd.read_csv(artifact(tmp_path, parent, "tables/comparisons.csv")))
+    table = pd.read_csv(artifact(tmp_path, parent, "tables/runs.csv"))
+    of_base = table[table["design"] == "base"]
+    assert sorted(zip(of_base["seed"], of_base["fold"], strict=True)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    of_runs = [run for run in runs(tmp_path, "propose") if run.info.run_id in set(of_base["run"])]
+    tested = [pd.read_csv(artifact(tmp_path, run, "test.csv"))["name"] for run in of_runs]
+    assert pd.concat(tested).value_counts().tolist() == [2] * 88  # all images, from two seeds
+
+
 @pytest.mark.parametrize(
     ("budget", "parts"),
     [
