@@ -63,7 +63,7 @@ def test_one_seed_has_the_interval_that_its_run_logged_and_no_gain(folder):
 
 def test_runs_by_id_and_another_reference(folder):
     ids = [run.info.run_id for run in trained(folder)[:2]]
-    compare(folder, f"runs=[{ids[0][:16]},{ids[1]}]")
+    compare(folder, f"runs=['{ids[0][:16]}',{ids[1]}]")
     assert set(table(folder, "runs")["run"]) == set(ids)
     out = compare(folder, f"runs=[{','.join(ids)}]", "reference='model.widths=[4,4]'")
     assert set(table(folder, "runs")["run"]) == set(ids)

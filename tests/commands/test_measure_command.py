@@ -35,7 +35,7 @@ def trained(tmp_path_factory):
     ended = tiny(folder, *settings, "train.epochs=2", "train.optimizer.lr=0.01")
     assert ended.code == 0, ended.err
     (run,) = runs(folder)
-    ended = command(folder, "measure", *QUIET, f"run={run.info.run_id[:10]}", "device=cpu")
+    ended = command(folder, "measure", *QUIET, f"run='{run.info.run_id[:10]}'", "device=cpu")
     assert ended.code == 0, ended.err
     return folder, run, runs(folder)[-1], ended.out
 

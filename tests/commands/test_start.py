@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
 
 def test_training_starts_from_the_weights_of_the_run(folder):
     first = runs(folder)[0].info.run_id
-    ended = tiny(folder, "estimator=[]", f"train.start={first[:8]}", "train.epochs=0", "seed=2")
+    ended = tiny(folder, "estimator=[]", f"train.start='{first[:8]}'", "train.epochs=0", "seed=2")
     assert ended.code == 0, ended.err
     second = runs(folder)[-1]
     assert second.data.params["train.start"] == first

@@ -71,9 +71,8 @@ def verified_of(proposals):
         ],
         columns=["proposal", "baseline", "gain", "low", "high", "verdict", "params_ratio", "flops_ratio"],
     )
-    runs = pd.DataFrame(
-        {"design": ["base", "lean_1", "lean_1"], "run": ["r0", "r1", "r2"], "val_score": [0.9, 0.8, 0.91]}
-    )
+    rows = [("base", 0, "r0", 0.9), ("lean_1", 0, "r1", 0.8), ("lean_1", 1, "r2", 0.91)]
+    runs = pd.DataFrame(rows, columns=["design", "seed", "run", "val_score"])
     baselines = [Baseline(BaselineKind.FLAT, "params", proposals[0].design)]
     return Verified(proposals[0], proposals, designs, compared, runs, baselines)
 
