@@ -116,14 +116,19 @@ def results_of(store: Store, designs: Mapping[str, str], test: bool, folds: Coll
 
 
 def best_run(runs: pd.DataFrame, design: str) -> str:
-    """Return the run of a design with the highest validation score, of equal ones the first as for `first_run`."""
-    runs = runs[runs["design"] == design].sort_values(cell_of(runs))
+    """Return the run of a design with the highest validation score. If several have it, that of the lowest seed."""
+    runs = _by_seed(runs, design)
     return runs.loc[runs["val_score"].idxmax(), "run"]
 
 
 def first_run(runs: pd.DataFrame, design: str) -> str:
-    """Return the run of a design from its first seed, on its first fold. Rows are in the order of their start."""
-    return runs[runs["design"] == design].sort_values(cell_of(runs))["run"].iloc[0]
+    """Return the run of a design from its lowest seed, and its lowest fold if there are folds."""
+    return _by_seed(runs, design)["run"].iloc[0]
+
+
+def _by_seed(runs: pd.DataFrame, design: str) -> pd.DataFrame:
+    """Order the runs of a design by seed and fold. Their own order depends on which training started first."""
+    return runs[runs["design"] == design].sort_values(cell_of(runs))
 
 
 def fold_of(params: Mapping[str, str]) -> dict[str, int]:

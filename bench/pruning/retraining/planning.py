@@ -44,16 +44,17 @@ def seeds_for_margin(config: DictConfig, designs: Mapping[str, Design], retraini
     retraining(designs, "train the first seeds", first)
     results = retraining.read(designs, test=False)
     runs = results.complete[results.complete["seed"].isin(first)]
-    trained = [name for name in designs if name != "base" and name in set(runs["design"])]
-    if runs["seed"].nunique() < 2 or "base" not in set(runs["design"]) or not trained:
+    trained = [name for name in designs if name in set(runs["design"])]
+    proposals = [name for name in trained if name != "base"]
+    if runs["seed"].nunique() < 2 or "base" not in trained or not proposals:
         return "retrain.margin: the seeds that it needs are unknown; base and proposals do not have 2 seeds each"
     images = validation_images(runs, retraining)
     if (known := images["group"].nunique()) < 2:
         return "retrain.margin: the seeds that it needs are unknown; one patient validates all designs"
-    found = Components.mean([judge.effect_of(images, name, "base").components for name in trained])
+    found = Components.mean([judge.effect_of(images, name, "base").components for name in proposals])
     by = f"by {known} validation {_units(images['group'], images['name'])} and {runs['seed'].nunique()} seeds"
     needed = describe_need(found, config.retrain.margin, len(retraining.seeds), retraining.folds, retraining.base.data)
-    return f"{needed} ({by} of {', '.join(trained)} and base; 80 % power, if there is no difference)"
+    return f"{needed} ({by} of {', '.join(proposals)} and base; 80 % power, if there is no difference)"
 
 
 def describe_need(found: Components, margin: float, seeds: int, folds: Collection[int], data: Data) -> str:
