@@ -1,9 +1,9 @@
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from gaussians import gaussians
+from gaussians import gaussians, reversed_null
 
 from bench.errors import EstimationError
 from bench.estimators import Latent, ksg, latent
@@ -67,18 +67,10 @@ def test_samples_of_one_group_that_share_a_mark_give_no_excess():
     assert abs(grouped.excess) < 0.15
 
 
-@dataclass(frozen=True)
-class Reversed(Variable):
-    """Labels whose null is one fixed pairing, which is not a permutation of the held-out samples."""
-
-    def shuffled(self, rng, discrete):
-        return self.labels[::-1]
-
-
 def test_the_null_uses_the_pairings_that_the_target_draws():
     labels = np.sort(np.random.default_rng(0).integers(0, 3, 200))
     t = labels[:, None] + 0.3 * np.random.default_rng(1).normal(size=(200, 1))
-    target = Reversed(200, 1, np.arange(200), labels=labels)
+    target = reversed_null(labels)
     null = Latent(**QUICK).estimate(t, target, rng=np.random.default_rng(2)).null
     assert null.spread == pytest.approx(0, abs=1e-9)
     assert null.mean > 0.5  # reversed labels are about as informative

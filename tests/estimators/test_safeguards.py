@@ -1,11 +1,11 @@
 """Null, interval and refused input of every estimator."""
 
 import time
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pytest
+from gaussians import reversed_null
 
 from bench.errors import EstimationError
 from bench.estimators import KDE, KSG, LNC, Binning, Critic, Gaussian, Latent, Renyi, Variates, VInformation
@@ -231,20 +231,12 @@ def test_the_minimum_of_each_count_is_accepted_and_one_less_is_refused(kind, nam
         kind(**{name: least - 1})
 
 
-@dataclass(frozen=True)
-class Reversed(Variable):
-    """Labels whose null is one fixed pairing. The null of label maps too is not a permutation of samples."""
-
-    def shuffled(self, rng, discrete):
-        return self.labels[::-1]
-
-
 @pytest.mark.parametrize("estimator", [KSG(), KSG("mixture"), Gaussian(), Binning(), KDE(), Renyi(2)])
 def test_the_null_uses_the_pairings_that_the_target_draws(estimator):
     rng = np.random.default_rng(0)
     labels = np.sort(rng.integers(0, 3, 90))
     t = labels[:, None] + 0.3 * rng.normal(size=(90, 1))
-    target = Reversed(90, 1, np.arange(90), labels=labels)
+    target = reversed_null(labels)
     null = estimator.estimate(t, target, rng=np.random.default_rng(1)).null
     wanted = estimator.estimate(t, labels[::-1].copy(), rng=np.random.default_rng(1)).bits
     assert null.mean == pytest.approx(wanted, abs=1e-9)
