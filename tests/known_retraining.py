@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pandas as pd
 from omegaconf import OmegaConf
 
-from bench.pruning.designs import UNetDesign
+from bench.pruning.designs import SwapKind, UNetDesign
 from bench.pruning.designs.costs import Costs
 from bench.pruning.judging.results import Retrained
 from bench.pruning.rivals.rivals import find_rivals
@@ -66,7 +66,12 @@ def score_of(design):
 
 def config(rivals, params=0.25, flops=None, seed=0):
     return OmegaConf.create(
-        {"seed": seed, "target": {"params": params, "flops": flops, "loss": 0.01}, "retrain": {"rivals": rivals}}
+        {
+            "seed": seed,
+            "target": {"params": params, "flops": flops, "loss": 0.01},
+            "ask": {"swaps": [str(kind) for kind in SwapKind]},
+            "retrain": {"rivals": rivals},
+        }
     )
 
 

@@ -100,7 +100,7 @@ def by_search(config: DictConfig, study: Study) -> tuple[list[Proposal], float, 
         search = study.search(asker)
         say(expectation(asker, of_search(asker)))
         rules = [WidthRule(name) for name in config.ask.widths]
-        proposals = propose_designs(search, base.design, config.target, rules)
+        proposals = propose_designs(search, base.design, config.target, rules, config.ask.swaps)
         parts = answers(asker)
         study.tracked.table(parts, "tables/answers.csv")
     if not proposals:

@@ -54,6 +54,31 @@ class Part:
         return f"{self.kind} {self.level}"
 
 
+class SwapKind(StrEnum):
+    """The kinds of parts that a smaller version can replace."""
+
+    CONVOLUTIONS = "convolutions"  # one in place of several
+    INTERPOLATION = "interpolation"  # in place of transposed convolutions
+    SEPARABLE = "separable"  # depthwise-separable convolutions
+    ENCODER = "encoder"  # a smaller one of the same family
+
+
+@dataclass(frozen=True)
+class Swap:
+    """A smaller version of a part, in words.
+
+    Examples:
+        >>> str(Swap(SwapKind.ENCODER, "encoder resnet18"))
+        'encoder resnet18'
+    """
+
+    kind: SwapKind
+    words: str
+
+    def __str__(self) -> str:
+        return self.words
+
+
 @dataclass(frozen=True)
 class Pair:
     """A part of the network and the two taps that decide whether it can be removed.
@@ -101,8 +126,8 @@ class Design(Protocol):
     def removals(self) -> dict[Part, Self]:
         """Return the designs without one whole part, by that part."""
 
-    def swaps(self) -> dict[str, Self]:
-        """Return the designs in which a smaller version replaces a part, by the name of the version.
+    def swaps(self) -> dict[Swap, Self]:
+        """Return the designs in which a smaller version replaces a part, by that version.
 
         A trained base has no information about such a version, so these designs can't be scored.
         """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.pruning.designs.base import Cut, Pair, Part, Slot
+from bench.pruning.designs.base import Cut, Pair, Part, Slot, Swap
 from models import CNN
 
 
@@ -66,7 +66,7 @@ class CNNDesign:
     def cut(self, base: CNNDesign) -> Cut:
         return Cut()
 
-    def swaps(self) -> dict[str, CNNDesign]:
+    def swaps(self) -> dict[Swap, CNNDesign]:
         return {}
 
     def shuffled(self, rng: np.random.Generator) -> CNNDesign:

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from bench.pruning.designs.base import Cut, Pair, Part, PartKind, Slot
+from bench.pruning.designs.base import Cut, Pair, Part, PartKind, Slot, Swap
 
 
 class Levels(ABC):
@@ -60,7 +60,7 @@ class Levels(ABC):
         deepest = Part(PartKind.LEVEL, self.levels)
         return {deepest: self.without_bottom()} if self.levels > self.fewest else {}
 
-    def swaps(self) -> dict[str, Self]:
+    def swaps(self) -> dict[Swap, Self]:
         return {}
 
     def shuffled(self, rng: np.random.Generator) -> Self:

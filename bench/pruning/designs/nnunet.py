@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.pruning.designs.base import Slot, convolutions
+from bench.pruning.designs.base import Slot, Swap, SwapKind, convolutions
 from bench.pruning.designs.levels import Levels
 from models import NnUnet
 from models.nnunet_lean import LEAST_STAGES, decoder_convs, encoder_convs
@@ -33,7 +33,7 @@ class NnUnetDesign(Levels):
         ('level 3', 'decoder.transpconvs.0', 'encoder.stages.1')
         >>> design.without_bottom().arguments()
         {'features_per_stage': [32, 64], 'n_conv_per_stage': [2, 2], 'n_conv_per_stage_decoder': [1]}
-        >>> list(design.swaps())
+        >>> [str(swap) for swap in design.swaps()]
         ['1 convolution per stage']
     """
 
@@ -91,7 +91,7 @@ class NnUnetDesign(Levels):
             n_conv_per_stage_decoder=self.n_conv_per_stage_decoder[1:],
         )
 
-    def swaps(self) -> dict[str, NnUnetDesign]:
+    def swaps(self) -> dict[Swap, NnUnetDesign]:
         once = (1,) * self.levels
         one = replace(self, n_conv_per_stage=once, n_conv_per_stage_decoder=once[1:])
-        return {} if one == self else {"1 convolution per stage": one}
+        return {} if one == self else {Swap(SwapKind.CONVOLUTIONS, "1 convolution per stage"): one}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bench.errors import InputError
-from bench.pruning.designs.base import Slot
+from bench.pruning.designs.base import Slot, Swap, SwapKind
 from bench.pruning.designs.levels import Levels
 from models import Smp
 
@@ -29,7 +29,7 @@ class SmpDesign(Levels):
 
     Examples:
         >>> design = SmpDesign("resnet34", (64, 32, 16))
-        >>> [str(part) for part in design.removals()], list(design.swaps())
+        >>> [str(part) for part in design.removals()], [str(swap) for swap in design.swaps()]
         (['level 4'], ['encoder resnet18'])
         >>> design.without_bottom().decoder_channels
         (32, 16)
@@ -82,13 +82,16 @@ class SmpDesign(Levels):
     def from_below(self, level: int) -> str:
         return "bottleneck" if level == self.levels else f"decoder.blocks.{self.levels - 1 - level}"
 
-    def swaps(self) -> dict[str, SmpDesign]:
+    def swaps(self) -> dict[Swap, SmpDesign]:
         from segmentation_models_pytorch.encoders import get_encoder_names  # optional package
 
         family = re.sub(r"\d+", "#", self.encoder, count=1)
         smaller = [name for name in get_encoder_names() if re.sub(r"\d+", "#", name, count=1) == family]
         smaller = [name for name in smaller if _size(name) < _size(self.encoder)]
-        return {f"encoder {name}": replace(self, encoder=name) for name in sorted(smaller, key=_size, reverse=True)}
+        return {
+            Swap(SwapKind.ENCODER, f"encoder {name}"): replace(self, encoder=name)
+            for name in sorted(smaller, key=_size, reverse=True)
+        }
 
     def without_bottom(self) -> SmpDesign:
         return replace(self, decoder_channels=self.decoder_channels[1:])

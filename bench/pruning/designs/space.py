@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from bench.pruning.designs.base import Design, PartKind, flat, random_design, scaled, widths_of
+from bench.pruning.designs.base import Design, PartKind, SwapKind, flat, random_design, scaled, widths_of
 from bench.pruning.designs.baselines import WIDEST_SCALE, affordable
 from bench.pruning.designs.costs import Pricing
 
@@ -17,17 +17,19 @@ DRAWS = 100  # for each random design that is wanted; equal designs are drawn ag
 
 @dataclass(frozen=True)
 class Space:
-    """The designs of a base within limits of cost: in all versions (`swaps`), with all parts or fewer, and any widths.
+    """The designs of a base within limits of cost: in several versions, with all parts or fewer, and any widths.
 
     Attributes:
         base: The design that has all parts.
         pricing: Counts costs.
         limits: Largest costs of a design, by kind: params, flops or both.
+        swaps: The kinds of parts that a smaller version may replace.
     """
 
     base: Design
     pricing: Pricing
     limits: Mapping[str, int]
+    swaps: Collection[str] = tuple(SwapKind)
 
     def uniform(self, design: Design) -> Design | None:
         """Multiply all widths by the factor, at most 4, that brings the costs as near to the limits as possible.
@@ -66,7 +68,8 @@ class Space:
     @cached_property
     def versions(self) -> dict[str, Design]:
         """The base, and the designs in which a smaller version replaces a part of it, by name."""
-        return {"base": self.base} | self.base.swaps()
+        swapped = {str(swap): design for swap, design in self.base.swaps().items() if swap.kind in self.swaps}
+        return {"base": self.base} | swapped
 
     def _random_version(self, rng: np.random.Generator) -> Design:
         return list(self.versions.values())[rng.integers(len(self.versions))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.pruning.designs.base import Cut, Pair, Part, PartKind, Slot
+from bench.pruning.designs.base import Cut, Pair, Part, PartKind, Slot, Swap, SwapKind
 from models import UNet
 
 KEPT = 0.75  # probability of a skip in a random design
@@ -138,14 +138,14 @@ class UNetDesign:
             removals[Part(PartKind.LEVEL, self.depth + 1)] = self._without_bottom()
         return removals
 
-    def swaps(self) -> dict[str, UNetDesign]:
+    def swaps(self) -> dict[Swap, UNetDesign]:
         swaps = {}
         if self.convs > 1:
-            swaps["1 convolution per level"] = replace(self, convs=1)
+            swaps[Swap(SwapKind.CONVOLUTIONS, "1 convolution per level")] = replace(self, convs=1)
         if self.up != "interpolate":
-            swaps["interpolation"] = replace(self, up="interpolate")
+            swaps[Swap(SwapKind.INTERPOLATION, "interpolation")] = replace(self, up="interpolate")
         if not self.separable:
-            swaps["separable convolution"] = replace(self, separable=True)
+            swaps[Swap(SwapKind.SEPARABLE, "separable convolution")] = replace(self, separable=True)
         return swaps
 
     def shuffled(self, rng: np.random.Generator) -> UNetDesign:

@@ -172,7 +172,8 @@ def require_runs_of_screening(config: DictConfig, proposals: Sequence[Proposal],
     if retraining.budget.runs is not None and retraining.budget.runs < least:
         raise InputError(
             f"retrain.runs: got {retraining.budget.runs}, wanted at least {least}: the screening of {len(proposals)} "
-            f"proposals and the base from {SEEDS} seeds; raise it, or set ask.rounds=0 and fewer ask.widths"
+            f"proposals and the base from {SEEDS} seeds; raise it, or set ask.rounds=0 and "
+            "fewer ask.widths and ask.swaps"
         )
 
 

@@ -80,7 +80,7 @@ def find_rivals(
         return [], []
     train = FirstSeed(retraining, trained)
     limits = limits_of_rivals(config, chosen, retraining)
-    space = Space(retraining.base.design, retraining.base.pricing, limits)
+    space = Space(retraining.base.design, retraining.base.pricing, limits, config.ask.swaps)
     rivals = []
     for rival in config.retrain.rivals:
         if rival in CRITERIA:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.errors import InputError
 from bench.information.statistics import round_up
-from bench.pruning.designs import Design
+from bench.pruning.designs import Design, SwapKind
 from bench.pruning.designs.costs import Costs, costs_of, limits_of
 from bench.pruning.search.asker import Asker
 from bench.pruning.search.base import Base
@@ -66,7 +66,11 @@ class Proposal:
 
 
 def propose_designs(
-    search: Search, base: Design, target: Mapping[str, float | None], rules: Sequence[WidthRule] = tuple(WidthRule)
+    search: Search,
+    base: Design,
+    target: Mapping[str, float | None],
+    rules: Sequence[WidthRule] = tuple(WidthRule),
+    swaps: Collection[str] = tuple(SwapKind),
 ) -> list[Proposal]:
     """Propose leaner designs, ordered by falling number of parameters.
 
@@ -84,13 +88,14 @@ def propose_designs(
         base: The design to start from.
         target: params and flops as shares of the costs of the base; None for no target.
         rules: The rules of the widths, with a target of cost.
+        swaps: The kinds of parts that a smaller version may replace.
 
     Raises:
         InputError: Even one channel in each slot does not meet the target.
     """
     wanted = costs_of(target, search.pricing(base))
     found = _within_target(search, base, target, wanted, rules) if wanted else _within_margin(search, base)
-    swapped = _swapped(search, base, wanted)
+    swapped = _swapped(search, base, wanted, swaps)
     distinct = {_last_design(steps, base): steps for steps in reversed(found) if steps}
     losses = {design: search.losses(design) for design in distinct}
     best = sorted(distinct, key=lambda design: losses[design][1].bits)[: MOST - len(swapped)]
@@ -134,7 +139,7 @@ def _within_target(
     return [steps for steps in found if search.pricing.is_within(_last_design(steps, base), wanted)]
 
 
-def _swapped(search: Search, base: Design, wanted: Mapping[str, int]) -> list[Proposal]:
+def _swapped(search: Search, base: Design, wanted: Mapping[str, int], kinds: Collection[str]) -> list[Proposal]:
     """Propose the designs in which a smaller version replaces a part, with flat widths if there is a target of cost.
 
     The versions replace parts of the base, and of the base without the parts that may be removed.
@@ -142,8 +147,9 @@ def _swapped(search: Search, base: Design, wanted: Mapping[str, int]) -> list[Pr
     parts, limits = list(search.parts(base)), limits_of(wanted, search.pricing(base))
     fitted = {}
     for steps in ([], parts):
-        for words, swap in _last_design(steps, base).swaps().items():
-            fitted[flat_within(swap, search.pricing, limits) if wanted else swap] = (steps, words)
+        for swap, design in _last_design(steps, base).swaps().items():
+            if swap.kind in kinds:
+                fitted[flat_within(design, search.pricing, limits) if wanted else design] = (steps, str(swap))
     unknown = Loss(nan, nan, nan, False)
     affordable = {design: found for design, found in fitted.items() if search.pricing.is_within(design, limits)}
     return [

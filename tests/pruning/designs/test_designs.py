@@ -11,6 +11,8 @@ from bench.pruning.designs import (
     Part,
     PartKind,
     SmpDesign,
+    Swap,
+    SwapKind,
     UNetDesign,
     design_of,
     flat,
@@ -181,10 +183,13 @@ def test_a_chain_of_filters_has_no_swaps():
 def test_the_swaps_of_a_unet_are_other_networks_of_less_cost():
     base = UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"))
     swaps = base.swaps()
-    assert list(swaps) == ["1 convolution per level", "interpolation", "separable convolution"]
-    assert swaps["1 convolution per level"].swaps() == {
-        "interpolation": UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"), 1, "interpolate"),
-        "separable convolution": UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"), 1, separable=True),
+    one = Swap(SwapKind.CONVOLUTIONS, "1 convolution per level")
+    interpolation = Swap(SwapKind.INTERPOLATION, "interpolation")
+    separable = Swap(SwapKind.SEPARABLE, "separable convolution")
+    assert list(swaps) == [one, interpolation, separable]
+    assert swaps[one].swaps() == {
+        interpolation: UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"), 1, "interpolate"),
+        separable: UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"), 1, separable=True),
     }
     pricing = Pricing(OmegaConf.create({"_target_": "models.UNet", "in_channels": 1, "out_channels": 1}), (1, 16, 16))
     for swap in swaps.values():

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from bench.config.build import build
 from bench.errors import InputError
 from bench.layers.hooks import tap_shapes
-from bench.pruning.designs import SmpDesign, design_of, flat, widths_of
+from bench.pruning.designs import SmpDesign, SwapKind, design_of, flat, widths_of
 from bench.pruning.designs.base import Cut
 from bench.pruning.designs.costs import Pricing
 from bench.training.cost import flops, used_parameters
@@ -62,10 +62,13 @@ def test_designs_of_libraries_describe_their_networks(name):
 
 def test_an_encoder_can_be_replaced_by_smaller_ones_of_its_family():
     design = design_of(Smp("unet", "resnet50"))
-    assert list(design.swaps()) == ["encoder resnet34", "encoder resnet18"]
-    assert design.swaps()["encoder resnet18"].arguments()["encoder_name"] == "resnet18"
+    resnet34, resnet18 = design.swaps()
+    assert (str(resnet34), str(resnet18)) == ("encoder resnet34", "encoder resnet18")
+    assert resnet18.kind == SwapKind.ENCODER
+    assert design.swaps()[resnet18].arguments()["encoder_name"] == "resnet18"
     assert SmpDesign("mobilenet_v2", (8, 4)).swaps() == {}
-    assert list(SmpDesign("efficientnet-b2", (8, 4)).swaps()) == ["encoder efficientnet-b1", "encoder efficientnet-b0"]
+    smaller = SmpDesign("efficientnet-b2", (8, 4)).swaps()
+    assert [str(swap) for swap in smaller] == ["encoder efficientnet-b1", "encoder efficientnet-b0"]
 
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")

@@ -6,7 +6,7 @@ from nnunet_files import plans_content, write_plans
 from omegaconf import OmegaConf
 
 from bench.config.build import build
-from bench.pruning.designs import design_of, flat, search_taps
+from bench.pruning.designs import Swap, SwapKind, design_of, flat, search_taps
 from bench.pruning.designs.base import Cut
 from bench.pruning.designs.baselines import magnitudes_of
 from bench.pruning.designs.costs import Pricing
@@ -74,7 +74,7 @@ def test_the_deepest_stage_is_removed_through_the_up_convolution_above_it(config
 
 def test_a_design_with_one_convolution_per_stage_is_leaner_and_the_last_of_its_kind(config):
     design, pricing = design_of(build(config, "model")), Pricing(config, (1, 16, 16))
-    ((name, one),) = design.swaps().items()
-    assert name == "1 convolution per stage"
+    ((swap, one),) = design.swaps().items()
+    assert swap == Swap(SwapKind.CONVOLUTIONS, "1 convolution per stage")
     assert pricing(one).params < pricing(design).params
     assert one.swaps() == {}

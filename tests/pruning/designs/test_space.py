@@ -74,6 +74,14 @@ def test_a_narrow_design_is_widened_at_most_four_times():
     assert space(params=1.0).uniform(scaled(UNET, 1 / 8)) == scaled(scaled(UNET, 1 / 8), 4)
 
 
+def test_versions_are_those_of_the_selected_kinds():
+    chosen = Space(UNET, Products(), {"params": 500}, ["separable"])
+    assert list(chosen.versions) == ["base", "separable convolution"]
+    designs = chosen.random_designs(12, np.random.default_rng(0))
+    assert {(design.convs, design.up) for design in designs} == {(UNET.convs, UNET.up)}
+    assert {design.separable for design in designs} == {False, True}
+
+
 def test_parts_are_removed_if_the_narrowest_design_costs_too_much():
     narrowest = Products()(UNET.with_widths([1] * 7)).params
     found = Space(UNET, Products(), {"params": narrowest - 1}).uniform(UNET)

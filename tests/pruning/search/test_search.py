@@ -190,6 +190,14 @@ def test_a_swap_in_a_leaner_structure_also_says_which_parts_were_removed():
         assert not proposal.within_margin
 
 
+@pytest.mark.parametrize("swaps", [[], ["interpolation"], ["separable", "convolutions", "encoder"]])
+def test_the_setting_selects_the_parts_that_a_smaller_version_replaces(swaps):
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    found = propose_designs(search(asker), BASE, {"params": 0.3}, ["flat"], swaps)
+    proposed = {proposal.swap for proposal in found if proposal.swap}
+    assert proposed == {swap.words for swap in BASE.swaps() if swap.kind in swaps}
+
+
 def test_an_unreachable_target_is_refused_with_the_smallest_possible_one():
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     with pytest.raises(InputError, match=r"target.params: got 0.001, wanted at least .* loses .* bits"):
