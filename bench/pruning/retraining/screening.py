@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil, inf, nan
 
 from omegaconf import DictConfig
 
 from bench.errors import InputError
+from bench.pruning.designs import Design
 from bench.pruning.designs.costs import costs_of, limits_of
 from bench.pruning.judging.results import first_run
 from bench.pruning.retraining.limits import SEEDS, require_runs
@@ -76,18 +77,32 @@ class Screening:
                 break
             self.proposals += added
             best = self._best([*best, *added], 1)
-        return self._best(best[:TWICE], SEEDS)[:FINALISTS]
+        base = {"base": self.study.base.design}  # needed from these seeds next; alone, it would leave a core idle
+        return self._best(best[:TWICE], SEEDS, beside=base)[:FINALISTS]
 
-    def _best(self, proposals: Sequence[Proposal], seeds: int, epochs: int | None = None) -> list[Proposal]:
+    def _best(
+        self,
+        proposals: Sequence[Proposal],
+        seeds: int,
+        epochs: int | None = None,
+        beside: Mapping[str, Design] | None = None,
+    ) -> list[Proposal]:
         """Train proposals from the first seeds, and order them by falling validation score.
 
         Proposals whose training failed or was not run come last.
+
+        Args:
+            proposals: The proposals.
+            seeds: Number of seeds.
+            epochs: Number of epochs of brief trainings. None trains for all epochs.
+            beside: Further designs to train at the same time, by name.
         """
         retraining = self.study.retraining
         named = {_named(each, epochs): each for each in proposals}
         designs = {name: each.design for name, each in named.items()}
         overrides = [] if epochs is None else [f"train.epochs={epochs}"]
-        self.missing += retraining(designs, "screen proposals", retraining.seeds[:seeds], overrides)
+        trained = {**(beside or {}), **designs}
+        self.missing += retraining(trained, "screen proposals", retraining.seeds[:seeds], overrides)
         runs = retraining.read(designs, test=False).runs
         if epochs is not None:
             self.brief += len(runs) / max(1, len(retraining.folds)) * epochs / retraining.epochs

@@ -24,6 +24,7 @@ def proposal(number):
     return Proposal(f"lean_{number}", design, (), Costs(1000 // number, 100), *2 * [Loss(number, 0, 0, True)])
 
 
+BASE = proposal(64).design
 PROPOSALS = [proposal(number) for number in range(1, 11)]
 
 
@@ -68,7 +69,8 @@ def study(retraining, params=0.5, rounds=0, by="bench", importance="information"
             "retrain": {"by": by},
         }
     )
-    return SimpleNamespace(config=config, retraining=retraining)
+    base = SimpleNamespace(design=BASE, trust=(), pricing=lambda design: Costs(1000, 100))
+    return SimpleNamespace(config=config, retraining=retraining, base=base)
 
 
 def known_search(asker):
@@ -85,8 +87,9 @@ def test_many_are_trained_briefly_and_few_from_two_seeds():
     brief, whole, twice = training.calls
     assert brief == (sorted(f"lean_{number}_10_epochs" for number in range(1, 11)), [0], ["train.epochs=10"])
     assert whole == ([f"lean_{number}" for number in range(4, 10)], [0], [])  # the score of 10 epochs excludes lean_10
-    assert twice == (["lean_7", "lean_8", "lean_9"], [0, 1], [])
-    assert sum(len(named) for named, *_ in training.calls) == count_screening(study(training).config, 10, epochs=30)
+    assert twice == (["base", "lean_7", "lean_8", "lean_9"], [0, 1], [])
+    proposed = sum(len(named) for named, *_ in training.calls) - 1
+    assert proposed == count_screening(study(training).config, 10, epochs=30)
 
 
 def test_a_training_of_one_epoch_has_no_brief_form():
@@ -148,7 +151,6 @@ def test_the_best_network_is_measured_again_and_its_moves_compete(monkeypatch):
     monkeypatch.setattr(screening, "Base", SimpleNamespace(of_run=base_of))
     monkeypatch.setattr(screening, "moves", moves)
     studied = study(training, rounds=2)
-    studied.base = SimpleNamespace(design=None, trust=(), pricing=lambda design: Costs(1000, 100))
     studied.tracked, studied.asker, studied.search = SimpleNamespace(store=None), asker, known_search
     screened = Screening(studied, PROPOSALS)
     assert names(screened.finalists()) == ["again_2_1", "again_1_1"]
@@ -164,7 +166,6 @@ def test_a_swap_that_is_asked_again_remains_a_swap(monkeypatch):
     monkeypatch.setattr(screening, "Base", SimpleNamespace(of_run=lambda store, run, trust: run))
     monkeypatch.setattr(screening, "moves", lambda *_: [moved])
     studied = study(KnownRetraining(), rounds=1)
-    studied.base = SimpleNamespace(design=None, trust=(), pricing=lambda design: Costs(1000, 100))
     studied.tracked, studied.search = SimpleNamespace(store=None), known_search
     studied.asker = lambda lean, file: nullcontext()
     screened = Screening(studied, [replace(each, swap="interpolation") for each in PROPOSALS])
@@ -184,7 +185,6 @@ def test_the_setting_selects_the_measure_of_importance(monkeypatch, importance, 
         lambda lean, seed: SimpleNamespace(lost_between=f"gradients of {lean}, {seed}"),
     )
     studied = study(KnownRetraining(), rounds=1, importance=importance)
-    studied.base = SimpleNamespace(design=None, trust=(), pricing=lambda design: Costs(1000, 100))
     studied.tracked, studied.search = SimpleNamespace(store=None), known_search
     studied.asker = lambda lean, file: nullcontext()
     Screening(studied, PROPOSALS).finalists()
@@ -201,7 +201,6 @@ def test_a_network_without_information_is_not_asked_again_and_the_command_goes_o
 
     monkeypatch.setattr(screening, "Base", SimpleNamespace(of_run=lambda store, run, trust: run))
     studied = study(KnownRetraining(), rounds=2)
-    studied.base = SimpleNamespace(design=None, trust=(), pricing=lambda design: Costs(1000, 100))
     studied.tracked, studied.asker, studied.search = SimpleNamespace(store=None), asker, search
     screened = Screening(studied, PROPOSALS)
     assert names(screened.finalists()) == ["lean_10", "lean_9"]
