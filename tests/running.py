@@ -79,8 +79,8 @@ def logging_restored() -> Iterator[None]:
 def command(folder: Path, *arguments: str) -> Ended:
     """Run `python -m bench ARGUMENTS` in this process and in a folder, without the lines of progress.
 
-    A line of progress appears after half a minute. This time goes on from one command to the next in the same process,
-    so that the line could appear in any of them.
+    These lines begin when a process has waited for half a minute, over all of its commands. In a process of many tests,
+    they could begin in any command.
     """
     out, err = io.StringIO(), io.StringIO()
     stops, threads = {sent: signal.getsignal(sent) for sent in STOPS}, torch.get_num_threads()

@@ -13,6 +13,7 @@ EPOCHS, BATCH, SAMPLES = 10**6, 10**6, 10**9
 A_VIEW = "any of image, pixel, patch"
 RIVALS = ("random", "flat", "tpe", "torch_pruning", "cmi")
 BASELINES = ("uniform", "flat", "magnitude", "random")
+SWAPS = ("one_convolution", "interpolation", "separable", "smaller_encoder")
 A_RIVAL = f"any of {', '.join(RIVALS)}"
 
 Names = list[str] | None
@@ -121,9 +122,7 @@ class Deciding(Asking):
     by: Way = None
     margin: Annotated[float, Number(0, 1000)] = MISSING
     widths: Annotated[list[str], Each(Choice(("pruned", "grown", "rank", "flat")))] = MISSING
-    swaps: Annotated[list[str], Each(Choice(("convolutions", "interpolation", "separable", "encoder")), least=0)] = (
-        MISSING
-    )
+    swaps: Annotated[list[str], Each(Choice(SWAPS), least=0)] = MISSING
     rounds: Annotated[int, Number(0, 100)] = MISSING
     importance: Annotated[str, Choice(("information", "gradients"))] = MISSING
     around: Annotated[list[float], Each(Number(0, 1000, (0,)), "factors above 0, such as [0.5, 1, 2]")] = MISSING

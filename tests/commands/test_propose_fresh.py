@@ -60,25 +60,27 @@ def test_a_base_that_did_not_learn_is_refused_before_measuring(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_budget_of_runs_drops_whole_seeds(tmp_path):
+@pytest.mark.parametrize(("most", "dropped"), [(15, [0, 1, 2]), (17, [2])])
+def test_a_budget_of_runs_drops_whole_seeds(tmp_path, most, dropped):
     ended = propose(
         tmp_path,
         *MASKS,
         "target.params=0.75",
         "retrain.seeds=3",
         "retrain.baselines=[uniform,flat,magnitude]",
-        "retrain.runs=17",
+        f"retrain.runs={most}",
     )
     assert ended.code == 0, ended.err
     parent = parent_of(tmp_path)
     trained = pd.read_csv(artifact(tmp_path, parent, "tables/runs.csv"))
-    assert len(trained) <= 17
+    assert most - 2 <= len(trained) <= most
     seeds = trained.groupby("design")["seed"].agg(sorted)
     assert all(each == [0, 1, 2][: len(each)] for each in seeds)
     assert seeds["base"] == [0, 1, 2]
-    baselines = [name for name in seeds.index if "_at_" in name]
     missing = artifact(tmp_path, parent, "not_run.txt").read_text().split("\n")
-    assert missing == [f"{name} seed 2" for name in baselines] != []
+    assert missing == [f"uniform_at_params seed {seed}" for seed in dropped]
+    verdicts = pd.read_csv(artifact(tmp_path, parent, "tables/comparisons.csv")).set_index("baseline")["verdict"]
+    assert (verdicts["uniform_at_params"] == "not run") == (dropped == [0, 1, 2])
 
 
 @pytest.mark.processes

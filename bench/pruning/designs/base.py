@@ -55,20 +55,24 @@ class Part:
 
 
 class SwapKind(StrEnum):
-    """The kinds of parts that a smaller version can replace."""
+    """The kinds of smaller versions that can replace a part."""
 
-    CONVOLUTIONS = "convolutions"  # one in place of several
+    ONE_CONVOLUTION = "one_convolution"  # in place of several
     INTERPOLATION = "interpolation"  # in place of transposed convolutions
-    SEPARABLE = "separable"  # depthwise-separable convolutions
-    ENCODER = "encoder"  # a smaller one of the same family
+    SEPARABLE = "separable"  # depthwise-separable convolutions in place of full ones
+    SMALLER_ENCODER = "smaller_encoder"  # of the same family
 
 
 @dataclass(frozen=True)
 class Swap:
-    """A smaller version of a part, in words.
+    """A smaller version of a part.
+
+    Attributes:
+        kind: Its kind.
+        words: Its name in reports.
 
     Examples:
-        >>> str(Swap(SwapKind.ENCODER, "encoder resnet18"))
+        >>> str(Swap(SwapKind.SMALLER_ENCODER, "encoder resnet18"))
         'encoder resnet18'
     """
 

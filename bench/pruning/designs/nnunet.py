@@ -94,4 +94,4 @@ class NnUnetDesign(Levels):
     def swaps(self) -> dict[Swap, NnUnetDesign]:
         once = (1,) * self.levels
         one = replace(self, n_conv_per_stage=once, n_conv_per_stage_decoder=once[1:])
-        return {} if one == self else {Swap(SwapKind.CONVOLUTIONS, "1 convolution per stage"): one}
+        return {} if one == self else {Swap(SwapKind.ONE_CONVOLUTION, "1 convolution per stage"): one}

@@ -89,7 +89,7 @@ class SmpDesign(Levels):
         smaller = [name for name in get_encoder_names() if re.sub(r"\d+", "#", name, count=1) == family]
         smaller = [name for name in smaller if _size(name) < _size(self.encoder)]
         return {
-            Swap(SwapKind.ENCODER, f"encoder {name}"): replace(self, encoder=name)
+            Swap(SwapKind.SMALLER_ENCODER, f"encoder {name}"): replace(self, encoder=name)
             for name in sorted(smaller, key=_size, reverse=True)
         }
 

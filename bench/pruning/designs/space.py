@@ -23,7 +23,7 @@ class Space:
         base: The design that has all parts.
         pricing: Counts costs.
         limits: Largest costs of a design, by kind: params, flops or both.
-        swaps: The kinds of parts that a smaller version may replace.
+        swaps: The kinds of smaller versions that may replace a part.
     """
 
     base: Design

@@ -141,7 +141,7 @@ class UNetDesign:
     def swaps(self) -> dict[Swap, UNetDesign]:
         swaps = {}
         if self.convs > 1:
-            swaps[Swap(SwapKind.CONVOLUTIONS, "1 convolution per level")] = replace(self, convs=1)
+            swaps[Swap(SwapKind.ONE_CONVOLUTION, "1 convolution per level")] = replace(self, convs=1)
         if self.up != "interpolate":
             swaps[Swap(SwapKind.INTERPOLATION, "interpolation")] = replace(self, up="interpolate")
         if not self.separable:

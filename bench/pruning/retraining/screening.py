@@ -101,7 +101,7 @@ class Screening:
         named = {_named(each, epochs): each for each in proposals}
         designs = {name: each.design for name, each in named.items()}
         overrides = [] if epochs is None else [f"train.epochs={epochs}"]
-        trained = {**(beside or {}), **designs}
+        trained = dict(beside or {}) | designs
         self.missing += retraining(trained, "screen proposals", retraining.seeds[:seeds], overrides)
         runs = retraining.read(designs, test=False).runs
         if epochs is not None:

@@ -88,7 +88,7 @@ def propose_designs(
         base: The design to start from.
         target: params and flops as shares of the costs of the base; None for no target.
         rules: The rules of the widths, with a target of cost.
-        swaps: The kinds of parts that a smaller version may replace.
+        swaps: The kinds of smaller versions that may replace a part.
 
     Raises:
         InputError: Even one channel in each slot does not meet the target.

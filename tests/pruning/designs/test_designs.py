@@ -5,6 +5,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from bench.config.sections import SWAPS
 from bench.errors import InputError
 from bench.pruning.designs import (
     Cut,
@@ -180,10 +181,14 @@ def test_a_chain_of_filters_has_no_swaps():
     assert design_of(CHAIN).swaps() == {}
 
 
+def test_the_config_allows_every_kind_of_swap():
+    assert list(SWAPS) == [*SwapKind]
+
+
 def test_the_swaps_of_a_unet_are_other_networks_of_less_cost():
     base = UNetDesign((4, 8, 16), (4, 8), ("cat", "cat"))
     swaps = base.swaps()
-    one = Swap(SwapKind.CONVOLUTIONS, "1 convolution per level")
+    one = Swap(SwapKind.ONE_CONVOLUTION, "1 convolution per level")
     interpolation = Swap(SwapKind.INTERPOLATION, "interpolation")
     separable = Swap(SwapKind.SEPARABLE, "separable convolution")
     assert list(swaps) == [one, interpolation, separable]

@@ -64,7 +64,7 @@ def test_an_encoder_can_be_replaced_by_smaller_ones_of_its_family():
     design = design_of(Smp("unet", "resnet50"))
     resnet34, resnet18 = design.swaps()
     assert (str(resnet34), str(resnet18)) == ("encoder resnet34", "encoder resnet18")
-    assert resnet18.kind == SwapKind.ENCODER
+    assert resnet18.kind == SwapKind.SMALLER_ENCODER
     assert design.swaps()[resnet18].arguments()["encoder_name"] == "resnet18"
     assert SmpDesign("mobilenet_v2", (8, 4)).swaps() == {}
     smaller = SmpDesign("efficientnet-b2", (8, 4)).swaps()

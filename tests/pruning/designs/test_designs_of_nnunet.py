@@ -75,6 +75,6 @@ def test_the_deepest_stage_is_removed_through_the_up_convolution_above_it(config
 def test_a_design_with_one_convolution_per_stage_is_leaner_and_the_last_of_its_kind(config):
     design, pricing = design_of(build(config, "model")), Pricing(config, (1, 16, 16))
     ((swap, one),) = design.swaps().items()
-    assert swap == Swap(SwapKind.CONVOLUTIONS, "1 convolution per stage")
+    assert swap == Swap(SwapKind.ONE_CONVOLUTION, "1 convolution per stage")
     assert pricing(one).params < pricing(design).params
     assert one.swaps() == {}

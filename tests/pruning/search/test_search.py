@@ -190,8 +190,8 @@ def test_a_swap_in_a_leaner_structure_also_says_which_parts_were_removed():
         assert not proposal.within_margin
 
 
-@pytest.mark.parametrize("swaps", [[], ["interpolation"], ["separable", "convolutions", "encoder"]])
-def test_the_setting_selects_the_parts_that_a_smaller_version_replaces(swaps):
+@pytest.mark.parametrize("swaps", [[], ["interpolation"], ["separable", "one_convolution", "smaller_encoder"]])
+def test_the_setting_selects_the_smaller_versions(swaps):
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     found = propose_designs(search(asker), BASE, {"params": 0.3}, ["flat"], swaps)
     proposed = {proposal.swap for proposal in found if proposal.swap}
