@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from bench.datasets.progress import say
 from bench.errors import InputError
 from bench.pruning.judging.comparing import describe_undecided
-from bench.pruning.judging.failures import describe_failures
+from bench.pruning.judging.failures import describe_failures, describe_missing_classes
 from bench.pruning.report.closing import closing
 from bench.pruning.report.evidence import Evidence
 from bench.pruning.report.export import require_onnx
@@ -69,7 +69,8 @@ def propose(config: DictConfig) -> str:
             sys.stdout.write(described(table[len(proposals) :]))
             metric = metric_of(base.data.task)
             sys.stdout.write(
-                f"{verdict_report(verified, metric)}{describe_failures(verified.runs)}"
+                f"{verdict_report(verified, metric)}"
+                f"{describe_failures(verified.runs)}{describe_missing_classes(verified.runs)}"
                 f"{describe_undecided(verified.comparisons, len(retraining.seeds))}\n"
                 f"{closing(verified, metric)}\n{retraining.report()}\n"
             )

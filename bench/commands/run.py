@@ -68,9 +68,14 @@ def run(config: DictConfig) -> str | float | list[float]:
             measurement.log_tables(tracked)
         if best.collapse:
             tracked.tag(tracking.COLLAPSED, best.collapse)
+        if best.missed:
+            tracked.tag(tracking.MISSED, ", ".join(best.missed))
         summary = {
-            "best_epoch": best.epoch, "val_score": best.val_score, "collapsed": float(best.collapse is not None)
-        }  # fmt: skip
+            "best_epoch": best.epoch,
+            "val_score": best.val_score,
+            "collapsed": float(best.collapse is not None),
+            "missed_classes": float(len(best.missed)),
+        }
         measurement.conclude(
             tracked,
             model,
@@ -78,7 +83,7 @@ def run(config: DictConfig) -> str | float | list[float]:
             name=jobs.name(config.seed, config.fold),
             summary=summary,
             batch_size=config.train.batch_size,
-            notes=describe(best.collapse, config.train.epochs),
+            notes=describe(best.collapse, best.missed, config.train.epochs),
         )
     return answer(tracked, config.objectives)
 

@@ -18,6 +18,7 @@ from bench.comparison.designs import (
 )
 from bench.comparison.runs import Runs
 from bench.pruning.judging import judge
+from bench.pruning.judging.failures import missing_classes
 from bench.pruning.retraining.protocol import metric_of
 
 POOLED = "their test images are pooled, and each image is a test image of one fold"
@@ -137,6 +138,10 @@ def notes(runs: Runs, reference: str, table: pd.DataFrame, missing: pd.DataFrame
         remarks.append(
             "These designs have trainings that have taught the network nothing. The tag `collapsed` of their runs has "
             f"the reason. They remain in the means: {names}."
+        )
+    if missed := missing_classes(runs.frame):
+        remarks.append(
+            f"These designs have trainings whose network never predicts a class of the validation data: {missed}."
         )
     if table["rows"].sum() == 0:
         remarks.append("No run measured its layers, so that there are no results about information.")

@@ -23,7 +23,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "offline.writes": ["FINGERPRINT"],
-        "runs": ["COLLAPSED", "DESIGN", "REUSED", "SWEEP", "Run", "ended", "png"],
+        "runs": ["COLLAPSED", "DESIGN", "MISSED", "REUSED", "SWEEP", "Run", "ended", "png"],
         "starting": ["create", "resume", "resumed", "started"],
         "store": ["connect"],
     },

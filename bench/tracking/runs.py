@@ -33,7 +33,7 @@ from bench.tracking.store import Store
 
 PER_REQUEST = 100  # maximal number of values per request
 PATIENCE = 600  # seconds that a finished run waits for an unavailable server
-DESIGN, SWEEP, REUSED, COLLAPSED = "design", "sweep", "reused.", "collapsed"
+DESIGN, SWEEP, REUSED, COLLAPSED, MISSED = "design", "sweep", "reused.", "collapsed", "missed"
 
 log = logging.getLogger(__name__)
 

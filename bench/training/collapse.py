@@ -1,21 +1,37 @@
-"""Collapse: say whether a training has taught the network nothing, and why."""
+"""Collapse: say whether a training has taught the network nothing and why, and which classes it never predicts."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
 import torch
 
 from bench.datasets.data import Data
+from bench.datasets.splits import in_regions
 
 SHORT = 3  # epochs; a shorter training may still be at its beginning
 LEAST_FALL = 0.01  # of the training loss, as a share of the loss of the first epoch
 NOISE = 2  # standard deviations of the noise of the loss between epochs
 LEAST_RISE = 0.05  # of the validation score; with a larger rise, a training with a flat loss has learned
 SAME = 1e-3  # logits of two images that differ by less are equal
-REMEDY = "lower train.optimizer.lr, raise train.epochs, or check the balance of the classes (train.loss)"
+BALANCE = "raise train.epochs, or check the balance of the classes (train.loss)"
+REMEDY = f"lower train.optimizer.lr, {BALANCE}"
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a network predicts on validation data.
+
+    Attributes:
+        distinct: The distinct predictions, as by `distinct_predictions`.
+        missed: Names of the classes, or regions, that the labels have and the network never predicts.
+    """
+
+    distinct: frozenset[int] = frozenset()
+    missed: tuple[str, ...] = ()
 
 
 def find_collapse(
@@ -37,7 +53,7 @@ def find_collapse(
         data: The dataset.
         losses: Training loss of each epoch. Without epochs nothing can collapse.
         scores: Validation scores of the untrained network and of each epoch.
-        predicted: The distinct predictions of the best checkpoint on validation data, as by `distinct_predictions`.
+        predicted: The distinct predictions of the best checkpoint on validation data.
 
     Returns:
         The reason, such as `the network predicts background everywhere on the validation data (score 0.000)`.
@@ -75,15 +91,27 @@ def is_flat(losses: Sequence[float]) -> bool:
     return bool(losses[0] - last < max(LEAST_FALL * losses[0], NOISE * noise))
 
 
-def describe(collapse: str | None, epochs: int) -> str:
-    """Format the line of the report about a training that has taught the network nothing; empty for other trainings.
+def describe(collapse: str | None, missed: Sequence[str], epochs: int) -> str:
+    """Format the line of the report about a training that has taught the network nothing, or not all classes.
+
+    Args:
+        collapse: As by `find_collapse`.
+        missed: Names of the classes that the best checkpoint never predicts.
+        epochs: Number of epochs.
+
+    Returns:
+        A line; empty if there is nothing to report.
 
     Examples:
-        >>> describe("the training loss is flat", epochs=1)
+        >>> describe("the training loss is flat", [], epochs=1)
         'has not learned yet after 1 epoch: the training loss is flat; raise train.epochs\\n'
+        >>> describe(None, ["lesion"], epochs=30)[:54]
+        'the network never predicts lesion on the validation da'
     """
     if collapse is None:
-        return ""
+        if not missed:
+            return ""
+        return f"the network never predicts {', '.join(missed)} on the validation data, which have it; {BALANCE}\n"
     if epochs < SHORT:
         return f"has not learned yet after {epochs} epoch{'s' * (epochs > 1)}: {collapse}; raise train.epochs\n"
     return f"training collapsed: {collapse}; {REMEDY}. The numbers of this run do not describe a trained network\n"
@@ -106,3 +134,39 @@ def distinct_predictions(logits: torch.Tensor, task: str, overlap: bool = False)
     binary = overlap or logits.shape[1] == 1
     predicted = (logits > 0).any(dim=1).long() if binary else logits.argmax(dim=1)
     return frozenset(torch.bincount(predicted.flatten()).nonzero().flatten().tolist())
+
+
+def predicted_and_labelled(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> list[frozenset[int]]:
+    """Return the classes, or regions, that a network predicts and those that the labels have, at any pixel.
+
+    Labels of multi-label data can be rare and still rank the images, so that both are empty for them.
+
+    Args:
+        logits: (n, outputs, *spatial).
+        targets: Targets of a `Split`.
+        data: The dataset.
+
+    Returns:
+        Predicted and labelled: positions in `data.regions`, or in `data.classes` without regions.
+    """
+    if data.task in ("multilabel", "reconstruction"):
+        return [frozenset(), frozenset()]
+    if data.regions:
+        masks = logits > 0, in_regions(targets, data.regions) > 0
+        present = [mask.transpose(0, 1).flatten(1).any(dim=1) for mask in masks]
+    else:
+        predicted = (logits[:, 0] > 0).long() if data.outputs == 1 else logits.argmax(dim=1)
+        present = [torch.bincount(each.flatten().long()) for each in (predicted, targets)]
+    return [frozenset(each.nonzero().flatten().tolist()) for each in present]
+
+
+def missed_classes(predicted: Collection[int], labelled: Collection[int], data: Data) -> tuple[str, ...]:
+    """Return the names of the classes, or regions, that the labels have and the network never predicts.
+
+    Examples:
+        >>> from bench.datasets import phantoms
+        >>> missed_classes({0}, {0, 1}, phantoms("segmentation", n=(1, 1, 1), size=8))
+        ('organ',)
+    """
+    names = tuple(data.regions or data.classes)
+    return tuple(names[each] for each in sorted(set(labelled) - set(predicted)))

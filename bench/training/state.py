@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from bench.training.batches import Batches
 from bench.training.checkpoint import Checkpoint
+from bench.training.collapse import Predicted
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,13 @@ class Fitted:
         epoch: Its epoch. 0 is the untrained network.
         val_score: Its validation score.
         collapse: Why the training has taught the network nothing, as by `find_collapse`; None if it has.
+        missed: Names of the classes of the validation data that it never predicts.
     """
 
     epoch: int
     val_score: float
     collapse: str | None = None
+    missed: tuple[str, ...] = ()
 
 
 @dataclass
@@ -45,7 +48,7 @@ class State:
         scores: Validation score of the untrained network and of each epoch.
         best: Epoch and score of the best checkpoint.
         best_weights: Weights of the best checkpoint.
-        predicted: The distinct predictions of the best checkpoint.
+        predicted: What the best checkpoint predicts.
     """
 
     model: torch.nn.Module
@@ -58,9 +61,9 @@ class State:
     scores: list[float] = field(default_factory=list)
     best: Fitted = Fitted(0, 0.0)
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
-    predicted: frozenset[int] = frozenset()
+    predicted: Predicted = field(default_factory=Predicted)
 
-    def complete(self, metrics: Mapping[str, float], predicted: frozenset[int]) -> None:
+    def complete(self, metrics: Mapping[str, float], predicted: Predicted) -> None:
         """Add the results of the next epoch, and keep its weights if they are the best. Epoch 1 replaces epoch 0."""
         self.epoch += 1
         score = metrics["val/score"]
@@ -87,7 +90,8 @@ class State:
                 "scores": self.scores,
                 "best": [self.best.epoch, self.best.val_score],
                 "best_weights": self.best_weights,
-                "predicted": self.predicted,
+                "predicted": sorted(self.predicted.distinct),
+                "missed": list(self.predicted.missed),
             }
         )
 
@@ -104,6 +108,7 @@ class State:
         self.batches.load_state_dict(saved["batches"])
         self.epoch, self.losses, self.scores = saved["epoch"], saved["losses"], saved["scores"]
         self.best = Fitted(*saved["best"])
-        self.best_weights, self.predicted = saved["best_weights"], frozenset(saved["predicted"])
+        self.best_weights = saved["best_weights"]
+        self.predicted = Predicted(frozenset(saved["predicted"]), tuple(saved["missed"]))
         checkpoint.restore_random()
         return True

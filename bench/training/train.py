@@ -16,7 +16,13 @@ from bench.datasets.splits import in_regions
 from bench.errors import InputError, TrainingError
 from bench.training.batches import Batches
 from bench.training.checkpoint import Checkpoint
-from bench.training.collapse import distinct_predictions, find_collapse
+from bench.training.collapse import (
+    Predicted,
+    distinct_predictions,
+    find_collapse,
+    missed_classes,
+    predicted_and_labelled,
+)
 from bench.training.evaluate import mean_score, part_scores
 from bench.training.losses import OF_MASKS, Loss, monai_loss, weighted_loss
 from bench.training.precision import mixed, precision
@@ -122,7 +128,8 @@ def fit(
             on_epoch(epoch, metrics)
             state.save(checkpoint)
     model.load_state_dict(state.best_weights)
-    return replace(state.best, collapse=find_collapse(data, state.losses, state.scores, state.predicted))
+    collapse = find_collapse(data, state.losses, state.scores, state.predicted.distinct)
+    return replace(state.best, collapse=collapse, missed=state.predicted.missed)
 
 
 def loss_function(name: str, data: Data) -> Loss:
@@ -179,17 +186,21 @@ def soft_loss(data: Data) -> Loss:
     return lambda logits, teacher_logits: ce(logits, teacher_logits.softmax(dim=1))
 
 
-def _validate(model: torch.nn.Module, data: Data, loss: Loss, epoch: int) -> tuple[dict[str, float], frozenset[int]]:
-    """Compute loss and score on validation data, and the distinct predictions."""
-    losses, counts, scores, predicted = [], [], [], frozenset[int]()
+def _validate(model: torch.nn.Module, data: Data, loss: Loss, epoch: int) -> tuple[dict[str, float], Predicted]:
+    """Compute loss and score on validation data, and what the network predicts there."""
+    losses, counts, scores = [], [], []
+    distinct, predicted, labelled = set[int](), set[int](), set[int]()
     for logits, targets in predictions(model, data, "val"):
         counts.append(len(targets))
         losses.append(_require_finite(float(loss(logits, targets)), "validation loss", epoch))
         scores.append(part_scores(logits, targets, data))
-        predicted |= distinct_predictions(logits, data.task, bool(data.regions))
+        distinct |= distinct_predictions(logits, data.task, bool(data.regions))
+        for seen, here in zip((predicted, labelled), predicted_and_labelled(logits, targets, data), strict=True):
+            seen |= here
     mean_loss = losses[0] if len(losses) == 1 else float(np.average(losses, weights=counts))
     val_score = _require_finite(mean_score(scores, data), "validation score", epoch)
-    return {"val/loss": mean_loss, "val/score": val_score}, predicted
+    missed = missed_classes(predicted, labelled, data)
+    return {"val/loss": mean_loss, "val/score": val_score}, Predicted(frozenset(distinct), missed)
 
 
 def _require_finite(value: float, name: str, epoch: int) -> float:

@@ -170,6 +170,17 @@ def test_names_are_escaped(folder):
     assert shown.text.count(bad) == 1 + 1 + 1 + 1 + 1 + len(comparison.differences)
 
 
+def test_designs_that_never_predict_a_class_have_a_note(folder):
+    config = OmegaConf.create({"reference": None, "by": None, "margin": 0.01})
+    found = choose_runs(connect(uri(folder), "bench"), None, "widths")
+    tags = [store(folder).get_run(run).data.tags for run in found.frame["run"]]
+    assert found.frame["missed"].tolist() == [each.get("missed", "") for each in tags]
+    missed = ["lesion" if each == FLAT else "" for each in found.frame["design"]]
+    notes = compare_runs(replace(found, frame=found.frame.assign(missed=missed, collapsed=0)), config).notes
+    said = f"never predicts a class of the validation data: {FLAT} 2 of 2 (lesion)."
+    assert [said in note for note in notes].count(True) == 1
+
+
 def test_a_comparison_is_a_run_that_does_not_count_as_a_training_run(folder, files, trained):
     made = store(folder).get_run(files.name)
     assert made.info.status == "FINISHED"

@@ -1,13 +1,21 @@
-"""Collapse: constructed losses, scores and predictions, and networks that can't or can learn."""
+"""Collapse and missed classes: constructed losses, scores and predictions, and networks that can't or can learn."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from bench.datasets import phantoms
-from bench.training.collapse import describe, distinct_predictions, find_collapse, is_flat
+from bench.training.collapse import (
+    describe,
+    distinct_predictions,
+    find_collapse,
+    is_flat,
+    missed_classes,
+    predicted_and_labelled,
+)
 from bench.training.train import fit, loss_function
 from models import UNet
 
@@ -52,9 +60,11 @@ def test_a_loss_is_flat_if_it_falls_less_than_its_noise():
 
 
 def test_the_words_depend_on_the_number_of_epochs():
-    assert describe(None, 10) == ""
-    assert describe("the training loss is flat", 2).startswith("has not learned yet after 2 epochs: the training loss")
-    assert "train.optimizer.lr" in describe("the training loss is flat", 10)
+    assert describe(None, (), 10) == ""
+    short = describe("the training loss is flat", (), 2)
+    assert short.startswith("has not learned yet after 2 epochs: the training loss")
+    assert "train.optimizer.lr" in describe("the training loss is flat", ("organ",), 10)
+    assert "never predicts organ, lesion on the validation data" in describe(None, ("organ", "lesion"), 10)
 
 
 def test_predictions_are_distinct_by_class_and_in_multilabel_data_by_output():
@@ -72,11 +82,72 @@ def test_predictions_are_distinct_by_class_and_in_multilabel_data_by_output():
     assert distinct_predictions(regions, "segmentation", overlap=True) == {0, 1}
 
 
+@pytest.mark.parametrize(
+    ("task", "regions", "logits", "targets", "missed"),
+    [
+        ("classification", None, [[2.0, 1, 0], [1, 2, 0]], [0, 2], ("ring lesion",)),
+        ("classification", None, [[2.0, 1, 0], [1, 2, 0]], [0, 0], ()),  # the labels do not have the missing class
+        ("classification", None, [[0.0, 0, 1]], [2], ()),
+        ("segmentation", None, [[[[2.0, 1]], [[1, 2]], [[0, 0]]]], [[[0, 2]]], ("lesion",)),
+        ("segmentation", {"whole": (1, 2), "core": (2,)}, [[[[1.0, 1]], [[-1, -1]]]], [[[0, 2]]], ("core",)),
+        ("segmentation", {"whole": (1, 2), "core": (2,)}, [[[[1.0, 1]], [[-1, -1]]]], [[[0, 1]]], ()),
+        ("segmentation", {"whole": (1, 2), "core": (2,)}, [[[[-1.0, -1]], [[-1, 1]]]], [[[0, 2]]], ("whole",)),
+    ],
+)
+def test_a_class_is_missed_if_the_labels_have_it_and_the_network_never_predicts_it(
+    task, regions, logits, targets, missed
+):
+    data = replace(phantoms(task, classes=3, n=(3, 3, 3), size=16), regions=regions)
+    seen = predicted_and_labelled(torch.tensor(logits), torch.tensor(targets), data)
+    assert missed_classes(*seen, data) == missed
+
+
+def test_in_binary_and_multilabel_data():
+    data = phantoms("segmentation", n=(1, 1, 1), size=16)
+    mask, label = torch.full((2, 1, 4, 4), -1.0), torch.zeros(2, 4, 4)
+    label[1, 0, 0] = 1
+    assert missed_classes(*predicted_and_labelled(mask, label, data), data) == ("organ",)
+    mask[0, 0, 3, 3] = 1.0  # found, although in a wrong place
+    assert missed_classes(*predicted_and_labelled(mask, label, data), data) == ()
+    findings = replace(phantoms("classification", n=(2, 2, 2), size=16), task="multilabel")
+    assert predicted_and_labelled(torch.full((2, 2), -1.0), torch.ones(2, 2), findings) == [set(), set()]
+
+
+def trained(model, data, lr, batch_size):
+    """Train for 12 epochs, and return what is known about the best checkpoint."""
+    return fit(
+        model,
+        data,
+        epochs=12,
+        batch_size=batch_size,
+        optimizer=torch.optim.Adam(model.parameters(), lr=lr),
+        schedule=None,
+        loss=loss_function("auto", data),
+        amp=False,
+        seed=0,
+        on_epoch=lambda *_: None,
+    )
+
+
+class Blind(UNet):
+    """A U-Net that never predicts the last class."""
+
+    def forward(self, images):
+        logits = super().forward(images)
+        return torch.cat([logits[:, :-1], logits[:, -1:] - 1e3], dim=1)
+
+
+@pytest.mark.parametrize(("kind", "missed"), [(UNet, ()), (Blind, ("lesion",))])
+def test_a_training_tells_the_classes_that_its_network_never_predicts(kind, missed):
+    torch.manual_seed(0)
+    model, images = kind(1, 3, widths=(8, 16), norm="batch"), phantoms(classes=3, n=(24, 16, 8), size=32, difficulty=0)
+    best = trained(model, images, lr=1e-2, batch_size=4)
+    assert best.missed == missed
+    assert best.collapse is None
+
+
 @pytest.mark.parametrize(("lr", "collapsed"), [(1e-2, False), (1e-12, True)])
 def test_a_network_that_does_not_move_has_collapsed(data, lr, collapsed):
     torch.manual_seed(0)
-    model, images = UNet(1, 1, widths=(8, 16), norm="batch"), data["segmentation"]
-    loss = loss_function("auto", images)
-    best = fit(model, images, epochs=12, batch_size=8, optimizer=torch.optim.Adam(model.parameters(), lr=lr),
-               schedule=None, loss=loss, amp=False, seed=0, on_epoch=lambda *_: None)  # fmt: skip
+    best = trained(UNet(1, 1, widths=(8, 16), norm="batch"), data["segmentation"], lr, batch_size=8)
     assert (best.collapse is not None) == collapsed

@@ -1,4 +1,4 @@
-"""Trainings that failed: their share in each design, with exact intervals and tests."""
+"""Trainings that failed: their share in each design with exact intervals and tests, and classes never predicted."""
 
 from __future__ import annotations
 
@@ -57,3 +57,30 @@ def describe_failures(runs: pd.DataFrame) -> str:
             low, high = share_of_failed(failed, len(collapsed)).bounds
             parts.append(f"{design} {failed} of {len(collapsed)} (95 %: {100 * low:.0f} to {100 * high:.0f} %)")
     return f"failed to train: {', '.join(parts)}\n" if parts else ""
+
+
+def missing_classes(runs: pd.DataFrame) -> str:
+    """Describe the designs with trainings that never predict a class. The text is empty if there are none.
+
+    Trainings that have taught the network nothing are those of `describe_failures`, and do not count here.
+
+    Args:
+        runs: Rows with design, collapsed and missed: names of the classes.
+
+    Examples:
+        >>> runs = pd.DataFrame({"design": "flat", "collapsed": 0, "missed": ["", "tumour", "", "", ""]})
+        >>> missing_classes(runs)
+        'flat 1 of 5 (tumour)'
+    """
+    parts = []
+    for design, trained in runs.groupby("design", sort=False):
+        missed = trained.loc[trained["missed"].ne("") & trained["collapsed"].ne(1), "missed"]
+        if len(missed):
+            parts.append(f"{design} {len(missed)} of {len(trained)} ({'; '.join(missed.unique())})")
+    return ", ".join(parts)
+
+
+def describe_missing_classes(runs: pd.DataFrame) -> str:
+    """Write `missing_classes` as a line of the report, which is empty if there are none."""
+    missing = missing_classes(runs)
+    return f"never predict a class of the validation data: {missing}\n" if missing else ""

@@ -11,7 +11,7 @@ import pandas as pd
 from bench import tracking
 from bench.errors import InputError
 from bench.sweeps import jobs
-from bench.tracking import records
+from bench.tracking import MISSED, records
 from bench.tracking.store import Store
 
 KEPT = {
@@ -32,7 +32,8 @@ class Retrained:
 
     Attributes:
         runs: A row per design and seed, and per fold if there are folds. collapsed: 1 if the training has taught the
-            network nothing, else 0; NaN if the run does not tell.
+            network nothing, else 0; NaN if the run does not tell. missed: names of the classes of the validation data
+            that its network never predicts.
         images: A row per design, seed and test image. The weights of a design and seed add up to 1 over all folds.
     """
 
@@ -104,13 +105,16 @@ def results_of(store: Store, designs: Mapping[str, str], test: bool, folds: Coll
             )
         here = {"design": design, "seed": int(run.data.params["seed"])} | fold_of(run.data.params)
         rows.append(here | {"run": run_id} | {column: run.data.metrics.get(key, nan) for key, column in KEPT.items()})
-        rows[-1]["collapsed"] = run.data.metrics.get("summary/collapsed", nan)
+        rows[-1] |= {
+            "collapsed": run.data.metrics.get("summary/collapsed", nan),
+            "missed": run.data.tags.get(MISSED, ""),
+        }
         if test:
             tests.setdefault((design, int(run.data.params["seed"])), []).append(
                 records.table_of(store, run_id, "test.csv").assign(**here)
             )
     columns = ["design", "seed", *(["fold"] if any("fold" in row for row in rows) else [])]
-    columns += ["run", *KEPT.values(), "collapsed"]
+    columns += ["run", *KEPT.values(), "collapsed", "missed"]
     images = [scores_of(pd.concat(several, ignore_index=True)) for several in tests.values()]
     return Retrained(pd.DataFrame(rows, columns=columns), pd.concat(images) if images else pd.DataFrame())
 

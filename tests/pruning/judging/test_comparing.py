@@ -9,7 +9,12 @@ from scipy.stats import binom, hypergeom
 from bench.pruning.designs import UNetDesign
 from bench.pruning.designs.costs import Costs
 from bench.pruning.judging.comparing import comparisons, describe_undecided
-from bench.pruning.judging.failures import compare_failures, describe_failures, share_of_failed
+from bench.pruning.judging.failures import (
+    compare_failures,
+    describe_failures,
+    describe_missing_classes,
+    share_of_failed,
+)
 from bench.pruning.judging.judge import effect_of
 from bench.pruning.judging.results import Retrained
 from bench.pruning.search.asker import Loss
@@ -109,3 +114,10 @@ def test_designs_with_failures_are_described():
     runs = pd.DataFrame({"design": ["a"] * 5 + ["b"] * 5, "collapsed": [1, 1, 0, 0, 0] + [0.0] * 5})
     assert describe_failures(runs) == "failed to train: a 2 of 5 (95 %: 5 to 85 %)\n"
     assert describe_failures(runs[5:]) == ""
+
+
+def test_designs_that_miss_a_class_are_described_apart_from_failed_trainings():
+    missed = ["", "tumour", "tumour", "cyst", "tumour, cyst"]
+    runs = pd.DataFrame({"design": ["a"] * 5 + ["b"], "collapsed": [0, 0, 0, 0, 1, 0], "missed": [*missed, ""]})
+    assert describe_missing_classes(runs) == "never predict a class of the validation data: a 3 of 5 (tumour; cyst)\n"
+    assert describe_missing_classes(runs.assign(missed="")) == ""

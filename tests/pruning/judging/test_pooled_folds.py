@@ -120,8 +120,8 @@ def test_a_base_that_was_trained_on_another_split_is_not_a_fold():
     """The parent of `propose` also has the run of a new base, which has no fold."""
     metrics = dict.fromkeys(KEPT, 1.0)
     params = {"first": {"seed": "0", "fold": "None"}, **{f"of {f}": {"seed": "0", "fold": str(f)} for f in (0, 1)}}
-    data = {run: SimpleNamespace(data=SimpleNamespace(params=of, metrics=metrics)) for run, of in params.items()}
-    store = SimpleNamespace(client=SimpleNamespace(get_run=data.get))
+    data = {run: SimpleNamespace(params=of, metrics=metrics, tags={}) for run, of in params.items()}
+    store = SimpleNamespace(client=SimpleNamespace(get_run=lambda run: SimpleNamespace(data=data[run])))
     designs = dict.fromkeys(data, "base")
     assert results_of(store, designs, test=False, folds=[0, 1]).runs["run"].tolist() == ["of 0", "of 1"]
     assert results_of(store, {"first": "base"}, test=False).runs["run"].tolist() == ["first"]
