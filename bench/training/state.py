@@ -24,7 +24,7 @@ class Fitted:
         epoch: Its epoch. 0 is the untrained network.
         val_score: Its validation score.
         collapse: Why the training has taught the network nothing, as by `find_collapse`; None if it has.
-        missed: Names of the classes of the validation data that it never predicts.
+        missed: Names of the classes of the validation data that it never predicts. Empty without training.
     """
 
     epoch: int

@@ -129,7 +129,7 @@ def fit(
             state.save(checkpoint)
     model.load_state_dict(state.best_weights)
     collapse = find_collapse(data, state.losses, state.scores, state.predicted.distinct)
-    return replace(state.best, collapse=collapse, missed=state.predicted.missed)
+    return replace(state.best, collapse=collapse, missed=state.predicted.missed if epochs else ())
 
 
 def loss_function(name: str, data: Data) -> Loss:

@@ -113,12 +113,12 @@ def test_in_binary_and_multilabel_data():
     assert predicted_and_labelled(torch.full((2, 2), -1.0), torch.ones(2, 2), findings) == [set(), set()]
 
 
-def trained(model, data, lr, batch_size):
-    """Train for 12 epochs, and return what is known about the best checkpoint."""
+def trained(model, data, lr, batch_size, epochs=12):
+    """Train, and return what is known about the best checkpoint."""
     return fit(
         model,
         data,
-        epochs=12,
+        epochs=epochs,
         batch_size=batch_size,
         optimizer=torch.optim.Adam(model.parameters(), lr=lr),
         schedule=None,
@@ -144,6 +144,7 @@ def test_a_training_tells_the_classes_that_its_network_never_predicts(kind, miss
     best = trained(model, images, lr=1e-2, batch_size=4)
     assert best.missed == missed
     assert best.collapse is None
+    assert trained(model, images, lr=1e-2, batch_size=4, epochs=0).missed == ()
 
 
 @pytest.mark.parametrize(("lr", "collapsed"), [(1e-2, False), (1e-12, True)])
