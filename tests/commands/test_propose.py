@@ -68,7 +68,7 @@ def test_expected_and_spent_time_are_printed(verified):
     most = int(re.search(r"measuring: at most (\d+) questions, about ", ended.out)[1])
     assert 0 < len(pd.read_csv(artifact(folder, parent, "asked.csv"))) <= most
     trainings = len(pd.read_csv(artifact(folder, parent, "tables/runs.csv")))
-    planned = int(re.search(r"retraining: at most (\d+) trainings, one at a time, ", ended.out)[1])
+    planned = int(re.search(r"retraining: at most (\d+) trainings, one at a time: ", ended.out)[1])
     assert trainings <= planned + 1  # the base from its first seed is trained before
     assert re.search(rf"retraining took \d+\.\d minutes and {trainings} runs \({trainings} finished\)", ended.out)
 

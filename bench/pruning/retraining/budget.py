@@ -86,7 +86,7 @@ class Budget:
 
         Examples:
             >>> Budget(None, 20).expectation(40, 1, 60, 2)
-            'retraining: at most 19 trainings (limit: 20 runs), 2 at once, 60 s each as the base: 10 min or more'
+            'retraining: at most 19 trainings (limit: 20 runs), 2 at once: 10 min if each takes 60 s, as the base did'
         """
         most = trainings if self.runs is None else min(trainings, self.runs)
         whole, limits = seconds * ceil((most - ended) / parallel), []
@@ -97,8 +97,8 @@ class Budget:
         limit = f" (limit: {' and '.join(limits)})" if limits else ""
         many = f"{parallel} at once" if parallel > 1 else "one at a time"
         return (
-            f"retraining: at most {most - ended} trainings{limit}, {many}, {duration(seconds)} each as the base: "
-            f"{duration(whole)} or more"
+            f"retraining: at most {most - ended} trainings{limit}, {many}: {duration(whole)} if each takes "
+            f"{duration(seconds)}, as the base did"
         )
 
     def _with(self, designs: Collection[str], seeds: Sequence[int]) -> set[tuple[str, int]]:
