@@ -165,7 +165,7 @@ def missed_classes(predicted: Collection[int], labelled: Collection[int], data: 
 
     Examples:
         >>> from bench.datasets import phantoms
-        >>> missed_classes({0}, {0, 1}, phantoms("segmentation", n=(1, 1, 1), size=8))
+        >>> missed_classes({0}, {0, 1}, phantoms("segmentation", n=(1, 1, 1), size=16))
         ('organ',)
     """
     names = tuple(data.regions or data.classes)
