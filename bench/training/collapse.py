@@ -11,6 +11,7 @@ import torch
 
 from bench.datasets.data import Data
 from bench.datasets.splits import in_regions
+from bench.training.segmentation import predicted_classes
 
 SHORT = 3  # epochs; a shorter training may still be at its beginning
 LEAST_FALL = 0.01  # of the training loss, as a share of the loss of the first epoch
@@ -105,13 +106,13 @@ def describe(collapse: str | None, missed: Sequence[str], epochs: int) -> str:
     Examples:
         >>> describe("the training loss is flat", [], epochs=1)
         'has not learned yet after 1 epoch: the training loss is flat; raise train.epochs\\n'
-        >>> describe(None, ["lesion"], epochs=30)[:54]
-        'the network never predicts lesion on the validation da'
+        >>> describe(None, ["lesion"], epochs=30).partition(";")[0]
+        'classes of the validation data that the network never predicts: lesion'
     """
     if collapse is None:
         if not missed:
             return ""
-        return f"the network never predicts {', '.join(missed)} on the validation data, which have it; {BALANCE}\n"
+        return f"classes of the validation data that the network never predicts: {', '.join(missed)}; {BALANCE}\n"
     if epochs < SHORT:
         return f"has not learned yet after {epochs} epoch{'s' * (epochs > 1)}: {collapse}; raise train.epochs\n"
     return f"training collapsed: {collapse}; {REMEDY}. The numbers of this run do not describe a trained network\n"
@@ -131,8 +132,7 @@ def distinct_predictions(logits: torch.Tensor, task: str, overlap: bool = False)
     if task == "multilabel":
         spread = (logits.amax(dim=0) - logits.amin(dim=0)).max()
         return frozenset({0} if spread < SAME else {0, 1})
-    binary = overlap or logits.shape[1] == 1
-    predicted = (logits > 0).any(dim=1).long() if binary else logits.argmax(dim=1)
+    predicted = (logits > 0).any(dim=1).long() if overlap else predicted_classes(logits)
     return frozenset(torch.bincount(predicted.flatten()).nonzero().flatten().tolist())
 
 
@@ -155,8 +155,7 @@ def predicted_and_labelled(logits: torch.Tensor, targets: torch.Tensor, data: Da
         masks = logits > 0, in_regions(targets, data.regions) > 0
         present = [mask.transpose(0, 1).flatten(1).any(dim=1) for mask in masks]
     else:
-        predicted = (logits[:, 0] > 0).long() if data.outputs == 1 else logits.argmax(dim=1)
-        present = [torch.bincount(each.flatten().long()) for each in (predicted, targets)]
+        present = [torch.bincount(each.flatten().long()) for each in (predicted_classes(logits), targets)]
     return [frozenset(each.nonzero().flatten().tolist()) for each in present]
 
 

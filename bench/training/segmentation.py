@@ -126,9 +126,19 @@ def to_masks(
         both = (logits > 0).float(), in_regions(targets, regions)
         prediction, truth = (torch.cat([1 - each.amax(dim=1, keepdim=True), each], dim=1) for each in both)
         return prediction, truth
-    predicted = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
-    prediction, truth = (one_hot(each, classes).movedim(-1, 1).float() for each in (predicted, targets))
+    both = predicted_classes(logits), targets
+    prediction, truth = (one_hot(each, classes).movedim(-1, 1).float() for each in both)
     return prediction, truth
+
+
+def predicted_classes(logits: torch.Tensor) -> torch.Tensor:
+    """Return the class of each pixel or sample: logits (n, outputs, *spatial) to (n, *spatial).
+
+    Examples:
+        >>> predicted_classes(torch.tensor([[0.2, 0.9], [0.7, 0.1]])), predicted_classes(torch.tensor([[-1.0], [2.0]]))
+        (tensor([1, 0]), tensor([0, 1]))
+    """
+    return (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(dim=1)
 
 
 def dice_of(masks: Masks) -> torch.Tensor:

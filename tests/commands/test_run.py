@@ -194,7 +194,7 @@ def test_a_class_that_the_network_never_predicts_is_reported_and_tagged(tmp_path
     monkeypatch.setattr("bench.training.train.missed_classes", lambda *_: ("organ",))
     monkeypatch.setattr("bench.training.train.find_collapse", lambda *_: None)
     ended = tiny(tmp_path, "estimator=[]", "diagnostic=[]")
-    assert ended.out.count("the network never predicts organ on the validation data") == 1
+    assert ended.out.count("classes of the validation data that the network never predicts: organ;") == 1
     (run,) = runs(tmp_path)
     assert (run.data.tags["missed"], run.data.metrics["summary/missed_classes"]) == ("organ", 1)
 

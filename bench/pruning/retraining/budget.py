@@ -87,19 +87,19 @@ class Budget:
         Examples:
             >>> Budget(None, 20).expectation(40, 1, 60, 2)
             'retraining: at most 19 trainings (limit: 20 runs), 2 at once: 10 min if each takes 60 s, as the base did'
+            >>> Budget(3, None).expectation(40, 0, 60, 2)
+            'retraining: at most 40 trainings (limit: 3 minutes), 2 at once: 3 min'
         """
         most = trainings if self.runs is None else min(trainings, self.runs)
         whole, limits = seconds * ceil((most - ended) / parallel), []
+        takes = f"{duration(whole)} if each takes {duration(seconds)}, as the base did"
         if most < trainings:
             limits.append(f"{self.runs} runs")
         if self.left is not None and self.left < whole:
-            whole, limits = self.left, [*limits, f"{self.minutes:g} minutes"]
+            takes, limits = duration(self.left), [*limits, f"{self.minutes:g} minutes"]
         limit = f" (limit: {' and '.join(limits)})" if limits else ""
         many = f"{parallel} at once" if parallel > 1 else "one at a time"
-        return (
-            f"retraining: at most {most - ended} trainings{limit}, {many}: {duration(whole)} if each takes "
-            f"{duration(seconds)}, as the base did"
-        )
+        return f"retraining: at most {most - ended} trainings{limit}, {many}: {takes}"
 
     def _with(self, designs: Collection[str], seeds: Sequence[int]) -> set[tuple[str, int]]:
         """Return the trainings so far together with these."""
