@@ -15,10 +15,9 @@ from bench.datasets.data import Data
 from bench.errors import InputError
 from bench.information.tables import Moment, Weights
 from bench.tracking import views
-from bench.training.evaluate import mean_score, part_scores
-from bench.training.predictions import predictions
 from bench.training.train import loss_function
 from bench.training.trial import trial_output, wanted_shape
+from bench.training.validation import describe_missed, validate
 from models import File, NnUnet
 from models.checkpoints import load_weights
 from models.outputs import Binary
@@ -40,7 +39,8 @@ def measure(config: DictConfig) -> str:
     data = build_data(config)
     fill_in(config.model, data)
     model, loaded = build_trained(config, origin, data, device)
-    measurement = Measurement(config, model, data, loss_function(config.loss, data))
+    loss = loss_function(config.loss, data)
+    measurement = Measurement(config, model, data, loss)
 
     from bench.sweeps import claims, jobs  # imported after all checks, because MLflow takes seconds to load
 
@@ -64,15 +64,21 @@ def measure(config: DictConfig) -> str:
             measurement.table.share_responses()
         finally:
             measurement.log_tables(tracked)
-        val = mean_score([part_scores(*each, data) for each in predictions(model, data, "val")], data)
+        validated = validate(model, data, loss, origin.epoch)
+        missed = validated.predicted.missed
+        if missed:
+            tracked.tag(tracking.MISSED, ", ".join(missed))
+        summary = {"val_score": validated.score, "missed_classes": float(len(missed))}
+        if origin.run is not None:
+            summary["best_epoch"] = float(origin.epoch)
         measurement.conclude(
             tracked,
             model,
             design=design,
             name=jobs.name(config.seed, config.fold),
-            summary={"val_score": val} | ({} if origin.run is None else {"best_epoch": float(origin.epoch)}),
+            summary=summary,
             batch_size=LATENCY_BATCH,
-            notes=loaded,
+            notes=loaded + (f"{describe_missed(missed)}\n" if missed else ""),
         )
     return tracked.id
 

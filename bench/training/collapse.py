@@ -1,38 +1,21 @@
-"""Collapse: say whether a training has taught the network nothing and why, and which classes it never predicts."""
+"""Collapse: say whether a training has taught the network nothing, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-import torch
 
 from bench.datasets.data import Data
-from bench.datasets.splits import in_regions
-from bench.training.segmentation import predicted_classes
+from bench.training.validation import describe_missed
 
 SHORT = 3  # epochs; a shorter training may still be at its beginning
 LEAST_FALL = 0.01  # of the training loss, as a share of the loss of the first epoch
 NOISE = 2  # standard deviations of the noise of the loss between epochs
 LEAST_RISE = 0.05  # of the validation score; with a larger rise, a training with a flat loss has learned
-SAME = 1e-3  # logits of two images that differ by less are equal
 BALANCE = "raise train.epochs, or check the balance of the classes (train.loss)"
 REMEDY = f"lower train.optimizer.lr, {BALANCE}"
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """What a network predicts on validation data.
-
-    Attributes:
-        distinct: The distinct predictions, as by `distinct_predictions`.
-        missed: Names of the classes, or regions, that the labels have and the network never predicts.
-    """
-
-    distinct: frozenset[int] = frozenset()
-    missed: tuple[str, ...] = ()
 
 
 def find_collapse(
@@ -112,60 +95,7 @@ def describe(collapse: str | None, missed: Sequence[str], epochs: int) -> str:
     if collapse is None:
         if not missed:
             return ""
-        return f"classes of the validation data that the network never predicts: {', '.join(missed)}; {BALANCE}\n"
+        return f"{describe_missed(missed)}; {BALANCE}\n"
     if epochs < SHORT:
         return f"has not learned yet after {epochs} epoch{'s' * (epochs > 1)}: {collapse}; raise train.epochs\n"
     return f"training collapsed: {collapse}; {REMEDY}. The numbers of this run do not describe a trained network\n"
-
-
-def distinct_predictions(logits: torch.Tensor, task: str, overlap: bool = False) -> frozenset[int]:
-    """Return the classes that a network predicts, at any pixel and for any image.
-
-    For multi-label data, a network that predicts no label for any image can still rank the images. The result then is
-    {0} if the logits of all images are equal, else {0, 1}. For regions that overlap, 1 is a pixel in any region.
-
-    Args:
-        logits: (n, outputs, *spatial).
-        task: Task of the data.
-        overlap: Whether the outputs are regions that may overlap.
-    """
-    if task == "multilabel":
-        spread = (logits.amax(dim=0) - logits.amin(dim=0)).max()
-        return frozenset({0} if spread < SAME else {0, 1})
-    predicted = (logits > 0).any(dim=1).long() if overlap else predicted_classes(logits)
-    return frozenset(torch.bincount(predicted.flatten()).nonzero().flatten().tolist())
-
-
-def predicted_and_labelled(logits: torch.Tensor, targets: torch.Tensor, data: Data) -> list[frozenset[int]]:
-    """Return the classes, or regions, that a network predicts and those that the labels have, at any pixel.
-
-    Labels of multi-label data can be rare and still rank the images, so that both are empty for them.
-
-    Args:
-        logits: (n, outputs, *spatial).
-        targets: Targets of a `Split`.
-        data: The dataset.
-
-    Returns:
-        Predicted and labelled: positions in `data.regions`, or in `data.classes` without regions.
-    """
-    if data.task in ("multilabel", "reconstruction"):
-        return [frozenset(), frozenset()]
-    if data.regions:
-        masks = logits > 0, in_regions(targets, data.regions) > 0
-        present = [mask.transpose(0, 1).flatten(1).any(dim=1) for mask in masks]
-    else:
-        present = [torch.bincount(each.flatten().long()) for each in (predicted_classes(logits), targets)]
-    return [frozenset(each.nonzero().flatten().tolist()) for each in present]
-
-
-def missed_classes(predicted: Collection[int], labelled: Collection[int], data: Data) -> tuple[str, ...]:
-    """Return the names of the classes, or regions, that the labels have and the network never predicts.
-
-    Examples:
-        >>> from bench.datasets import phantoms
-        >>> missed_classes({0}, {0, 1}, phantoms("segmentation", n=(1, 1, 1), size=16))
-        ('organ',)
-    """
-    names = tuple(data.regions or data.classes)
-    return tuple(names[each] for each in sorted(set(labelled) - set(predicted)))

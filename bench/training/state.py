@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from bench.training.batches import Batches
 from bench.training.checkpoint import Checkpoint
-from bench.training.collapse import Predicted
+from bench.training.validation import Predicted, Validated
 
 
 @dataclass(frozen=True)
@@ -63,15 +62,19 @@ class State:
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
     predicted: Predicted = field(default_factory=Predicted)
 
-    def complete(self, metrics: Mapping[str, float], predicted: Predicted) -> None:
-        """Add the results of the next epoch, and keep its weights if they are the best. Epoch 1 replaces epoch 0."""
+    def complete(self, validated: Validated, training_loss: float | None = None) -> None:
+        """Add the results of the next epoch, and keep its weights if they are the best. Epoch 1 replaces epoch 0.
+
+        Args:
+            validated: The results on validation data.
+            training_loss: The mean loss of the epoch; None for the untrained network.
+        """
         self.epoch += 1
-        score = metrics["val/score"]
-        self.scores.append(score)
-        if self.epoch:
-            self.losses.append(metrics["train/loss"])
-        if self.best.epoch == 0 or score > self.best.val_score:
-            self.best, self.predicted = Fitted(self.epoch, score), predicted
+        self.scores.append(validated.score)
+        if training_loss is not None:
+            self.losses.append(training_loss)
+        if self.best.epoch == 0 or validated.score > self.best.val_score:
+            self.best, self.predicted = Fitted(self.epoch, validated.score), validated.predicted
             self.best_weights = copy.deepcopy(self.model.state_dict())
 
     def save(self, checkpoint: Checkpoint | None) -> None:

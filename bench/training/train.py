@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch.nn import BCEWithLogitsLoss, CrossEntropyLoss
 
 from bench.datasets.data import Data
 from bench.datasets.progress import progress
 from bench.datasets.splits import in_regions
-from bench.errors import InputError, TrainingError
+from bench.errors import InputError
 from bench.training.batches import Batches
 from bench.training.checkpoint import Checkpoint
-from bench.training.collapse import (
-    Predicted,
-    distinct_predictions,
-    find_collapse,
-    missed_classes,
-    predicted_and_labelled,
-)
-from bench.training.evaluate import mean_score, part_scores
+from bench.training.collapse import find_collapse
 from bench.training.losses import OF_MASKS, Loss, monai_loss, weighted_loss
 from bench.training.precision import mixed, precision
-from bench.training.predictions import predictions
 from bench.training.state import Fitted, State
+from bench.training.validation import require_finite, validate
 from models.tracing import device_of
 
 
@@ -108,9 +99,9 @@ def fit(
     ) as batches:
         state = State(model, optimizer, schedule, scaler, batches)
         if not state.load(checkpoint):
-            metrics, predicted = _validate(model, data, loss, epoch=0)
-            state.complete(metrics, predicted)
-            on_epoch(0, {"val/score": metrics["val/score"]})
+            validated = validate(model, data, loss, epoch=0)
+            state.complete(validated)
+            on_epoch(0, {"val/score": validated.score})
             state.save(checkpoint)
         for epoch in progress(range(state.epoch + 1, epochs + 1), "train", "epochs", epochs, state.epoch):
             model.train()
@@ -119,13 +110,12 @@ def fit(
                 value = step(images.to(device, non_blocking=True), targets.to(device, non_blocking=True))
                 total += value.double() * len(images)
                 count += len(images)
-            mean = _require_finite(total.item() / count, "loss", epoch)
+            mean = require_finite(total.item() / count, "loss", epoch)
             if schedule:
                 schedule.step()
-            validated, predicted = _validate(model, data, loss, epoch)
-            metrics = {"train/loss": mean, **validated}
-            state.complete(metrics, predicted)
-            on_epoch(epoch, metrics)
+            validated = validate(model, data, loss, epoch)
+            state.complete(validated, mean)
+            on_epoch(epoch, {"train/loss": mean, "val/loss": validated.loss, "val/score": validated.score})
             state.save(checkpoint)
     model.load_state_dict(state.best_weights)
     collapse = find_collapse(data, state.losses, state.scores, state.predicted.distinct)
@@ -184,29 +174,3 @@ def soft_loss(data: Data) -> Loss:
         return lambda logits, teacher_logits: bce(logits, teacher_logits.sigmoid())
     ce = CrossEntropyLoss()
     return lambda logits, teacher_logits: ce(logits, teacher_logits.softmax(dim=1))
-
-
-def _validate(model: torch.nn.Module, data: Data, loss: Loss, epoch: int) -> tuple[dict[str, float], Predicted]:
-    """Compute loss and score on validation data, and what the network predicts there."""
-    losses, counts, scores = [], [], []
-    distinct, predicted, labelled = set[int](), set[int](), set[int]()
-    for logits, targets in predictions(model, data, "val"):
-        counts.append(len(targets))
-        losses.append(_require_finite(float(loss(logits, targets)), "validation loss", epoch))
-        scores.append(part_scores(logits, targets, data))
-        distinct |= distinct_predictions(logits, data.task, bool(data.regions))
-        for seen, here in zip((predicted, labelled), predicted_and_labelled(logits, targets, data), strict=True):
-            seen |= here
-    mean_loss = losses[0] if len(losses) == 1 else float(np.average(losses, weights=counts))
-    val_score = _require_finite(mean_score(scores, data), "validation score", epoch)
-    missed = missed_classes(predicted, labelled, data)
-    return {"val/loss": mean_loss, "val/score": val_score}, Predicted(frozenset(distinct), missed)
-
-
-def _require_finite(value: float, name: str, epoch: int) -> float:
-    if not math.isfinite(value):
-        raise TrainingError(
-            f"{name}: got {value} in epoch {epoch}, wanted a finite number; "
-            "lower train.optimizer.lr or check the images for NaN"
-        )
-    return value

@@ -135,11 +135,13 @@ def test_a_checkpoint_of_monai_with_two_logits_of_a_binary_mask(tmp_path):
     assert layers(tmp_path, run)["tap"].iloc[-1] == "out"
 
 
-def test_a_checkpoint_of_torchvision(tmp_path):
+def test_a_checkpoint_of_torchvision_that_never_predicts_a_class(tmp_path):
     torch.manual_seed(1)
     network = resnet18(num_classes=2)
+    with torch.no_grad():
+        network.fc.bias[1] = -100
     save(nn.DataParallel(network), tmp_path / "resnet.pth")
-    _, run = measured(
+    printed, run = measured(
         tmp_path, *CLASSES, "model=custom", "model.network._target_=torchvision.models.resnet18",
         "+model.network.num_classes=2", "weights=resnet.pth",
     )  # fmt: skip
@@ -147,6 +149,9 @@ def test_a_checkpoint_of_torchvision(tmp_path):
     wanted = evaluate(network.eval(), data, "test", seed=0)[0]["accuracy"]
     assert run.data.metrics["test/accuracy"] == pytest.approx(wanted)
     assert {"layer1.0.bn2", "layer4.1.bn1", "fc"} <= set(layers(tmp_path, run)["tap"])
+    missed = data.classes[1]
+    assert (run.data.tags["missed"], run.data.metrics["summary/missed_classes"]) == (missed, 1)
+    assert printed.count(f"classes of the validation data that the network never predicts: {missed}\n") == 1
 
 
 def test_a_transformer_of_timm_with_chosen_layers(tmp_path):

@@ -191,7 +191,7 @@ def test_classification(tmp_path):
 
 
 def test_a_class_that_the_network_never_predicts_is_reported_and_tagged(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.training.train.missed_classes", lambda *_: ("organ",))
+    monkeypatch.setattr("bench.training.validation.missed_classes", lambda *_: ("organ",))
     monkeypatch.setattr("bench.training.train.find_collapse", lambda *_: None)
     ended = tiny(tmp_path, "estimator=[]", "diagnostic=[]")
     assert ended.out.count("classes of the validation data that the network never predicts: organ;") == 1
