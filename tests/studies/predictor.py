@@ -20,6 +20,7 @@ import pandas as pd
 
 from bench.information.statistics import Interval, bootstrap_rows, percentile_interval, spearman
 from bench.pruning.judging.ranking import ceiling
+from bench.pruning.search.asker import CROWDING
 from bench.pruning.search.predictor import FEATURES, Predictor
 from bench.tracking import records
 from bench.tracking.store import connect
@@ -34,6 +35,10 @@ SCORES: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
     "parameters": lambda rows: rows["params"],
     "narrowest slot": lambda rows: -rows["narrowest"],
     "information": lambda rows: rows["structure"] + rows["channels"],
+    # the score that `propose` orders its candidates by, as a share of the peak information
+    "rank score": lambda rows: (
+        rows["structure"] + rows["channels"] + CROWDING * (1 / rows["narrowest"] - 1 / rows["base_narrowest"])
+    ),
 }
 
 
