@@ -66,17 +66,14 @@ def measure(config: DictConfig) -> str:
             measurement.log_tables(tracked)
         validated = validate(model, data, loss, origin.epoch)
         missed = validated.predicted.missed
-        if missed:
-            tracked.tag(tracking.MISSED, ", ".join(missed))
-        summary = {"val_score": validated.score, "missed_classes": float(len(missed))}
-        if origin.run is not None:
-            summary["best_epoch"] = float(origin.epoch)
         measurement.conclude(
             tracked,
             model,
             design=design,
             name=jobs.name(config.seed, config.fold),
-            summary=summary,
+            summary={"val_score": validated.score}
+            | ({} if origin.run is None else {"best_epoch": float(origin.epoch)}),
+            missed=missed,
             batch_size=LATENCY_BATCH,
             notes=loaded + (f"{describe_missed(missed)}\n" if missed else ""),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -99,6 +99,7 @@ class Measurement:
         design: str,
         name: str,
         summary: Mapping[str, float],
+        missed: Sequence[str],
         batch_size: int,
         notes: str = "",
     ) -> None:
@@ -110,6 +111,7 @@ class Measurement:
             design: Short name of the design.
             name: Name of the run in a sweep.
             summary: Further metrics of the section `summary`.
+            missed: Names of the classes of the validation data that the network never predicts.
             batch_size: Number of images in the batch whose latency is measured.
             notes: Lines that end the report.
         """
@@ -123,6 +125,9 @@ class Measurement:
         table.about = f"{self.data.name} · {design} · test {main} {test[main]:.3f}"
         costs = cost(model, self.data.test.images[:batch_size])
         sample = "patch" if self.data.volumes else "image"
+        if missed:
+            tracked.tag(tracking.MISSED, ", ".join(missed))
+        summary = {**summary, "missed_classes": float(len(missed))}
         for section, values in {"test": test, "cost": costs, "summary": summary}.items():
             tracked.metrics({f"{section}/{key}": value for key, value in values.items()})
         for each, diagnostic in self.failures.remaining(self.diagnostics):

@@ -68,13 +68,10 @@ def run(config: DictConfig) -> str | float | list[float]:
             measurement.log_tables(tracked)
         if best.collapse:
             tracked.tag(tracking.COLLAPSED, best.collapse)
-        if best.missed:
-            tracked.tag(tracking.MISSED, ", ".join(best.missed))
         summary = {
             "best_epoch": best.epoch,
             "val_score": best.val_score,
             "collapsed": float(best.collapse is not None),
-            "missed_classes": float(len(best.missed)),
         }
         measurement.conclude(
             tracked,
@@ -82,6 +79,7 @@ def run(config: DictConfig) -> str | float | list[float]:
             design=jobs.short_design(),
             name=jobs.name(config.seed, config.fold),
             summary=summary,
+            missed=best.missed,
             batch_size=config.train.batch_size,
             notes=describe(best.collapse, best.missed, config.train.epochs),
         )

@@ -49,7 +49,7 @@ SETS = {
     "nuclei": ("dataset.root={}/nuclei", *FOLDER),
     "cardiac": ("dataset.root={}/cardiac", *FOLDER, "dataset.group=patient", "dataset.crop=120"),
     "phantoms 0.5": ("dataset.difficulty=0.5", *PHANTOMS),
-    "hippocampus": ("dataset.root={}/decathlon", *VOLUMES, "train.loss=dice_ce"),  # by ce, some miss a class
+    "hippocampus": ("dataset.root={}/decathlon", *VOLUMES, "train.loss=dice_ce"),  # as in reach.md
     "phantoms 0.9": ("dataset.difficulty=0.9", *PHANTOMS),
     "mednist": ("dataset.file={}/mednist/mednist.npz", *ARRAYS, "dataset.n=[320,200,8]", "train.epochs=10"),
     "phantoms 0.1": ("dataset.difficulty=0.1", *PHANTOMS),
