@@ -26,8 +26,9 @@ from bench.pruning.retraining.screening import require_runs_of_screening
 from bench.pruning.retraining.study import Study, open_study
 from bench.pruning.rivals.rivals import check_rivals, require_rivals
 from bench.pruning.search.counted import Counted
-from bench.pruning.search.proposals import Proposal, answers, propose_designs, ranked
+from bench.pruning.search.proposals import Proposal, propose_designs
 from bench.pruning.search.questions import expectation, of_search
+from bench.pruning.search.tables import answers, ranked
 from bench.pruning.search.widths import WidthRule
 from bench.pruning.verify import count_trainings, verify
 from bench.tracking import records
@@ -121,7 +122,7 @@ def by_filter_count(config: DictConfig, study: Study) -> tuple[list[Proposal], f
             information in each of its parts, by the estimator and view that decide.
 
     Raises:
-        InputError: If no proposal has fewer filters than the base.
+        InputError: If no proposal has fewer filters than the base, or none meets the target of cost.
     """
     run = study.base.run
     assert run is not None  # the base of a study is trained
@@ -129,9 +130,7 @@ def by_filter_count(config: DictConfig, study: Study) -> tuple[list[Proposal], f
         records.table_of(study.tracked.store, run, f"tables/{name}.csv") for name in ("filter_count", "filters")
     )
     counted = Counted(study.base, found, curves, config.ask.by or found["estimator"].iloc[0])
-    proposals = counted.proposals(config.ask.around)
-    if not proposals:
-        raise InputError("ask.around: got counts that are nowhere below the base's, wanted a smaller factor")
+    proposals = counted.proposals(config.ask.around, config.target)
     return proposals, counted.peak, counted.information()
 
 
@@ -156,6 +155,7 @@ def proposal_report(proposals: pd.DataFrame, folder: Path, peak: float) -> str:
         "rank score: bits lost with a penalty for the narrowest layer (95 %); *: no removed part is above the margin\n"
         "predicted: loss of score after retraining (90 %); fails: share of trainings that collapse; "
         "docs/results/prediction.md\n"
+        "-: not known from the base, such as for a smaller version of a part\n"
         f"\n{first['design']}, {'the first' if isnan(first['rank_score']) else 'which has the lowest rank score'}:\n"
         f"{reasons}  {training_command(folder, first['design'])}\n"
         "The page of each design, pages/NAME.html of the run, has its reasons\n"

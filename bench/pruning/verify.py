@@ -13,11 +13,12 @@ from bench import plots, tracking
 from bench.datasets.progress import say
 from bench.layers.selection import named_rng
 from bench.pruning.designs import Design
-from bench.pruning.designs.baselines import EQUAL, Baseline, baseline_designs
+from bench.pruning.designs.baselines import Baseline, baseline_designs
+from bench.pruning.designs.costs import EQUAL
 from bench.pruning.judging import judge
 from bench.pruning.judging.comparing import comparisons
 from bench.pruning.judging.results import Retrained
-from bench.pruning.retraining.limits import SEEDS, require_learned
+from bench.pruning.retraining.limits import SEEDS, require_compared, require_learned
 from bench.pruning.retraining.planning import seeds_for_margin
 from bench.pruning.retraining.protocol import (
     FINALISTS,
@@ -76,7 +77,9 @@ def verify(study: Study, proposals: Sequence[Proposal]) -> Verified:
         require_learned(retraining.read(first, test=False).runs, screening.proposals, base, retraining.epochs)
         say(seeds_for_margin(config, {name: first[name] for name in trained}, retraining))
     missing = screening.missing + retraining({name: first[name] for name in trained}, "retrain base and proposals")
-    chosen = choose(config, finalists, retraining.read(trained, test=False))
+    results = retraining.read(trained, test=False)
+    require_compared(results, retraining)
+    chosen = choose(config, finalists, results)
 
     baselines, not_run = find_baselines(study, screening, chosen, first)
     known: list[tuple[str, tuple[Design, str | None]]] = [(name, (first[name], None)) for name in trained]

@@ -14,8 +14,9 @@ from bench.estimators import Renyi, VInformation
 from bench.pruning.designs import design_of
 from bench.pruning.designs.costs import Pricing
 from bench.pruning.search.asker import Asker
-from bench.pruning.search.proposals import answers, propose_designs
+from bench.pruning.search.proposals import propose_designs
 from bench.pruning.search.search import Search
+from bench.pruning.search.tables import answers
 from bench.training.train import fit, loss_function
 
 EPOCHS = 3

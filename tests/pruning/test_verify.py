@@ -84,7 +84,7 @@ def test_the_protocol_names_seeds_epochs_target_and_margin(requested, epochs):
     )
     assert f"seeds 3, 4; {epochs} epochs each" in text
     assert "The chosen proposal is the proposal with the best mean validation score." in text
-    assert "measured again, 2\ntimes" in text
+    assert "2 networks are measured at most" in text
     assert "No worse: above -0.02." in text
     assert "test data: Dice," in text
 

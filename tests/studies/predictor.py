@@ -74,7 +74,9 @@ def judge(predicted: pd.DataFrame) -> pd.DataFrame:
     for name, of in predicted.groupby("set", sort=False):
         near = of[of["loss"] <= NEAR]
         inside = of["loss"].between(of["predicted_low"], of["predicted_high"])
-        row = {"set": name, "designs": len(of), "near": len(near), "collapsed": of["collapsed"].mean()}
+        row = {"set": name, "designs": len(of), "near": len(near)}
+        row |= {"failed, predicted": of["failure"].mean(), "failed": of["collapsed"].mean()}
+        row["failed: correlation"] = correlation(of["failure"], of["collapsed"])  # NaN if none failed
         row |= {"coverage": inside.mean(), "width": (of["predicted_high"] - of["predicted_low"]).median()}
         for score, values in SCORES.items():
             row[f"all: {score}"] = correlation(values(of), of["loss"])

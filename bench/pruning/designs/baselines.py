@@ -13,11 +13,10 @@ import torch
 from torch import nn
 
 from bench.pruning.designs.base import Design, flat, random_design, scaled, widths_of
-from bench.pruning.designs.costs import Pricing
+from bench.pruning.designs.costs import EQUAL, Pricing
 
 log = logging.getLogger(__name__)
 
-EQUAL = {"params": "parameters", "flops": "FLOPs"}  # kinds of costs, with their words
 EQUAL_WITHIN = 1.1  # a larger ratio of costs is logged as a warning
 WIDEST_SCALE = 4  # factor by which a narrow random design can be widened to reach the cost
 

@@ -15,6 +15,7 @@ from bench.errors import InputError
 from bench.pruning.designs.base import Design
 from bench.training.cost import flops
 
+EQUAL = {"params": "parameters", "flops": "FLOPs"}  # kinds of costs, with their words
 HALVINGS = 40
 
 
@@ -88,6 +89,11 @@ class Pricing:
             image = torch.zeros(1, *self.shape)
             params = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
             return Costs(params, flops(network, image))
+
+    def shares(self, design: Design, base: Design) -> str:
+        """Describe the costs of a design as shares of those of the base."""
+        costs, whole = self(design), self(base)
+        return " and ".join(f"{costs[kind] / whole[kind]:.2g} of the {words}" for kind, words in EQUAL.items())
 
     def find_equal_cost(self, kind: str, wanted: int, make: Callable[[float], Design], most: float) -> Design:
         """Find the design whose cost is nearest to a wanted cost by ratio.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from bench.pruning.designs.baselines import EQUAL
+from bench.pruning.designs.costs import EQUAL
 from bench.pruning.verify import Verified
 
 SIMILAR = 1.05  # costs count as similar below this ratio

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.pruning.designs.baselines import EQUAL
+from bench.pruning.designs.costs import EQUAL
 from bench.pruning.report.closing import SIMILAR, describe_ratio
 from bench.pruning.retraining.protocol import metric_of
 from bench.pruning.search.base import Base
@@ -112,7 +112,7 @@ def describe_losses(name: str, evidence: Evidence) -> Table:
     row, metric = evidence.proposed(name), evidence.metric
     rows = []
     if pd.isna(row["information_loss"]):
-        rows.append(["information loss", "unknown", "", "the base has no information about this network"])
+        rows.append(["information loss", "unknown", "", "a part is replaced, or channels were moved after retraining"])
     else:
         allowed = "below the margin" if row["within_margin"] else "above the margin, for the target of cost"
         doubt = "" if row["reliable"] else "; not reliable"
@@ -125,6 +125,8 @@ def describe_losses(name: str, evidence: Evidence) -> Table:
     if pd.notna(row.get("predicted")):
         known = between(row, "predicted_low", "predicted_high")
         rows.append([f"predicted loss of {metric}", f"{row['predicted']:.3f}", f"{known} (90 %)", "before retraining"])
+    else:
+        rows.append([f"predicted loss of {metric}", "unknown", "", "needs the information loss of each part"])
     if pd.notna(row.get("failure")):
         rows.append(["predicted share of failed trainings", f"{row['failure']:.0%}", "", "before retraining"])
     return Table(("", "value", "interval", ""), rows + _measured(name, evidence))

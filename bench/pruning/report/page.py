@@ -9,7 +9,7 @@ import jinja2
 import pandas as pd
 
 from bench import plots, tracking
-from bench.pruning.designs.baselines import EQUAL
+from bench.pruning.designs.costs import EQUAL
 from bench.pruning.judging.results import best_run
 from bench.pruning.report.closing import closing, describe_ratio
 from bench.pruning.report.drawing import information_of_slots, slots_table

@@ -12,8 +12,8 @@ from bench.datasets.data import Data
 from bench.datasets.progress import duration
 from bench.datasets.storage import loaded
 from bench.errors import InputError
-from bench.pruning.designs.baselines import EQUAL
 from bench.pruning.judging import judge
+from bench.pruning.judging.results import Retrained
 from bench.pruning.retraining.budget import seconds_of_training
 from bench.pruning.retraining.training import Retraining
 from bench.pruning.search.base import Base
@@ -119,12 +119,29 @@ def require_learned(runs: pd.DataFrame, proposals: Sequence[Proposal], base: Bas
     tried = runs[runs["design"].isin(names)]
     if epochs < SHORT or tried.empty or learned[tried["design"].unique()].any():
         return
-    of_base, whole = runs[runs["design"] == "base"]["collapsed"], base.pricing(base.design)
+    of_base = runs[runs["design"] == "base"]["collapsed"]
     known = [proposal for proposal in proposals if proposal.name in set(tried["design"])]
     widest = max(known, key=lambda proposal: proposal.costs.params)
-    shares = " and ".join(f"{widest.costs[kind] / whole[kind]:.2g} of the {words}" for kind, words in EQUAL.items())
+    shares = base.pricing.shares(widest.design, base.design)
     raise InputError(
         f"retrain: all {tried['design'].nunique()} proposals failed to train (base: {int(of_base.sum())} of "
         f"{len(of_base)} runs); the widest, {widest.name}, has {shares} of the base; wanted a higher target.params or "
-        f"target.flops, or more epochs (retrain.epochs)"
+        "target.flops, or more epochs (retrain.epochs)"
+    )
+
+
+def require_compared(results: Retrained, retraining: Retraining) -> None:
+    """Check that base and finalists were all trained from 2 seeds before `retrain.minutes` was spent.
+
+    Raises:
+        InputError: They were not.
+    """
+    minutes, seeds = retraining.budget.minutes, len(results.seeds)
+    if minutes is None or retraining.budget.left or seeds >= SEEDS:
+        return
+    whole = ceil(retraining.planned / retraining.at_once) * retraining.seconds
+    raise InputError(
+        f"retrain.minutes: got {minutes:g}, which were spent when base and finalists had all been trained from {seeds} "
+        f"seeds, wanted {SEEDS} or more; all {retraining.planned} trainings take about {duration(whole)} if each takes "
+        "as long as the base; repeat the command with more minutes to continue, or with fewer retrain.epochs"
     )

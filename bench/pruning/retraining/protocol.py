@@ -23,9 +23,10 @@ or patients.
 {families}"""
 SCREENED = """\
 If there are more than {finalists} proposals, validation scores screen them. All are trained for a third of the epochs
-from the first seed, and the best {whole} of these for all epochs. The best network is then measured again, {rounds}
-times, and each time {moves} designs with channels moved by {importance} are trained like it. The best {twice} of all
-are trained from two seeds, and the best {finalists} from all seeds.
+from the first seed, and the best {whole} of these for all epochs. The best network is then measured again, and {moves}
+designs with channels moved by {importance} are trained like it. If one of these is better than all before, it is
+measured in turn; {rounds} networks are measured at most. The best {twice} of all are trained from two seeds, and the
+best {finalists} from all seeds.
 """
 TAUGHT = """\
 All but the base learn the probabilities of the base in place of the labels.

@@ -70,9 +70,12 @@ class Screening:
         best = self.proposals
         if brief_epochs(epochs) < epochs:
             best = self._best(best, 1, brief_epochs(epochs))[:WHOLE]
-        best = self._best(best[:WHOLE], 1)
+        best, asked = self._best(best[:WHOLE], 1), None
         for number in range(1, rounds_of(config) + 1):
-            added = self._asked_again(best[0], number)
+            if best[0] is asked:  # its moves were not better
+                break
+            asked = best[0]
+            added = self._asked_again(asked, number)
             if not added:
                 break
             self.proposals += added

@@ -174,16 +174,17 @@ class Asker:
 
     def charge(self, design: Design, estimator: str, view: str) -> float:
         """Return the charge for the narrowest slot, in bits."""
-        return CROWDING * self.peak_information(estimator, view) / min(slot.width for slot in design.slots())
+        return CROWDING * self.peak(estimator, view).bits / min(slot.width for slot in design.slots())
 
-    def peak_information(self, estimator: str, view: str) -> float:
-        """Return the largest information about the label of any slot of the base.
+    def peak(self, estimator: str, view: str) -> Loss:
+        """Return the information about the label of the slot of the base that has most of it, in bits over the null.
 
         Returns:
-            Bits over the null; NaN if there is no estimate for any slot.
+            Its interval is that of this slot alone. NaN if there is no estimate for any slot.
         """
-        bits = [self.slot(slot, estimator, view).bits for slot in self.tap_of]
-        return max((value for value in bits if not np.isnan(value)), default=np.nan)
+        found = [self.slot(slot, estimator, view) for slot in self.tap_of]
+        known = [each for each in found if not np.isnan(each.bits)]
+        return max(known, key=lambda each: each.bits, default=Loss(np.nan, np.nan, np.nan, False))
 
     def slot(self, slot: str, estimator: str, view: str) -> Loss:
         """Estimate the information about the label in all channels of a slot."""

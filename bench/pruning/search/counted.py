@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from bench.errors import InputError
 from bench.pruning.designs import Slot
+from bench.pruning.designs.costs import costs_of
 from bench.pruning.search.base import Base
 from bench.pruning.search.loss import Loss
 from bench.pruning.search.proposals import Proposal
@@ -47,15 +48,37 @@ class Counted:
             raise InputError(f"run: filters.csv has no row for one filter of {strange[0]}; train the run again")
         self.peak = max(self._excess(slot, slot.width).bits for slot in self.slots)
 
-    def proposals(self, factors: Sequence[float]) -> list[Proposal]:
-        """Multiply the recommended numbers of filters by each factor; order the designs by falling parameters."""
-        steps = [step for step in map(self._steps, factors) if step]
-        distinct = {each[-1].design: each for each in steps}
-        ranked = sorted(distinct, key=lambda design: -self.base.pricing(design).params)
+    def proposals(self, factors: Sequence[float], target: Mapping[str, float | None]) -> list[Proposal]:
+        """Multiply the recommended numbers of filters by each factor; order the designs by falling parameters.
+
+        Args:
+            factors: The factors.
+            target: params and flops as shares of the costs of the base; None for no target. Designs beyond it are left
+                out.
+
+        Raises:
+            InputError: No design is leaner than the base, or none meets the target.
+        """
+        pricing = self.base.pricing
+        distinct = {steps[-1].design: steps for steps in map(self._steps, factors) if steps}
+        if not distinct:
+            raise InputError("ask.around: got counts that are nowhere below the base's, wanted a smaller factor")
+        wanted = costs_of(target, pricing(self.base.design))
+        ranked = sorted(
+            (design for design in distinct if pricing.is_within(design, wanted)),
+            key=lambda design: -pricing(design).params,
+        )
+        if not ranked:
+            leanest = pricing.shares(min(distinct, key=lambda design: pricing(design).params), self.base.design)
+            asked = " and ".join(f"target.{kind}={target[kind]:g}" for kind in wanted)
+            raise InputError(
+                f"ask.around: got {list(factors)}, whose leanest design has {leanest} of the base, wanted {asked}; "
+                "add a smaller factor, or raise the target"
+            )
         found = []
         for rank, design in enumerate(ranked, 1):
             lost = self._largest_loss(distinct[design])
-            found.append(Proposal(f"lean_{rank}", design, distinct[design], self.base.pricing(design), lost, lost))
+            found.append(Proposal(f"lean_{rank}", design, distinct[design], pricing(design), lost, lost))
         return found
 
     def information(self) -> pd.DataFrame:

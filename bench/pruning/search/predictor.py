@@ -165,7 +165,7 @@ def features_of(
         narrowest, base_narrowest: channels of the narrowest slot of the design and of the base.
         `structure` and `channels` are NaN if the estimator can't estimate a part of them.
     """
-    peak = asker.peak_information(estimator, view)
+    peak = asker.peak(estimator, view).bits
     lost = [asker.width(slot.name, slot.width, estimator, view).bits for slot in design.slots()]
     costs, whole = pricing(design), pricing(base_design)
     return {

@@ -6,16 +6,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 
-import pandas as pd
-
 from bench.errors import InputError
 from bench.information.statistics import round_up
 from bench.pruning.designs import Design, SwapKind
 from bench.pruning.designs.costs import Costs, costs_of, limits_of
-from bench.pruning.search.asker import Asker
-from bench.pruning.search.base import Base
 from bench.pruning.search.loss import Loss
-from bench.pruning.search.predictor import FEATURES, Predictor, features_of
+from bench.pruning.search.predictor import features_of
 from bench.pruning.search.search import Search, Step, last_step_of_each_part
 from bench.pruning.search.widths import WidthRule, flat_within, steps_to_widths
 
@@ -91,11 +87,13 @@ def propose_designs(
         swaps: The kinds of smaller versions that may replace a part.
 
     Raises:
-        InputError: Even one channel in each slot does not meet the target.
+        InputError: Even with one channel in each slot, no structure and no smaller version meets the target.
     """
     wanted = costs_of(target, search.pricing(base))
-    found = _within_target(search, base, target, wanted, rules) if wanted else _within_margin(search, base)
+    found = _within_target(search, base, wanted, rules) if wanted else _within_margin(search, base)
     swapped = _swapped(search, base, wanted, swaps)
+    if wanted and not found and not swapped:
+        raise InputError(_nearest(search, base, target, wanted, swaps))
     distinct = {_last_design(steps, base): steps for steps in reversed(found) if steps}
     losses = {design: search.losses(design) for design in distinct}
     best = sorted(distinct, key=lambda design: losses[design][1].bits)[: MOST - len(swapped)]
@@ -121,22 +119,25 @@ def _within_margin(search: Search, base: Design) -> list[list[Step]]:
 def _within_target(
     search: Search,
     base: Design,
-    target: Mapping[str, float | None],
     wanted: Mapping[str, int],
     rules: Sequence[WidthRule],
 ) -> list[list[Step]]:
     """Give several structures widths within the target, by each rule. Those that exceed it are left out."""
+    structures = [(steps, _last_design(steps, base)) for steps in _structures(search, base)]
+    return [
+        [*steps, *steps_to_widths(rule, structure, search, wanted)]
+        for rule in rules
+        for steps, structure in structures
+        if search.pricing.is_within(_narrowest(structure), wanted)
+    ]
+
+
+def _structures(search: Search, base: Design) -> list[list[Step]]:
+    """Remove the parts that may be removed and further bottom levels, one by one, each also with the next part."""
     parts = list(search.parts(base))
     removed = [*parts, *search.bottoms(_last_design(parts, base))]
     structures = [removed[:count] for count in range(len(removed) + 1)]
-    _check_met(_last_design(removed, base), search, wanted, target)
-    structures += [[*steps, *search.next_part(_last_design(steps, base))] for steps in structures]
-    found = [
-        [*steps, *steps_to_widths(rule, _last_design(steps, base), search, wanted)]
-        for rule in rules
-        for steps in structures
-    ]
-    return [steps for steps in found if search.pricing.is_within(_last_design(steps, base), wanted)]
+    return structures + [[*steps, *search.next_part(_last_design(steps, base))] for steps in structures]
 
 
 def _swapped(search: Search, base: Design, wanted: Mapping[str, int], kinds: Collection[str]) -> list[Proposal]:
@@ -144,18 +145,25 @@ def _swapped(search: Search, base: Design, wanted: Mapping[str, int], kinds: Col
 
     The versions replace parts of the base, and of the base without the parts that may be removed.
     """
-    parts, limits = list(search.parts(base)), limits_of(wanted, search.pricing(base))
-    fitted = {}
-    for steps in ([], parts):
-        for swap, design in _last_design(steps, base).swaps().items():
-            if swap.kind in kinds:
-                fitted[flat_within(design, search.pricing, limits) if wanted else design] = (steps, str(swap))
+    limits = limits_of(wanted, search.pricing(base))
+    fitted = {
+        flat_within(design, search.pricing, limits) if wanted else design: (steps, words)
+        for design, steps, words in _swaps(search, base, kinds)
+    }
     unknown = Loss(nan, nan, nan, False)
     affordable = {design: found for design, found in fitted.items() if search.pricing.is_within(design, limits)}
     return [
         Proposal(f"swap_{rank}", design, steps, search.pricing(design), unknown, unknown, words)
         for rank, (design, (steps, words)) in enumerate(affordable.items(), 1)
     ]
+
+
+def _swaps(search: Search, base: Design, kinds: Collection[str]) -> Iterator[tuple[Design, list[Step], str]]:
+    """Yield each design with a smaller version, the removals that it has beside, and the version in words."""
+    for steps in ([], list(search.parts(base))):
+        for swap, design in _last_design(steps, base).swaps().items():
+            if swap.kind in kinds:
+                yield design, steps, str(swap)
 
 
 def _overrides(path: str, values: Mapping) -> Iterator[str]:
@@ -174,61 +182,25 @@ def _last_design(steps: Sequence[Step], base: Design) -> Design:
     return steps[-1].design if steps else base
 
 
-def _check_met(
-    structure: Design, search: Search, wanted: Mapping[str, int], target: Mapping[str, float | None]
-) -> None:
-    """Raise InputError if no widths of a structure meet the target."""
-    leanest = structure.with_widths([1] * len(structure.slots()))
-    costs, whole = search.pricing(leanest), search.pricing(search.asker.base)
-    for kind, most in wanted.items():
-        if costs[kind] > most:
-            loss = search.losses(leanest)[0]
-            nearest = {each: round_up(costs[each] / whole[each], digits=3) for each in ("params", "flops")}
-            raise InputError(
-                f"target.{kind}: got {target[kind]}, wanted at least {nearest[kind]:g}: the leanest design has "
-                f"{nearest['params']:g} of the parameters and {nearest['flops']:g} of the FLOPs of the base "
-                f"({leanest.arguments()}), and loses {loss.bits:.3f} of {search.peak:.3f} bits"
-            )
+def _narrowest(design: Design) -> Design:
+    """Return a design with one channel in each slot."""
+    return design.with_widths([1] * len(design.slots()))
 
 
-def ranked(proposals: Sequence[Proposal], base: Base) -> pd.DataFrame:
-    """Build the table of proposals: design, costs, rank score, information loss, predicted loss and reasons."""
-    whole = base.pricing(base.design)
-    features = [proposal.features or dict.fromkeys(FEATURES, nan) for proposal in proposals]
-    predicted = Predictor.shipped().predict(pd.DataFrame(features, columns=FEATURES))
-    table = pd.DataFrame(
-        {
-            "design": proposal.name,
-            "overrides": proposal.overrides(),
-            "params": proposal.costs.params,
-            "flops": proposal.costs.flops,
-            "latency_ms": base.latency_ms(proposal.design),
-            "params_ratio": whole.params / proposal.costs.params,
-            "flops_ratio": whole.flops / proposal.costs.flops,
-            "rank_score": proposal.score.bits,
-            "score_low": proposal.score.low,
-            "score_high": proposal.score.high,
-            "information_loss": proposal.loss.bits,
-            "low": proposal.loss.low,
-            "high": proposal.loss.high,
-            "reliable": proposal.loss.reliable,
-            "within_margin": proposal.within_margin,
-            "why": proposal.reasons(),
-        }
-        for proposal in proposals
+def _nearest(
+    search: Search, base: Design, target: Mapping[str, float | None], wanted: Mapping[str, int], kinds: Collection[str]
+) -> str:
+    """Describe the leanest possible design, for a target that no design meets."""
+    designs = [_last_design(steps, base) for steps in _structures(search, base)]
+    designs += [design for design, *_ in _swaps(search, base, kinds)]
+
+    def excess(design: Design) -> tuple[float, str]:
+        return max((search.pricing(design)[kind] / most, kind) for kind, most in wanted.items())
+
+    leanest = min(map(_narrowest, designs), key=excess)
+    missed = excess(leanest)[1]
+    least = round_up(search.pricing(leanest)[missed] / search.pricing(base)[missed], digits=3)
+    return (
+        f"target.{missed}: got {target[missed]}, wanted at least {least:g}: the leanest design has "
+        f"{search.pricing.shares(leanest, base)} of the base ({leanest.arguments()})"
     )
-    return table.join(predicted)
-
-
-def answers(asker: Asker) -> pd.DataFrame:
-    """Build the table of the information in each part and in each slot alone, by all estimators and views."""
-    rows = []
-    for estimator, view in asker.diagnostics():
-        questions = {str(part): asker.pair(part, estimator, view) for part in asker.pairs}
-        questions |= {slot: asker.slot(slot, estimator, view) for slot in asker.tap_of}
-        rows += [
-            {"estimator": estimator, "view": view, "part": part, "bits": loss.bits, "low": loss.low, "high": loss.high,
-             "reliable": loss.reliable}
-            for part, loss in questions.items()
-        ]  # fmt: skip
-    return pd.DataFrame(rows)

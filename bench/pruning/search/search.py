@@ -68,18 +68,21 @@ class Search:
             this share.
 
     Raises:
-        InputError: No layer has information about the label by this estimator and view.
+        InputError: The 95 % interval of the layer with most information about the label, by this estimator and view,
+            is not above 0.
     """
 
     def __init__(self, asker: Asker, pricing: Pricing, estimator: str, view: str, margin: float):
         self.asker = asker
         self.pricing = pricing
         self.by = (estimator, view)
-        self.peak = asker.peak_information(*self.by)
-        if not self.peak > 0:
+        most = asker.peak(*self.by)
+        self.peak = most.bits
+        if not most.low > 0:
             raise InputError(
-                f"estimator: {estimator} finds no information about the label in any layer ({view} view), so it can't "
-                "rank designs; train the base longer, raise ask.samples or choose another estimator or view"
+                f"estimator: {estimator} finds no information about the label in any layer ({view} view; the most is "
+                f"{most.bits:.3f} bits, {most.low:.3f} to {most.high:.3f}), so it can't rank designs; train the base "
+                "longer, raise ask.samples or choose another estimator or view"
             )
         self.most = margin * self.peak
         self.whole = {slot.name: slot.width for slot in asker.base.slots()}

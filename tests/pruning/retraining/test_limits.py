@@ -15,6 +15,7 @@ from bench.pruning.retraining import limits
 from bench.pruning.retraining.budget import Budget
 from bench.pruning.retraining.limits import (
     chance,
+    require_compared,
     require_learned,
     require_minutes,
     require_runs,
@@ -98,7 +99,9 @@ def proposals():
 
 
 def test_proposals_that_all_collapsed_are_refused():
-    base = SimpleNamespace(design=None, pricing=lambda design: Costs(1000, 100))
+    base = SimpleNamespace(
+        design=None, pricing=SimpleNamespace(shares=lambda design, base: "0.2 of the parameters and 0.2")
+    )
     rows = {"design": ["base", "base", "lean_1", "lean_1", "lean_2"], "collapsed": [0.0, 1.0, 1.0, 1.0, 1.0]}
     runs = pd.DataFrame(rows)
     message = (
@@ -110,3 +113,19 @@ def test_proposals_that_all_collapsed_are_refused():
     require_learned(pd.concat([runs, one]), proposals(), base, epochs=10)
     require_learned(runs.assign(collapsed=np.nan), proposals(), base, epochs=10)  # not known
     require_learned(runs, proposals(), base, epochs=2)
+
+
+@pytest.mark.parametrize(("left", "seeds", "refused"), [(0, 1, True), (1, 1, False), (0, 2, False)])
+def test_minutes_that_were_spent_before_two_seeds_are_told_with_those_that_all_trainings_take(left, seeds, refused):
+    short = retraining(minutes=3.0, at_once=2)
+    short.budget.spent, short.planned, short.seconds = 60 * (3.0 - left), 21, 120.0
+    results = SimpleNamespace(seeds=list(range(seeds)))
+    if not refused:
+        return require_compared(results, short)
+    message = r"^retrain.minutes: got 3, .* from 1 seeds, wanted 2 or more; all 21 trainings take about 22 min if"
+    with pytest.raises(InputError, match=message):
+        require_compared(results, short)
+
+
+def test_a_comparison_from_one_seed_without_a_limit_of_time_is_not_the_fault_of_minutes():
+    require_compared(SimpleNamespace(seeds=[0]), retraining())

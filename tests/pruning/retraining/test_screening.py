@@ -174,6 +174,18 @@ def test_a_swap_that_is_asked_again_remains_a_swap(monkeypatch):
     assert (again.name, again.swap, again.within_margin) == ("again_1_1", "interpolation", False)
 
 
+def test_a_network_whose_moves_are_not_better_is_measured_once(monkeypatch):
+    asked = []
+    worse = Step("decoder 1", "moved", UNetDesign((5, 2), (4,), ("cat",)), Loss(0, 0, 0, True), True)
+    monkeypatch.setattr(screening, "Base", SimpleNamespace(of_run=lambda store, run, trust: asked.append(run)))
+    monkeypatch.setattr(screening, "moves", lambda *_: [worse])
+    studied = study(KnownRetraining(), rounds=3)
+    studied.tracked, studied.search = SimpleNamespace(store=None), known_search
+    studied.asker = lambda lean, file: nullcontext()
+    assert names(Screening(studied, PROPOSALS).finalists()) == ["lean_10", "lean_9"]
+    assert asked == ["lean_10"]
+
+
 @pytest.mark.parametrize(("importance", "wanted"), [("information", "bits"), ("gradients", "gradients of lean_10, 0")])
 def test_the_setting_selects_the_measure_of_importance(monkeypatch, importance, wanted):
     used = []

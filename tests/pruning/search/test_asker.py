@@ -120,7 +120,7 @@ def test_the_narrowest_slot_has_a_charge(asker):
     """The charge is half of the peak information divided by the channels of the narrowest slot; the base has none."""
     narrow = BASE.with_widths([4, 2, 4, 4, 4])
     bits, charged = (asker.loss(narrow, "probe", "pixel", reading) for reading in ("cut", "cut_and_narrowest"))
-    assert charged.bits - bits.bits == pytest.approx(0.5 * asker.peak_information("probe", "pixel") * (1 / 2 - 1 / 4))
+    assert charged.bits - bits.bits == pytest.approx(0.5 * asker.peak("probe", "pixel").bits * (1 / 2 - 1 / 4))
     assert charged.high - charged.low == pytest.approx(bits.high - bits.low)
     assert asker.loss(BASE, "probe", "pixel") == Loss(0, 0, 0, True)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_search import BASE, PRICING, KnownAsker, search
+from known_asker import BASE, PRICING, KnownAsker, search
 
 from bench.pruning.designs import widths_of
 from bench.pruning.search.moves import moves
