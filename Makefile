@@ -30,9 +30,10 @@ test-slow: $(INSTALLED)
 test-gpu: $(INSTALLED) ## tests on a CUDA device, compared with the CPU; skipped with the reason without one
 	$(BIN)/python -m pytest tests/gpu -m gpu -rs
 
-test-peers: $(INSTALLED) ## estimates equal those of other packages; installs the extra `peers` first
+test-peers: $(INSTALLED) ## estimates beside those of other packages; installs the extra `peers` first
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[peers]'
 	$(ONE_THREAD) $(BIN)/python -m pytest tests/peers -m peers -rs
+	$(ONE_THREAD) $(BIN)/python tests/studies/peers.py --seeds 2 --n 500 --dims 1 3
 
 perf: $(INSTALLED) ## ratios of times within one run; takes minutes
 	$(BIN)/python tests/perf/estimators.py

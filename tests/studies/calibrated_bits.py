@@ -1,10 +1,11 @@
 """Calibrated bits against truth that is not planted: families of known truth, and images with noisy classes.
 
-    python tests/studies/calibrated_bits.py MNIST_FOLDER [DRAWS [FIRST [N]]]
+    python tests/studies/calibrated_bits.py MNIST_FOLDER [DRAWS [FIRST [N [FAMILY]]]]
 
 MNIST_FOLDER has the files `t10k-images-idx3-ubyte.gz` and `t10k-labels-idx1-ubyte.gz`. The targets are labels. The
 classes of images are sent through a symmetric channel, as in Lee & Rhee 2024, arXiv 2410.10924: with k classes of equal
-size, I = log2 k - H(flip) - flip log2(k - 1), because an image shows its class.
+size, I = log2 k - H(flip) - flip log2(k - 1), because an image shows its class. Only families
+whose name contains FAMILY are drawn.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import chi2
+from sklearn.neural_network import MLPClassifier
 
 from bench.datasets.mnist import read_idx
 from bench.estimators import KSG, VInformation
@@ -47,10 +49,25 @@ def questions(folder: Path, n: int) -> Iterator[tuple[str, float, Draw]]:
         yield "images of 4 digits d=784", 2 * bits, partial(_noisy_classes, pixels, digits, 4, 2 * bits, 784, n)
         yield "images of 10 digits d=784", 3 * bits, partial(_noisy_classes, pixels, digits, 10, 3 * bits, 784, n)
 
+    half = len(pixels) // 2
+    features, known = learned_features(pixels, digits, half), digits[half:]
+    for bits in (0.0, 0.1, 0.25, 0.5, 0.9):
+        yield "features 0 or 1 d=64", bits, partial(_noisy_classes, features, known, 2, bits, 64, n)
+        yield "features odd or even d=64", bits, partial(_noisy_classes, features, known % 2, 2, bits, 64, n)
+        yield "features of 10 digits d=64", 3 * bits, partial(_noisy_classes, features, known, 10, 3 * bits, 64, n)
+
     for bits in (0.0, 0.1, 0.3):
         yield "images 0 or 1, one in ten d=784", bits, partial(_rare_class, pixels, digits, bits, n)
         for dim in (2, 8):
             yield f"shells d={dim}", 3 * bits, partial(_shells, 3 * bits, dim, n)
+
+
+def learned_features(pixels: np.ndarray, digits: np.ndarray, half: int) -> np.ndarray:
+    """Train a network of one hidden layer on the first half; return its 64 hidden units for the other images."""
+    network = MLPClassifier(hidden_layer_sizes=(64,), early_stopping=True, random_state=0)
+    network.fit(pixels[:half], digits[:half])
+    sys.stdout.write(f"accuracy on the other half: {network.score(pixels[half:], digits[half:]):.3f}\n")
+    return np.maximum(0, pixels[half:] @ network.coefs_[0] + network.intercepts_[0])
 
 
 def _rare_class(pixels, digits, bits, n, rng) -> tuple[np.ndarray, np.ndarray]:
@@ -92,11 +109,13 @@ def channel_bits(flip: float, count: int) -> float:
     return np.log2(count) - binary_entropy(flip) - flip * np.log2(max(count - 1, 1))
 
 
-def main(folder: Path, draws: int = 2, first: int = 0, n: int = 400) -> None:
+def main(folder: Path, draws: int = 2, first: int = 0, n: int = 400, part: str = "") -> None:
     """Print the scores of the raw excess and of the calibrated bits, by estimator and by family."""
     estimators = {"ksg_mixture": KSG("mixture", k=5), "probe": VInformation()}
     rows = []
     for family, truth, draw in questions(folder, n):
+        if part not in family:
+            continue
         for repeat in range(first, first + draws):
             for name, estimator in estimators.items():
                 rng = np.random.default_rng([*family.encode(), round(truth * 1000), repeat, n])
@@ -148,4 +167,4 @@ def report(frame: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:5]), *sys.argv[5:])

@@ -30,7 +30,7 @@ import pandas as pd
 from sklearn.feature_selection import mutual_info_regression
 
 from bench.errors import EstimationError
-from bench.estimators import KSG, LNC, Estimator, Gaussian
+from bench.estimators import KSG, LNC, Estimator, Gaussian, Matched
 from bench.information.variables import Variable
 from bench.known_truth import AdditiveUniform, Mixture, Student, Transformed, with_response
 from bench.known_truth import Gaussian as GaussianPairs
@@ -104,6 +104,7 @@ ESTIMATORS = {
     "ksg": partial(ours, KSG(subsamples=2)),
     "ksg_mixture": partial(ours, KSG("mixture", k=5, subsamples=2)),
     "lnc": lnc,
+    "matched": partial(ours, Matched(subsamples=2)),
     "gaussian": partial(ours, Gaussian(subsamples=2)),
     "scikit-learn": one_column(scikit_learn),
     "npeet_plus": npeet,
