@@ -14,7 +14,7 @@ import argparse
 import pickle
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 
 from bench import datasets
-from bench.estimators import KSG, Estimator, Gaussian, Renyi, VInformation
+from bench.estimators import KSG, Estimator, Gaussian, Renyi, Variates, VInformation
 from bench.estimators.base import null_of
 from bench.information.reductions import Distances
 from bench.information.variables import Variable
@@ -43,6 +43,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "renyi_2": Renyi(alpha=2, width="median", batch_size=None),
     "gaussian": Gaussian(),
 }
+FURTHER: dict[str, Estimator] = {"variates": Variates()}  # not in the line that a run prints
 
 
 def activations(view: str, source: Path, seed: int) -> dict[str, Variable]:
@@ -80,7 +81,7 @@ def subset(whole: Variable, n: int, rng: np.random.Generator) -> Variable:
     return Variable(n, whole.dim, whole.groups[rows], samples=whole.samples[rows])
 
 
-def estimates(t: Variable, draws: int, rng: np.random.Generator) -> Iterator[dict]:
+def estimates(t: Variable, draws: int, names: Sequence[str], rng: np.random.Generator) -> Iterator[dict]:
     """Plant every dose `draws` times along directions of their own; yield the answer of each estimator."""
     label = Variable.of(np.arange(t.n) * CLASSES // t.n)
     columns = t.coordinates(COORDINATES)
@@ -91,9 +92,9 @@ def estimates(t: Variable, draws: int, rng: np.random.Generator) -> Iterator[dic
             order, bits = Channel.of(across, label.labels, label, rng).order(dose, rng)
             planted.append((dose, bits, across, order))
     orders = nulls + [order for *_, order in planted]
-    for name, estimator in ESTIMATORS.items():
+    for name in names:
         started = time.perf_counter()
-        found = estimator.reordered(t, label, orders, np.random.default_rng(rng.integers(2**63)))
+        found = (ESTIMATORS | FURTHER)[name].reordered(t, label, orders, np.random.default_rng(rng.integers(2**63)))
         seconds = (time.perf_counter() - started) / len(orders)
         for (dose, bits, *_), value in zip(planted, found[PERMUTATIONS:], strict=True):
             yield answer(name, dose, bits, value, found[:PERMUTATIONS]) | {"seconds": seconds}
@@ -147,6 +148,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of samples and directions")
     parser.add_argument("--draws", type=int, default=5, help="directions of each seed")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--estimators", nargs="+", choices=[*ESTIMATORS, *FURTHER], default=list(ESTIMATORS))
     parser.add_argument("--keep", type=Path, help="a file in which the activations are kept for another call")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -160,7 +162,7 @@ def main() -> None:
                 rng = np.random.default_rng([seed, n, *layer.encode()])
                 t = subset(layers[layer], n, rng)
                 here = {"view": asked.view, "layer": layer, "dim": t.dim, "n": n, "seed": seed}
-                rows += [here | row for row in estimates(t, asked.draws, rng)]
+                rows += [here | row for row in estimates(t, asked.draws, asked.estimators, rng)]
                 pd.DataFrame(rows).to_csv(asked.out, index=False)
     frame = pd.DataFrame(rows)
     shares = frame.groupby(["dim", "estimator", "dose", "n"], sort=False)[["significant", "right"]].mean()
