@@ -164,15 +164,17 @@ def main() -> None:
 
 
 def report(frame: pd.DataFrame) -> str:
-    """Tabulate the mean absolute error by question, and a summary by estimator."""
+    """Tabulate the mean absolute error ± standard error by question, and a summary by estimator."""
     frame["error"] = (frame["bits"] - frame["truth"]).abs()
     truth = frame["truth"]
     right = frame["bits"].between(truth / 2, 2 * truth) | (frame["error"] <= 0.1)
     frame["right"], frame["warning right"] = right, frame["warned"] != right
-    errors = frame.pivot_table(index=["question", "truth"], columns="estimator", values="error", sort=False)
+    cells = frame.groupby(["question", "truth", "estimator"], sort=False)["error"].agg(["mean", "sem"])
+    written = cells["mean"].map("{:.2f}".format) + cells["sem"].map(" ± {:.2f}".format)
+    errors = written.unstack("estimator", sort=False).reindex(columns=frame["estimator"].unique()).fillna("")
     summary = frame.groupby("estimator", sort=False)[["right", "warned", "warning right", "seconds"]].mean()
     summary.insert(0, "cases", frame.groupby("estimator", sort=False).size())
-    return f"{errors.round(3).to_string()}\n\n{summary.round(3).to_string()}"
+    return f"{errors.to_string()}\n\n{summary.round(3).to_string()}"
 
 
 if __name__ == "__main__":
