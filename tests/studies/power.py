@@ -43,7 +43,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "renyi_2": Renyi(alpha=2, width="median", batch_size=None),
     "gaussian": Gaussian(),
 }
-FURTHER: dict[str, Estimator] = {"variates": Variates()}  # not in the line that a run prints
+FURTHER: dict[str, Estimator] = {"variates": Variates()}  # measured in the image view alone
 
 
 def activations(view: str, source: Path, seed: int) -> dict[str, Variable]:
