@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, inf, isnan, log
 
 from bench.errors import InputError
 from bench.pruning.designs import Design, PartKind, Slot
@@ -15,6 +16,9 @@ from bench.pruning.search.loss import Loss
 NARROWING = 0.8  # factor of a width in one step
 EVENLY = {"params": 1.0, "flops": 1.0}
 LEAST_LOSS = 1e-4  # bits; among smaller losses the saved cost decides
+REMEDY = "train the base longer, raise ask.samples or choose another estimator or view"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def narrower(width: int) -> int:
         >>> narrower(32), narrower(2), narrower(1)
         (26, 1, 0)
     """
-    return min(width - 1, ceil(NARROWING * width))
+    return min(width - 1, math.ceil(NARROWING * width))
 
 
 def last_step_of_each_part(steps: Sequence[Step]) -> list[Step]:
@@ -68,8 +72,8 @@ class Search:
             this share.
 
     Raises:
-        InputError: The 95 % interval of the layer with most information about the label, by this estimator and view,
-            is not above 0.
+        InputError: No layer has information about the label by this estimator and view. If the interval of the layer
+            with most of it includes 0, a warning is logged.
     """
 
     def __init__(self, asker: Asker, pricing: Pricing, estimator: str, view: str, margin: float):
@@ -78,12 +82,17 @@ class Search:
         self.by = (estimator, view)
         most = asker.peak(*self.by)
         self.peak = most.bits
-        if not most.low > 0:
+        found = f"the most is {most.bits:.3f} bits, {most.low:.3f} to {most.high:.3f}"
+        if not most.bits > 0:
             raise InputError(
-                f"estimator: {estimator} finds no information about the label in any layer ({view} view; the most is "
-                f"{most.bits:.3f} bits, {most.low:.3f} to {most.high:.3f}), so it can't rank designs; train the base "
-                "longer, raise ask.samples or choose another estimator or view"
+                f"estimator: {estimator} finds no information about the label in any layer ({view} view; {found}), so "
+                f"it can't rank designs; {REMEDY}"
             )
+        if not most.low > 0:
+            log.warning(
+                "estimator: %s finds no certain information about the label in any layer (%s view; %s), so designs are "
+                "mostly ranked by chance; %s", estimator, view, found, REMEDY,
+            )  # fmt: skip
         self.most = margin * self.peak
         self.whole = {slot.name: slot.width for slot in asker.base.slots()}
 
@@ -116,7 +125,7 @@ class Search:
 
         The list is empty if no part can be removed.
         """
-        options = [step for step in self._without_a_part(design) if not isnan(step.information_loss.high)]
+        options = [step for step in self._without_a_part(design) if not math.isnan(step.information_loss.high)]
         return sorted(options, key=lambda option: option.information_loss.high)[:1]
 
     def channels(self, design: Design, target: Mapping[str, int] | None = None) -> Iterator[Step]:
@@ -135,11 +144,11 @@ class Search:
                 yield from self._restore_channels(design, target)
                 return
             costs = self.pricing(design)
-            far = {kind: log(costs[kind] / most) for kind, most in target.items()} if target else EVENLY
+            far = {kind: math.log(costs[kind] / most) for kind, most in target.items()} if target else EVENLY
             prices = {}
             for slots, step in self._narrower(design):
                 left = self.pricing(step.design)
-                saved = sum(max(0, weight) * log(costs[kind] / left[kind]) for kind, weight in far.items())
+                saved = sum(max(0, weight) * math.log(costs[kind] / left[kind]) for kind, weight in far.items())
                 if saved > 0 and (target or step.removable):
                     prices[step] = max(self.lost_between(slots, design, step.design), LEAST_LOSS) / saved
             if not prices:
@@ -157,7 +166,7 @@ class Search:
         losses = [self.channel_loss(slots, width_in(design, slots)).bits for design in (narrow, wide)]
         charges = [self.asker.charge(design, *self.by) for design in (narrow, wide)]
         lost = losses[0] - losses[1] + charges[0] - charges[1]
-        return inf if isnan(lost) else lost
+        return math.inf if math.isnan(lost) else lost
 
     def with_widths(self, design: Design, words: str) -> Step:
         """Build the step that gives all slots the widths of a design, which `words` describe."""

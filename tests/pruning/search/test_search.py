@@ -100,13 +100,21 @@ def test_channels_are_restored_as_far_as_the_target_allows():
     assert all(pricing(last.design)[kind] <= most for kind, most in target.items())
 
 
-@pytest.mark.parametrize("bits", [-0.01, 0.02, np.nan])
+@pytest.mark.parametrize("bits", [-0.01, 0.0, np.nan])
 def test_a_diagnostic_without_information_about_the_label_is_refused(bits):
-    """The largest of several estimates of 0 bits is mostly above 0, so that its interval decides."""
     asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
     asker.peak = lambda *_: Loss(bits, bits - 0.03, bits + 0.03, True)
     with pytest.raises(InputError, match=r"finds no information about the label in any layer .* the most is"):
         search(asker)
+
+
+@pytest.mark.parametrize(("bits", "warned"), [(0.02, True), (0.04, False)])
+def test_information_whose_interval_includes_0_is_warned_of(caplog, bits, warned):
+    """The largest of several estimates of 0 bits is mostly above 0."""
+    asker = KnownAsker({"encoder 1": 0.5, "encoder 2": 0.5, "encoder 3": 0.5})
+    asker.peak = lambda *_: Loss(bits, bits - 0.03, bits + 0.03, True)
+    assert search(asker).peak == bits
+    assert ("no certain information about the label in any layer" in caplog.text) == warned
 
 
 def test_the_loss_between_two_designs_is_that_of_the_channels_and_the_change_of_the_charge():
