@@ -191,16 +191,17 @@ def _nearest(
     search: Search, base: Design, target: Mapping[str, float | None], wanted: Mapping[str, int], kinds: Collection[str]
 ) -> str:
     """Describe the leanest possible design, for a target that no design meets."""
-    designs = [_last_design(steps, base) for steps in _structures(search, base)]
-    designs += [design for design, *_ in _swaps(search, base, kinds)]
+    structures = [_narrowest(_last_design(steps, base)) for steps in _structures(search, base)]
+    swapped = [_narrowest(design) for design, *_ in _swaps(search, base, kinds)]
 
     def excess(design: Design) -> tuple[float, str]:
         return max((search.pricing(design)[kind] / most, kind) for kind, most in wanted.items())
 
-    leanest = min(map(_narrowest, designs), key=excess)
+    leanest = min(structures + swapped, key=excess)
     missed = excess(leanest)[1]
     least = round_up(search.pricing(leanest)[missed] / search.pricing(base)[missed], digits=3)
+    loses = "" if leanest in swapped else f", and loses {search.losses(leanest)[0].bits:.3f} of {search.peak:.3f} bits"
     return (
         f"target.{missed}: got {target[missed]}, wanted at least {least:g}: the leanest design has "
-        f"{search.pricing.shares(leanest, base)} of the base ({leanest.arguments()})"
+        f"{search.pricing.shares(leanest, base)} of the base ({leanest.arguments()}){loses}"
     )
