@@ -53,7 +53,7 @@ class Proposal:
         """Describe in sentences why the parts were removed."""
         reasons = [step.describe() for step in last_step_of_each_part(self.steps)]
         if self.swap:
-            reasons.append(f"{self.swap} replaces that of the base; the base has no information about this network")
+            reasons.append(f"smaller version of a part: {self.swap}; the base has no information about this network")
         return "\n".join(reasons)
 
     def overrides(self) -> str:

@@ -161,7 +161,7 @@ def test_a_design_that_was_retrained_and_not_chosen_has_scores_and_no_verdict(fo
 def test_all_text_is_escaped(found):
     _, (_, swap), before, _ = found
     html = page(swap, Evidence(**{**vars(before), "base": base_of(name="<script>alert(1)</script>")}))
-    assert "encoder <b>& replaces that of the base" in text_of(html)
+    assert "smaller version of a part: encoder <b>&;" in text_of(html)
     assert "encoder <b>&" not in html
     assert "<script>" not in html
     assert "information loss unknown" in text_of(html)

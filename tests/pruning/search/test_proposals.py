@@ -36,7 +36,7 @@ def test_a_swap_in_a_leaner_structure_also_says_which_parts_were_removed():
     assert depths == {1, 2}
     for proposal in swaps:
         *removed, last = proposal.reasons().split("\n")
-        assert last == f"{proposal.swap} replaces that of the base; the base has no information about this network"
+        assert last == f"smaller version of a part: {proposal.swap}; the base has no information about this network"
         assert [reason.startswith("without level 3") for reason in removed] == [True] * (2 - proposal.design.depth)
         assert not proposal.within_margin
 
