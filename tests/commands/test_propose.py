@@ -147,7 +147,14 @@ def test_a_tracked_run_as_the_base(verified, tmp_path):
         (["ask.by=kde.pixel"], ["ask.by: got 'kde.pixel', wanted one of probe.pixel, probe.patch"]),
         (["ask.views=[image]", "target.params=0.5"], ["ask.views"]),
         (["dataset.n=[8,8,8]"], ["got 16 images to train and validate on, wanted at least 32"]),
-        (["target.params=0.0001", "verify=false"], ["target.params: got 0.0001, wanted at least", "loses"]),
+        (
+            ["target.params=0.0001", "verify=false"],
+            ["target.params: got 0.0001, wanted at least", "'convs_per_level': 1", "loses an unknown part of"],
+        ),
+        (
+            ["target.params=0.0001", "verify=false", "ask.swaps=[]"],
+            ["target.params: got 0.0001, wanted at least", "'convs_per_level': 2", "and loses "],
+        ),
         (["retrain.minutes=0.0001"], ["retrain.minutes: got 0.0001", "base and one proposal", "wanted at least"]),
     ],
 )

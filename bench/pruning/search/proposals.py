@@ -200,8 +200,9 @@ def _nearest(
     leanest = min(structures + swapped, key=excess)
     missed = excess(leanest)[1]
     least = round_up(search.pricing(leanest)[missed] / search.pricing(base)[missed], digits=3)
-    loses = "" if leanest in swapped else f", and loses {search.losses(leanest)[0].bits:.3f} of {search.peak:.3f} bits"
+    lost = "an unknown part" if leanest in swapped else f"{search.losses(leanest)[0].bits:.3f}"
     return (
         f"target.{missed}: got {target[missed]}, wanted at least {least:g}: the leanest design has "
-        f"{search.pricing.shares(leanest, base)} of the base ({leanest.arguments()}){loses}"
+        f"{search.pricing.shares(leanest, base)} of the base ({leanest.arguments()}), and loses {lost} of "
+        f"{search.peak:.3f} bits"
     )
