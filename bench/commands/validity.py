@@ -79,8 +79,8 @@ def losses_of(results: Retrained, judged_on: str) -> pd.DataFrame:
     scores = scores.dropna(axis="columns")  # keeps seeds for which every design was trained
     if scores.shape[1] < 2:
         raise InputError(
-            f"retrain.seeds: got {scores.shape[1]} seeds for which every design was trained, wanted 2 or more: without "
-            "spread there is no noise ceiling; raise it, or retrain.minutes or retrain.runs"
+            f"retrain.seeds: got {scores.shape[1]} as the number of seeds from which every design was trained, wanted "
+            "2 or more: without spread there is no noise ceiling; raise it, or retrain.minutes or retrain.runs"
         )
     return scores.loc["base"] - scores
 

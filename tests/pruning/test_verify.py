@@ -68,7 +68,7 @@ def test_without_a_target_of_cost_the_nearest_proposal_is_chosen_if_none_meets_t
 
 
 def test_one_seed_is_refused():
-    with pytest.raises(InputError, match=r"got 1 seeds .* wanted 2 or more"):
+    with pytest.raises(InputError, match=r"got 1 as the number of seeds .* wanted 2 or more"):
         rank_by_validation(target(), PROPOSALS, retrained({"base": 0.9, "lean_1": 0.9}, seeds=(0,)))
 
 

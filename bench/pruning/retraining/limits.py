@@ -142,6 +142,7 @@ def require_compared(results: Retrained, retraining: Retraining) -> None:
     whole = ceil(retraining.planned / retraining.at_once) * retraining.seconds
     raise InputError(
         f"retrain.minutes: got {minutes:g}, which were spent when base and finalists had all been trained from {seeds} "
-        f"seeds, wanted {SEEDS} or more; all {retraining.planned} trainings take about {duration(whole)} if each takes "
-        "as long as the base; repeat the command with more minutes to continue, or with fewer retrain.epochs"
+        f"of the {SEEDS} seeds that a comparison needs; all {retraining.planned} trainings take about "
+        f"{duration(whole)} if each takes as long as the base; repeat the command with more minutes to continue, or "
+        "with fewer retrain.epochs"
     )

@@ -124,8 +124,8 @@ def rank_by_validation(
     proposals = [proposal for proposal in proposals if proposal.name in means.index]
     if len(results.seeds) < 2 or "base" not in means.index or not proposals:
         raise InputError(
-            f"retrain: got {len(results.seeds)} seeds for which base and proposals were all trained, wanted 2 or more; "
-            "raise retrain.minutes or retrain.runs, or check the failed runs"
+            f"retrain: got {len(results.seeds)} as the number of seeds from which base and proposals were all trained, "
+            "wanted 2 or more; raise retrain.minutes or retrain.runs, or check the failed runs"
         )
     lost = {proposal.name: float(means["base"] - means[proposal.name]) for proposal in proposals}
 
